@@ -1,0 +1,15 @@
+"""nbmf: a learned codec for the small records that AI agents keep as memory.
+
+>>> import nbmf
+>>> blob = nbmf.encode({"role": "user", "content": "Remember the milk."})
+>>> nbmf.decode(blob)
+{'role': 'user', 'content': 'Remember the milk.'}
+"""
+
+from nbmf import errors
+from nbmf.api import decode, encode
+from nbmf.codec import BlobInfo, Codec, inspect
+from nbmf.errors import NbmfError
+from nbmf.version import __version__
+
+__all__ = ["BlobInfo", "Codec", "NbmfError", "__version__", "decode", "encode", "errors", "inspect"]

@@ -1,0 +1,166 @@
+"""A codec: the ladder of coders, with or without the learned parts of a codec version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nbmf import coders, frame, payload
+from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge
+from nbmf.payload import Fidelity, Kind
+
+if TYPE_CHECKING:
+    from nbmf.manifest import Manifest
+
+T = TypeVar("T")
+
+DEFAULT_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""Largest payload, in canonical bytes, that is encoded or decoded unless the caller says otherwise."""
+
+REFERENCE_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """What a blob's header tells. `codec` is the start of the version's id in hex, or None if none is needed."""
+
+    kind: str
+    coder: str
+    fidelity: Fidelity
+    codec: str | None
+    payload_bytes: int
+    blob_bytes: int
+
+
+class Codec:
+    """Encodes with one codec version; decodes blobs of that version and those that need none.
+
+    `Codec.load(path)` for a version; `Codec()` has no learned parts. Immutable, safe to share between threads.
+    """
+
+    def __init__(
+        self, version_id: str | None = None, manifest: Manifest | None = None, files: dict[str, bytes] | None = None
+    ) -> None:
+        self.id = version_id
+        self.manifest = manifest
+        self._seed = bytes.fromhex(version_id) if version_id else b""
+        learned: list[coders.Coder] = []
+        if manifest is not None:
+            from nbmf.manifest import dictionaries
+
+            learned.append(coders.ZstdDictionaryCoder(dictionaries(manifest, files or {})))
+        self._coders: dict[int, coders.Coder] = {c.number: c for c in (*coders.CODEC_FREE, *learned)}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Codec:
+        """The version in folder `path`, verified; from then on `nbmf.decode` knows it in this process.
+
+        Raises DamagedCodec if a file is missing or altered, UnsupportedFormat if it needs a newer nbmf.
+        """
+        from nbmf.catalog import default_catalog
+        from nbmf.manifest import read_version
+
+        codec = cls(*read_version(Path(path)))
+        default_catalog().add(codec)
+        return codec
+
+    @cached_property
+    def reference(self) -> bytes:
+        """The two bytes by which blobs name this version; empty for a codec without one."""
+        return self._seed[:REFERENCE_BYTES]
+
+    def __repr__(self) -> str:
+        return f"Codec({self.id[:12] + '…' if self.id else 'no version'})"
+
+    def encode(
+        self,
+        value: payload.Payload,
+        fidelity: Fidelity = "lossless",
+        *,
+        max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+    ) -> bytes:
+        """The smallest blob that the ladder gives for a payload.
+
+        This version of the package keeps every payload lossless: "semantic" only permits more.
+        Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown fidelity.
+        """
+        if fidelity not in ("lossless", "semantic"):
+            raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
+        kind, canonical = payload.to_canonical(value)
+        if len(canonical) > max_payload_bytes:
+            raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
+        return self._smallest(kind, canonical)
+
+    def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
+        best = frame.pack_stored(kind, canonical)
+        for coder in self._coders.values():
+            body = coder.encode(kind, canonical)
+            if body is None:
+                continue
+            learned = coder.number in frame.CODERS_WITH_REFERENCE
+            reference, seed = (self.reference, self._seed) if learned else (b"", b"")
+            blob = frame.pack(kind, coder.number, "lossless", reference, seed, canonical, body)
+            if len(blob) < len(best):
+                best = blob
+        return best
+
+    def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:
+        """The payload of a blob that names this version or none.
+
+        Raises BlobError; ChecksumMismatch if the blob was written with another version.
+        """
+        return self.decode_frame(parse_bounded(blob, max_output_bytes))
+
+    def decode_frame(self, parsed: frame.Frame) -> payload.Payload:
+        """The payload of a parsed blob. Raises BlobError."""
+        if parsed.coder == frame.STORED:
+            canonical = parsed.body
+        elif parsed.coder in self._coders:
+            canonical = self._coders[parsed.coder].decode(parsed.kind, parsed.body, parsed.payload_bytes)
+        else:
+            raise CorruptBlob(f"coder {coders.NAMES[parsed.coder]} needs a codec version, and {self!r} is none")
+        frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
+        return payload.from_canonical(parsed.kind, canonical)
+
+    def encode_batch(self, values: Iterable[payload.Payload], fidelity: Fidelity = "lossless") -> list[bytes | NbmfError]:
+        """A blob, or the error that `encode` raised, for each payload, in order."""
+        return [_attempt(self.encode, value, fidelity) for value in values]
+
+    def decode_batch(self, blobs: Iterable[bytes]) -> list[payload.Payload | NbmfError]:
+        """A payload, or the error that `decode` raised, for each blob, in order."""
+        return [_attempt(self.decode, blob) for blob in blobs]
+
+
+def _attempt(function: Any, *args: Any) -> Any:
+    try:
+        return function(*args)
+    except NbmfError as error:
+        return error
+
+
+def parse_bounded(blob: bytes, max_output_bytes: int) -> frame.Frame:
+    """The blob's parts. Raises BlobError; OutputTooLarge before anything is spent on a payload over the bound."""
+    if not isinstance(blob, bytes | bytearray | memoryview):
+        raise TypeError(f"a blob is bytes, not {type(blob).__name__}")
+    parsed = frame.parse(bytes(blob))
+    if parsed.payload_bytes > max_output_bytes:
+        raise OutputTooLarge(
+            f"the blob declares a payload of {parsed.payload_bytes} bytes; max_output_bytes is {max_output_bytes}"
+        )
+    return parsed
+
+
+def inspect(blob: bytes) -> BlobInfo:
+    """Kind, coder, codec and sizes of a blob, without decoding it. Raises BlobError."""
+    parsed = parse_bounded(blob, 1 << 62)
+    return BlobInfo(
+        kind=parsed.kind.label,
+        coder=coders.NAMES[parsed.coder],
+        fidelity=parsed.fidelity,
+        codec=parsed.reference.hex() or None,
+        payload_bytes=parsed.payload_bytes,
+        blob_bytes=len(blob),
+    )

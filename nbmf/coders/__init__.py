@@ -1,0 +1,15 @@
+"""The ladder: ways to code canonical bytes. An encoder takes the smallest; the blob's coder number says which.
+
+Coder numbers are part of the format (docs/format.md) and are never given out twice.
+"""
+
+from nbmf.coders.base import Coder
+from nbmf.coders.byte_planes import BytePlanesCoder
+from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
+
+CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder())
+"""Coders that need no codec version: their blobs are readable with the package alone."""
+
+NAMES = {0: "stored", **{c.number: c.name for c in CODEC_FREE}, ZstdDictionaryCoder.number: ZstdDictionaryCoder.name}
+
+__all__ = ["CODEC_FREE", "NAMES", "BytePlanesCoder", "Coder", "ZstdCoder", "ZstdDictionaryCoder"]

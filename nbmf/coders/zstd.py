@@ -1,0 +1,110 @@
+"""Zstandard (RFC 8878) without what the blob's own frame says already.
+
+A body is a zstd frame less its magic number, Frame_Header_Descriptor (always 0: no content size,
+dictionary id or checksum, so a body has no length of its own to lie about) and Window_Descriptor
+(the reader takes the smallest window that holds the whole payload).
+
+Compression contexts are not thread-safe, so each thread keeps its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import ClassVar
+
+import zstandard
+
+from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
+
+# (largest payload in bytes, level): a record gets the strongest, a file gets it done.
+_LEVELS = ((256 * 1024, 19), (4 * 1024 * 1024, 9))
+_LEVEL_ABOVE = 3
+_HEADER_BYTES = 2
+
+
+def level_for(payload_bytes: int) -> int:
+    """The compression level for a payload of that size."""
+    return next((level for limit, level in _LEVELS if payload_bytes <= limit), _LEVEL_ABOVE)
+
+
+def _header(payload_bytes: int) -> bytes:
+    """Descriptor 0 and a Window_Descriptor of 2^n bytes, n >= 10 (RFC 8878, 3.1.1.1)."""
+    window_log = max(10, (payload_bytes - 1).bit_length())
+    return bytes([0, window_log - 10 << 3])
+
+
+class _Zstd:
+    """One dictionary (or none) with a compressor for each level and a decompressor, per thread."""
+
+    def __init__(self, dictionary: bytes | None) -> None:
+        self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary is not None else None
+        self._local = threading.local()
+
+    def compress(self, data: bytes) -> bytes:
+        level = level_for(len(data))
+        compressors: dict[int, zstandard.ZstdCompressor] = self._local.__dict__.setdefault("compressors", {})
+        if level not in compressors:
+            parameters = zstandard.ZstdCompressionParameters.from_level(
+                level,
+                format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+                write_content_size=False,
+                write_dict_id=False,
+                write_checksum=False,
+            )
+            compressors[level] = zstandard.ZstdCompressor(dict_data=self._dictionary, compression_params=parameters)
+        return compressors[level].compress(data)[_HEADER_BYTES:]
+
+    def decompress(self, body: bytes, payload_bytes: int) -> bytes:
+        if "decompressor" not in self._local.__dict__:
+            self._local.decompressor = zstandard.ZstdDecompressor(
+                dict_data=self._dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+            )
+        decompressor: zstandard.ZstdDecompressor = self._local.decompressor
+        try:
+            data = decompressor.decompress(
+                _header(payload_bytes) + body,
+                max_output_size=max(payload_bytes, 1),  # 0 would mean: any size
+                allow_extra_data=False,
+            )
+        except zstandard.ZstdError as error:
+            raise CorruptBlob(f"zstd body: {error}") from error
+        if len(data) != payload_bytes:
+            raise CorruptBlob(f"zstd body holds {len(data)} bytes, the blob says {payload_bytes}")
+        return data
+
+
+class ZstdCoder:
+    """zstd without a dictionary."""
+
+    number: ClassVar[int] = 1
+    name: ClassVar[str] = "zstd"
+
+    def __init__(self) -> None:
+        self._zstd = _Zstd(None)
+
+    def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
+        return self._zstd.compress(canonical)
+
+    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        return self._zstd.decompress(body, payload_bytes)
+
+
+class ZstdDictionaryCoder:
+    """zstd with the codec version's trained dictionary for the payload's kind."""
+
+    number: ClassVar[int] = 2
+    name: ClassVar[str] = "zstd_dictionary"
+
+    def __init__(self, dictionaries: dict[Kind, bytes]) -> None:
+        self._zstd = {kind: _Zstd(dictionary) for kind, dictionary in dictionaries.items()}
+
+    def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
+        zstd = self._zstd.get(kind)
+        return zstd.compress(canonical) if zstd else None
+
+    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        zstd = self._zstd.get(kind)
+        if zstd is None:
+            raise CorruptBlob(f"the codec version has no dictionary for {kind.label}")
+        return zstd.decompress(body, payload_bytes)

@@ -1,0 +1,88 @@
+"""The stub's calls on top of nbmf: swap the import, and old dict blobs stay readable.
+
+New blobs have the same three keys, so stores that hold them as JSON need no change; `code` is the hex
+of an nbmf blob, and `meta.encoder_version` tells it from the stub's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from nbmf import api, payload, stub
+from nbmf.codec import Codec
+from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
+from nbmf.payload import Fidelity, Payload
+
+ENCODER_VERSION = "nbmf-1"
+
+
+def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec | None = None) -> dict[str, Any]:
+    """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text.
+
+    Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
+    """
+    try:
+        blob = api.encode(payload_, fidelity, codec=codec)
+    except UnsupportedPayload:
+        try:
+            coerced = json.loads(json.dumps(payload_, ensure_ascii=False))
+        except (TypeError, ValueError, RecursionError):
+            coerced = None
+        if coerced is None:
+            raise
+        blob = api.encode(coerced, fidelity, codec=codec)
+    meta = {
+        "fidelity": fidelity,
+        "type": type(payload_).__name__,
+        "length_bytes": len(blob),
+        "encoder_version": ENCODER_VERSION,
+    }
+    return {"meta": meta, "code": blob.hex(), "sig": _signature(payload_)}
+
+
+def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
+    """The payload of a dict blob, the stub's or ours.
+
+    Raises UnsupportedFormat for an encoder_version of neither, and what `nbmf.decode` or `stub.decode` raise.
+    """
+    meta = blob.get("meta")
+    version = meta.get("encoder_version") if isinstance(meta, dict) else None
+    if version in stub.VERSIONS:
+        return stub.decode(blob)
+    if version != ENCODER_VERSION:
+        raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
+    try:
+        binary = bytes.fromhex(blob["code"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptBlob(f"`code` is not hex: {error}") from error
+    return api.decode(binary, codec=codec)
+
+
+class ProductionNBMFEncoder:
+    """The class that callers of the stub construct. `model_path` is a codec version's folder."""
+
+    def __init__(self, domain: str = "general", model_path: str | Path | None = None) -> None:
+        self.domain = domain
+        self.model_path = model_path
+        self.codec = Codec.load(model_path) if model_path else None
+
+    def encode(self, payload: Payload, fidelity: Fidelity = "semantic") -> dict[str, Any]:
+        """As `compat.encode`, with `meta.encoder_domain`."""
+        blob = encode(payload, fidelity, codec=self.codec)
+        blob["meta"]["encoder_domain"] = self.domain
+        return blob
+
+    def decode(self, blob: dict[str, Any]) -> Payload:
+        """As `compat.decode`."""
+        return decode(blob, codec=self.codec)
+
+
+def _signature(value: Payload) -> str:
+    """The stub's signature; for what JSON cannot sort or hold, the SHA-256 of the canonical bytes."""
+    try:
+        return stub.signature(value)
+    except (TypeError, ValueError, RecursionError):
+        return hashlib.sha256(payload.to_canonical(value)[1]).hexdigest()

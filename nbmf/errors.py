@@ -1,0 +1,112 @@
+"""Every error that nbmf raises on purpose, in one tree: one class, one cause.
+
+    NbmfError
+    ├── UnsupportedPayload     (also TypeError)   encode: the value cannot be represented; names the path
+    ├── PayloadTooLarge        (also ValueError)  encode: over max_payload_bytes
+    ├── BlobError                                 decode, inspect: the blob is at fault
+    │   ├── NotABlob                              the first byte is not one of ours
+    │   ├── UnsupportedFormat                     written by a newer nbmf than this one
+    │   ├── CorruptBlob                           truncated or altered
+    │   │   └── ChecksumMismatch                  decoded, but to something else than was written
+    │   └── OutputTooLarge                        declares more than max_output_bytes
+    ├── CodecError                                the codec version is at fault
+    │   ├── UnknownCodec                          the blob names a version that was not found
+    │   └── DamagedCodec                          a version's files are missing or altered
+    ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
+    └── (cluster.errors)                          registry, configuration, sessions, jobs
+
+An UnknownCodec is never reported as corruption: the record is whole, its version is elsewhere.
+"""
+
+from __future__ import annotations
+
+
+class NbmfError(Exception):
+    """Base of all errors raised on purpose. `code` is stable and machine-readable."""
+
+    code = "nbmf_error"
+
+
+class UnsupportedPayload(NbmfError, TypeError):
+    """The payload holds a value that decoding could not give back equal."""
+
+    code = "unsupported_payload"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {problem}")
+
+
+class PayloadTooLarge(NbmfError, ValueError):
+    """The payload is over `max_payload_bytes`."""
+
+    code = "payload_too_large"
+
+
+class BlobError(NbmfError):
+    """The blob cannot be decoded."""
+
+    code = "blob_error"
+
+
+class NotABlob(BlobError):
+    """The first byte is not one that nbmf writes."""
+
+    code = "not_a_blob"
+
+
+class UnsupportedFormat(BlobError):
+    """The blob or version was written by a newer nbmf."""
+
+    code = "unsupported_format"
+
+
+class CorruptBlob(BlobError):
+    """The blob is truncated or altered."""
+
+    code = "corrupt_blob"
+
+
+class ChecksumMismatch(CorruptBlob):
+    """The blob decodes, but not to what was written."""
+
+    code = "checksum_mismatch"
+
+
+class OutputTooLarge(BlobError):
+    """The blob declares a payload over `max_output_bytes`; nothing was decoded."""
+
+    code = "output_too_large"
+
+
+class CodecError(NbmfError):
+    """The codec version cannot be used."""
+
+    code = "codec_error"
+
+
+class UnknownCodec(CodecError):
+    """The codec version that a blob names was not found. The blob may be whole."""
+
+    code = "unknown_codec"
+
+    def __init__(self, reference: str, searched: list[str]) -> None:
+        self.reference = reference
+        self.searched = searched
+        places = "; ".join(searched) if searched else "nowhere (no version is loaded)"
+        super().__init__(
+            f"codec version {reference}… is not here; looked in: {places}. "
+            "Load it with Codec.load(path), or name its parent folder in NBMF_CODEC_PATH."
+        )
+
+
+class DamagedCodec(CodecError):
+    """A codec version's folder lacks files, or they are not the ones its id names."""
+
+    code = "damaged_codec"
+
+
+class DamagedStubBlob(NbmfError):
+    """A dict blob of the zlib stub cannot be read."""
+
+    code = "damaged_stub_blob"

@@ -1,0 +1,141 @@
+"""The blob's byte layout (docs/format.md): headers, lengths and checksums, nothing of how bodies are coded."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from nbmf import varint
+from nbmf.errors import ChecksumMismatch, CorruptBlob, NotABlob, UnsupportedFormat
+from nbmf.payload import Fidelity, Kind
+
+MAGIC = 0xB1
+_CHECKSUM_BYTES = 4
+_SHORT_CHECKSUM_BYTES = 3
+
+# First byte of a short stored frame -> the kind, and canonical bytes that the frame leaves out.
+_SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
+    0xB2: (Kind.TEXT, b""),
+    0xB3: (Kind.MESSAGES, b""),
+    0xB4: (Kind.JSON, b""),
+    0xB5: (Kind.BYTES, b""),
+    0xB6: (Kind.ARRAY, b""),
+    0xB7: (Kind.ARRAY, b"\x10"),  # float16 vector
+    0xB8: (Kind.ARRAY, b"\x11"),  # float32 vector
+    0xB9: (Kind.ARRAY, b"\x12"),  # float64 vector
+}
+# Bytes that never begin UTF-8 text, JSON, zlib or zstd: a newer nbmf may write them first.
+_RESERVED = range(0x80, 0xC0)
+
+STORED = 0
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5})
+_CODERS = frozenset({1, 2, 3})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A blob's parts. `body` is what the coder wrote; for `stored` it is the canonical payload."""
+
+    kind: Kind
+    coder: int
+    fidelity: Fidelity
+    reference: bytes
+    payload_bytes: int
+    body: bytes
+    head: bytes
+    checksum: bytes
+
+
+def pack_stored(kind: Kind, canonical: bytes) -> bytes:
+    """A short stored frame: never more than 4 bytes over text, JSON, bytes or a vector's numbers."""
+    first, elided = max(
+        ((first, elided) for first, (k, elided) in _SHORT_FRAMES.items() if k is kind and canonical.startswith(elided)),
+        key=lambda item: len(item[1]),
+    )
+    head = bytes([first])
+    return head + canonical[len(elided) :] + _short_checksum(head, canonical)
+
+
+def pack(
+    kind: Kind, coder: int, fidelity: Fidelity, reference: bytes, seed: bytes, canonical: bytes, body: bytes
+) -> bytes:
+    """A full frame. `seed` is the codec version's full id (32 bytes), or empty where none is needed."""
+    flags = coder | kind << 4 | (fidelity == "semantic") << 7
+    head = bytes([MAGIC, flags]) + reference + varint.to_bytes(len(canonical))
+    return head + body + _checksum(seed, head, canonical)
+
+
+def parse(blob: bytes) -> Frame:
+    """The parts of a blob, its lengths checked, nothing decoded.
+
+    Raises NotABlob, UnsupportedFormat, CorruptBlob.
+    """
+    if not blob:
+        raise CorruptBlob("empty blob")
+    first = blob[0]
+    if first in _SHORT_FRAMES:
+        return _parse_short(blob)
+    if first != MAGIC:
+        if first in _RESERVED:
+            raise UnsupportedFormat(f"first byte {first:#04x}: a format newer than this reader, or not a blob")
+        raise NotABlob(f"first byte {first:#04x} is not one that nbmf writes")
+    if len(blob) < 2:
+        raise CorruptBlob("truncated after the first byte")
+    flags = blob[1]
+    coder, kind_number = flags & 15, flags >> 4 & 7
+    if coder not in _CODERS or kind_number >= len(Kind):
+        raise UnsupportedFormat(f"coder {coder} or kind {kind_number} is newer than this reader")
+    at = 4 if coder in CODERS_WITH_REFERENCE else 2
+    if len(blob) < at:
+        raise CorruptBlob("truncated inside the codec reference")
+    payload_bytes, end = varint.read(blob, at)
+    if len(blob) < end + _CHECKSUM_BYTES:
+        raise CorruptBlob("truncated inside the checksum")
+    return Frame(
+        kind=Kind(kind_number),
+        coder=coder,
+        fidelity="semantic" if flags & 128 else "lossless",
+        reference=blob[2:at],
+        payload_bytes=payload_bytes,
+        body=blob[end:-_CHECKSUM_BYTES],
+        head=blob[:end],
+        checksum=blob[-_CHECKSUM_BYTES:],
+    )
+
+
+def _parse_short(blob: bytes) -> Frame:
+    if len(blob) < 1 + _SHORT_CHECKSUM_BYTES:
+        raise CorruptBlob("truncated inside the checksum")
+    kind, elided = _SHORT_FRAMES[blob[0]]
+    body = elided + blob[1:-_SHORT_CHECKSUM_BYTES]
+    return Frame(
+        kind=kind,
+        coder=STORED,
+        fidelity="lossless",
+        reference=b"",
+        payload_bytes=len(body),
+        body=body,
+        head=blob[:1],
+        checksum=blob[-_SHORT_CHECKSUM_BYTES:],
+    )
+
+
+def verify(frame: Frame, seed: bytes, canonical: bytes) -> None:
+    """Raises ChecksumMismatch unless `canonical` is what was written, with the codec whose id is `seed`."""
+    if frame.coder == STORED:
+        expected = _short_checksum(frame.head, canonical)
+    else:
+        expected = _checksum(seed, frame.head, canonical)
+    if expected != frame.checksum:
+        raise ChecksumMismatch(
+            f"checksum of the decoded payload is {expected.hex()}, the blob says {frame.checksum.hex()}"
+        )
+
+
+def _checksum(seed: bytes, head: bytes, canonical: bytes) -> bytes:
+    # The head is covered too: a flipped kind bit would else turn one payload into another.
+    return zlib.crc32(canonical, zlib.crc32(seed + head)).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def _short_checksum(head: bytes, canonical: bytes) -> bytes:
+    return _checksum(b"", head, canonical)[:_SHORT_CHECKSUM_BYTES]

@@ -1,0 +1,150 @@
+"""What a memory holds, and its canonical bytes: the thing that coders code and the checksum covers."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+from nbmf import arrays, json_text
+from nbmf.errors import CorruptBlob, UnsupportedPayload
+
+Payload: TypeAlias = Any
+"""str, bytes, a numpy float array, or any JSON value; a list of message dicts is a JSON value too."""
+
+Fidelity: TypeAlias = Literal["lossless", "semantic"]
+
+MAX_DEPTH = 10_000
+
+
+class Kind(enum.IntEnum):
+    """What a payload is. The numbers are part of the format."""
+
+    TEXT = 0
+    MESSAGES = 1
+    JSON = 2
+    BYTES = 3
+    ARRAY = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_MAX_INTEGER_BITS = int(json_text.MAX_INTEGER_DIGITS * 3.3219)
+
+
+def to_canonical(payload: Payload) -> tuple[Kind, bytes]:
+    """(kind, canonical bytes). Text and JSON are UTF-8 in which lone surrogates are kept as three bytes.
+
+    Raises UnsupportedPayload, naming the path, for what could not be given back equal.
+    """
+    if type(payload) is str:
+        return Kind.TEXT, payload.encode("utf-8", "surrogatepass")
+    if type(payload) is bytes:
+        return Kind.BYTES, payload
+    if arrays.is_array(payload):
+        return Kind.ARRAY, arrays.to_bytes(payload)
+    check_json_value(payload)
+    kind = Kind.MESSAGES if is_message_list(payload) else Kind.JSON
+    return kind, json_text.dumps(payload).encode("utf-8", "surrogatepass")
+
+
+def from_canonical(kind: Kind, canonical: bytes) -> Payload:
+    """The payload. Raises CorruptBlob if the bytes are not canonical bytes of that kind."""
+    if kind is Kind.BYTES:
+        return canonical
+    if kind is Kind.ARRAY:
+        return arrays.from_bytes(canonical)
+    try:
+        text = canonical.decode("utf-8", "surrogatepass")
+        return text if kind is Kind.TEXT else json_text.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorruptBlob(f"not {kind.label}: {error}") from error
+
+
+def is_message_list(value: Payload) -> bool:
+    """A non-empty list of dicts that each have a `role` (str) and a `content`."""
+    return (
+        type(value) is list
+        and len(value) > 0
+        and all(type(m) is dict and type(m.get("role")) is str and "content" in m for m in value)
+    )
+
+
+def check_json_value(value: Payload) -> None:
+    """Raises UnsupportedPayload unless JSON can hold `value` exactly: str, int, float, bool, None, list, dict."""
+    if type(value) in _SCALARS:
+        _check_integer(value, [])
+        return
+    path: list[str | int] = []
+    stack = [_children(value, path)]
+    while stack:
+        for key, child in stack[-1]:
+            child_type = type(child)
+            if child_type in _SCALARS:
+                if child_type is int:
+                    _check_integer(child, [*path, key])
+                continue
+            path.append(key)
+            stack.append(_children(child, path))
+            break
+        else:
+            stack.pop()
+            if path:
+                path.pop()
+
+
+def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int, Payload]]:
+    if len(path) >= MAX_DEPTH:
+        raise UnsupportedPayload(
+            path_text(path[:20]) + "…", f"nested deeper than {MAX_DEPTH} levels, or contains itself"
+        )
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                raise UnsupportedPayload(
+                    path_text(path), f"a dict key is {_type_name(key)} ({key!r}); JSON keys are str"
+                )
+        return iter(value.items())
+    if type(value) is list:
+        return enumerate(value)
+    raise UnsupportedPayload(path_text(path), f"cannot represent {_type_name(value)}{_remedy(value)}")
+
+
+def _check_integer(value: Payload, path: list[str | int]) -> None:
+    if type(value) is int and value.bit_length() > _MAX_INTEGER_BITS:
+        raise UnsupportedPayload(path_text(path), f"integer of more than {json_text.MAX_INTEGER_DIGITS} digits")
+
+
+def _type_name(value: object) -> str:
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, tuple):
+        return " (convert with list(...): it would come back as a list)"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return " (inside JSON only text is possible: write it as base64 or hex; or encode it alone, as bytes)"
+    for base in (str, bool, int, float, dict, list):
+        if isinstance(value, base):
+            return f" (convert with {base.__name__}(...): it would come back as a plain {base.__name__})"
+    if arrays.is_array(value):
+        return " (convert with .tolist(), or encode the array alone)"
+    return ""
+
+
+def path_text(path: list[str | int]) -> str:
+    """`$.a[3]["b c"]` for ["a", 3, "b c"]."""
+    parts = ["$"]
+    for key in path:
+        if isinstance(key, int):
+            parts.append(f"[{key}]")
+        elif key.isidentifier():
+            parts.append(f".{key}")
+        else:
+            parts.append(f"[{json.dumps(key)}]")
+    return "".join(parts)
