@@ -31,9 +31,7 @@ def encode(
     return (codec or _without_version()).encode(payload, fidelity, max_payload_bytes=max_payload_bytes)
 
 
-def decode(
-    blob: bytes, *, codec: Codec | None = None, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
-) -> Payload:
+def decode(blob: bytes, *, codec: Codec | None = None, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Payload:
     """The payload, equal to what was encoded, type for type.
 
     The version that the blob names is `codec` if it matches, else one loaded with Codec.load, else one

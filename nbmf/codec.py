@@ -125,7 +125,9 @@ class Codec:
         frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
         return payload.from_canonical(parsed.kind, canonical)
 
-    def encode_batch(self, values: Iterable[payload.Payload], fidelity: Fidelity = "lossless") -> list[bytes | NbmfError]:
+    def encode_batch(
+        self, values: Iterable[payload.Payload], fidelity: Fidelity = "lossless"
+    ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raised, for each payload, in order."""
         return [_attempt(self.encode, value, fidelity) for value in values]
 

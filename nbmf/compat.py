@@ -24,23 +24,22 @@ def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec |
 
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
     """
+    held = payload_
     try:
-        blob = api.encode(payload_, fidelity, codec=codec)
-    except UnsupportedPayload:
+        blob = api.encode(held, fidelity, codec=codec)
+    except UnsupportedPayload as unsupported:
         try:
-            coerced = json.loads(json.dumps(payload_, ensure_ascii=False))
+            held = json.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
-            coerced = None
-        if coerced is None:
-            raise
-        blob = api.encode(coerced, fidelity, codec=codec)
+            raise unsupported from None
+        blob = api.encode(held, fidelity, codec=codec)
     meta = {
         "fidelity": fidelity,
         "type": type(payload_).__name__,
         "length_bytes": len(blob),
         "encoder_version": ENCODER_VERSION,
     }
-    return {"meta": meta, "code": blob.hex(), "sig": _signature(payload_)}
+    return {"meta": meta, "code": blob.hex(), "sig": _signature(held)}
 
 
 def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:

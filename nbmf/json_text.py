@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 MAX_INTEGER_DIGITS = 100_000
@@ -96,7 +96,8 @@ def _pieces(root: Any) -> Iterator[str]:
 
 def _scalar(text: str, at: int) -> tuple[Any, int]:
     if text[at : at + 1] == '"':
-        return scanstring(text, at + 1, True)
+        string, end = scanstring(text, at + 1, True)
+        return string, end
     number = _NUMBER.match(text, at)
     if number:
         whole, fraction, exponent = number.groups()
@@ -116,8 +117,7 @@ def _parse(text: str) -> Any:
 
     def skip(at: int) -> int:
         match = _WHITESPACE.match(text, at)
-        assert match is not None
-        return match.end()
+        return match.end() if match else at
 
     def read_key(at: int) -> tuple[str, int]:
         if text[at : at + 1] != '"':

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -81,7 +80,7 @@ def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes
         folder.mkdir()
         for name, data in {**files, MANIFEST: content}.items():
             (folder / name).write_bytes(data)
-        os.replace(folder, target)
+        folder.replace(target)
     return version_id
 
 
@@ -120,7 +119,9 @@ def _parse_manifest(folder: Path, content: bytes) -> Manifest:
         fields = json.loads(content)
         minimum = fields.get("minimum_reader", READER)
         if isinstance(minimum, int) and minimum > READER:
-            raise UnsupportedFormat(f"{folder} needs a reader of version formats up to {minimum}; this nbmf has {READER}")
+            raise UnsupportedFormat(
+                f"{folder} needs a reader of version formats up to {minimum}; this nbmf has {READER}"
+            )
         return Manifest.model_validate(fields)
     except (ValueError, AttributeError, ValidationError) as error:
         raise DamagedCodec(f"{folder / MANIFEST} is not a manifest: {error}") from error

@@ -30,9 +30,7 @@ class BytePlanesCoder:
             return None
         dtype, _, at = arrays.split(canonical)
         planes = _transpose(canonical[at:], rows=-1, columns=int(dtype[2]))
-        body = self._zstd.encode(kind, planes)
-        assert body is not None
-        return bytes([at]) + canonical[:at] + body
+        return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind is not Kind.ARRAY or not body:

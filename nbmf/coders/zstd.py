@@ -83,7 +83,7 @@ class ZstdCoder:
     def __init__(self) -> None:
         self._zstd = _Zstd(None)
 
-    def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
+    def encode(self, kind: Kind, canonical: bytes) -> bytes:
         return self._zstd.compress(canonical)
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
