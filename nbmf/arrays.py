@@ -22,8 +22,8 @@ _MAX_ELEMENTS = 2**48
 
 def is_array(value: object) -> TypeGuard[FloatArray]:
     """Whether `value` is a numpy array; numpy is not imported to find out."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and type(value) is numpy.ndarray
+    # getattr: another thread may be in the middle of importing it.
+    return type(value) is getattr(sys.modules.get("numpy"), "ndarray", None)
 
 
 def to_bytes(array: FloatArray) -> bytes:
@@ -38,6 +38,8 @@ def to_bytes(array: FloatArray) -> bytes:
         )
     if not 1 <= array.ndim <= _MAX_DIMENSIONS:
         raise UnsupportedPayload("$", f"array of {array.ndim} dimensions (1 to {_MAX_DIMENSIONS} are supported)")
+    if max(array.shape) > _MAX_ELEMENTS:
+        raise UnsupportedPayload("$", f"array of shape {array.shape} (at most {_MAX_ELEMENTS} along a dimension)")
     head = bytes([_DTYPES.index(name) | array.ndim << 4])
     # A vector's length follows from its bytes, so it costs nothing.
     shape = b"" if array.ndim == 1 else b"".join(varint.to_bytes(n) for n in array.shape)
@@ -72,5 +74,8 @@ def from_bytes(canonical: bytes) -> FloatArray:
     import numpy as np
 
     dtype, shape, at = split(canonical)
-    array: FloatArray = np.frombuffer(canonical, dtype=dtype, offset=at).reshape(shape).copy()
+    try:
+        array: FloatArray = np.frombuffer(canonical, dtype=dtype, offset=at).reshape(shape).copy()
+    except ValueError as error:  # an empty array whose other dimensions are beyond what numpy holds
+        raise CorruptBlob(f"array of shape {shape}: {error}") from error
     return array

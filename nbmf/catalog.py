@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
-from nbmf.codec import Codec
-from nbmf.errors import UnknownCodec
+from nbmf.codec import WITHOUT_VERSION, Codec
+from nbmf.errors import CorruptBlob, DamagedCodec, UnknownCodec, UnsupportedFormat
+from nbmf.frame import Frame
 
 PATH_VARIABLE = "NBMF_CODEC_PATH"
 
 
 class Catalog:
-    """Versions that were added, then version folders found in the given folders, loaded when first needed."""
+    """Versions that were added, then those found in folders of version folders, loaded when a blob names them."""
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
         self._folders = list(folders)
@@ -28,28 +30,70 @@ class Catalog:
             with self._lock:
                 self._codecs[codec.id] = codec
 
-    def find(self, reference: bytes) -> list[Codec]:
+    def candidates(self, reference: bytes) -> Iterator[Codec]:
         """All versions with that 2-byte reference, seldom more than one: the blob's checksum tells which wrote it.
 
-        Raises UnknownCodec if there is none, DamagedCodec if its files are not what its id says.
+        Loaded ones come first; folders are read only when the caller asks on. Raises DamagedCodec or
+        UnsupportedFormat, at the end, if the files of one are not what its id says or need a newer nbmf.
         """
-        from nbmf.manifest import is_id, read_version
-
         prefix = reference.hex()
         with self._lock:
-            for folder in self._folders:
-                for path in sorted(folder.glob(prefix + "*")) if folder.is_dir() else []:
-                    if is_id(path.name) and path.name not in self._codecs:
-                        self._codecs[path.name] = Codec(*read_version(path))
-            found = [codec for version_id, codec in self._codecs.items() if version_id.startswith(prefix)]
-        if not found:
-            raise UnknownCodec(prefix, self.places())
-        return found
+            known = [codec for version_id, codec in self._codecs.items() if version_id.startswith(prefix)]
+        yield from known
+        damage: DamagedCodec | UnsupportedFormat | None = None
+        for version_id in self._available(prefix):
+            if version_id in self._codecs:
+                continue
+            try:
+                codec = self._load(version_id)
+            except (DamagedCodec, UnsupportedFormat) as error:
+                damage = error
+                continue
+            self.add(codec)
+            yield codec
+        if damage:
+            raise damage
+
+    def decode_canonical(self, parsed: Frame, *, first: Codec | None = None) -> bytes:
+        """The canonical bytes in a parsed blob, with `first` or whichever version wrote it.
+
+        Raises UnknownCodec if no version has its reference, BlobError, DamagedCodec.
+        """
+        if not parsed.reference:
+            return WITHOUT_VERSION.decode_canonical(parsed)
+        given = [first] if first is not None and first.reference == parsed.reference else []
+        failure: CorruptBlob | None = None
+        for candidate in chain(given, self.candidates(parsed.reference)):
+            try:
+                return candidate.decode_canonical(parsed)
+            except CorruptBlob as error:
+                failure = error
+        raise failure or UnknownCodec(parsed.reference.hex(), self.places())
 
     def places(self) -> list[str]:
         """Where this catalogue looks, for error messages."""
-        loaded = ", ".join(version_id[:12] for version_id in self._codecs)
-        return [f"loaded versions ({loaded})" if loaded else "loaded versions (none)", *map(str, self._folders)]
+        with self._lock:
+            loaded = ", ".join(version_id[:12] for version_id in self._codecs)
+        return [f"loaded versions ({loaded or 'none'})", *map(str, self._folders)]
+
+    def _available(self, prefix: str) -> list[str]:
+        from nbmf.manifest import is_id
+
+        return sorted(
+            {p.name for folder in self._folders for p in folder.glob(prefix + "*") if is_id(p.name) and p.is_dir()}
+        )
+
+    def _load(self, version_id: str) -> Codec:
+        from nbmf.manifest import read_version
+
+        damage: DamagedCodec | UnsupportedFormat | None = None
+        for folder in self._folders:
+            if (folder / version_id).is_dir():
+                try:
+                    return Codec(*read_version(folder / version_id))
+                except (DamagedCodec, UnsupportedFormat) as error:
+                    damage = error  # another folder may hold a whole copy
+        raise damage or DamagedCodec(f"codec version {version_id} went away while it was looked for")
 
 
 @cache

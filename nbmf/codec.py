@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbmf import coders, frame, payload
-from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge
+from nbmf.errors import NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Fidelity, Kind
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ class Codec:
         kind, canonical = payload.to_canonical(value)
         if len(canonical) > max_payload_bytes:
             raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
-        return self._smallest(kind, canonical)
+        return self.encode_canonical(kind, canonical)
 
-    def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
+    def encode_canonical(self, kind: Kind, canonical: bytes) -> bytes:
+        """As `encode`, from what `payload.to_canonical` gave."""
         best = frame.pack_stored(kind, canonical)
         for coder in self._coders.values():
             body = coder.encode(kind, canonical)
@@ -110,20 +111,24 @@ class Codec:
     def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:
         """The payload of a blob that names this version or none.
 
-        Raises BlobError; ChecksumMismatch if the blob was written with another version.
+        Raises BlobError, UnknownCodec if it names another version.
         """
         return self.decode_frame(parse_bounded(blob, max_output_bytes))
 
     def decode_frame(self, parsed: frame.Frame) -> payload.Payload:
-        """The payload of a parsed blob. Raises BlobError."""
+        """The payload of a parsed blob. Raises BlobError, UnknownCodec if it names another version."""
+        return payload.from_canonical(parsed.kind, self.decode_canonical(parsed))
+
+    def decode_canonical(self, parsed: frame.Frame) -> bytes:
+        """The canonical bytes in a parsed blob, checked against its checksum. Raises BlobError, UnknownCodec."""
+        if parsed.reference and parsed.reference != self.reference:
+            raise UnknownCodec(parsed.reference.hex(), [repr(self)])
         if parsed.coder == frame.STORED:
             canonical = parsed.body
-        elif parsed.coder in self._coders:
-            canonical = self._coders[parsed.coder].decode(parsed.kind, parsed.body, parsed.payload_bytes)
         else:
-            raise CorruptBlob(f"coder {coders.NAMES[parsed.coder]} needs a codec version, and {self!r} is none")
+            canonical = self._coders[parsed.coder].decode(parsed.kind, parsed.body, parsed.payload_bytes)
         frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
-        return payload.from_canonical(parsed.kind, canonical)
+        return canonical
 
     def encode_batch(
         self, values: Iterable[payload.Payload], fidelity: Fidelity = "lossless"
@@ -134,6 +139,10 @@ class Codec:
     def decode_batch(self, blobs: Iterable[bytes]) -> list[payload.Payload | NbmfError]:
         """A payload, or the error that `decode` raised, for each blob, in order."""
         return [_attempt(self.decode, blob) for blob in blobs]
+
+
+WITHOUT_VERSION = Codec()
+"""The codec that every installation has: its blobs name no version."""
 
 
 def _attempt(function: Any, *args: Any) -> Any:

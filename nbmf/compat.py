@@ -47,6 +47,8 @@ def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
 
     Raises UnsupportedFormat for an encoder_version of neither, and what `nbmf.decode` or `stub.decode` raise.
     """
+    if not isinstance(blob, dict):
+        raise TypeError(f"a dict blob is a dict, not {type(blob).__name__}")
     meta = blob.get("meta")
     version = meta.get("encoder_version") if isinstance(meta, dict) else None
     if version in stub.VERSIONS:

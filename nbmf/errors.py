@@ -34,7 +34,11 @@ class UnsupportedPayload(NbmfError, TypeError):
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
+        self.problem = problem
         super().__init__(f"{path}: {problem}")
+
+    def __reduce__(self) -> tuple[type[UnsupportedPayload], tuple[str, str]]:
+        return type(self), (self.path, self.problem)
 
 
 class PayloadTooLarge(NbmfError, ValueError):
@@ -98,6 +102,9 @@ class UnknownCodec(CodecError):
             f"codec version {reference}… is not here; looked in: {places}. "
             "Load it with Codec.load(path), or name its parent folder in NBMF_CODEC_PATH."
         )
+
+    def __reduce__(self) -> tuple[type[UnknownCodec], tuple[str, list[str]]]:
+        return type(self), (self.reference, self.searched)
 
 
 class DamagedCodec(CodecError):

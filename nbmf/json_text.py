@@ -16,6 +16,9 @@ from typing import Any
 MAX_INTEGER_DIGITS = 100_000
 """Longest integer, in decimal digits: conversion is quadratic, so its cost must have a bound."""
 
+MAX_DEPTH = 10_000
+"""Deepest nesting of lists and dicts: an open list costs many times the byte that opens it."""
+
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LITERALS = {
@@ -135,6 +138,8 @@ def _parse(text: str) -> Any:
         opening = text[at : at + 1]
         value: Any
         closed = True
+        if opening in ("{", "[") and len(containers) >= MAX_DEPTH:
+            raise json.JSONDecodeError(f"nested deeper than {MAX_DEPTH} levels", text, at)
         if opening == "{":
             value, at = {}, skip(at + 1)
             if text[at : at + 1] == "}":

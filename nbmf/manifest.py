@@ -23,6 +23,7 @@ READER = 1
 """The newest version format this package reads."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _ID = re.compile(r"[0-9a-f]{64}")
 KindLabel = Literal["text", "messages", "json", "bytes", "array"]
 
@@ -91,7 +92,7 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
     """
     try:
         content = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError as error:
+    except _NOT_THERE as error:
         raise DamagedCodec(f"{folder} is not a codec version: it has no {MANIFEST}") from error
     version_id = hashlib.sha256(content).hexdigest()
     if is_id(folder.name) and folder.name != version_id:
@@ -103,7 +104,7 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
             raise DamagedCodec(f"{folder}: {name!r} cannot be the name of a version's file")
         try:
             data = (folder / name).read_bytes()
-        except FileNotFoundError as error:
+        except _NOT_THERE as error:
             raise DamagedCodec(f"{folder / name} is missing") from error
         if len(data) != entry.size_bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
             raise DamagedCodec(f"{folder / name} was altered: its SHA-256 is not the one in {MANIFEST}")
@@ -123,7 +124,7 @@ def _parse_manifest(folder: Path, content: bytes) -> Manifest:
                 f"{folder} needs a reader of version formats up to {minimum}; this nbmf has {READER}"
             )
         return Manifest.model_validate(fields)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         raise DamagedCodec(f"{folder / MANIFEST} is not a manifest: {error}") from error
 
 

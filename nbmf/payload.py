@@ -15,7 +15,7 @@ Payload: TypeAlias = Any
 
 Fidelity: TypeAlias = Literal["lossless", "semantic"]
 
-MAX_DEPTH = 10_000
+MAX_DEPTH = json_text.MAX_DEPTH
 
 
 class Kind(enum.IntEnum):
@@ -77,7 +77,8 @@ def is_message_list(value: Payload) -> bool:
 def check_json_value(value: Payload) -> None:
     """Raises UnsupportedPayload unless JSON can hold `value` exactly: str, int, float, bool, None, list, dict."""
     if type(value) in _SCALARS:
-        _check_integer(value, [])
+        if type(value) is int and value.bit_length() > _MAX_INTEGER_BITS:
+            raise _integer_too_long([])
         return
     path: list[str | int] = []
     stack = [_children(value, path)]
@@ -85,8 +86,8 @@ def check_json_value(value: Payload) -> None:
         for key, child in stack[-1]:
             child_type = type(child)
             if child_type in _SCALARS:
-                if child_type is int:
-                    _check_integer(child, [*path, key])
+                if child_type is int and child.bit_length() > _MAX_INTEGER_BITS:
+                    raise _integer_too_long([*path, key])
                 continue
             path.append(key)
             stack.append(_children(child, path))
@@ -114,9 +115,8 @@ def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int
     raise UnsupportedPayload(path_text(path), f"cannot represent {_type_name(value)}{_remedy(value)}")
 
 
-def _check_integer(value: Payload, path: list[str | int]) -> None:
-    if type(value) is int and value.bit_length() > _MAX_INTEGER_BITS:
-        raise UnsupportedPayload(path_text(path), f"integer of more than {json_text.MAX_INTEGER_DIGITS} digits")
+def _integer_too_long(path: list[str | int]) -> UnsupportedPayload:
+    return UnsupportedPayload(path_text(path), f"integer of more than {json_text.MAX_INTEGER_DIGITS} digits")
 
 
 def _type_name(value: object) -> str:

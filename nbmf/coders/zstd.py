@@ -1,8 +1,8 @@
 """Zstandard (RFC 8878) without what the blob's own frame says already.
 
-A body is a zstd frame less its magic number, Frame_Header_Descriptor (always 0: no content size,
-dictionary id or checksum, so a body has no length of its own to lie about) and Window_Descriptor
-(the reader takes the smallest window that holds the whole payload).
+A body is a zstd frame less its magic number and its frame header, so it is blocks only: it has no
+length of its own to lie about. The reader puts a header in front that says Single_Segment and, as
+Frame_Content_Size, the payload's length: no window is allocated and no other length can come out.
 
 Compression contexts are not thread-safe, so each thread keeps its own.
 """
@@ -14,13 +14,17 @@ from typing import ClassVar
 
 import zstandard
 
-from nbmf.errors import CorruptBlob
+from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.payload import Kind
 
 # (largest payload in bytes, level): a record gets the strongest, a file gets it done.
 _LEVELS = ((256 * 1024, 19), (4 * 1024 * 1024, 9))
 _LEVEL_ABOVE = 3
-_HEADER_BYTES = 2
+_WRITTEN_HEADER_BYTES = 2  # descriptor and window; content size, dictionary id and checksum are switched off
+_BLOCK_BYTES = 128 * 1024
+_SMALLEST_BLOCK = 4  # 3 bytes of header and the byte that a run repeats
+_NO_BYTES = b"\x01\x00\x00"  # last block, raw, of 0 bytes
+_ONE_BYTE = b"\x09\x00\x00x"
 
 
 def level_for(payload_bytes: int) -> int:
@@ -29,9 +33,8 @@ def level_for(payload_bytes: int) -> int:
 
 
 def _header(payload_bytes: int) -> bytes:
-    """Descriptor 0 and a Window_Descriptor of 2^n bytes, n >= 10 (RFC 8878, 3.1.1.1)."""
-    window_log = max(10, (payload_bytes - 1).bit_length())
-    return bytes([0, window_log - 10 << 3])
+    """Frame_Header_Descriptor with an 8-byte Frame_Content_Size and Single_Segment (RFC 8878, 3.1.1.1)."""
+    return b"\xe0" + payload_bytes.to_bytes(8, "little")
 
 
 class _Zstd:
@@ -40,6 +43,11 @@ class _Zstd:
     def __init__(self, dictionary: bytes | None) -> None:
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary is not None else None
         self._local = threading.local()
+        if dictionary is not None:
+            try:
+                self.decompress(_ONE_BYTE, 1)
+            except (CorruptBlob, zstandard.ZstdError) as error:
+                raise DamagedCodec(f"not a zstd dictionary: {error}") from error
 
     def compress(self, data: bytes) -> bytes:
         level = level_for(len(data))
@@ -53,20 +61,21 @@ class _Zstd:
                 write_checksum=False,
             )
             compressors[level] = zstandard.ZstdCompressor(dict_data=self._dictionary, compression_params=parameters)
-        return compressors[level].compress(data)[_HEADER_BYTES:]
+        return compressors[level].compress(data)[_WRITTEN_HEADER_BYTES:]
 
     def decompress(self, body: bytes, payload_bytes: int) -> bytes:
+        # Before the output is allocated: a body of n bytes cannot hold more than this.
+        if payload_bytes > len(body) // _SMALLEST_BLOCK * _BLOCK_BYTES or (payload_bytes == 0 and body != _NO_BYTES):
+            raise CorruptBlob(f"zstd body of {len(body)} bytes cannot hold the {payload_bytes} that the blob says")
+        if payload_bytes == 0:
+            return b""
         if "decompressor" not in self._local.__dict__:
             self._local.decompressor = zstandard.ZstdDecompressor(
                 dict_data=self._dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS
             )
         decompressor: zstandard.ZstdDecompressor = self._local.decompressor
         try:
-            data = decompressor.decompress(
-                _header(payload_bytes) + body,
-                max_output_size=max(payload_bytes, 1),  # 0 would mean: any size
-                allow_extra_data=False,
-            )
+            data = decompressor.decompress(_header(payload_bytes) + body, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise CorruptBlob(f"zstd body: {error}") from error
         if len(data) != payload_bytes:

@@ -1,0 +1,227 @@
+"""`nbmf encode`, `nbmf decode`, `nbmf inspect`: files and pipes, single records or JSON Lines."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import enum
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from cluster.cli.options import RegistryOption
+from cluster.progress import console
+from cluster.registry import Registry
+from cluster.wire import BadWire, from_base64, to_wire
+from nbmf import Codec, json_text
+from nbmf import inspect as inspect_blob
+from nbmf.arrays import is_array
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, WITHOUT_VERSION, parse_bounded
+from nbmf.errors import NbmfError
+from nbmf.payload import Payload, from_canonical
+
+EXIT_SOME_FAILED = 3
+
+
+class InputFormat(enum.StrEnum):
+    """How the input of `encode` is read."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+    BYTES = "bytes"
+    JSONL = "jsonl"
+
+
+_SUFFIXES = {
+    ".json": InputFormat.JSON,
+    ".jsonl": InputFormat.JSONL,
+    ".ndjson": InputFormat.JSONL,
+    ".txt": InputFormat.TEXT,
+    ".md": InputFormat.TEXT,
+}
+
+InputArgument: TypeAlias = Annotated[
+    Path | None, typer.Argument(help="The file to read; standard input without it or with `-`.", show_default=False)
+]
+OutputOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")
+]
+
+
+def encode(
+    file: InputArgument = None,
+    output: OutputOption = None,
+    input_format: Annotated[
+        InputFormat,
+        typer.Option(
+            "--as",
+            help="What the input is. `auto`: by the file's suffix, else text if it is UTF-8, else bytes. "
+            "`jsonl`: a record a line, written as lines `{“blob”: base64}`.",
+        ),
+    ] = InputFormat.AUTO,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Codec version: `stable`, `candidate`, the start of an id, or `none`. "
+            "Without it: the registry's stable version, or none if it has none."
+        ),
+    ] = None,
+    registry: RegistryOption = None,
+) -> None:
+    """Encode a record, or a record on each line, to nbmf blobs.
+
+    Examples: `nbmf encode note.json -o note.nbmf`; `cat memory.jsonl | nbmf encode --as jsonl > blobs.jsonl`.
+    """
+    version = _version(codec, registry)
+    chosen = input_format if input_format is not InputFormat.AUTO else _SUFFIXES.get(file.suffix if file else "")
+    if chosen is InputFormat.JSONL:
+
+        def encode_line(line: bytes) -> dict[str, Any]:
+            return {"blob": base64.b64encode(version.encode(_json(line))).decode()}
+
+        _each_line(file, output, encode_line)
+    else:
+        _write(output, version.encode(_payload(_read(file), chosen)), binary=True)
+
+
+def decode(
+    file: InputArgument = None,
+    output: OutputOption = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl", help="Read lines `{“blob”: base64}`, write lines `{“payload”: …}`. On for .jsonl files."
+        ),
+    ] = False,
+    registry: RegistryOption = None,
+    max_output_bytes: Annotated[
+        int, typer.Option(min=1, help="Refuse blobs that declare a larger payload.")
+    ] = DEFAULT_MAX_PAYLOAD_BYTES,
+) -> None:
+    """Decode a blob, or a blob on each line. Text and bytes come out as they were, JSON on one line, arrays as .npy.
+
+    Examples: `nbmf decode note.nbmf`; `nbmf decode blobs.jsonl > memory.jsonl`.
+    """
+    catalog = Registry(registry).catalog()
+
+    def payload_of(blob: bytes) -> Payload:
+        parsed = parse_bounded(blob, max_output_bytes)
+        return from_canonical(parsed.kind, catalog.decode_canonical(parsed))
+
+    if jsonl or (file is not None and _SUFFIXES.get(file.suffix) is InputFormat.JSONL):
+
+        def decode_line(line: bytes) -> dict[str, Any]:
+            fields = _json(line)
+            if type(fields) is not dict or "blob" not in fields:
+                raise BadWire('a line is not an object with a "blob"')
+            return to_wire(payload_of(from_base64(fields["blob"], "blob")))
+
+        _each_line(file, output, decode_line)
+        return
+    payload = payload_of(_read(file))
+    if type(payload) is bytes:
+        _write(output, payload, binary=True)
+    elif is_array(payload):
+        _write(output, _npy(payload), binary=True)
+    elif type(payload) is str:
+        _write(output, payload.encode("utf-8", "surrogatepass"), binary=False)
+    else:
+        _write(output, json_text.dumps(payload).encode("utf-8", "surrogatepass") + b"\n", binary=False)
+
+
+def inspect(
+    file: InputArgument = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what a blob is from its header: kind, coder, codec version, sizes. Nothing is decoded."""
+    info = asdict(inspect_blob(_read(file)))
+    if as_json:
+        typer.echo(json.dumps(info))
+        return
+    for name, value in info.items():
+        typer.echo(f"{name:14} {'none needed' if value is None else value}")
+
+
+def _version(name: str | None, registry: str | None) -> Codec:
+    place = Registry(registry)
+    if name == "none" or (name is None and place.channels().stable is None):
+        return WITHOUT_VERSION
+    return place.load(name)
+
+
+def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
+    if chosen is InputFormat.JSON:
+        return _json(data)
+    if chosen is InputFormat.BYTES:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        if chosen is InputFormat.TEXT:
+            raise BadWire(f"the input is not UTF-8 text ({error}); `--as bytes` takes anything") from error
+        return data
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json_text.loads(data.decode("utf-8-sig"))
+    except ValueError as error:
+        raise BadWire(f"the input is not JSON: {error}") from error
+
+
+def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], dict[str, Any]]) -> None:
+    """Converts line by line; one that fails becomes `{"error", "message", "line"}`, and the exit code 3."""
+    failed = 0
+    with _open_output(output) as sink:
+        for number, line in enumerate(_lines(file), start=1):
+            try:
+                result = convert(line)
+            except NbmfError as error:
+                failed += 1
+                result = {"error": error.code, "message": str(error), "line": number}
+            sink.write(json_text.dumps(result).encode("utf-8", "backslashreplace") + b"\n")
+    if failed:
+        console.print(f"nbmf: {failed} lines failed; each is an object with `error` and `line` in the output")
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _lines(file: Path | None) -> Iterator[bytes]:
+    with contextlib.ExitStack() as stack:
+        source = sys.stdin.buffer if _is_stdin(file) else stack.enter_context(Path(str(file)).open("rb"))
+        yield from (line for line in source if line.strip())
+
+
+def _is_stdin(file: Path | None) -> bool:
+    return file is None or str(file) == "-"
+
+
+def _read(file: Path | None) -> bytes:
+    return sys.stdin.buffer.read() if _is_stdin(file) else Path(str(file)).read_bytes()
+
+
+def _open_output(output: Path | None) -> io.BufferedWriter:
+    if output is None:
+        return open(sys.stdout.fileno(), "wb", closefd=False)
+    return output.open("wb")
+
+
+def _write(output: Path | None, data: bytes, *, binary: bool) -> None:
+    if output is None and binary and sys.stdout.isatty():
+        raise BadWire("binary output is not written to a terminal; name a file with -o, or use a pipe")
+    with _open_output(output) as sink:
+        sink.write(data)
+
+
+def _npy(array: Any) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+RegistryOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="NBMF_REGISTRY",
+        help="Folder or URI of the codec registry.",
+        show_default="~/.nbmf/registry",
+        metavar="PLACE",
+    ),
+]
+
+AddressOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        help="A running Ray cluster, as `auto` or `ray://host:10001`. Without it a local session is started.",
+        metavar="ADDRESS",
+    ),
+]

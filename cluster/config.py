@@ -1,0 +1,43 @@
+"""Configuration files: YAML, validated strictly, with units in the names of keys."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cluster.errors import ConfigError
+
+
+class StrictModel(BaseModel):
+    """Base of configuration models: an unknown key or a wrong type is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+M = TypeVar("M", bound=StrictModel)
+
+
+def load(model: type[M], path: Path | None, default: str, overrides: dict[str, Any] | None = None) -> M:
+    """The configuration in `path`, or in the packaged file `configs/<default>`; `overrides` that are not None win.
+
+    Raises ConfigError naming the file and the key.
+    """
+    source = path if path is not None else resources.files("configs").joinpath(default)
+    try:
+        fields = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"{source}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{source}: expected keys and values, found {type(fields).__name__}")
+    fields |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{source}: {problems}") from error

@@ -1,0 +1,205 @@
+"""The codec registry: a folder on any filesystem that holds versions and says which are in use.
+
+versions/<id>/...   immutable; manifest.json is written last, so a version without one is not there
+channels.json       stable, candidate, and the history of both
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pyarrow.fs as pafs
+from pydantic import BaseModel, Field
+
+from cluster.errors import RegistryError, VersionInUse, VersionNotFound
+from nbmf.catalog import Catalog
+from nbmf.codec import Codec
+from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
+
+Channel: TypeAlias = Literal["stable", "candidate"]
+
+DEFAULT_LOCATION = "~/.nbmf/registry"
+LOCATION_VARIABLE = "NBMF_REGISTRY"
+
+
+class Transition(BaseModel):
+    """One change of a channel."""
+
+    at: str
+    channel: Channel
+    version: str | None
+
+
+class Channels(BaseModel):
+    """channels.json. `history` is append-only: a version in it may be named by blobs."""
+
+    stable: str | None = None
+    candidate: str | None = None
+    history: list[Transition] = Field(default_factory=list)
+
+
+def default_location() -> str:
+    """The registry in NBMF_REGISTRY, else ~/.nbmf/registry."""
+    return os.environ.get(LOCATION_VARIABLE) or str(Path(DEFAULT_LOCATION).expanduser())
+
+
+class Registry:
+    """A registry at a local path or a URI that pyarrow.fs knows (`s3://`, `gs://`, `file://`)."""
+
+    def __init__(self, location: str | Path | None = None) -> None:
+        self.location = str(location or default_location())
+        try:
+            if "://" in self.location:
+                self._fs, self._root = pafs.FileSystem.from_uri(self.location)
+            else:
+                self._fs, self._root = pafs.LocalFileSystem(), str(Path(self.location).expanduser().absolute())
+        except (OSError, ValueError) as error:
+            raise RegistryError(f"registry {self.location}: {error}") from error
+        self._cache = Path("~/.cache/nbmf/versions").expanduser()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether versions can be read in place."""
+        return isinstance(self._fs, pafs.LocalFileSystem)
+
+    def publish(self, manifest: dict[str, Any], files: dict[str, bytes]) -> str:
+        """Writes a version and returns its id. The first one published becomes stable."""
+        with tempfile.TemporaryDirectory() as scratch:
+            version_id = write_version(Path(scratch), manifest, files)
+            folder = Path(scratch) / version_id
+            if version_id not in self.list_ids():
+                target = self._path("versions", version_id)
+                self._fs.create_dir(target, recursive=True)
+                for name in [*sorted(files), MANIFEST]:
+                    self._write(f"{target}/{name}", (folder / name).read_bytes())
+        if self.channels().stable is None:
+            self.assign("stable", version_id)
+        return version_id
+
+    def list_ids(self) -> list[str]:
+        """Ids of all complete versions, sorted."""
+        base = self._path("versions")
+        infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
+        ids = [i.base_name for i in infos if i.type == pafs.FileType.Directory and is_id(i.base_name)]
+        manifests = self._fs.get_file_info([f"{base}/{i}/{MANIFEST}" for i in ids])
+        return sorted(i for i, m in zip(ids, manifests, strict=True) if m.type == pafs.FileType.File)
+
+    def resolve(self, name: str | None) -> str:
+        """The full id for `stable` (or None), `candidate`, an id, or the start of one. Raises VersionNotFound."""
+        channels = self.channels()
+        if name in (None, "stable", "candidate"):
+            version_id = channels.candidate if name == "candidate" else channels.stable
+            if version_id is None:
+                raise VersionNotFound(f"registry {self.location} has no {name or 'stable'} version; train one first")
+            return version_id
+        matches = [i for i in self.list_ids() if name and i.startswith(name)]
+        if len(matches) != 1:
+            problem = f"{len(matches)} versions begin with" if matches else "no version begins with"
+            raise VersionNotFound(f"registry {self.location}: {problem} {name!r} (see `nbmf versions list`)")
+        return matches[0]
+
+    def manifest(self, version_id: str) -> Manifest:
+        """The manifest of a version. Raises VersionNotFound, DamagedCodec."""
+        return read_version(self.fetch(version_id))[1]
+
+    def load(self, name: str | None = None) -> Codec:
+        """The version called `name` (see `resolve`), every file verified. Raises VersionNotFound, DamagedCodec."""
+        return Codec.load(self.fetch(self.resolve(name)))
+
+    def fetch(self, version_id: str) -> Path:
+        """A local folder with the version's files: in place, or a verified copy in the user's cache."""
+        source = self._path("versions", version_id)
+        if self._fs.get_file_info(f"{source}/{MANIFEST}").type != pafs.FileType.File:
+            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+        if self.is_local:
+            return Path(source)
+        cached = self._cache / version_id
+        if not cached.exists():
+            self._download(source, cached)
+        return cached
+
+    def _download(self, source: str, cached: Path) -> None:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=cached.parent) as scratch:
+            folder = Path(scratch) / cached.name
+            folder.mkdir()
+            for info in self._fs.get_file_info(pafs.FileSelector(source)):
+                (folder / info.base_name).write_bytes(self._read(info.path))
+            read_version(folder)
+            try:
+                folder.replace(cached)
+            except OSError:
+                if not cached.exists():  # else another process was first, with the same content
+                    raise
+
+    def channels(self) -> Channels:
+        """What is stable and candidate now, and the history."""
+        path = self._path("channels.json")
+        if self._fs.get_file_info(path).type != pafs.FileType.File:
+            return Channels()
+        try:
+            return Channels.model_validate_json(self._read(path))
+        except ValueError as error:
+            raise RegistryError(f"registry {self.location}: channels.json is not readable: {error}") from error
+
+    def assign(self, channel: Channel, version_id: str | None) -> None:
+        """Puts a version on a channel (None empties it) and appends to the history. Raises VersionNotFound."""
+        if version_id is not None and version_id not in self.list_ids():
+            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+        channels = self.channels()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        transition = Transition(at=now, channel=channel, version=version_id)
+        updated = channels.model_copy(update={channel: version_id, "history": [*channels.history, transition]})
+        path = self._path("channels.json")
+        self._fs.create_dir(self._root, recursive=True)
+        self._write(f"{path}.{os.getpid()}.new", updated.model_dump_json(indent=1).encode())
+        self._fs.move(f"{path}.{os.getpid()}.new", path)
+
+    def delete(self, version_id: str) -> None:
+        """Removes a version that was never stable or candidate. Raises VersionInUse, VersionNotFound.
+
+        One that was may have written blobs, and without it they could not be read.
+        """
+        if version_id not in self.list_ids():
+            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+        if any(t.version == version_id for t in self.channels().history):
+            raise VersionInUse(f"version {version_id[:12]} is or was on a channel: blobs may name it; it is kept")
+        # The manifest goes first: a half-deleted version is then no version.
+        target = self._path("versions", version_id)
+        self._fs.delete_file(f"{target}/{MANIFEST}")
+        self._fs.delete_dir(target)
+
+    def catalog(self) -> Catalog:
+        """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it."""
+        return _RegistryCatalog(self)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join([self._root, *parts])
+
+    def _read(self, path: str) -> bytes:
+        with self._fs.open_input_stream(path, compression=None) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def _write(self, path: str, content: bytes) -> None:
+        with self._fs.open_output_stream(path, compression=None) as stream:
+            stream.write(content)
+
+
+class _RegistryCatalog(Catalog):
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def places(self) -> list[str]:
+        return [*super().places(), f"registry {self._registry.location}"]
+
+    def _available(self, prefix: str) -> list[str]:
+        return [i for i in self._registry.list_ids() if i.startswith(prefix)]
+
+    def _load(self, version_id: str) -> Codec:
+        return Codec(*read_version(self._registry.fetch(version_id)))

@@ -1,0 +1,70 @@
+"""The Ray session: a local one by default, or a running cluster's; quiet, and shut down when done."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster.errors import SessionError
+
+# Ray reads these when it is first imported or Serve first started, so they are set before that.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2": "1",
+}
+_OBJECT_STORE_BYTES = 256 * 1024 * 1024
+
+
+def prepare_environment(address: str | None = None) -> None:
+    """Sets what must be set before Ray is imported; values that the user set stay.
+
+    A local session has no token authentication: its ports listen on this machine only, and Ray would
+    write a token into the home folder. Whether a running cluster has it is the cluster's affair.
+    """
+    local = {"RAY_AUTH_MODE": "disabled"} if address is None else {}
+    for name, value in {**_ENVIRONMENT, **local}.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def session(address: str | None = None, num_cpus: int | None = None, dashboard: bool = False) -> Iterator[Any]:
+    """Ray, connected; a session that this call started is shut down at the end.
+
+    Inside an existing connection (a job, a test) that one is used and left open. `num_cpus` declares
+    the CPUs of a local session; two at least, as jobs have a driver and workers. Raises SessionError.
+    """
+    prepare_environment(address)
+    import ray
+
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            cpus = num_cpus or max(4, os.cpu_count() or 1)
+            ray.init(num_cpus=cpus, include_dashboard=dashboard, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = f"the Ray cluster at {address}" if address else "a local Ray session"
+        raise SessionError(f"cannot reach {where}: {str(error).splitlines()[0]}") from error
+    _quieten_data()
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _quieten_data() -> None:
+    """Ray Data reports its plans and progress at length; the commands show their own progress."""
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

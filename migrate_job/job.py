@@ -1,0 +1,109 @@
+"""A migration run: plan, shards through Ray Data, report."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import DestinationError
+from cluster.sources import Source
+from migrate_job.plan import Plan
+from migrate_job.shard import migrate_shard
+from nbmf.payload import Fidelity
+
+DEAD_LETTERS = "dead-letters.jsonl"
+REPORT = "report.json"
+
+
+@dataclass(slots=True)
+class Report:
+    """Totals of a migration; `records` = `migrated` + `dead`, and `previews` are among the migrated."""
+
+    version: str | None
+    records: int = 0
+    migrated: int = 0
+    previews: int = 0
+    dead: int = 0
+    dead_reasons: dict[str, int] = field(default_factory=dict)
+    source_bytes: int = 0
+    payload_bytes: int = 0
+    blob_bytes: int = 0
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Adds a shard's counts."""
+        for name, value in counts.items():
+            if name == "dead_reasons":
+                for reason, count in value.items():
+                    self.dead_reasons[reason] = self.dead_reasons.get(reason, 0) + count
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
+
+def run(
+    source: Source,
+    destination: Path,
+    registry: str,
+    version_id: str | None,
+    fidelity: Fidelity = "lossless",
+    on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
+    on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
+) -> Report:
+    """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
+
+    `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
+    Raises DestinationError if the folder is not this migration's or another run is at work in it.
+    """
+    plan = Plan(source, tuple(source.plan()), destination, registry, version_id, fidelity)
+    if isinstance(getattr(source, "root", None), Path) and destination.is_relative_to(source.root):  # type: ignore[attr-defined]
+        raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
+    with _exclusive(destination):
+        plan.claim()
+        todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
+        on_plan(len(plan.shards), len(plan.shards) - len(todo))
+        for counts in _migrate_shards(plan, todo):
+            on_shard(counts)
+        return _finish(plan)
+
+
+def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
+    """Plain tasks: Ray keeps its worker processes, and each keeps the codec it has loaded."""
+    import ray
+
+    if not todo:
+        return
+    shared = ray.put(pickle.dumps(plan))
+
+    def migrate(row: dict[str, Any]) -> dict[str, Any]:
+        return {"counts": json.dumps(migrate_shard(pickle.loads(ray.get(shared)), row["index"]))}  # noqa: S301 - ours
+
+    work = ray.data.from_items([{"index": index} for index in todo], override_num_blocks=len(todo))
+    for row in work.map(migrate).iter_rows():
+        yield json.loads(row["counts"])
+
+
+def _finish(plan: Plan) -> Report:
+    report = Report(plan.version_id)
+    for index in range(len(plan.shards)):
+        report.add(json.loads(plan.done_file(index).read_text()))
+    with (plan.destination / DEAD_LETTERS).open("w") as letters:
+        for index in range(len(plan.shards)):
+            letters.write(plan.dead_file(index).read_text())
+    (plan.destination / REPORT).write_text(json.dumps(asdict(report), indent=1))
+    return report
+
+
+@contextmanager
+def _exclusive(destination: Path) -> Iterator[None]:
+    destination.mkdir(parents=True, exist_ok=True)
+    with (destination / "_lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DestinationError(f"another migration is at work in {destination}") from error
+        yield

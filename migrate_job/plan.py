@@ -1,0 +1,66 @@
+"""A migration's plan: fixed shards of a source and what is done with them, so that a rerun does the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cluster.errors import DestinationError
+from cluster.sources import Shard, Source
+from nbmf.payload import Fidelity
+
+PLAN = "_plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every worker needs: read `source`, write to `destination` with a version of `registry` (None: none)."""
+
+    source: Source
+    shards: tuple[Shard, ...]
+    destination: Path
+    registry: str
+    version_id: str | None
+    fidelity: Fidelity
+
+    def part_file(self, index: int) -> Path:
+        """Blobs of a shard."""
+        return self.destination / f"part-{index:06}.parquet"
+
+    def dead_file(self, index: int) -> Path:
+        """Dead letters of a shard."""
+        return self.destination / "_dead" / f"{index:06}.jsonl"
+
+    def done_file(self, index: int) -> Path:
+        """Counts of a shard; written last, so a shard without one is not done."""
+        return self.destination / "_done" / f"{index:06}.json"
+
+    def fingerprint(self) -> str:
+        """Changes when the source's listing, the version or the fidelity do."""
+        what = [type(self.source).__name__, repr(self.source), self.version_id, self.fidelity]
+        shards = [asdict(shard) for shard in self.shards]
+        return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
+
+    def claim(self) -> None:
+        """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
+        path = self.destination / PLAN
+        fields = {"fingerprint": self.fingerprint(), "version": self.version_id, "shards": len(self.shards)}
+        if path.exists():
+            if json.loads(path.read_text())["fingerprint"] != fields["fingerprint"]:
+                raise DestinationError(
+                    f"{self.destination} holds a migration of another source or listing, version or fidelity; "
+                    "choose another folder, or repeat that command to finish it"
+                )
+            return
+        if self.destination.exists() and any(p.name != "_lock" for p in self.destination.iterdir()):
+            raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
+        for folder in (self.dead_file(0).parent, self.done_file(0).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(fields, indent=1))
+
+    def to_bytes(self) -> bytes:
+        """For the workers."""
+        return pickle.dumps(self)

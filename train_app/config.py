@@ -1,0 +1,21 @@
+"""What a training run may be told (configs/train/*.yaml)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cluster.config import StrictModel
+
+DEFAULT_FILE = "train/dictionary.yaml"
+
+
+class TrainConfig(StrictModel):
+    """Configuration of `nbmf train`."""
+
+    holdout_fraction: float = Field(gt=0, lt=0.5, description="share of records kept back to measure the version on")
+    max_training_bytes: int = Field(gt=0, description="canonical bytes to learn from; a sample is taken above it")
+    max_holdout_bytes: int = Field(gt=0, description="canonical bytes to measure on; a sample is taken above it")
+    max_record_bytes: int = Field(gt=0, description="larger records are left out")
+    min_records: int = Field(ge=20, description="fewest distinct records to learn from")
+    dictionary_sizes_bytes: tuple[int, ...] = Field(min_length=1, description="sizes to try, the best is kept")
+    dictionary_segments_bytes: tuple[int, ...] = Field(min_length=1, description="COVER segment lengths (k) to try")

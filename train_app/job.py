@@ -1,0 +1,77 @@
+"""A training run: prepare, learn, measure, publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cluster.progress import progress
+from cluster.registry import Registry
+from cluster.sources import Source
+from nbmf.errors import NbmfError
+from nbmf.manifest import Manifest
+from nbmf.payload import Kind
+from train_app.config import TrainConfig
+from train_app.dictionaries import steps, train_dictionaries
+from train_app.evaluate import evaluate
+from train_app.prepare import prepare
+
+ARCHITECTURE = "zstd-dictionary"
+
+
+class InexactVersion(NbmfError):
+    """A trained version failed to give a held-out record back; it was not published."""
+
+    code = "inexact_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A published version."""
+
+    version_id: str
+    data: dict[str, Any]
+    measured: dict[str, Any]
+
+
+def run(sources: list[Source], registry: Registry, config: TrainConfig, name: str) -> Trained:
+    """Trains a version on the sources' records and publishes it. Needs a Ray session.
+
+    Raises TooFewRecords, RecordsError, InexactVersion.
+    """
+    with progress() as bars:
+        reading = bars.add_task("reading records", total=None)
+        prepared = prepare(sources, config, lambda n: bars.advance(reading, n))
+        bars.update(reading, total=prepared.records)
+        learning = bars.add_task("training dictionaries", total=steps(config))
+        dictionaries = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
+        manifest, files = _version(dictionaries, name, prepared.summary())
+        measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
+        measured = evaluate(
+            prepared.holdout,
+            Manifest(**manifest, files={}),
+            files,
+            lambda n: bars.advance(measuring, n),
+        )
+    if measured["exact"] != measured["records"]:
+        raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
+    version_id = registry.publish({**manifest, "measured": measured}, files)
+    return Trained(version_id, prepared.summary(), measured)
+
+
+def _version(
+    dictionaries: dict[Kind, bytes], name: str, data: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    # Kinds that share a dictionary share its file.
+    names: dict[bytes, str] = {}
+    for kind, dictionary in dictionaries.items():
+        names.setdefault(dictionary, f"zstd.{kind.label}.dict")
+    manifest = {
+        "name": name,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "architecture": ARCHITECTURE,
+        "dictionaries": {kind.label: names[dictionary] for kind, dictionary in dictionaries.items()},
+        "data": data,
+    }
+    return manifest, {file_name: dictionary for dictionary, file_name in names.items()}
