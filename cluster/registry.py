@@ -44,19 +44,24 @@ class Channels(BaseModel):
 
 def default_location() -> str:
     """The registry in NBMF_REGISTRY, else ~/.nbmf/registry."""
-    return os.environ.get(LOCATION_VARIABLE) or str(Path(DEFAULT_LOCATION).expanduser())
+    return os.environ.get(LOCATION_VARIABLE) or DEFAULT_LOCATION
 
 
 class Registry:
-    """A registry at a local path or a URI that pyarrow.fs knows (`s3://`, `gs://`, `file://`)."""
+    """A registry at a local path or a URI that pyarrow.fs knows (`s3://`, `gs://`, `file://`).
+
+    `location` is the URI or the absolute path: other processes find the same place by it.
+    """
 
     def __init__(self, location: str | Path | None = None) -> None:
         self.location = str(location or default_location())
+        if "://" not in self.location:
+            self.location = str(Path(self.location).expanduser().absolute())
         try:
             if "://" in self.location:
                 self._fs, self._root = pafs.FileSystem.from_uri(self.location)
             else:
-                self._fs, self._root = pafs.LocalFileSystem(), str(Path(self.location).expanduser().absolute())
+                self._fs, self._root = pafs.LocalFileSystem(), self.location
         except (OSError, ValueError) as error:
             raise RegistryError(f"registry {self.location}: {error}") from error
         self._cache = Path("~/.cache/nbmf/versions").expanduser()

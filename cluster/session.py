@@ -18,6 +18,11 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2": "1",
 }
+_LOCAL_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    # No load balancer watches a local proxy, so stopping need not wait for one to notice.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
+}
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 
@@ -27,8 +32,7 @@ def prepare_environment(address: str | None = None) -> None:
     A local session has no token authentication: its ports listen on this machine only, and Ray would
     write a token into the home folder. Whether a running cluster has it is the cluster's affair.
     """
-    local = {"RAY_AUTH_MODE": "disabled"} if address is None else {}
-    for name, value in {**_ENVIRONMENT, **local}.items():
+    for name, value in (_ENVIRONMENT if address is not None else _ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
 
 
@@ -55,16 +59,17 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray session"
         raise SessionError(f"cannot reach {where}: {str(error).splitlines()[0]}") from error
-    _quieten_data()
+    _quieten()
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _quieten_data() -> None:
-    """Ray Data reports its plans and progress at length; the commands show their own progress."""
+def _quieten() -> None:
+    """Ray Data and Serve report their plans and progress at length; the commands show their own."""
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for name in ("ray.data", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,1 +1,54 @@
-def serve() -> None: ...
+"""`nbmf serve`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.cli.options import AddressOption, RegistryOption
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="YAML file to use in place of configs/serve/local.yaml.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides the file.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; overrides the file.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Version to encode with: `stable`, `candidate`, `none`, the start of an id.")
+    ] = None,
+    registry: RegistryOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Serve encode and decode over HTTP, until Ctrl-C.
+
+    `POST /v1/encode`, `POST /v1/decode`, `GET /v1/versions`, `GET /healthz`, and their description at `/docs`.
+    On a running cluster (`--address`) the service is deployed and stays when this command ends.
+
+    Example: `nbmf serve --registry ./registry`, then
+    `curl localhost:8000/v1/encode --json '{"payload": "Remember the milk."}'`.
+    """
+    from cluster import config as configuration
+    from cluster.progress import console
+    from cluster.registry import Registry
+    from cluster.session import session
+    from serve_app.config import DEFAULT_FILE, ServeConfig
+
+    overrides = {"host": host, "port": port, "version": codec}
+    settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
+    stop = threading.Event()
+    with session(address):
+        from serve_app.deploy import deploy, undeploy
+
+        with console.status("starting the service"):
+            url = deploy(settings, Registry(registry))
+        typer.echo(f"Serving on {url} (API description: {url}/docs)")
+        if address is not None:
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()
+        typer.echo("Stopping.")
+        undeploy()

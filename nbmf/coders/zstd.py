@@ -49,6 +49,9 @@ class _Zstd:
             except (CorruptBlob, zstandard.ZstdError) as error:
                 raise DamagedCodec(f"not a zstd dictionary: {error}") from error
 
+    def __reduce__(self) -> tuple[type[_Zstd], tuple[bytes | None]]:
+        return _Zstd, (self._dictionary.as_bytes() if self._dictionary is not None else None,)
+
     def compress(self, data: bytes) -> bytes:
         level = level_for(len(data))
         compressors: dict[int, zstandard.ZstdCompressor] = self._local.__dict__.setdefault("compressors", {})

@@ -1,0 +1,172 @@
+"""Request and response bodies: JSON, raw octets, and length-prefixed batches of octets."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from cluster.wire import BadWire, from_base64, from_wire, to_wire
+from nbmf import arrays, json_text
+from nbmf.codec import BlobInfo
+from nbmf.errors import NbmfError, PayloadTooLarge
+from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from serve_app.results import Failure
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+MEDIA_TYPES = {
+    Kind.TEXT: "text/plain; charset=utf-8",
+    Kind.MESSAGES: JSON,
+    Kind.JSON: JSON,
+    Kind.BYTES: OCTETS,
+    Kind.ARRAY: "application/x-npy",
+}
+_LENGTH = struct.Struct("<I")
+_ITEM_HEAD = struct.Struct("<BBI")
+_OK, _FAILED = 0, 1
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises BadWire."""
+    try:
+        value = json_text.loads(body.decode())
+    except ValueError as error:
+        raise BadWire(f"the body is not JSON: {error}") from error
+    if type(value) is not dict:
+        raise BadWire(f"the body is a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """JSON text that is valid UTF-8 whatever the value: lone surrogates are written as escapes."""
+    return json_text.dumps(value).encode("utf-8", "backslashreplace")
+
+
+def record_from_json(fields: Any, max_payload_bytes: int) -> tuple[int, bytes]:
+    """(kind, canonical bytes) of `{"payload" | "bytes_base64" | "array", "fidelity"?}`. Raises NbmfError."""
+    if type(fields) is not dict:
+        raise BadWire("a record is an object")
+    if fields.get("fidelity", "lossless") not in ("lossless", "semantic"):
+        raise BadWire("fidelity is lossless or semantic")
+    unknown = fields.keys() - {"payload", "bytes_base64", "array", "fidelity"}
+    if unknown:
+        raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}")
+    return bounded(from_wire(fields), max_payload_bytes)
+
+
+def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[int, bytes]:
+    """(kind, canonical bytes) of raw octets read as `bytes`, `text` or `json`. Raises NbmfError."""
+    payload: Payload = body
+    try:
+        if as_ == "text":
+            payload = body.decode()
+        elif as_ == "json":
+            payload = json_text.loads(body.decode())
+    except ValueError as error:
+        raise BadWire(f"the octets are not {as_}: {error}") from error
+    return bounded(payload, max_payload_bytes)
+
+
+def bounded(payload: Payload, max_payload_bytes: int) -> tuple[int, bytes]:
+    """(kind, canonical bytes). Raises UnsupportedPayload, PayloadTooLarge."""
+    kind, canonical = to_canonical(payload)
+    if len(canonical) > max_payload_bytes:
+        raise PayloadTooLarge(f"payload of {len(canonical)} bytes; the server takes {max_payload_bytes}")
+    return int(kind), canonical
+
+
+def blob_from_json(text: Any) -> bytes:
+    """A blob in base64. Raises BadWire."""
+    return from_base64(text, "blob")
+
+
+def encoded_fields(blob: bytes, info: BlobInfo) -> dict[str, Any]:
+    """What the response to an encoded record holds."""
+    return {
+        "blob": base64.b64encode(blob).decode(),
+        "kind": info.kind,
+        "coder": info.coder,
+        "codec": info.codec,
+        "payload_bytes": info.payload_bytes,
+        "blob_bytes": info.blob_bytes,
+    }
+
+
+def decoded_json(kind: Kind, canonical: bytes) -> bytes:
+    """The JSON response to a decoded record. JSON payloads are passed on as text, neither parsed nor written anew."""
+    head = b'{"kind":"' + kind.label.encode() + b'",'
+    if kind in (Kind.JSON, Kind.MESSAGES):
+        text = canonical.decode("utf-8", "surrogatepass").encode("utf-8", "backslashreplace")
+        return head + b'"payload":' + text + b"}"
+    return head + dump(to_wire(from_canonical(kind, canonical)))[1:]
+
+
+def decoded_octets(kind: Kind, canonical: bytes) -> bytes:
+    """A decoded record as octets: text and JSON in UTF-8, bytes as they are, arrays as .npy."""
+    if kind is not Kind.ARRAY:
+        return canonical
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, arrays.from_bytes(canonical))
+    return buffer.getvalue()
+
+
+def split_batch(body: bytes, max_records: int) -> Iterator[bytes]:
+    """Items of a batch: each a 4-byte little-endian length and as many bytes. Raises BadWire."""
+    at = count = 0
+    while at < len(body):
+        count += 1
+        if count > max_records:
+            raise BatchTooLarge(f"more than {max_records} records")
+        if at + _LENGTH.size > len(body):
+            raise BadWire(f"the batch ends inside the length of item {count}")
+        (size,) = _LENGTH.unpack_from(body, at)
+        at += _LENGTH.size
+        if at + size > len(body):
+            raise BadWire(f"item {count} says {size} bytes, {len(body) - at} are left")
+        yield body[at : at + size]
+        at += size
+
+
+def join_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
+    """Items of a response: status (0 done, 1 failed), kind number, 4-byte little-endian length, then bytes.
+
+    The bytes of a failed one are JSON `{"code", "message"}`.
+    """
+    parts = []
+    for result in results:
+        if isinstance(result, Failure):
+            data = json.dumps(failure_fields(result)).encode()
+            parts += [_ITEM_HEAD.pack(_FAILED, 0, len(data)), data]
+        else:
+            kind, data = result
+            parts += [_ITEM_HEAD.pack(_OK, kind, len(data)), data]
+    return b"".join(parts)
+
+
+def failure_fields(failure: Failure) -> dict[str, str]:
+    """`{"code", "message"}`."""
+    return {"code": failure.code, "message": failure.message}
+
+
+class BatchTooLarge(NbmfError):
+    """A batch has more records than the server takes."""
+
+    code = "batch_too_large"
+
+
+class BodyTooLarge(NbmfError):
+    """A body has more bytes than the server takes."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(NbmfError):
+    """A body is neither JSON nor octets."""
+
+    code = "unsupported_media_type"

@@ -1,0 +1,75 @@
+"""The Serve application: built from a configuration, deployed on the Ray session at hand."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from cluster.registry import Registry
+from serve_app.config import DeploymentConfig, ServeConfig
+
+APPLICATION = "nbmf"
+
+
+def deploy(config: ServeConfig, registry: Registry) -> str:
+    """Deploys and returns the service's URL once it answers. Raises VersionNotFound, DamagedCodec."""
+    from ray import serve
+
+    # Serve sets this when it is imported; its notes on starting are not for a terminal.
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    version = resolve_version(config, registry)
+    serve.start(
+        http_options={"host": config.host, "port": config.port, "request_timeout_s": config.request_timeout_s},
+        logging_config={"log_level": "WARNING", "enable_access_log": False},
+    )
+    serve.run(application(config, registry.location, version), name=APPLICATION, route_prefix="/")
+    return f"http://{config.host}:{config.port}"
+
+
+def undeploy() -> None:
+    """Stops the service once the requests in work are answered. Serve itself ends with the Ray session."""
+    from ray import serve
+
+    serve.delete(APPLICATION)
+
+
+def resolve_version(config: ServeConfig, registry: Registry) -> str:
+    """The id to encode with, or "none"; loading it here tells of a damaged one before anything is started."""
+    from serve_app.replicas import NO_VERSION
+
+    if config.version == NO_VERSION:
+        return NO_VERSION
+    version_id = registry.resolve(config.version)
+    registry.load(version_id)
+    return version_id
+
+
+def application(config: ServeConfig, registry: str, version: str) -> Any:
+    """Ingress, encoder and decoder, bound to one another."""
+    from ray import serve
+
+    from serve_app.ingress import Ingress
+    from serve_app.replicas import Decoder, Encoder
+
+    queued = config.max_queued_requests
+    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version)
+    decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(registry, config.max_payload_bytes)
+    return _sized(serve.ingress()(Ingress), config.ingress).bind(config, registry, encoder, decoder)
+
+
+def _sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:
+    """The class as a deployment. Decorating it where it stands would make Ray pickle its module's globals."""
+    from ray import serve
+
+    sizes: dict[str, Any] = {
+        "ray_actor_options": {"num_cpus": config.num_cpus},
+        "max_ongoing_requests": config.max_ongoing_requests,
+        "autoscaling_config": {
+            "min_replicas": config.min_replicas,
+            "max_replicas": config.max_replicas,
+            "target_ongoing_requests": config.target_ongoing_requests,
+            "upscale_delay_s": config.upscale_delay_s,
+            "downscale_delay_s": config.downscale_delay_s,
+        },
+    }
+    return serve.deployment(**sizes, **options)(cls)

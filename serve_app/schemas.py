@@ -1,0 +1,114 @@
+"""The shapes of bodies, for the OpenAPI page. The ingress reads bodies itself: they may hold what a model cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class Array(BaseModel):
+    """A numpy float array."""
+
+    dtype: str = Field(description="float16, float32 or float64")
+    shape: list[int]
+    data_base64: str
+
+
+class EncodeRequest(BaseModel):
+    """One of payload, bytes_base64, array; or `records`, a list of such objects."""
+
+    payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
+    bytes_base64: str | None = None
+    array: Array | None = None
+    fidelity: str = Field(default="lossless", description="lossless or semantic")
+    records: list[Any] | None = Field(default=None, description="a batch")
+
+
+class DecodeRequest(BaseModel):
+    """`blob`, or `blobs` for a batch."""
+
+    blob: str | None = Field(default=None, description="base64")
+    blobs: list[str] | None = None
+
+
+class ErrorDetail(BaseModel):
+    """Why a request, or one record of a batch, failed."""
+
+    code: str
+    message: str
+
+
+class Error(BaseModel):
+    """The body of every 4xx and 503."""
+
+    error: ErrorDetail
+
+
+class Encoded(BaseModel):
+    """An encoded record; a batch is `{"results": [...]}` of these or of `{"error": ...}`."""
+
+    blob: str = Field(description="base64")
+    kind: str
+    coder: str
+    codec: str | None = Field(description="start of the id of the version that decoding needs")
+    payload_bytes: int
+    blob_bytes: int
+
+
+class Decoded(BaseModel):
+    """A decoded record: one of payload, bytes_base64, array."""
+
+    kind: str
+    payload: Any = None
+    bytes_base64: str | None = None
+    array: Array | None = None
+
+
+class Version(BaseModel):
+    """A codec version."""
+
+    id: str
+    name: str
+    created_at: str
+    architecture: str
+    channels: list[str]
+    measured: dict[str, Any]
+
+
+class Versions(BaseModel):
+    """Codec versions in the registry."""
+
+    versions: list[Version]
+
+
+class Health(BaseModel):
+    """The service answers."""
+
+    status: str
+
+
+def _body(model: type[BaseModel], octets: str) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    if model is EncodeRequest:
+        schema["properties"]["array"] = Array.model_json_schema()
+    binary = {"schema": {"type": "string", "format": "binary", "description": octets}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema}, "application/octet-stream": binary},
+        }
+    }
+
+
+ENCODE = _body(EncodeRequest, "the record, read as the query parameter `kind` says; or a batch")
+DECODE = _body(DecodeRequest, "the blob; or a batch")
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Error, "description": "the request cannot be understood"},
+    404: {"model": Error, "description": "the codec version that the blob names is not registered"},
+    413: {"model": Error, "description": "body, batch or payload too large"},
+    415: {"model": Error, "description": "neither JSON nor octets"},
+    422: {"model": Error, "description": "the record cannot be encoded, or the blob not decoded"},
+    503: {"model": Error, "description": "overloaded; see Retry-After"},
+}
