@@ -1,0 +1,155 @@
+"""Writes the golden blobs. Run once for each new name: it refuses to overwrite a file that exists.
+
+    python tests/golden/make.py
+
+To add one, append to `BLOBS` (or `DICT_BLOBS`) here and to the names in tests/nbmf/test_golden.py. Nothing is
+ever changed or removed: these are the records of somebody who kept theirs.
+"""
+
+import hashlib
+import json
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
+
+import helpers
+import numpy as np
+
+from nbmf import Codec, compat, manifest, stub
+from nbmf.payload import to_canonical
+
+HERE = Path(__file__).parent
+VERSION_NAME = "golden-1"
+_RNG = random.Random(2026)
+_RECORD = helpers.record(_RNG)
+_SENTENCES = " ".join(helpers.sentence(_RNG) for _ in range(8))
+_STATE = {"user": {"name": "Ada", "tags": ["a", "b"] * 5}, "z": -0.0, "a": [1, 1.0, True, None, 2**70, 1e-7]}
+_SMOOTH = np.cumsum(np.array([_RNG.gauss(0, 1) for _ in range(64)]))
+_NOISE = _RNG.randbytes(40)
+
+
+def _json(value):
+    return {"json": value}
+
+
+def _array(array):
+    return {"array": {"dtype": array.dtype.str, "shape": list(array.shape), "hex": array.tobytes().hex()}}
+
+
+def _specials(dtype, bits):
+    """NaN with a payload, both infinities, -0.0, the smallest subnormal, one."""
+    return np.array(bits, f"<u{dtype[2]}").view(dtype)
+
+
+_F2 = _specials("<f2", [0x7E01, 0x7C00, 0xFC00, 0x8000, 0x0001, 0x3C00])
+_F4 = _specials("<f4", [0x7FC00001, 0x7F800000, 0xFF800000, 0x80000000, 0x00000001, 0x3F800000])
+_F8 = _specials("<f8", [0x7FF8 << 48 | 1, 0x7FF0 << 48, 0xFFF0 << 48, 1 << 63, 1, 0x3FF0 << 48])
+
+# name -> (description of the payload, coder, fidelity)
+BLOBS = {
+    "stored_b2_text": (_json("Remember the milk, 東京, \ud800 alone."), "stored", "lossless"),
+    "stored_b2_text_empty": (_json(""), "stored", "lossless"),
+    "stored_b3_messages": (_json(_RECORD), "stored", "lossless"),
+    "stored_b4_json": (_json(_STATE), "stored", "lossless"),
+    "stored_b4_json_null": (_json(None), "stored", "lossless"),
+    "stored_b4_json_floats": (
+        _json([0.0, -0.0, float("nan"), float("inf"), float("-inf"), 5e-324, 1.7976931348623157e308, 1e16, 0.1]),
+        "stored",
+        "lossless",
+    ),
+    "stored_b4_json_strings": (
+        _json({"": [], "\x00\x1f\x7f": '"\\/\b\f\n\r\t', "\u2028": "\udfff\ud800", "é": {"\U0010ffff": ""}}),
+        "stored",
+        "lossless",
+    ),
+    "stored_b5_bytes": ({"hex": _NOISE.hex()}, "stored", "lossless"),
+    "stored_b5_bytes_empty": ({"hex": ""}, "stored", "lossless"),
+    "stored_b6_matrix": (_array(_F4.reshape(2, 3)), "stored", "lossless"),
+    "stored_b6_no_rows": (_array(np.zeros((0, 300), "<f2")), "stored", "lossless"),
+    "stored_b7_float16": (_array(_F2), "stored", "lossless"),
+    "stored_b8_float32": (_array(_F4), "stored", "lossless"),
+    "stored_b9_float64": (_array(_F8), "stored", "lossless"),
+    "zstd_text": (_json(_SENTENCES), "zstd", "lossless"),
+    "zstd_text_semantic_flag": (_json(_SENTENCES), "zstd", "semantic"),
+    "zstd_text_two_blocks": ({"repeat": {"text": "All work and no play. ", "times": 9_000}}, "zstd", "lossless"),
+    "zstd_messages": (_json(_RECORD), "zstd", "lossless"),
+    "zstd_json": (_json(_STATE), "zstd", "lossless"),
+    "zstd_json_deep": ({"nested": {"levels": 5_000, "shape": "mixed"}}, "zstd", "lossless"),
+    "zstd_json_long_integer": (
+        {"power_sum": {"sign": -1, "base": 10, "exponent": 5_000, "plus": 7}},
+        "zstd",
+        "lossless",
+    ),
+    "zstd_bytes": ({"hex": (_NOISE * 4).hex()}, "zstd", "lossless"),
+    "zstd_array": (_array(np.zeros((4, 8), "<f8")), "zstd", "lossless"),
+    "zstd_dictionary_text": (_json(_SENTENCES), "zstd_dictionary", "lossless"),
+    "zstd_dictionary_messages": (_json(_RECORD), "zstd_dictionary", "lossless"),
+    "zstd_dictionary_json": (_json(_STATE), "zstd_dictionary", "lossless"),
+    "zstd_dictionary_bytes": ({"hex": json.dumps(_RECORD).encode().hex()}, "zstd_dictionary", "lossless"),
+    "zstd_dictionary_array": (_array(np.ones(16, "<f4")), "zstd_dictionary", "lossless"),
+    "byte_planes_float16": (_array(_SMOOTH.astype("<f2")), "byte_planes", "lossless"),
+    "byte_planes_float32": (_array(_SMOOTH.astype("<f4")), "byte_planes", "lossless"),
+    "byte_planes_float64": (_array(_SMOOTH), "byte_planes", "lossless"),
+    "byte_planes_matrix": (_array(_SMOOTH.astype("<f4").reshape(4, 16)), "byte_planes", "lossless"),
+}
+
+# name -> (what decoding gives, the dict blob)
+DICT_BLOBS = {
+    "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
+    "stub_semantic_text": (_json("a preview of it"), stub.encode(" a preview \n of  it ")),
+    "stub_semantic_json": (_json('{"a": [1], "b": "é"}'), stub.encode({"b": "é", "a": [1]})),
+    "compat_nbmf_1": (_json(_RECORD), compat.encode(_RECORD, "lossless")),
+}
+
+
+def _write(path, content):
+    with path.open("xb") as file:  # x: never over one that exists
+        file.write(content)
+    line = f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(HERE)}\n"
+    with (HERE / "SHA256SUMS").open("a") as sums:
+        sums.write(line)
+
+
+def _write_pair(name, blob, description):
+    if (HERE / f"{name}.blob").exists():
+        return
+    _write(HERE / f"{name}.blob", blob)
+    _write(HERE / f"{name}.json", (json.dumps(description, indent=1) + "\n").encode())
+    print(name)
+
+
+def _version():
+    for folder in (HERE / "versions").glob("*"):
+        if json.loads((folder / manifest.MANIFEST).read_bytes())["name"] == VERSION_NAME:
+            return Codec(*manifest.read_version(folder))
+    version_id = helpers.write_version(HERE / "versions", VERSION_NAME, seed=2026)
+    for path in sorted((HERE / "versions" / version_id).iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        _write(path, content)
+    return Codec(*manifest.read_version(HERE / "versions" / version_id))
+
+
+def main():
+    codec = _version()
+    for name, (expected, coder, fidelity) in BLOBS.items():
+        kind, canonical = to_canonical(helpers.build(expected))
+        blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)
+        description = {
+            "format": "blob",
+            "kind": kind.label,
+            "coder": coder,
+            "fidelity": fidelity,
+            "codec": codec.id if coder == "zstd_dictionary" else None,
+            "payload_bytes": len(canonical),
+            "expected": expected,
+        }
+        _write_pair(name, blob, description)
+    for name, (expected, blob) in DICT_BLOBS.items():
+        _write_pair(name, json.dumps(blob).encode(), {"format": "dict", "expected": expected})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""docs/format.md says what is so: its examples and tables are read from the page."""
+
+import json
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from helpers import same
+
+import nbmf
+from nbmf import frame
+from nbmf.coders import NAMES
+from nbmf.payload import Kind
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+
+
+def _block(name):
+    (found,) = re.findall(rf"```{name}\n(.*?)```", PAGE, re.DOTALL)
+    return [[part.strip() for part in line.rsplit(" | ", line.count(" | "))] for line in found.splitlines()]
+
+
+@pytest.mark.parametrize(("text", "kind", "blob"), _block("examples"))
+def test_the_examples(text, kind, blob):
+    held = bytes.fromhex(blob)
+    assert same(nbmf.decode(held), json.loads(text))
+    assert nbmf.inspect(held).kind == kind
+
+
+def test_the_example_taken_apart():
+    parts = [bytes.fromhex(written) for written, _ in _block("parts")]
+    _, _, example = _block("examples")[1]
+    assert b"".join(parts) == bytes.fromhex(example)
+    head, body, checksum = b"".join(parts[:3]), parts[3], parts[4]
+    parsed = frame.parse(b"".join(parts))
+    assert (parsed.head, parsed.body, parsed.checksum) == (head, body, checksum)
+    canonical = json.dumps(nbmf.decode(b"".join(parts)), separators=(",", ":")).encode()
+    assert len(canonical) == parsed.payload_bytes == 64
+    assert zlib.crc32(head + canonical).to_bytes(4, "little") == checksum
+
+
+def test_the_table_of_first_bytes():
+    rows = re.findall(r"^\| `(B\d)` \| short frame \| (\w+)[^|]*\| (?:`(\d\d)`|none) \|$", PAGE, re.MULTILINE)
+    table = {int(first, 16): (Kind[kind.upper()], bytes.fromhex(elided)) for first, kind, elided in rows}
+    assert table == frame._SHORT_FRAMES
+
+
+def test_the_table_of_kinds_and_coders():
+    rows = re.findall(r"^\| (\w+) \| (\d) \| \| (\w+) \| (\d)[^|]*\| (\S+) \|", PAGE, re.MULTILINE)
+    assert {kind: int(number) for kind, number, *_ in rows} == {k.label: int(k) for k in Kind}
+    coders = {int(number): (name, "yes" in needs) for _, _, name, number, needs in rows if name != "reserved"}
+    assert {n: coders[n][0] for n in (0, 1, 2, 3)} == {n: NAMES[n] for n in (0, 1, 2, 3)}
+    assert {n for n, (_, needs) in coders.items() if needs} == frame.CODERS_WITH_REFERENCE & coders.keys()

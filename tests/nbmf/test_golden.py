@@ -1,0 +1,185 @@
+"""Blobs written once and kept: every later nbmf decodes them to the same payloads."""
+
+import hashlib
+import json
+import runpy
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+from helpers import build, same
+
+import nbmf
+from nbmf import compat
+from nbmf.payload import from_canonical, to_canonical
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+VERSIONS = ["eb74cb462463bf5788d959112de7c15ceb59265bb77d058f20166379b8ec6c77"]
+
+# Append only. A file that is missing here, or there, fails.
+BLOBS = [
+    "stored_b2_text",
+    "stored_b2_text_empty",
+    "stored_b3_messages",
+    "stored_b4_json",
+    "stored_b4_json_null",
+    "stored_b4_json_floats",
+    "stored_b4_json_strings",
+    "stored_b5_bytes",
+    "stored_b5_bytes_empty",
+    "stored_b6_matrix",
+    "stored_b6_no_rows",
+    "stored_b7_float16",
+    "stored_b8_float32",
+    "stored_b9_float64",
+    "zstd_text",
+    "zstd_text_semantic_flag",
+    "zstd_text_two_blocks",
+    "zstd_messages",
+    "zstd_json",
+    "zstd_json_deep",
+    "zstd_json_long_integer",
+    "zstd_bytes",
+    "zstd_array",
+    "zstd_dictionary_text",
+    "zstd_dictionary_messages",
+    "zstd_dictionary_json",
+    "zstd_dictionary_bytes",
+    "zstd_dictionary_array",
+    "byte_planes_float16",
+    "byte_planes_float32",
+    "byte_planes_float64",
+    "byte_planes_matrix",
+]
+DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
+
+
+def _read(name):
+    return (GOLDEN / f"{name}.blob").read_bytes(), json.loads((GOLDEN / f"{name}.json").read_bytes())
+
+
+def _files():
+    return sorted(
+        str(p.relative_to(GOLDEN))
+        for p in GOLDEN.rglob("*")
+        if p.is_file() and p.suffix not in (".py", ".pyc") and p.name != "SHA256SUMS"
+    )
+
+
+def test_the_files_are_those_expected():
+    pairs = [f"{name}.{end}" for name in BLOBS + DICT_BLOBS for end in ("blob", "json")]
+    versions = [f"versions/{v}/{file}" for v in VERSIONS for file in ("manifest.json", "zstd.dict")]
+    assert _files() == sorted(pairs + versions)
+
+
+def test_no_file_was_changed():
+    lines = [line.split("  ") for line in (GOLDEN / "SHA256SUMS").read_text().splitlines()]
+    assert sorted(name for _, name in lines) == _files()
+    assert [hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() for _, name in lines] == [h for h, _ in lines]
+
+
+@pytest.mark.parametrize("name", BLOBS)
+def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
+    fresh_default_catalog(GOLDEN / "versions")
+    blob, described = _read(name)
+    expected = build(described["expected"])
+    assert same(nbmf.decode(blob), expected)
+    info = nbmf.inspect(blob)
+    assert [info.kind, info.coder, info.fidelity] == [described[key] for key in ("kind", "coder", "fidelity")]
+    assert info.payload_bytes == described["payload_bytes"]
+    assert info.codec == (described["codec"][:4] if described["codec"] else None)
+
+
+@pytest.mark.parametrize("name", DICT_BLOBS)
+def test_a_dict_blob_is_decoded_to_what_was_written(name):
+    blob, described = _read(name)
+    assert same(compat.decode(json.loads(blob)), build(described["expected"]))
+
+
+def test_all_first_bytes_kinds_and_coders_are_there():
+    described = [_read(name)[1] for name in BLOBS]
+    assert {_read(name)[0][0] for name in BLOBS} == set(range(0xB1, 0xBA))
+    kinds = ("text", "messages", "json", "bytes", "array")
+    expected = {(kind, coder) for kind in kinds for coder in ("stored", "zstd", "zstd_dictionary")}
+    assert {(d["kind"], d["coder"]) for d in described} == expected | {("array", "byte_planes")}
+
+
+def test_the_dictionary_is_small():
+    for version in VERSIONS:
+        assert (GOLDEN / "versions" / version / "zstd.dict").stat().st_size <= 4096
+
+
+def test_the_generator_overwrites_nothing(tmp_path):
+    make = runpy.run_path(str(GOLDEN / "make.py"))
+    assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
+    kept = tmp_path / "kept.blob"
+    kept.write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        make["_write"](kept, b"new")
+    assert kept.read_bytes() == b"old"
+
+
+# --- a second reader, written from docs/format.md alone ---------------------------------------------------------
+
+
+def _varint(data, at):
+    value, shift = 0, 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def _blocks(body, size, dictionary=None):
+    frame = b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + body
+    held = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    return zstandard.ZstdDecompressor(dict_data=held).decompress(frame)
+
+
+def _canonical_bytes(blob, versions):
+    """(kind, canonical bytes) by the page: nothing of nbmf is called."""
+    if blob[0] != 0xB1:
+        kind = {0xB2: 0, 0xB3: 1, 0xB4: 2, 0xB5: 3}.get(blob[0], 4)
+        elided = {0xB7: b"\x10", 0xB8: b"\x11", 0xB9: b"\x12"}.get(blob[0], b"")
+        canonical = elided + blob[1:-3]
+        assert zlib.crc32(blob[:1] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
+        return kind, canonical
+    coder, kind = blob[1] & 15, blob[1] >> 4 & 7
+    version, at = b"", 2
+    if coder in (2, 4, 5):
+        ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[2:4]]
+        at = 4
+    size, at = _varint(blob, at)
+    head, body = blob[:at], blob[at:-4]
+    match coder:
+        case 1:
+            canonical = _blocks(body, size)
+        case 2:
+            held = json.loads((folder / "manifest.json").read_bytes())["dictionaries"]
+            name = held[("text", "messages", "json", "bytes", "array")[kind]]
+            canonical = _blocks(body, size, (folder / name).read_bytes())
+        case 3:
+            header = body[1 : 1 + body[0]]
+            planes = _blocks(body[1 + body[0] :], size - len(header))
+            width = (2, 4, 8)[header[0] & 15]
+            count = len(planes) // width
+            numbers = bytes(planes[plane * count + i] for i in range(count) for plane in range(width))
+            canonical = header + numbers
+    assert zlib.crc32(version + head + canonical).to_bytes(4, "little") == blob[-4:]
+    return kind, canonical
+
+
+@pytest.mark.parametrize("name", BLOBS)
+def test_a_reader_written_from_the_page_agrees(name):
+    folders = [GOLDEN / "versions" / v for v in VERSIONS]
+    versions = [(hashlib.sha256((f / "manifest.json").read_bytes()).digest(), f) for f in folders]
+    blob, described = _read(name)
+    kind, canonical = _canonical_bytes(blob, versions)
+    expected = build(described["expected"])
+    assert (kind, canonical) == to_canonical(expected)
+    if isinstance(expected, np.ndarray) and expected.ndim == 1:
+        assert same(np.frombuffer(canonical[1:], {0: "<f2", 1: "<f4", 2: "<f8"}[canonical[0] & 15]), expected)
+    assert same(from_canonical(to_canonical(expected)[0], canonical), expected)
