@@ -31,7 +31,7 @@ def load(model: type[M], path: Path | None, default: str, overrides: dict[str, A
         fields = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"{source}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"{source}: expected keys and values, found {type(fields).__name__}")

@@ -57,8 +57,11 @@ def _array(fields: Any) -> Payload:
         raise BadWire("array needs dtype, shape and data_base64")
     if fields["dtype"] not in ("float16", "float32", "float64"):
         raise BadWire("array.dtype is float16, float32 or float64")
+    shape = fields["shape"]
+    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
+        raise BadWire("array.shape is a list of sizes")  # numpy would take -1 and guess
     data = from_base64(fields["data_base64"], "array.data_base64")
     try:
-        return np.frombuffer(data, dtype=fields["dtype"]).reshape(fields["shape"]).copy()
+        return np.frombuffer(data, dtype=fields["dtype"]).reshape(shape).copy()
     except (ValueError, TypeError, OverflowError) as error:
         raise BadWire(f"array.shape does not fit its data: {error}") from error

@@ -52,7 +52,7 @@ def migrate(
         max_record_bytes=max_record_bytes,
     )
     place = Registry(registry)
-    version_id = None if codec == "none" else place.resolve(codec)
+    version_id = None if codec == "none" else place.load(codec).id  # a damaged version is found here, not by workers
     with session(address):
         report = run_with_progress(job, opened, dest.absolute(), place.location, version_id)
     Console().print(report_table(report))

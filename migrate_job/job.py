@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source
-from migrate_job.plan import Plan
+from migrate_job.plan import LOCK, Plan
 from migrate_job.shard import migrate_shard
 from nbmf.payload import Fidelity
 
@@ -60,8 +60,10 @@ def run(
     Raises DestinationError if the folder is not this migration's or another run is at work in it.
     """
     plan = Plan(source, tuple(source.plan()), destination, registry, version_id, fidelity)
-    if isinstance(getattr(source, "root", None), Path) and destination.is_relative_to(source.root):  # type: ignore[attr-defined]
+    root = getattr(source, "root", None)
+    if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
+    plan.refuse_foreign()  # before a lock file is put into someone's folder
     with _exclusive(destination):
         plan.claim()
         todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
@@ -101,7 +103,7 @@ def _finish(plan: Plan) -> Report:
 @contextmanager
 def _exclusive(destination: Path) -> Iterator[None]:
     destination.mkdir(parents=True, exist_ok=True)
-    with (destination / "_lock").open("w") as lock:
+    with (destination / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

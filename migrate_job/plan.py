@@ -13,6 +13,7 @@ from cluster.sources import Shard, Source
 from nbmf.payload import Fidelity
 
 PLAN = "_plan.json"
+LOCK = "_lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,16 @@ class Plan:
         shards = [asdict(shard) for shard in self.shards]
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
 
+    def refuse_foreign(self) -> None:
+        """Raises DestinationError if the destination holds something that is no migration."""
+        if (self.destination / PLAN).exists() or not self.destination.exists():
+            return
+        if any(path.name not in (LOCK, PLAN + ".new") for path in self.destination.iterdir()):
+            raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
+
     def claim(self) -> None:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
+        self.refuse_foreign()
         path = self.destination / PLAN
         fields = {"fingerprint": self.fingerprint(), "version": self.version_id, "shards": len(self.shards)}
         if path.exists():
@@ -54,12 +63,13 @@ class Plan:
                     f"{self.destination} holds a migration of another source or listing, version or fidelity; "
                     "choose another folder, or repeat that command to finish it"
                 )
-            return
-        if self.destination.exists() and any(p.name != "_lock" for p in self.destination.iterdir()):
-            raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
+        else:
+            # The plan comes first and whole: a run killed at any point after it can go on.
+            scratch = path.with_name(PLAN + ".new")
+            scratch.write_text(json.dumps(fields, indent=1))
+            scratch.replace(path)
         for folder in (self.dead_file(0).parent, self.done_file(0).parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(fields, indent=1))
+            folder.mkdir(exist_ok=True)
 
     def to_bytes(self) -> bytes:
         """For the workers."""

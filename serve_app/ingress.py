@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
+from starlette.exceptions import HTTPException
 
 from cluster.registry import Registry
 from cluster.wire import BadWire
@@ -61,6 +62,7 @@ class Ingress:
         api.add_exception_handler(NbmfError, _on_error)
         api.add_exception_handler(BackPressureError, _on_overload)
         api.add_exception_handler(RequestValidationError, _on_bad_parameters)
+        api.add_exception_handler(HTTPException, _on_no_route)
         return api
 
     async def encode(
@@ -209,6 +211,13 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_overload(_request: Request, _error: Exception) -> Response:
     return _failed(Failure("unavailable", "the server has more requests than it can queue; try again later"))
+
+
+async def _on_no_route(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    content = {"error": {"code": code, "message": str(error.detail)}}
+    return JSONResponse(content, error.status_code, error.headers)
 
 
 async def _on_bad_parameters(_request: Request, error: Exception) -> Response:

@@ -50,8 +50,9 @@ class BoundedSample:
         for count, sample in enumerate(self._samples):
             total += len(sample.canonical)
             if total > self._max_bytes and count > 0:
+                # Not the last one kept: what comes later between the two may still fit.
+                self._threshold = sample.digest
                 del self._samples[count:]
-                self._threshold = self._samples[-1].digest
                 break
         self._bytes = sum(len(s.canonical) for s in self._samples)
 

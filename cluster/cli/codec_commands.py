@@ -8,7 +8,7 @@ import enum
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -133,7 +133,7 @@ def decode(
     elif type(payload) is str:
         _write(output, payload.encode("utf-8", "surrogatepass"), binary=False)
     else:
-        _write(output, json_text.dumps(payload).encode("utf-8", "surrogatepass") + b"\n", binary=False)
+        _write(output, json_text.dumps(payload).encode("utf-8", "backslashreplace") + b"\n", binary=False)
 
 
 def inspect(
@@ -179,8 +179,12 @@ def _json(data: bytes) -> Any:
 def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], dict[str, Any]]) -> None:
     """Converts line by line; one that fails becomes `{"error", "message", "line"}`, and the exit code 3."""
     failed = 0
-    with _open_output(output) as sink:
-        for number, line in enumerate(_lines(file), start=1):
+    if output is not None and file is not None and output.exists() and file.exists() and output.samefile(file):
+        raise BadWire(f"{output} is the input; name another output")
+    with _lines(file) as lines, _open_output(output) as sink:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
             try:
                 result = convert(line)
             except NbmfError as error:
@@ -192,10 +196,13 @@ def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes]
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _lines(file: Path | None) -> Iterator[bytes]:
-    with contextlib.ExitStack() as stack:
-        source = sys.stdin.buffer if _is_stdin(file) else stack.enter_context(Path(str(file)).open("rb"))
-        yield from (line for line in source if line.strip())
+@contextlib.contextmanager
+def _lines(file: Path | None) -> Iterator[Iterable[bytes]]:
+    if _is_stdin(file):
+        yield sys.stdin.buffer
+    else:
+        with Path(str(file)).open("rb") as lines:
+            yield lines
 
 
 def _is_stdin(file: Path | None) -> bool:

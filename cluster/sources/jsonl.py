@@ -35,7 +35,7 @@ class JsonLines:
             file.seek(start)
             while file.tell() < end:
                 line, size = _read_line(file, self.max_record_bytes)
-                if line.strip():
+                if line.strip() or size > self.max_record_bytes:
                     yield self._record(line, size, f"{shard.path}:{number}", f"{Path(shard.path).name}:{number}")
                 number += 1
 
@@ -53,9 +53,16 @@ class JsonLines:
             return BadRecord(place, "no_payload", f"no field {self.payload_field!r}", line_key, size)
         fields: dict[str, Any] = dict(value)
         payload = fields.pop(self.payload_field)
-        key = fields.pop(self.key_field, line_key) if self.key_field else line_key
-        record_class = fields.pop(self.class_field, "") if self.class_field else ""
-        return record_from_payload(str(key), str(record_class), fields, payload, place, size)
+        key = fields.pop(self.key_field, None) if self.key_field else None
+        record_class = fields.pop(self.class_field, None) if self.class_field else None
+        return record_from_payload(
+            line_key if key is None else str(key),
+            "" if record_class is None else str(record_class),
+            fields,
+            payload,
+            place,
+            size,
+        )
 
 
 def _read_line(file: BinaryIO, limit_bytes: int) -> tuple[bytes, int]:

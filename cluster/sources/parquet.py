@@ -54,17 +54,26 @@ class ParquetFiles:
                 wanted = (payload_column, self.key_field, self.class_field)
                 columns = [name for name in file.schema_arrow.names if name in wanted]
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=columns):
-                    for row in batch.to_pylist():
-                        yield self._record(row, payload_column, f"{path}:{group}:{number}", path)
+                    for at in range(batch.num_rows):
+                        yield self._row(batch.slice(at, 1), payload_column, f"{path}:{group}:{number}", path)
                         number += 1
         except (OSError, pa.ArrowInvalid) as error:
             yield BadRecord(f"{path}:{group}:{number}", "damaged_file", str(error))
 
+    def _row(self, row: pa.RecordBatch, payload_column: str, place: str, path: Path) -> Item:
+        try:
+            (fields,) = row.to_pylist()
+        except UnicodeDecodeError as error:  # Arrow does not look whether text in a file is UTF-8
+            return BadRecord(place, "not_utf8", str(error))
+        return self._record(fields, payload_column, place, path)
+
     def _record(self, row: dict[str, Any], payload_column: str, place: str, path: Path) -> Item:
         value = row[payload_column]
         row_key = f"{path.name}{place.removeprefix(str(path))}"
-        key = str(row.get(self.key_field) or row_key) if self.key_field else row_key
-        record_class = str(row.get(self.class_field) or "") if self.class_field else ""
+        found_key = row[self.key_field] if self.key_field else None
+        found_class = row[self.class_field] if self.class_field else None
+        key = row_key if found_key is None else str(found_key)
+        record_class = "" if found_class is None else str(found_class)
         size = len(value.encode()) if type(value) is str else len(value) if type(value) is bytes else 0
         if size > self.max_record_bytes:
             detail = f"{size} bytes; max_record_bytes is {self.max_record_bytes}"
@@ -85,6 +94,9 @@ class ParquetFiles:
                 f"{path}: which column is the payload? Name it with --payload-field; "
                 f"the file has {', '.join(schema.names)}"
             )
+        for name in (self.key_field, self.class_field):
+            if name and name not in schema.names:
+                raise RecordsError(f"{path}: no column {name!r}; the file has {', '.join(schema.names)}")
         return candidates[0]
 
 

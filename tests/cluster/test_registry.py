@@ -1,0 +1,318 @@
+"""The registry on local and other filesystems: what is published is found again, whole, and nothing in use is lost."""
+
+import json
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pytest
+import synthetic
+import zstandard
+
+from cluster.errors import RegistryError, VersionInUse, VersionNotFound
+from cluster.registry import Registry, default_location
+from nbmf.errors import DamagedCodec, UnknownCodec
+from nbmf.payload import to_canonical
+
+
+def _dictionary():
+    samples = [to_canonical(record)[1] for record in synthetic.records(300, seed=9)]
+    return zstandard.train_dictionary(2048, samples).as_bytes()
+
+
+DICTIONARY = _dictionary()
+RECORD = synthetic.records(1, seed=77)[0]
+
+
+def publish(registry, name="a"):
+    manifest = {
+        "name": name,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "architecture": "zstd-dictionary",
+        "dictionaries": {"text": "zstd.dict", "json": "zstd.dict"},
+    }
+    return registry.publish(manifest, {"zstd.dict": DICTIONARY})
+
+
+def _local(folder):
+    return Registry(folder / "registry")
+
+
+def _file_uri(folder):
+    return Registry(f"file://{folder}/registry")
+
+
+def _sub_tree(folder):
+    """A filesystem that is not local as far as pyarrow is concerned, as a bucket would be."""
+    (folder / "bucket").mkdir()
+    registry = Registry(folder / "bucket")
+    registry._fs = pafs.SubTreeFileSystem(str(folder / "bucket"), pafs.LocalFileSystem())
+    registry._root = "team/registry"
+    return registry
+
+
+@pytest.fixture(params=[_local, _file_uri, _sub_tree], ids=["local", "file-uri", "not-local"])
+def registry(request, tmp_path):
+    return request.param(tmp_path)
+
+
+@pytest.fixture
+def local(tmp_path):
+    return _local(tmp_path)
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return _sub_tree(tmp_path)
+
+
+def _version_folder(registry, version_id):
+    root = Path(registry._fs.base_path) / registry._root if hasattr(registry._fs, "base_path") else registry._root
+    return Path(root) / "versions" / version_id
+
+
+def test_an_empty_registry_has_nothing(registry):
+    assert registry.list_ids() == []
+    assert registry.channels().model_dump() == {"stable": None, "candidate": None, "history": []}
+    for name in (None, "stable", "candidate", "ab", ""):
+        with pytest.raises(VersionNotFound):
+            registry.resolve(name)
+
+
+def test_a_published_version_is_listed_loaded_and_decodes(registry):
+    version_id = publish(registry)
+    assert registry.list_ids() == [version_id]
+    assert registry.manifest(version_id).name == "a"
+    codec = registry.load(version_id)
+    assert codec.id == version_id
+    blob = codec.encode("Amara moved the piano lesson because of the rain.")
+    assert codec.encode("x" * 3) != blob
+    assert registry.catalog().decode_canonical(_parsed(blob)) == b"Amara moved the piano lesson because of the rain."
+
+
+def _parsed(blob):
+    from nbmf.codec import parse_bounded
+
+    return parse_bounded(blob, 1 << 20)
+
+
+def test_publishing_the_same_content_again_changes_nothing(registry):
+    first = publish(registry)
+    before = registry.channels()
+    assert publish(registry) == first
+    assert registry.list_ids() == [first]
+    assert registry.channels() == before
+
+
+def test_the_first_version_becomes_stable_the_second_does_not(registry):
+    first, second = publish(registry, "a"), publish(registry, "b")
+    assert registry.list_ids() == sorted([first, second])
+    assert registry.channels().stable == first
+    assert registry.channels().candidate is None
+    assert [t.version for t in registry.channels().history] == [first]
+
+
+def test_names_resolve_to_full_ids(registry):
+    first, second = publish(registry, "a"), publish(registry, "b")
+    registry.assign("candidate", second)
+    assert registry.resolve(None) == registry.resolve("stable") == first
+    assert registry.resolve("candidate") == registry.resolve(second) == registry.resolve(second[:10]) == second
+    assert registry.load("candidate").id == second
+    assert registry.load().id == first
+    with pytest.raises(VersionNotFound, match="no version begins with 'zz'"):
+        registry.resolve("zz")
+
+
+def test_a_start_that_fits_two_versions_is_refused(local):
+    ids = [publish(local, str(number)) for number in range(17)]
+    starts = [i[0] for i in ids]
+    shared = next(s for s in starts if starts.count(s) > 1)  # 17 ids, 16 digits
+    with pytest.raises(VersionNotFound, match=f"{starts.count(shared)} versions begin with '{shared}'"):
+        local.resolve(shared)
+
+
+def test_history_is_appended_to(registry):
+    first, second = publish(registry, "a"), publish(registry, "b")
+    registry.assign("candidate", second)
+    registry.assign("stable", second)
+    registry.assign("candidate", None)
+    channels = registry.channels()
+    assert (channels.stable, channels.candidate) == (second, None)
+    expected = [("stable", first), ("candidate", second), ("stable", second), ("candidate", None)]
+    assert [(t.channel, t.version) for t in channels.history] == expected
+    assert all(t.at for t in channels.history)
+
+
+def test_a_channel_takes_only_versions_that_are_there(registry):
+    first = publish(registry)
+    with pytest.raises(VersionNotFound):
+        registry.assign("stable", "ab" * 32)
+    assert registry.channels().stable == first
+
+
+@pytest.mark.parametrize("channel", ["stable", "candidate"])
+def test_a_version_that_is_or_was_on_a_channel_is_not_deleted(registry, channel):
+    first, second, third = (publish(registry, name) for name in "abc")
+    registry.assign(channel, second)
+    with pytest.raises(VersionInUse):
+        registry.delete(second)
+    registry.assign(channel, third)
+    for used in (first, second, third):
+        with pytest.raises(VersionInUse, match=used[:12]):
+            registry.delete(used)
+    assert registry.list_ids() == sorted([first, second, third])
+    assert registry.load(second).id == second
+
+
+def test_a_version_that_was_never_on_a_channel_is_deleted(registry):
+    first, second = publish(registry, "a"), publish(registry, "b")
+    blob = registry.load(second).encode(RECORD)
+    registry.delete(second)
+    assert registry.list_ids() == [first]
+    assert not _version_folder(registry, second).exists()
+    for gone in (second, "ab" * 32):
+        with pytest.raises(VersionNotFound):
+            registry.delete(gone)
+    with pytest.raises(VersionNotFound):
+        registry.fetch(second)
+    with pytest.raises(UnknownCodec, match="registry"):
+        registry.catalog().decode_canonical(_parsed(blob))
+
+
+def test_a_half_written_version_is_not_there(registry):
+    first, second = publish(registry, "a"), publish(registry, "b")
+    (_version_folder(registry, second) / "manifest.json").unlink()
+    assert registry.list_ids() == [first]
+    with pytest.raises(VersionNotFound):
+        registry.resolve(second)
+    assert publish(registry, "b") == second
+    assert registry.load(second).id == second
+
+
+def test_channels_are_replaced_whole_or_not_at_all(local, monkeypatch):
+    first, second = publish(local, "a"), publish(local, "b")
+    write = Registry._write
+
+    def cut_off(self, path, content):
+        write(self, path, content[: len(content) // 2])
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_write", cut_off)
+        with pytest.raises(OSError, match="disk full"):
+            local.assign("stable", second)
+    assert local.channels().stable == first
+    assert len(local.channels().history) == 1
+    local.assign("stable", second)
+    assert local.channels().stable == second
+
+
+def test_a_reader_never_sees_unfinished_channels(local, monkeypatch):
+    """Before the new file has its name, readers get the old one."""
+    first, second = publish(local, "a"), publish(local, "b")
+    write, seen = Registry._write, []
+
+    def look(self, path, content):
+        seen.append(Registry(local.location).channels().stable)
+        write(self, path, content)
+        seen.append(Registry(local.location).channels().stable)
+
+    monkeypatch.setattr(Registry, "_write", look)
+    local.assign("stable", second)
+    assert seen == [first, first]
+    assert local.channels().stable == second
+
+
+def test_channels_that_cannot_be_read_are_named(local):
+    publish(local)
+    (Path(local.location) / "channels.json").write_text('{"stable": 3')
+    with pytest.raises(RegistryError, match=r"channels\.json"):
+        local.channels()
+
+
+def _alter(path):
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _rename(path):
+    fields = json.loads(path.read_text()) | {"name": "another"}
+    path.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("zstd.dict", _alter),
+        ("zstd.dict", _cut),
+        ("zstd.dict", Path.unlink),
+        ("manifest.json", _cut),
+        ("manifest.json", _rename),
+    ],
+)
+def test_a_damaged_version_is_refused(registry, monkeypatch, tmp_path, file, damage):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    version_id = publish(registry)
+    blob = registry.load(version_id).encode(RECORD)
+    registry = registry if registry.is_local else _again(registry, tmp_path / "other-cache")
+    damage(_version_folder(registry, version_id) / file)
+    with pytest.raises(DamagedCodec):
+        registry.load(version_id)
+    with pytest.raises(DamagedCodec):
+        registry.catalog().decode_canonical(_parsed(blob))
+
+
+def _again(registry, cache):
+    """The same place, seen by a machine that has downloaded nothing yet."""
+    fresh = Registry(registry.location)
+    fresh._fs, fresh._root, fresh._cache = registry._fs, registry._root, cache
+    return fresh
+
+
+def test_versions_of_another_filesystem_are_copied_to_the_cache_once(remote, tmp_path, monkeypatch):
+    assert not remote.is_local
+    version_id = publish(remote)
+    folder = remote.fetch(version_id)
+    assert folder == tmp_path / "home" / ".cache" / "nbmf" / "versions" / version_id
+    assert synthetic.snapshot(folder) == synthetic.snapshot(_version_folder(remote, version_id))
+    assert [p.name for p in folder.parent.iterdir()] == [version_id]
+    reads = []
+    monkeypatch.setattr(Registry, "_read", lambda _self, path: reads.append(path))
+    assert remote.fetch(version_id) == folder
+    assert reads == []
+
+
+def test_a_damaged_download_is_not_cached(remote, tmp_path):
+    version_id = publish(remote)
+    whole = (_version_folder(remote, version_id) / "zstd.dict").read_bytes()
+    _alter(_version_folder(remote, version_id) / "zstd.dict")
+    with pytest.raises(DamagedCodec):
+        remote.fetch(version_id)
+    assert list((tmp_path / "home" / ".cache" / "nbmf" / "versions").iterdir()) == []
+    (_version_folder(remote, version_id) / "zstd.dict").write_bytes(whole)
+    assert remote.load(version_id).id == version_id
+
+
+def test_a_version_published_by_another_process_is_found(local):
+    catalog = Registry(local.location).catalog()
+    version_id = publish(local)
+    blob = local.load(version_id).encode(RECORD)
+    assert catalog.decode_canonical(_parsed(blob)) == to_canonical(RECORD)[1]
+
+
+def test_where_a_registry_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Registry("here").location == str(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert Registry("~/there").location == str(tmp_path / "home" / "there")
+    assert Registry().location == str(tmp_path / "home" / ".nbmf" / "registry")
+    monkeypatch.setenv("NBMF_REGISTRY", str(tmp_path / "elsewhere"))
+    assert default_location() == Registry().location == str(tmp_path / "elsewhere")
+
+
+def test_an_unknown_place_is_a_registry_error():
+    with pytest.raises(RegistryError, match="nowhere"):
+        Registry("nowhere://bucket/registry")

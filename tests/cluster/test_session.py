@@ -1,0 +1,42 @@
+"""The Ray session: the environment it needs, a running one is used, an unreachable one is a user error."""
+
+import os
+import subprocess
+import sys
+
+from cluster.session import prepare_environment, session
+
+
+def test_values_that_the_user_set_stay(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.delenv("RAY_SERVE_ENABLE_HA_PROXY", raising=False)
+    prepare_environment()
+    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_USAGE_STATS_ENABLED"]) == ("token", "1")
+    assert os.environ["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+
+
+def test_a_running_cluster_keeps_its_own_authentication(monkeypatch):
+    for name in ("RAY_AUTH_MODE", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"):
+        monkeypatch.delenv(name, raising=False)
+    prepare_environment("auto")
+    assert "RAY_AUTH_MODE" not in os.environ
+    assert "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S" not in os.environ
+    prepare_environment()
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] == "0"
+    # setenv, so that monkeypatch puts back what was there.
+
+
+def test_a_session_inside_another_leaves_it_open(ray_session):
+    with session() as ray:
+        assert ray is ray_session
+    assert ray_session.is_initialized()
+
+
+def test_modules_that_need_no_ray_do_not_import_it():
+    code = (
+        "import sys, cluster.session, cluster.registry, cluster.sources, cluster.cli.main, migrate_job.job;"
+        "sys.exit('ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,80 @@
+"""Payloads as JSON objects: equal after there and back, and every malformed object a BadWire."""
+
+import base64
+
+import numpy as np
+import pytest
+import synthetic
+
+from cluster.wire import BadWire, from_base64, from_wire, to_wire
+from nbmf import json_text
+from nbmf.payload import to_canonical
+
+ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "text",
+        "",
+        None,
+        {},
+        [],
+        {"payload": 1},
+        float("nan"),
+        -0.0,
+        10**400,
+        "\ud800",
+        synthetic.nested(1000),
+        b"",
+        b"\x00\xff",
+        np.arange(6, dtype="<f2").reshape(2, 3),
+        np.array([np.nan, -0.0, np.inf], "<f4"),
+        np.zeros((0, 4), "<f8"),
+        *synthetic.records(9),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+def test_there_and_back_through_json(payload):
+    text = json_text.dumps(to_wire(payload)).encode("utf-8", "backslashreplace")
+    assert to_canonical(from_wire(json_text.loads(text.decode()))) == to_canonical(payload)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, "exactly one of"),
+        ({"payload": 1, "bytes_base64": ""}, "exactly one of"),
+        ({"bytes_base64": "!"}, "bytes_base64 is not base64"),
+        ({"bytes_base64": "AAA"}, "bytes_base64 is not base64"),
+        ({"bytes_base64": "ÄÖÜß"}, "bytes_base64 is not base64"),
+        ({"bytes_base64": 3}, "bytes_base64 is not base64"),
+        ({"bytes_base64": None}, "bytes_base64 is not base64"),
+        ({"array": []}, "array needs"),
+        ({"array": {"dtype": "float32", "shape": [2]}}, "array needs"),
+        ({"array": {**ARRAY, "order": "C"}}, "array needs"),
+        ({"array": {**ARRAY, "dtype": "int8"}}, "array.dtype"),
+        ({"array": {**ARRAY, "dtype": ["float32"]}}, "array.dtype"),
+        ({"array": {**ARRAY, "data_base64": "?"}}, "array.data_base64 is not base64"),
+        ({"array": {**ARRAY, "data_base64": "AAAA"}}, "array.shape does not fit"),
+        ({"array": {**ARRAY, "shape": [3]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": [-1]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": 2}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": None}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": [2.0]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": [True, 2]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": ["2"]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": [2**80]}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": {"0": 2}}}, "array.shape"),
+        ({"array": {**ARRAY, "shape": [1] * 65 + [2]}}, "array.shape"),
+    ],
+)
+def test_malformed_objects_are_refused(fields, problem):
+    with pytest.raises(BadWire, match=problem):
+        from_wire(fields)
+
+
+def test_base64_errors_name_the_field():
+    with pytest.raises(BadWire, match="blob is not base64"):
+        from_base64("a b", "blob")

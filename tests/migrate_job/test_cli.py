@@ -1,0 +1,63 @@
+"""`nbmf migrate`."""
+
+import json
+
+import pytest
+import synthetic
+
+from nbmf import store
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_store_with_damage(nbmf_command, old_store, version, tmp_path):
+    arguments = ("migrate", old_store.root, tmp_path / "new", "--registry", version.registry.location)
+    arguments += ("--max-record-bytes", "30000")
+    first = nbmf_command(*arguments)
+    assert first.code == 3, first.err
+    assert "Traceback" not in first.err
+    out = first.out.decode()
+    assert f"{len(old_store.bad)} records were not migrated: {tmp_path}/new/dead-letters.jsonl" in out
+    assert f"Report: {tmp_path}/new/report.json" in out
+    assert "dead letters: damaged_stub_blob" in out
+    report = json.loads((tmp_path / "new" / "report.json").read_text())
+    assert report["version"] == version.id
+    assert report["migrated"] == sum(1 for _ in store.iterate(tmp_path / "new"))
+    again = nbmf_command(*arguments)
+    assert (again.code, again.out) == (3, first.out)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_whole_json_lines(nbmf_command, tmp_path):
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [{"text": "hi", "id": "k", "kind": "note"}])
+    options = ("--codec", "none", "--payload-field", "text", "--key-field", "id", "--class-field", "kind")
+    result = nbmf_command("migrate", path, tmp_path / "new", *options)
+    assert result.code == 0, result.err
+    (row,) = store.iterate(tmp_path / "new")
+    assert (row.key, row.record_class, row.payload()) == ("k", "note", "hi")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_user_errors(error_of, version, tmp_path):
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
+    registry = ("--registry", version.registry.location)
+    assert error_of("migrate", tmp_path / "no", tmp_path / "new", *registry).startswith("nbmf: records_error:")
+    assert error_of("migrate", path, tmp_path / "new", "--registry", tmp_path).startswith("nbmf: version_not_found:")
+    assert error_of("migrate", path, tmp_path / "new", "--codec", "zz", *registry).startswith(
+        "nbmf: version_not_found:"
+    )
+    assert error_of("migrate", path, tmp_path, *registry).startswith("nbmf: destination_error:")
+    assert "_lock" not in {p.name for p in tmp_path.iterdir()}
+    assert "Not a directory" in error_of("migrate", path, path, *registry)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_damaged_version_is_found_before_anything_is_done(error_of, tmp_path):
+    from cluster.registry import Registry
+
+    registry = Registry(tmp_path / "registry")
+    version_id = registry.publish({"name": "x", "created_at": "2026", "architecture": "none"}, {"file": b"content"})
+    (tmp_path / "registry" / "versions" / version_id / "file").write_bytes(b"altered")
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
+    message = error_of("migrate", path, tmp_path / "new", "--registry", registry.location)
+    assert message.startswith("nbmf: damaged_codec:")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,64 @@
+"""One service of the trained version, on real Serve, for all tests of this folder."""
+
+import contextlib
+import socket
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from octets import OCTETS
+
+from nbmf import json_text
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, its limits, and a client for it."""
+
+    url: str
+    config: object
+    client: httpx.Client
+
+    def json(self, path, fields):
+        """Posts JSON that may be deeper or longer than the standard library takes; (status, fields)."""
+        body = fields if isinstance(fields, bytes) else json_text.dumps(fields).encode("utf-8", "backslashreplace")
+        answer = self.client.post(path, content=body, headers=JSON)
+        return answer.status_code, json_text.loads(answer.text)
+
+    def octets(self, path, body, **parameters):
+        return self.client.post(path, content=body, headers=OCTETS, params=parameters)
+
+    def error(self, answer, status, code):
+        """Checks that an answer is the error that a program can read, and returns its message."""
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json"), answer.text
+        fields = answer.json()
+        assert fields.keys() == {"error"}
+        assert fields["error"].keys() == {"code", "message"}
+        assert fields["error"]["code"] == code, fields
+        assert fields["error"]["message"]
+        return fields["error"]["message"]
+
+
+def _sizes(config):
+    return {**config.model_dump(), "max_replicas": 1, "num_cpus": 0.3}
+
+
+@pytest.fixture(scope="session")
+def service(version):
+    from cluster import config as configuration
+    from serve_app.config import DEFAULT_FILE, ServeConfig
+    from serve_app.deploy import deploy, undeploy
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    packaged = configuration.load(ServeConfig, None, DEFAULT_FILE)
+    small = {name: _sizes(getattr(packaged, name)) for name in ("ingress", "encoder", "decoder")}
+    limits = {"max_body_bytes": 1_000_000, "max_payload_bytes": 500_000, "max_batch_records": 50}
+    config = configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": port, **limits, **small})
+    url = deploy(config, version.registry)
+    with contextlib.closing(httpx.Client(base_url=url, timeout=60)) as client:
+        yield Service(url, config, client)
+    undeploy()

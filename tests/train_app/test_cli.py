@@ -1,0 +1,59 @@
+"""`nbmf train`."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import synthetic
+import yaml
+
+from cluster.registry import Registry
+from nbmf import json_text
+
+
+@pytest.fixture
+def settings_file(train_config, tmp_path):
+    path = tmp_path / "small.yaml"
+    fields = train_config.model_dump() | {"dictionary_sizes_bytes": [4096], "dictionary_segments_bytes": [200]}
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_two_runs_of_the_command(nbmf_command, tmp_path, settings_file):
+    """Parquet: text that is JSON is learnt as JSON. The second version is published, but not stable."""
+    texts = [json_text.dumps(r) if type(r) is not str else r for r in synthetic.records(120, seed=11)]
+    pq.write_table(pa.table({"id": range(120), "data": texts}), tmp_path / "memory.parquet")
+    registry = Registry(tmp_path / "registry")
+    common = ("--out", registry.location, "--config", settings_file)
+    first = nbmf_command("train", "-r", tmp_path / "memory.parquet", "--payload-field", "data", *common)
+    assert first.code == 0, first.err
+    stable = registry.channels().stable
+    assert f"Published {stable} in {registry.location} as stable.\n" in first.out.decode()
+    assert "zstd-19" in first.out.decode()
+    assert registry.manifest(stable).data["kinds"] == {"json": 40, "messages": 40, "text": 40}
+    more = synthetic.write_jsonl(tmp_path / "more.jsonl", [{"said": r} for r in synthetic.records(60, seed=12)])
+    second = nbmf_command("train", "-r", more, "--payload-field", "said", "--name", "next", *common)
+    assert second.code == 0, second.err
+    (other,) = set(registry.list_ids()) - {stable}
+    assert f"Published {other} in {registry.location}.\n" in second.out.decode()
+    assert f"nbmf versions promote {other[:12]}" in second.out.decode()
+    assert registry.manifest(other).name == "next"
+    assert registry.channels().stable == stable
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_too_few_records(error_of, tmp_path):
+    path = synthetic.write_jsonl(tmp_path / "few.jsonl", synthetic.records(12))
+    message = error_of("train", "--records", path, "--out", tmp_path / "registry")
+    assert message.startswith("nbmf: too_few_records: 12 distinct records found, 100 are needed")
+
+
+def test_user_errors(error_of, tmp_path):
+    out = ("--out", tmp_path / "registry")
+    assert error_of("train", "-r", tmp_path / "no.jsonl", *out).startswith("nbmf: records_error:")
+    (tmp_path / "bad.yaml").write_text("min_records: many")
+    path = synthetic.write_jsonl(tmp_path / "few.jsonl", [1])
+    message = error_of("train", "-r", path, "--config", tmp_path / "bad.yaml", *out)
+    assert message.startswith("nbmf: config_error:")
+    assert "min_records" in message
+    assert not (tmp_path / "registry").exists()
