@@ -14,7 +14,7 @@ install: $(VENV)/.installed ## Make the virtual environment, with pinned depende
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (about 1.5 GB with Ray and PyTorch; once)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,train,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,train,bench,dev]'
 	@touch $@
 
 demo: install ## Run the whole path on real records: store, training, service, migration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ _LOCAL_ENVIRONMENT = {
     # No load balancer watches a local proxy, so stopping need not wait for one to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
 }
+_CONNECT_TIMEOUT_S = 10
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 
@@ -49,6 +51,8 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
     if ray.is_initialized():
         yield ray
         return
+    if address is not None:
+        _check_reachable(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address is not None:
@@ -64,6 +68,17 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself goes on trying for minutes. Raises SessionError."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return  # `auto` and the like: Ray knows where to look
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise SessionError(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
 def _quieten() -> None:

@@ -13,13 +13,16 @@ def encode(
     *,
     codec: Codec | None = None,
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+    latency_budget_ms: float | None = None,
 ) -> bytes:
     """A blob that holds `payload`: str, bytes, a numpy float array, or any JSON value.
 
     Without a codec the blob needs no version to be read. Raises UnsupportedPayload (a TypeError that
     names the path, as `$.a[3]`), PayloadTooLarge.
     """
-    return (codec or WITHOUT_VERSION).encode(payload, fidelity, max_payload_bytes=max_payload_bytes)
+    return (codec or WITHOUT_VERSION).encode(
+        payload, fidelity, max_payload_bytes=max_payload_bytes, latency_budget_ms=latency_budget_ms
+    )
 
 
 def decode(blob: bytes, *, codec: Codec | None = None, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Payload:

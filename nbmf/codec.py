@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbmf import coders, frame, payload
-from nbmf.errors import NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
+from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Fidelity, Kind
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Codec:
             from nbmf.manifest import dictionaries
 
             learned.append(coders.ZstdDictionaryCoder(dictionaries(manifest, files or {})))
+            if manifest.neural:
+                learned.append(coders.NeuralCoder(manifest.neural, files or {}))
         self._coders: dict[int, coders.Coder] = {c.number: c for c in (*coders.CODEC_FREE, *learned)}
 
     @classmethod
@@ -81,8 +83,11 @@ class Codec:
         fidelity: Fidelity = "lossless",
         *,
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        latency_budget_ms: float | None = None,
     ) -> bytes:
         """The smallest blob that the ladder gives for a payload.
+
+        With a `latency_budget_ms`, coders are left out that would take longer than that to decode it.
 
         This version of the package keeps every payload lossless: "semantic" only permits more.
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown fidelity.
@@ -92,12 +97,14 @@ class Codec:
         kind, canonical = payload.to_canonical(value)
         if len(canonical) > max_payload_bytes:
             raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
-        return self.encode_canonical(kind, canonical)
+        return self.encode_canonical(kind, canonical, latency_budget_ms=latency_budget_ms)
 
-    def encode_canonical(self, kind: Kind, canonical: bytes) -> bytes:
+    def encode_canonical(self, kind: Kind, canonical: bytes, *, latency_budget_ms: float | None = None) -> bytes:
         """As `encode`, from what `payload.to_canonical` gave."""
         best = frame.pack_stored(kind, canonical)
         for coder in self._coders.values():
+            if latency_budget_ms is not None and coder.decode_ms(len(canonical)) > latency_budget_ms:
+                continue
             body = coder.encode(kind, canonical)
             if body is None:
                 continue
@@ -125,6 +132,8 @@ class Codec:
             raise UnknownCodec(parsed.reference.hex(), [repr(self)])
         if parsed.coder == frame.STORED:
             canonical = parsed.body
+        elif parsed.coder not in self._coders:
+            raise CorruptBlob(f"the blob's coder is {coders.NAMES[parsed.coder]}, which {self!r} does not have")
         else:
             canonical = self._coders[parsed.coder].decode(parsed.kind, parsed.body, parsed.payload_bytes)
         frame.verify(parsed, self._seed if parsed.reference else b"", canonical)

@@ -37,6 +37,18 @@ class FileEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class NeuralPart(BaseModel):
+    """The network of a version: names of its files, and what it is used for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    tokenizer: str
+    constants: str
+    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
+    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
+
+
 class Manifest(BaseModel):
     """What a version is, what it learnt from and what was measured. Unknown keys of a later writer are kept out."""
 
@@ -48,6 +60,7 @@ class Manifest(BaseModel):
     created_at: str = Field(description="UTC, ISO 8601")
     architecture: str = Field(description="what the learned part is, e.g. zstd-dictionary")
     dictionaries: dict[KindLabel, str] = Field(default_factory=dict, description="payload kind -> dictionary file")
+    neural: NeuralPart | None = None
     files: dict[str, FileEntry]
     data: dict[str, Any] = Field(default_factory=dict, description="summary of the training data")
     measured: dict[str, Any] = Field(default_factory=dict, description="results on held-out records")
@@ -109,9 +122,11 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
         if len(data) != entry.size_bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
             raise DamagedCodec(f"{folder / name} was altered: its SHA-256 is not the one in {MANIFEST}")
         files[name] = data
-    missing = set(manifest.dictionaries.values()) - files.keys()
-    if missing:
-        raise DamagedCodec(f"{folder}: {MANIFEST} names dictionaries that it does not list: {sorted(missing)}")
+    named = set(manifest.dictionaries.values())
+    if manifest.neural:
+        named |= {manifest.neural.model, manifest.neural.tokenizer, manifest.neural.constants}
+    if missing := named - files.keys():
+        raise DamagedCodec(f"{folder}: {MANIFEST} names files that it does not list: {sorted(missing)}")
     return version_id, manifest, files
 
 

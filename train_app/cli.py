@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,15 @@ from rich.console import Console
 
 from cluster.cli.options import AddressOption
 from cluster.registry import default_location
+
+
+class Preset(enum.StrEnum):
+    """Networks that can be trained."""
+
+    NONE = "none"
+    TINY = "tiny"
+    SMALL = "small"
+    BASE = "base"
 
 
 def train(
@@ -40,12 +50,34 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="YAML file to use in place of configs/train/dictionary.yaml.")
     ] = None,
+    preset: Annotated[
+        Preset,
+        typer.Option(
+            help="Network to train besides the dictionaries: `small` for 2-3 hours on two CPU cores, `base` for GPUs, "
+            "`tiny` to try it out."
+        ),
+    ] = Preset.NONE,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Wall-clock budget of the network's training; overrides the file.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Data-parallel workers of the network's training; overrides the file.")
+    ] = None,
+    network_config: Annotated[
+        Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Folder for checkpoints and logs; a stopped run goes on from there.")
+    ] = Path("nbmf-runs"),
     address: AddressOption = None,
 ) -> None:
     """Train a codec version on your records, measure it on held-out ones, publish it.
 
     Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to
     measure on. In Parquet, text that is a JSON object or array is learnt as JSON.
+
+    With a --preset a network is trained too, as a Ray Train job. It stops by itself when its budget of
+    minutes is spent; stopped earlier, by Ctrl-C or a crash, the same command goes on from the last checkpoint.
 
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
@@ -60,7 +92,16 @@ def train(
     registry = Registry(out)
     sources = [open_source(path, payload_field=payload_field, parse_json=True) for path in records]
     with session(address):
-        trained = job.run(sources, registry, settings, name)
+        plan = None
+        if preset is not Preset.NONE:
+            from train_app.neural.part import NetworkPlan
+            from train_app.neural.settings import DEFAULT_FILE as NETWORK_FILE
+            from train_app.neural.settings import NeuralTrainConfig
+
+            overrides = {"max_minutes": max_minutes, "num_workers": workers}
+            network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
+            plan = NetworkPlan(preset.value, network, runs)
+        trained = job.run(sources, registry, settings, name, plan)
     terminal = Console()
     terminal.print(report.ratio_table(trained.measured, "Held-out records: raw bytes / coded bytes"))
     stable = registry.channels().stable == trained.version_id

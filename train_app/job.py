@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress
 
 from cluster.progress import progress
 from cluster.registry import Registry
@@ -15,7 +17,10 @@ from nbmf.payload import Kind
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.evaluate import evaluate
-from train_app.prepare import prepare
+from train_app.prepare import Sample, prepare
+
+if TYPE_CHECKING:
+    from train_app.neural.part import NetworkPlan
 
 ARCHITECTURE = "zstd-dictionary"
 
@@ -35,11 +40,15 @@ class Trained:
     measured: dict[str, Any]
 
 
-def run(sources: list[Source], registry: Registry, config: TrainConfig, name: str) -> Trained:
+def run(
+    sources: list[Source], registry: Registry, config: TrainConfig, name: str, network: NetworkPlan | None = None
+) -> Trained:
     """Trains a version on the sources' records and publishes it. Needs a Ray session.
 
-    Raises TooFewRecords, RecordsError, InexactVersion.
+    Dictionaries always; a network where there is a plan for one. Raises TooFewRecords, RecordsError,
+    InexactVersion, TrainingFailed.
     """
+    measured: dict[str, Any] = {}
     with progress() as bars:
         reading = bars.add_task("reading records", total=None)
         prepared = prepare(sources, config, lambda n: bars.advance(reading, n))
@@ -47,8 +56,12 @@ def run(sources: list[Source], registry: Registry, config: TrainConfig, name: st
         learning = bars.add_task("training dictionaries", total=steps(config))
         dictionaries = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
         manifest, files = _version(dictionaries, name, prepared.summary())
+        if network:
+            fields, network_files, measured = _train_network(bars, prepared.training, network)
+            manifest |= fields
+            files |= network_files
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
-        measured = evaluate(
+        measured |= evaluate(
             prepared.holdout,
             Manifest(**manifest, files={}),
             files,
@@ -58,6 +71,30 @@ def run(sources: list[Source], registry: Registry, config: TrainConfig, name: st
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
     version_id = registry.publish({**manifest, "measured": measured}, files)
     return Trained(version_id, prepared.summary(), measured)
+
+
+def _train_network(
+    bars: Progress, samples: list[Sample], plan: NetworkPlan
+) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    from train_app.neural.part import STEPS, train_part
+
+    training = bars.add_task("training the network", total=100)
+    quantising = bars.add_task("quantising and fitting", total=STEPS, visible=False)
+
+    def on_line(line: dict[str, Any]) -> None:
+        if "progress" in line:
+            left = line["minutes"] / line["progress"] - line["minutes"]
+            bars.update(
+                training,
+                completed=min(100, round(100 * line["progress"])),
+                description=f"training the network: {line['bits_per_byte']:.3f} bits a byte, "
+                f"{line['tokens_per_s']:,} tokens/s, {left:.0f} min left",
+            )
+
+    def on_step() -> None:
+        bars.update(quantising, advance=1, visible=True)
+
+    return train_part(samples, plan, on_line, on_step)
 
 
 def _version(

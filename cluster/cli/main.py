@@ -46,7 +46,11 @@ app.command()(codec_commands.decode)
 app.command()(codec_commands.inspect)
 app.add_typer(versions.app, name="versions")
 for _entry in sorted(entry_points(group="nbmf.commands"), key=lambda e: e.name):
-    app.command(_entry.name)(_entry.load())
+    _command = _entry.load()
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_entry.name)
+    else:
+        app.command(_entry.name)(_command)
 
 
 def main() -> None:

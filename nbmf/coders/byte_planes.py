@@ -32,6 +32,9 @@ class BytePlanesCoder:
         planes = _transpose(canonical[at:], rows=-1, columns=int(dtype[2]))
         return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
+    def decode_ms(self, payload_bytes: int) -> float:
+        return 0.0
+
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind is not Kind.ARRAY or not body:
             raise CorruptBlob("byte planes hold an array only")

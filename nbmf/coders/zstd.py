@@ -98,6 +98,9 @@ class ZstdCoder:
     def encode(self, kind: Kind, canonical: bytes) -> bytes:
         return self._zstd.compress(canonical)
 
+    def decode_ms(self, payload_bytes: int) -> float:
+        return 0.0
+
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         return self._zstd.decompress(body, payload_bytes)
 
@@ -114,6 +117,9 @@ class ZstdDictionaryCoder:
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         zstd = self._zstd.get(kind)
         return zstd.compress(canonical) if zstd else None
+
+    def decode_ms(self, payload_bytes: int) -> float:
+        return 0.0
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         zstd = self._zstd.get(kind)

@@ -1,10 +1,14 @@
 """The Ray session: the environment it needs, a running one is used, an unreachable one is a user error."""
 
 import os
+import socket
 import subprocess
 import sys
 
-from cluster.session import prepare_environment, session
+import pytest
+
+from cluster.errors import SessionError
+from cluster.session import _check_reachable, prepare_environment, session
 
 
 def test_values_that_the_user_set_stay(monkeypatch):
@@ -40,3 +44,16 @@ def test_modules_that_need_no_ray_do_not_import_it():
         "sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_an_error_at_once(scheme):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(SessionError, match="no Ray cluster answers"):
+        _check_reachable(address)
+
+
+def test_auto_is_left_to_ray():
+    _check_reachable("auto")

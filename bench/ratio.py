@@ -1,0 +1,131 @@
+"""Compression ratios by set of records: whole blobs of ours against general-purpose codecs."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.peers import peers
+from cluster.measure import ratio_statistics
+from cluster.sources import BadRecord, Source
+from nbmf import Codec
+from nbmf.codec import WITHOUT_VERSION, parse_bounded
+from nbmf.errors import NbmfError
+from nbmf.payload import Kind, to_canonical
+
+OURS = "nbmf"
+ALL = "all sets"
+_CHUNK_RECORDS = 16
+
+
+class NotEqual(NbmfError):
+    """A record did not decode to what was encoded."""
+
+    code = "not_equal"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRecord:
+    """A record's set, kind and canonical bytes."""
+
+    set: str
+    kind: Kind
+    canonical: bytes
+
+
+def read(source: Source) -> list[BenchRecord]:
+    """All good records of a source; their class is their set."""
+    records = []
+    for shard in source.plan():
+        for item in source.read(shard):
+            if not isinstance(item, BadRecord):
+                records.append(BenchRecord(item.record_class or "records", *to_canonical(item.payload)))
+    return records
+
+
+def run(
+    records: list[BenchRecord],
+    training: list[BenchRecord],
+    version: Path | None,
+    apart: frozenset[str],
+    processes: int,
+    on_records: Callable[[int], None],
+) -> dict[str, Any]:
+    """{"sets": {set: {codec: statistics}}, "latency_ms": {...}}. Every blob of ours is decoded and compared.
+
+    Sets in `apart` are left out of the total: they share passages with the training records.
+    """
+    sizes = {name: measure([r.canonical for r in records]) for name, measure in peers(_bytes(training)).items()}
+    rows = list(_ours(records, version, processes, on_records))
+    sizes[OURS] = [row[0] for row in rows]
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        groups[record.set].append(index)
+        if record.set not in apart:
+            groups[ALL].append(index)
+    return {
+        "version": version.name if version else None,
+        "left_out_of_total": sorted(apart),
+        "sets": {
+            name: {
+                codec: ratio_statistics([len(records[i].canonical) for i in members], [column[i] for i in members])
+                for codec, column in sizes.items()
+            }
+            for name, members in sorted(groups.items(), key=lambda item: (item[0] == ALL, item[0]))
+        },
+        "coders": dict(zip(*np.unique([row[3] for row in rows], return_counts=True), strict=True)),
+        "latency_ms": {
+            "encode": _percentiles([row[1] for row in rows]),
+            "decode": _percentiles([row[2] for row in rows]),
+        },
+    }
+
+
+def _bytes(records: Iterable[BenchRecord]) -> list[bytes]:
+    return [record.canonical for record in records]
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    p50, p95, most = np.percentile(np.asarray(seconds) * 1e3, [50, 95, 100])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(float(most), 2)}
+
+
+_codec: Codec = WITHOUT_VERSION
+
+
+def _load(version: Path | None) -> None:
+    global _codec
+    _codec = Codec.load(version) if version else WITHOUT_VERSION
+
+
+def _measure(records: list[BenchRecord]) -> list[tuple[int, float, float, int]]:
+    rows = []
+    for record in records:
+        start = time.perf_counter()
+        blob = _codec.encode_canonical(record.kind, record.canonical)
+        middle = time.perf_counter()
+        parsed = parse_bounded(blob, 1 << 40)
+        canonical = _codec.decode_canonical(parsed)
+        end = time.perf_counter()
+        if canonical != record.canonical:
+            raise NotEqual(f"a record of set {record.set} with {len(record.canonical)} bytes")
+        rows.append((len(blob), middle - start, end - middle, parsed.coder))
+    return rows
+
+
+def _ours(
+    records: list[BenchRecord], version: Path | None, processes: int, on_records: Callable[[int], None]
+) -> Iterable[tuple[int, float, float, int]]:
+    chunks = [records[at : at + _CHUNK_RECORDS] for at in range(0, len(records), _CHUNK_RECORDS)]
+    with ProcessPoolExecutor(processes, get_context("spawn"), _load, (version,)) as pool:
+        for rows in pool.map(_measure, chunks):
+            on_records(len(rows))
+            yield from rows

@@ -1,0 +1,351 @@
+"""Adaptation within the record: counts of its own tokens mixed with the network's frequencies.
+
+A chain of contexts of 0 to 3 tokens, each an interpolated, absolutely discounted count on top of
+the next shorter one and the network below them all (Kneser & Ney 1995; Teh 2006 for the form);
+a copy expert that follows the longest earlier occurrence of the last tokens; and a mixture whose
+weights follow the record (fixed share: Herbster & Warmuth 1998) and what the contexts look like.
+
+Exact by construction: float64 + - * / one at a time in a fixed order, floor, compare, integers.
+No fastmath, no float reduction over the vocabulary. Any change here is another bit stream.
+
+Experts: 0 network, 1 + k counts of order k, 5 copy.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
+EXPERTS = ORDERS + 2
+NETWORK, COPY = 0, ORDERS + 1
+MATCH_LENGTHS = 16
+CONFIDENCES = 4  # buckets of the network's highest probability
+COPY_BUCKETS = 6  # buckets of the network's probability of the token to copy
+GATES = ORDERS * 3 * CONFIDENCES
+SCALE = 1 << 28  # what probability 1 becomes; every token gets at least 1 on top
+
+
+class Constants(NamedTuple):
+    """Fitted on validation records; part of the codec version."""
+
+    discount_K: NDArray[np.float64]  # subtracted from every count of an order
+    spread_K: NDArray[np.float64]  # times distinct tokens: weight of the shorter context
+    spread_floor_K: NDArray[np.float64]  # that weight is at least this
+    prior_E: NDArray[np.float64]  # mixture weights at a record's start
+    share: float  # part of the prior mixed back after every token
+    gate_GE: NDArray[np.float64]  # factors of the weights in each situation
+    gate_rate: float  # how fast the factors follow the record
+    copy_LB: NDArray[np.float64]  # trust in a copy by match length and network probability
+    copy_strength: float  # how many trials that trust is worth against the record's own
+
+
+class Memory(NamedTuple):
+    """One record's counts and match; sized for `n` tokens. Arrays of one element are scalars."""
+
+    history_N: NDArray[np.int32]
+    position: NDArray[np.int64]
+    slots: NDArray[np.int32]  # [K, hash slots]: context number + 1
+    slot_keys: NDArray[np.uint64]
+    total: NDArray[np.int32]  # [K, contexts]
+    distinct: NDArray[np.int32]
+    last: NDArray[np.int32]  # where the context's next token last stood
+    first_node: NDArray[np.int32]
+    node_token: NDArray[np.int32]  # [K, nodes]
+    node_count: NDArray[np.int32]
+    node_next: NDArray[np.int32]
+    n_contexts: NDArray[np.int64]  # [K]
+    n_nodes: NDArray[np.int64]
+    count_V: NDArray[np.int32]  # order 0: node number + 1 of each token
+    active: NDArray[np.int32]  # [K]: context now, -1 when it is new
+    active_slot: NDArray[np.int64]  # [K]
+    match: NDArray[np.int64]  # [2]: position to copy from (-1: none), length of the match
+    copy_hits: NDArray[np.float64]  # [MATCH_LENGTHS, 2]: hits, trials in this record
+    weight_E: NDArray[np.float64]
+    gate_GE: NDArray[np.float64]
+    chain: NDArray[np.float64]  # [EXPERTS]: probability of one token by each expert
+    mixed_E: NDArray[np.float64]  # weights in force for this token
+
+
+def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
+    """An empty memory for a record of at most `n` tokens."""
+    slots = 16
+    while slots < 2 * (n + 1):
+        slots *= 2
+
+    def rows(dtype: type, width: int = n + 1) -> NDArray[np.generic]:
+        return np.zeros((ORDERS, width), dtype=dtype)
+
+    return Memory(
+        history_N=np.zeros(n + 1, dtype=np.int32),
+        position=np.zeros(1, dtype=np.int64),
+        slots=rows(np.int32, slots),
+        slot_keys=rows(np.uint64, slots),
+        total=rows(np.int32),
+        distinct=rows(np.int32),
+        last=rows(np.int32),
+        first_node=np.full((ORDERS, n + 1), -1, dtype=np.int32),
+        node_token=rows(np.int32),
+        node_count=rows(np.int32),
+        node_next=rows(np.int32),
+        n_contexts=np.zeros(ORDERS, dtype=np.int64),
+        n_nodes=np.zeros(ORDERS, dtype=np.int64),
+        count_V=np.zeros(vocab_size, dtype=np.int32),
+        active=np.full(ORDERS, -1, dtype=np.int32),
+        active_slot=np.full(ORDERS, -1, dtype=np.int64),
+        match=np.array([-1, 0], dtype=np.int64),
+        copy_hits=np.zeros((MATCH_LENGTHS, 2)),
+        weight_E=constants.prior_E.copy(),
+        gate_GE=constants.gate_GE.copy(),
+        chain=np.zeros(EXPERTS),
+        mixed_E=np.zeros(EXPERTS),
+    )
+
+
+@njit(cache=True)
+def find_contexts(memory: Memory) -> None:
+    """Look up the contexts that end at the current position, and the token to copy."""
+    position = memory.position[0]
+    history = memory.history_N
+    mask = np.uint64(memory.slots.shape[1] - 1)
+    key = np.uint64(0x9E3779B97F4A7C15)
+    for order in range(ORDERS):
+        if order > position:
+            memory.active[order] = -1
+            memory.active_slot[order] = -1
+            continue
+        if order > 0:
+            token = np.uint64(history[position - order] + 1)
+            key = (key ^ token) * np.uint64(0xD6E8FEB86659FD93)
+            key ^= key >> np.uint64(29)
+        slot = np.int64(key & mask)
+        while memory.slots[order, slot] != 0 and memory.slot_keys[order, slot] != key:
+            slot = np.int64(np.uint64(slot + 1) & mask)
+        memory.slot_keys[order, slot] = key
+        memory.active_slot[order] = slot
+        memory.active[order] = memory.slots[order, slot] - 1
+    if memory.match[0] < 0:
+        for order in (3, 2):
+            if memory.active[order] >= 0:
+                source = np.int64(memory.last[order, memory.active[order]])
+                length = 0
+                while (
+                    length < source and length < 32 and history[source - 1 - length] == history[position - 1 - length]
+                ):
+                    length += 1
+                memory.match[0] = source
+                memory.match[1] = length
+                break
+
+
+@njit(cache=True)
+def copy_token(memory: Memory) -> int:
+    """The token the copy expert expects, or -1."""
+    if memory.match[0] < 0:
+        return -1
+    return np.int64(memory.history_N[memory.match[0]])
+
+
+@njit(cache=True)
+def copy_trust(memory: Memory, constants: Constants, network: float) -> float:
+    """Probability that the copy is right; `network` is the network's probability of it."""
+    bucket = 0
+    bound = 0.5
+    while bucket < COPY_BUCKETS - 1 and network < bound:
+        bucket += 1
+        bound *= 0.125
+    row = min(memory.match[1], MATCH_LENGTHS - 1)
+    expected = constants.copy_LB[row, bucket]
+    hits, trials = memory.copy_hits[row, 0], memory.copy_hits[row, 1]
+    return (hits + constants.copy_strength * expected) / (trials + constants.copy_strength)
+
+
+@njit(cache=True)
+def gate(memory: Memory, confidence: float) -> int:
+    """The situation: longest known context, how sure it looks, how sure the network is."""
+    order = ORDERS - 1
+    while order > 0 and memory.active[order] < 0:
+        order -= 1
+    state = 2
+    context = memory.active[order]
+    if context >= 0 and memory.distinct[order, context] == 1:
+        state = 1 if memory.total[order, context] > 1 else 0
+    level = 0
+    if confidence > 0.9:
+        level = 3
+    elif confidence > 0.5:
+        level = 2
+    elif confidence > 0.2:
+        level = 1
+    return (order * 3 + state) * CONFIDENCES + level
+
+
+@njit(cache=True)
+def mix_weights(memory: Memory, situation: int) -> None:
+    """The record's weights times the situation's factors; experts with nothing to say get 0."""
+    total = 0.0
+    for expert in range(EXPERTS):
+        weight = memory.weight_E[expert] * memory.gate_GE[situation, expert]
+        silent_copy = expert == COPY and memory.match[0] < 0
+        unseen = 1 < expert < COPY and memory.active[expert - 1] < 0
+        if silent_copy or unseen or (expert == 1 and memory.position[0] == 0):
+            weight = 0.0
+        memory.mixed_E[expert] = weight
+        total += weight
+    for expert in range(EXPERTS):
+        memory.mixed_E[expert] /= total
+
+
+@njit(cache=True)
+def context_spread(memory: Memory, constants: Constants, order: int, context: int) -> float:
+    distinct = np.float64(memory.distinct[order, context])
+    spread = constants.spread_K[order] * distinct
+    return max(spread, constants.spread_floor_K[order])
+
+
+@njit(cache=True)
+def context_total(memory: Memory, constants: Constants, order: int, context: int, spread: float) -> float:
+    taken = constants.discount_K[order] * np.float64(memory.distinct[order, context])
+    return np.float64(memory.total[order, context]) - taken + spread
+
+
+@njit(cache=True)
+def token_probabilities(memory: Memory, constants: Constants, token: int, network: float, trust: float) -> None:
+    """What each expert gave to `token`, into memory.chain."""
+    memory.chain[NETWORK] = network
+    below = network
+    for order in range(ORDERS):
+        context = np.int64(memory.active[order])
+        if context >= 0:
+            spread = context_spread(memory, constants, order, context)
+            whole = context_total(memory, constants, order, context, spread)
+            count = 0.0
+            if order == 0:
+                node = np.int64(memory.count_V[token]) - 1
+            else:
+                node = np.int64(memory.first_node[order, context])
+                while node >= 0 and memory.node_token[order, node] != token:
+                    node = np.int64(memory.node_next[order, node])
+            if node >= 0:
+                count = np.float64(memory.node_count[order, node]) - constants.discount_K[order]
+            below = (count + spread * below) / whole
+        memory.chain[1 + order] = below
+    hit = 1.0 if copy_token(memory) == token else 0.0
+    memory.chain[COPY] = trust * hit + (1.0 - trust) * below
+
+
+@njit(cache=True)
+def fill_frequencies(
+    memory: Memory,
+    constants: Constants,
+    network_V: NDArray[np.int32],
+    network_total: int,
+    trust: float,
+    out_V: NDArray[np.int32],
+) -> int:
+    """The mixture as integers, into `out_V`; returns their sum."""
+    weight = memory.mixed_E[COPY]
+    copied = copy_token(memory)
+    copied_extra = np.floor(weight * trust * SCALE)
+    weight = weight * (1.0 - trust)
+    # from the longest context down, how much of the mixture reaches each level
+    level_weight = np.zeros(ORDERS)
+    level_unit = np.zeros(ORDERS)
+    for order in range(ORDERS - 1, -1, -1):
+        weight = weight + memory.mixed_E[1 + order]
+        context = np.int64(memory.active[order])
+        if context >= 0:
+            spread = context_spread(memory, constants, order, context)
+            whole = context_total(memory, constants, order, context, spread)
+            level_unit[order] = weight * SCALE / whole
+            level_weight[order] = weight
+            weight = weight * spread / whole
+    weight = weight + memory.mixed_E[NETWORK]
+    factor = np.float32(weight * SCALE / np.float64(network_total))
+    for token in range(len(out_V)):
+        out_V[token] = np.int32(np.float32(network_V[token]) * factor) + 1
+    for order in range(ORDERS):
+        context = np.int64(memory.active[order])
+        if context >= 0 and level_weight[order] > 0.0:
+            node = np.int64(memory.first_node[order, context])
+            discount, unit = constants.discount_K[order], level_unit[order]
+            while node >= 0:
+                count = np.float64(memory.node_count[order, node]) - discount
+                out_V[memory.node_token[order, node]] += np.int32(np.floor(count * unit))
+                node = np.int64(memory.node_next[order, node])
+    if copied >= 0:
+        out_V[copied] += np.int32(copied_extra)
+    total = np.int64(0)
+    for token in range(len(out_V)):
+        total += out_V[token]
+    return total
+
+
+@njit(cache=True)
+def learn(memory: Memory, constants: Constants, token: int, situation: int) -> None:
+    """After `token` is known and memory.chain holds its probabilities: weights, counts, match."""
+    mixture = 0.0
+    for expert in range(EXPERTS):
+        mixture += memory.mixed_E[expert] * memory.chain[expert]
+    total = 0.0
+    for expert in range(EXPERTS):
+        posterior = memory.mixed_E[expert] * memory.chain[expert] / mixture
+        step = constants.gate_rate * (posterior - memory.mixed_E[expert])
+        memory.gate_GE[situation, expert] *= 1.0 + step
+        memory.weight_E[expert] *= memory.chain[expert]
+        total += memory.weight_E[expert]
+    for expert in range(EXPERTS):
+        memory.weight_E[expert] = (
+            memory.weight_E[expert] / total * (1.0 - constants.share) + constants.prior_E[expert] * constants.share
+        )
+    _follow_match(memory, token)
+    position = memory.position[0]
+    for order in range(min(ORDERS, position + 1)):
+        _count(memory, order, token, position)
+    memory.history_N[position] = token
+    memory.position[0] = position + 1
+
+
+@njit(cache=True)
+def _follow_match(memory: Memory, token: int) -> None:
+    source = memory.match[0]
+    if source >= 0:
+        row = min(memory.match[1], MATCH_LENGTHS - 1)
+        memory.copy_hits[row, 1] += 1.0
+        if memory.history_N[source] == token:
+            memory.copy_hits[row, 0] += 1.0
+            memory.match[0] = source + 1
+            memory.match[1] += 1
+        else:
+            memory.match[0] = -1
+            memory.match[1] = 0
+
+
+@njit(cache=True)
+def _count(memory: Memory, order: int, token: int, position: int) -> None:
+    context = np.int64(memory.active[order])
+    if context < 0:
+        context = memory.n_contexts[order]
+        memory.n_contexts[order] += 1
+        memory.slots[order, memory.active_slot[order]] = context + 1
+    memory.total[order, context] += 1
+    memory.last[order, context] = position
+    if order == 0:
+        node = np.int64(memory.count_V[token]) - 1
+    else:
+        node = np.int64(memory.first_node[order, context])
+        while node >= 0 and memory.node_token[order, node] != token:
+            node = np.int64(memory.node_next[order, node])
+    if node >= 0:
+        memory.node_count[order, node] += 1
+        return
+    node = memory.n_nodes[order]
+    memory.n_nodes[order] += 1
+    memory.node_token[order, node] = token
+    memory.node_count[order, node] = 1
+    memory.node_next[order, node] = memory.first_node[order, context]
+    memory.first_node[order, context] = node
+    memory.distinct[order, context] += 1
+    if order == 0:
+        memory.count_V[token] = node + 1

@@ -1,0 +1,73 @@
+"""Sizes of a network: one dataclass, three presets."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+RECORD_TYPES = ("text", "conversation", "structured", "other")
+EXTRA_TOKENS = 8  # input-only ids above the vocabulary: one for each record type, the last is padding
+
+
+@dataclass(frozen=True)
+class NeuralConfig:
+    """Everything that fixes the shapes of a network.
+
+    Ids below `vocab_size` are BPE tokens and can be predicted. `vocab_size + i` starts a
+    record of type RECORD_TYPES[i]; `vocab_size + EXTRA_TOKENS - 1` stands before the start.
+    """
+
+    vocab_size: int = 4096
+    d_model: int = 192
+    n_layers: int = 4
+    n_heads: int = 3
+    d_feed_forward: int = 768
+    d_memory: int = 64
+    bigram_bits: int = 16
+    trigram_bits: int = 17
+    window: int = 256  # a token attends to itself and window - 1 tokens before it
+    d_shift: int = 48  # leading channels of the attention input that come from the token before
+    rotary_period: int = 4096  # positions after which every rotation has come full circle
+
+    @property
+    def d_head(self) -> int:
+        return self.d_model // self.n_heads
+
+    @property
+    def n_input_ids(self) -> int:
+        return self.vocab_size + EXTRA_TOKENS
+
+    @property
+    def padding_id(self) -> int:
+        return self.vocab_size + EXTRA_TOKENS - 1
+
+    def type_id(self, record_type: str) -> int:
+        return self.vocab_size + RECORD_TYPES.index(record_type)
+
+    @property
+    def macs_per_token(self) -> int:
+        """Multiply-adds of the weight products for one token (attention itself not counted)."""
+        layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_feed_forward
+        return 2 * self.d_memory * self.d_model + self.n_layers * layer + self.d_model * self.vocab_size
+
+    @property
+    def n_parameters(self) -> int:
+        tables = ((1 << self.bigram_bits) + (1 << self.trigram_bits)) * self.d_memory
+        return self.macs_per_token + self.n_input_ids * self.d_model + tables
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def with_(self, **changes: Any) -> "NeuralConfig":
+        return replace(self, **changes)
+
+
+PRESETS: dict[str, NeuralConfig] = {
+    "tiny": NeuralConfig(
+        vocab_size=512, d_model=32, n_layers=2, n_heads=2, d_feed_forward=64, d_memory=16,
+        bigram_bits=10, trigram_bits=10, window=64, d_shift=8,
+    ),
+    "small": NeuralConfig(),
+    "base": NeuralConfig(
+        vocab_size=4096, d_model=768, n_layers=6, n_heads=12, d_feed_forward=3072, d_memory=64,
+        bigram_bits=17, trigram_bits=18, d_shift=192,
+    ),
+}  # fmt: skip

@@ -1,0 +1,90 @@
+"""The integer network as arrays, and its file (safetensors).
+
+Shape suffixes: V vocabulary, I input ids (V + extra), D d_model, F d_feed_forward, H heads,
+K d_head, M d_memory, L layers, P rotary period.
+
+Every `*_scale` is float32 and holds the factor from an exact int32 accumulator to the units of
+what is computed from it; nothing else in the file is a float.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbmf.neural.config import NeuralConfig
+
+Int8 = NDArray[np.int8]
+Int16 = NDArray[np.int16]
+Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """Matrices are [layers,] out, in; scales go with the rows of what they scale."""
+
+    embedding_ID: Int8
+    embedding_scale_I: Float32
+    bigram_RM: Int8
+    trigram_RM: Int8
+    memory_in_DM: Int8  # [D, 2M]: bigram columns first
+    memory_in_scale_D: Float32
+    query_key_value_LED: Int8  # [L, 3D, D]
+    query_key_value_scale_LE: Float32
+    attention_out_LDD: Int8
+    attention_out_scale_LD: Float32
+    expand_LFD: Int8
+    expand_scale_LF: Float32
+    contract_LDF: Int8
+    contract_scale_LD: Float32
+    head_VD: Int8
+    head_scale_V: Float32
+    norm_factor_N: Float64  # [2L + 1]: int8 steps in one root-mean-square, times sqrt(D)
+    attention_index_scale_LH: Float32  # score difference -> index of attention_exp
+    attention_value_scale_LH: Float32  # weighted value sum / weight sum -> int8
+    attention_exp: Int32  # decreasing, starts at ATTENTION_PEAK
+    frequency_exp: Int32  # decreasing, starts at FREQUENCY_PEAK, ends with 1
+    rotary_cos_P: Int16  # cos(2 pi i / P) * ROTARY_ONE
+    rotary_turns_K: Int32  # [K/2] whole turns in P positions
+
+    def save(self, path: Path, config: NeuralConfig) -> None:
+        from safetensors.numpy import save_file
+
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        save_file(arrays, str(path), metadata={"config": json.dumps(config.to_dict())})
+
+    @classmethod
+    def load(cls, data: bytes) -> tuple["IntegerWeights", NeuralConfig]:
+        """From the content of a safetensors file. Raises ValueError if it is none of ours."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            config = NeuralConfig(**json.loads(header["__metadata__"]["config"]))
+            arrays = load(data)
+            return cls(**{field.name: arrays[field.name] for field in fields(cls)}), config
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise ValueError(f"not a network of integers: {error!r}") from error
+
+
+ROTARY_ONE = 1 << 14
+ATTENTION_PEAK = 1 << 15
+ATTENTION_STEPS_PER_NAT = 64
+FREQUENCY_PEAK = 1 << 20
+FREQUENCY_STEPS_PER_NAT = 128
+RESIDUAL_LIMIT = 1 << 21  # |x| at most: D * limit^2 stays below 2^53
+INT8_LIMIT = 127
+
+
+def exp_table(peak: int, steps_per_nat: int, last: int) -> Int32:
+    """round(peak * exp(-i / steps_per_nat)), from peak down to the first entry equal to `last`."""
+    length = int(np.ceil(np.log(peak / max(last, 0.5)) * steps_per_nat)) + 2 * steps_per_nat
+    table = np.rint(peak * np.exp(-np.arange(length) / steps_per_nat)).astype(np.int32)
+    table = np.maximum(table, last)
+    shortest: Int32 = table[: int(np.argmax(table == last)) + 1]
+    return shortest

@@ -1,0 +1,151 @@
+"""One function of the tokens, whichever engine, block, batch, thread count or processor."""
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+
+import networks
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.compiled import make_network, new_scratch, next_frequencies
+from nbmf.neural.config import NeuralConfig
+from nbmf.neural.product import float32_product, int8_product_is_exact
+from nbmf.neural.torch_engine import EngineState, TorchEngine
+from nbmf.neural.weights import IntegerWeights
+
+STEPS = 200
+Network = tuple[IntegerWeights, NeuralConfig]
+
+
+def token_records(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> list[NDArray[np.int64]]:
+    config = codec.config
+    tokens = [np.array([config.type_id(kind), *codec.tokenizer.encode(data)], dtype=np.int64) for data, kind in records]
+    return sorted(tokens, key=len)[-24::2]
+
+
+@pytest.fixture(scope="module")
+def tokens(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> list[NDArray[np.int64]]:
+    return token_records(codec, records)
+
+
+@pytest.fixture(scope="module")
+def reference(network: Network, tokens: list[NDArray[np.int64]]) -> list[NDArray[np.int32]]:
+    engine = TorchEngine(*network, exact_int8=False)
+    return [engine.frequencies([record])[0] for record in tokens]
+
+
+def check_equal(got: list[NDArray[np.int32]], expected: list[NDArray[np.int32]]) -> None:
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_reference_is_not_degenerate(reference: list[NDArray[np.int32]]) -> None:
+    joined = np.concatenate(reference)
+    assert joined.min() >= 1
+    assert joined.max() == 1 << 20
+    assert 10 < np.median((joined > 1000).sum(axis=1)) < joined.shape[1]
+    assert len(np.unique(joined[:, 0])) > 50
+
+
+@pytest.mark.parametrize("block", [7, 64, 4096])
+def test_blocks(network: Network, tokens, reference, block: int) -> None:
+    engine = TorchEngine(*network, block=block)
+    check_equal([engine.frequencies([record])[0] for record in tokens[:6]], reference[:6])
+
+
+@pytest.mark.parametrize("batch", [1, 5, 64])
+def test_batches_of_unequal_lengths(network: Network, tokens, reference, batch: int) -> None:
+    engine = TorchEngine(*network)
+    got = []
+    for begin in range(0, len(tokens), batch):
+        got += engine.frequencies(tokens[begin : begin + batch])
+    check_equal(got, reference)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("exact_int8", [True, False])
+def test_threads_and_products(network: Network, tokens, reference, threads, exact_int8) -> None:
+    if exact_int8 and not int8_product_is_exact("cpu"):
+        pytest.skip("torch._int_mm is not exact on this processor")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        engine = TorchEngine(*network, exact_int8=exact_int8)
+        check_equal(engine.frequencies(tokens), reference)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_stepping_one_by_one(network: Network, tokens, reference) -> None:
+    engine, state = TorchEngine(*network), EngineState()
+    got = [engine.step(np.array([[token]]), state)[0, 0].numpy() for token in tokens[-1][:STEPS]]
+    check_equal([np.stack(got)], [reference[-1][:STEPS]])
+
+
+def test_compiled_loop(network: Network, tokens, reference) -> None:
+    compiled = make_network(*network)
+    for record, expected in zip(tokens, reference, strict=True):
+        scratch, got = new_scratch(network[1]), np.zeros_like(expected)
+        for position, token in enumerate(record):
+            total = next_frequencies(compiled, scratch, int(token), got[position])
+            assert total == got[position].sum(dtype=np.int64)
+        check_equal([got], [expected])
+
+
+def test_float32_product_is_exact_beyond_one_piece() -> None:
+    x = np.full((3, 3072), 127, dtype=np.int8)
+    weight = np.full((5, 3072), -127, dtype=np.int8)
+    weight[1] = 127
+    got = float32_product(torch.from_numpy(x), torch.from_numpy(weight).float())
+    np.testing.assert_array_equal(got.numpy(), x.astype(np.int64) @ weight.T.astype(np.int64))
+
+
+def streams_digest(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> str:
+    streams = codec.encode_batch(records)
+    assert streams == [codec.encode(*record) for record in records]
+    return hashlib.sha256(b"|".join(streams)).hexdigest()
+
+
+_CHILD = """
+import hashlib, pickle, sys
+from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.product import int8_product_is_exact
+parts, records = pickle.load(sys.stdin.buffer)
+codec = NeuralCodec.from_files(*parts)
+streams = codec.encode_batch(records)
+assert streams == [codec.encode(*record) for record in records]
+print(int8_product_is_exact("cpu"), hashlib.sha256(b"|".join(streams)).hexdigest())
+"""
+
+
+@pytest.mark.parametrize(
+    ("aten", "onednn", "numba_cpu"),
+    [("avx2", "AVX2", "haswell"), ("default", "SSE41", "nehalem")],
+)
+def test_imitated_processors(files, codec, records, tmp_path, aten, onednn, numba_cpu) -> None:
+    """The same streams from processes that believe in an older processor."""
+    expected = streams_digest(codec, records[::9])
+    parts = [files[networks.FILES[part]] for part in ("model", "tokenizer", "constants")]
+    environment = os.environ | {
+        "ATEN_CPU_CAPABILITY": aten,
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "NUMBA_CPU_NAME": numba_cpu,
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD],
+        env=environment,
+        input=pickle.dumps((parts, records[::9])),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().split()[-1] == expected

@@ -1,0 +1,21 @@
+import pytest
+
+from cluster import config
+from train_app.neural.settings import DEFAULT_FILE, NeuralTrainConfig
+
+SMALL = {
+    "max_tokens": 15_000,
+    "max_minutes": 5.0,
+    "batch_size": 4,
+    "sequence_length": 64,
+    "report_interval_steps": 10,
+    "checkpoint_interval_s": 600.0,
+    "warmup_steps": 5,
+    "cpus_per_worker": 0.5,
+    "compile": False,
+}
+
+
+@pytest.fixture(scope="session")
+def settings():
+    return config.load(NeuralTrainConfig, None, DEFAULT_FILE, SMALL)

@@ -1,0 +1,86 @@
+"""A tiny network through the real Ray Train job: it learns, goes on where it stopped, becomes an exact version."""
+
+import networks
+import pytest
+
+from nbmf import Codec, inspect
+from nbmf.coders import NeuralCoder
+from nbmf.manifest import read_version
+from nbmf.neural.config import PRESETS
+from nbmf.payload import from_canonical, to_canonical
+from train_app.neural import version
+from train_app.neural.job import train_network
+from train_app.neural.part import NetworkPlan, train_part
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return networks.sample_records()
+
+
+def run(samples, settings, folder):
+    lines = []
+    model, _, checkpoint = train_network(samples, PRESETS["tiny"], settings, folder, lines.append)
+    return model, checkpoint, lines
+
+
+@pytest.fixture(scope="module")
+def first(ray_session, samples, settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    return folder, run(samples, settings, folder)
+
+
+def test_it_learns(first):
+    folder, (model, checkpoint, lines) = first
+    losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert losses[-1] < losses[0] - 0.5
+    assert lines[-1]["final"]
+    assert 0 < lines[-1]["validation_bits_per_byte"] < 8
+    assert checkpoint.is_file()
+    assert any((folder / "tensorboard").iterdir())
+    assert model.config.vocab_size == 512
+
+
+def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
+    folder, (_, _, lines) = first
+    longer = settings.model_copy(update={"max_tokens": 2 * settings.max_tokens})
+    _, _, more = run(samples, longer, folder)
+    assert more[0]["step"] > lines[-1]["step"]
+    assert more[-1]["tokens"] >= longer.max_tokens
+    first_losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert next(line["loss_nats"] for line in more if "loss_nats" in line) < first_losses[0] - 0.5
+
+
+def test_two_workers_agree(ray_session, samples, settings, tmp_path):
+    two = settings.model_copy(update={"num_workers": 2})
+    _, _, lines = run(samples, two, tmp_path / "tiny")
+    losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert losses[-1] < losses[0] - 0.5
+    assert lines[-1]["tokens"] % (2 * two.batch_size * two.sequence_length) == 0
+
+
+def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(version, "_FIT_BYTES_PER_KIND", 3000)
+    monkeypatch.setattr(version, "_FIT_ROUNDS", 1)
+    monkeypatch.setattr(version, "_GATE_STEPS", 2)
+    plan = NetworkPlan("tiny", settings, tmp_path / "runs")
+    fields, files, measured = train_part(samples, plan, lambda _line: None, lambda: None)
+    assert abs(measured["quantisation"]["loss_percent"]) < 2
+    assert fields["neural"]["decode_us_per_byte"] > 0
+    folder = networks.write_neural_version(tmp_path / "versions", files)
+    codec = Codec(*read_version(folder))
+    coders = set()
+    for sample in samples[::5]:
+        payload = from_canonical(sample.kind, sample.canonical)
+        blob = codec.encode(payload)
+        coders.add(inspect(blob).coder)
+        assert to_canonical(codec.decode(blob)) == (sample.kind, sample.canonical)
+    assert NeuralCoder.name in coders
+
+
+def test_the_run_folder_depends_on_records_and_settings(samples, settings, tmp_path):
+    plan = NetworkPlan("tiny", settings, tmp_path)
+    assert plan.run_folder(samples) == plan.run_folder(samples)
+    assert plan.run_folder(samples) != plan.run_folder(samples[1:])
+    other = NetworkPlan("tiny", settings.model_copy(update={"seed": 2}), tmp_path)
+    assert plan.run_folder(samples) != other.run_folder(samples)

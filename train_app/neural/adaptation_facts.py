@@ -1,0 +1,76 @@
+"""What the adaptation sees of a network, for fitting its constants without the network.
+
+For every token only three of the network's frequencies matter: the token's, that of the token
+the copy expert expects (which depends on the tokens alone), and the sum.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from nbmf.neural.adaptation import Memory, copy_token, find_contexts, learn, new_memory
+from nbmf.neural.constants import default_constants
+from nbmf.neural.torch_engine import TorchEngine
+from train_app.neural.data import TokenStream
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Records joined end to end, `starts` as in TokenStream (without type ids)."""
+
+    tokens_N: NDArray[np.int32]
+    network_N: NDArray[np.float64]  # the network's probability of the token
+    copied_N: NDArray[np.float64]  # of the token to copy, 0 where there is none
+    confidence_N: NDArray[np.float64]  # of the likeliest token
+    starts: NDArray[np.int64]
+    n_bytes: NDArray[np.int64]
+    sets: NDArray[np.str_]
+
+
+@njit(cache=True)
+def _tokens_to_copy(memory: Memory, constants, tokens_T, out_T):  # type: ignore[no-untyped-def]
+    for position in range(len(tokens_T)):
+        find_contexts(memory)
+        out_T[position] = copy_token(memory)
+        memory.chain[:] = 1.0
+        memory.mixed_E[:] = 1.0
+        learn(memory, constants, tokens_T[position], 0)
+
+
+def collect_facts(engine: TorchEngine, stream: TokenStream, bytes_per_set: int) -> Facts:
+    """Facts of the first records of every set, about `bytes_per_set` bytes of each."""
+    constants = default_constants()
+    columns: dict[str, list[NDArray[np.generic]]] = {}
+    taken: dict[str, int] = {}
+    chosen: list[int] = []
+    for index, name in enumerate(stream.sets.tolist()):
+        if taken.get(name, 0) >= bytes_per_set:
+            continue
+        taken[name] = taken.get(name, 0) + int(stream.n_bytes[index])
+        chosen.append(index)
+        record_T = stream.tokens_N[stream.starts[index] : stream.starts[index + 1]].astype(np.int32)
+        tokens_T = record_T[1:]
+        (frequencies_TV,) = engine.frequencies([record_T[:-1]])
+        rows_T = np.arange(len(tokens_T))
+        whole_T = frequencies_TV.sum(axis=1, dtype=np.int64)
+        copied_T = np.zeros(len(tokens_T), dtype=np.int64)
+        memory = new_memory(len(tokens_T), engine.config.vocab_size, constants)
+        _tokens_to_copy(memory, constants, tokens_T, copied_T)
+        expected_T = np.where(copied_T >= 0, frequencies_TV[rows_T, np.maximum(copied_T, 0)], 0)
+        for column, values in (
+            ("tokens_N", tokens_T),
+            ("network_N", frequencies_TV[rows_T, tokens_T] / whole_T),
+            ("copied_N", expected_T / whole_T),
+            ("confidence_N", frequencies_TV.max(axis=1) / whole_T),
+        ):
+            columns.setdefault(column, []).append(values)
+    lengths = [0, *map(len, columns["tokens_N"])]
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Facts(
+        starts=np.cumsum(lengths),
+        n_bytes=stream.n_bytes[chosen],
+        sets=stream.sets[chosen],
+        **joined,
+    )

@@ -1,0 +1,168 @@
+"""Fit the adaptation's constants on validation records.
+
+Every set counts the same: what is
+minimised is the sum over sets of the logarithm of their bits. Scalars by coordinate search,
+the gates by gradient (the gradient of the log-likelihood by the log of a factor is posterior
+minus weight), the copy table by counting.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from nbmf.neural.adaptation import (
+    COPY_BUCKETS,
+    EXPERTS,
+    MATCH_LENGTHS,
+    Constants,
+    Memory,
+    copy_token,
+    copy_trust,
+    find_contexts,
+    gate,
+    learn,
+    mix_weights,
+    new_memory,
+    token_probabilities,
+)
+from train_app.neural.adaptation_facts import Facts
+
+
+@njit(cache=True)
+def record_bits(  # type: ignore[no-untyped-def]
+    memory: Memory, constants: Constants, tokens_T, network_T, copied_T, confidence_T,
+    gradient_GE, copy_counts_LB2,
+) -> float:  # fmt: skip
+    """Bits of a record by the mixture; adds to the gates' gradient and the copy counts."""
+    bits = 0.0
+    for position in range(len(tokens_T)):
+        token = tokens_T[position]
+        find_contexts(memory)
+        trust = 0.0
+        expected = copy_token(memory)
+        if expected >= 0:
+            trust = copy_trust(memory, constants, copied_T[position])
+            bucket, bound = 0, 0.5
+            while bucket < COPY_BUCKETS - 1 and copied_T[position] < bound:
+                bucket += 1
+                bound *= 0.125
+            row = min(memory.match[1], MATCH_LENGTHS - 1)
+            copy_counts_LB2[row, bucket, 1] += 1
+            if expected == token:
+                copy_counts_LB2[row, bucket, 0] += 1
+        situation = gate(memory, confidence_T[position])
+        mix_weights(memory, situation)
+        token_probabilities(memory, constants, token, network_T[position], trust)
+        mixture = 0.0
+        for expert in range(EXPERTS):
+            mixture += memory.mixed_E[expert] * memory.chain[expert]
+        bits -= np.log2(mixture)
+        for expert in range(EXPERTS):
+            weight = memory.mixed_E[expert]
+            gradient_GE[situation, expert] += weight * memory.chain[expert] / mixture - weight
+        learn(memory, constants, token, situation)
+    return bits
+
+
+class Fit:
+    """Facts, and what given constants make of them."""
+
+    def __init__(self, facts: Facts, vocab_size: int, parity: int | None = None) -> None:
+        self.facts = facts
+        self.vocab_size = vocab_size
+        self.records = [i for i in range(len(facts.sets)) if parity is None or i % 2 == parity]
+        self.names = sorted(set(facts.sets[self.records].tolist()))
+        self.copy_counts = np.zeros((MATCH_LENGTHS, COPY_BUCKETS, 2))
+        self.gradients: dict[str, NDArray[np.float64]] = {}
+
+    def bits(self, constants: Constants) -> dict[str, float]:
+        facts = self.facts
+        self.copy_counts[:] = 0
+        self.gradients = {name: np.zeros_like(constants.gate_GE) for name in self.names}
+        total = dict.fromkeys(self.names, 0.0)
+        for record in self.records:
+            name = str(facts.sets[record])
+            span = slice(facts.starts[record], facts.starts[record + 1])
+            memory = new_memory(span.stop - span.start, self.vocab_size, constants)
+            total[name] += record_bits(
+                memory, constants, facts.tokens_N[span], facts.network_N[span],
+                facts.copied_N[span], facts.confidence_N[span],
+                self.gradients[name], self.copy_counts,
+            )  # fmt: skip
+        return total
+
+    def objective(self, constants: Constants) -> float:
+        """Mean over sets of ln(bits of the set)."""
+        return float(np.mean(np.log(list(self.bits(constants).values()))))
+
+    def network_bits(self) -> dict[str, float]:
+        facts = self.facts
+        total = dict.fromkeys(self.names, 0.0)
+        for record in self.records:
+            span = slice(facts.starts[record], facts.starts[record + 1])
+            total[str(facts.sets[record])] -= float(np.log2(facts.network_N[span]).sum())
+        return total
+
+    def n_bytes(self) -> dict[str, int]:
+        total = dict.fromkeys(self.names, 0)
+        for record in self.records:
+            total[str(self.facts.sets[record])] += int(self.facts.n_bytes[record])
+        return total
+
+
+def fit_copy(fit: Fit, constants: Constants, strength: float = 20.0) -> Constants:
+    """Share of right copies by match length and bucket, shrunk to that of the bucket."""
+    fit.bits(constants)
+    hits, trials = fit.copy_counts[..., 0], fit.copy_counts[..., 1]
+    bucket_B = (hits.sum(0) + 0.5) / (trials.sum(0) + 1.0)
+    table = (hits + strength * bucket_B) / (trials + strength)
+    return constants._replace(copy_LB=np.clip(table, 0.001, 0.9995))
+
+
+def fit_gates(fit: Fit, constants: Constants, steps: int, rate: float = 0.5) -> Constants:
+    """Gradient ascent on the logs of the gate factors, normalised per gate (Adagrad)."""
+    log_gate = np.log(constants.gate_GE)
+    squares = np.full_like(log_gate, 1e-8)
+    for _ in range(steps):
+        current = constants._replace(gate_GE=np.exp(log_gate))
+        bits = fit.bits(current)
+        gradient = sum(fit.gradients[name] / bits[name] for name in fit.names)
+        gradient = np.asarray(gradient) - 1e-5 * log_gate  # a weak pull to 1
+        squares += gradient**2
+        log_gate += rate * gradient / np.sqrt(squares)
+    return constants._replace(gate_GE=np.exp(log_gate))
+
+
+def _vary(constants: Constants, name: str, index: int | None, factor: float) -> Constants:
+    value = getattr(constants, name)
+    if index is None:
+        return constants._replace(**{name: value * factor})
+    changed = value.copy()
+    changed[index] *= factor
+    if name == "prior_E":
+        changed /= changed.sum()
+    return constants._replace(**{name: changed})
+
+
+def fit_scalars(fit: Fit, constants: Constants, factor: float = 1.3) -> Constants:
+    """One pass of coordinate search: every scalar up or down by `factor` while it helps."""
+    best = fit.objective(constants)
+    places: list[tuple[str, int | None]] = [("share", None), ("copy_strength", None)]
+    if constants.gate_rate:
+        places.append(("gate_rate", None))
+    for name in ("discount_K", "spread_K", "spread_floor_K", "prior_E"):
+        places += [(name, index) for index in range(len(getattr(constants, name)))]
+    for name, index in places:
+        for direction in (factor, 1 / factor):
+            improved = False
+            while True:
+                candidate = _vary(constants, name, index, direction)
+                if name == "discount_K" and candidate.discount_K[index] > 0.95:
+                    break
+                score = fit.objective(candidate)
+                if score >= best - 1e-6:
+                    break
+                best, constants, improved = score, candidate, True
+            if improved:
+                break
+    return constants

@@ -1,0 +1,237 @@
+"""Training of the network as a Ray Train job: vocabulary, tokenised data set, TorchTrainer, progress."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from ray.train import UserCallback
+from tokenizers import Tokenizer
+
+from nbmf.errors import NbmfError
+from nbmf.neural.config import RECORD_TYPES, NeuralConfig
+from nbmf.neural.tokenizer import NeuralTokenizer
+from train_app.neural.data import TokenStream
+from train_app.neural.loop import CHECKPOINT_FILE, train_loop
+from train_app.neural.model import NeuralModel
+from train_app.neural.settings import NeuralTrainConfig
+from train_app.neural.tokenizer import train_tokenizer
+from train_app.prepare import Sample
+
+LOG_FILE = "log.jsonl"
+TOKENIZER_FILE = "tokenizer.json"
+RECORD_TYPE = {"text": "text", "messages": "conversation", "json": "structured"}
+_VALIDATION_BYTES = 600_000
+_BLOCK_RECORDS = 2000
+_POLL_S = 1.0
+
+
+class TrainingFailed(NbmfError):
+    """The Ray Train job ended with an error."""
+
+    code = "training_failed"
+
+
+def train_network(
+    samples: list[Sample],
+    config: NeuralConfig,
+    settings: NeuralTrainConfig,
+    run_folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+) -> tuple[NeuralModel, Tokenizer, Path]:
+    """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
+
+    `on_line` is told each line of the run's log. Raises TrainingFailed.
+    """
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    run_folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(samples, config, run_folder)
+    config = config.with_(vocab_size=tokenizer.get_vocab_size())
+    training, validation = split(samples)
+    use_gpu = ray.cluster_resources().get("GPU", 0) >= 1
+    resources = {"GPU": 1.0} if use_gpu else {"CPU": settings.cpus_per_worker}
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config={
+            "settings": settings.model_dump(),
+            "config": config.to_dict(),
+            "threads": max(1, round(_cpus() / settings.num_workers)),
+            "log": str(run_folder / LOG_FILE),
+        },
+        scaling_config=ScalingConfig(num_workers=settings.num_workers, use_gpu=use_gpu, resources_per_worker=resources),
+        run_config=RunConfig(
+            name=run_folder.name,
+            storage_path=str(run_folder.parent),
+            failure_config=FailureConfig(max_failures=settings.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            callbacks=[TensorBoardCallback(str(run_folder / "tensorboard"))],  # type: ignore[list-item]
+        ),
+        datasets={
+            "train": _dataset(training, tokenizer),
+            "validation": _dataset(validation, tokenizer),
+        },
+        dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
+    )
+    with _LogFollower(run_folder / LOG_FILE, on_line):
+        try:
+            result = trainer.fit()
+        except Exception as error:
+            raise TrainingFailed(f"the run in {run_folder} failed: {error}") from error
+    if result.checkpoint is None:
+        raise TrainingFailed(f"the run in {run_folder} ended without a checkpoint")
+    with result.checkpoint.as_directory() as folder:
+        return load_model(Path(folder) / CHECKPOINT_FILE), tokenizer, Path(folder) / CHECKPOINT_FILE
+
+
+def load_model(checkpoint: Path) -> NeuralModel:
+    """The float model in a checkpoint, on the CPU, for evaluation."""
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    model = NeuralModel(NeuralConfig(**state["config"]))
+    model.load_state_dict(state["model"])
+    return model.eval()
+
+
+def record_type(sample: Sample) -> str:
+    """The network's record type for a payload kind."""
+    return RECORD_TYPE.get(sample.kind.label, "other")
+
+
+def _cpus() -> float:
+    import ray
+
+    return float(ray.cluster_resources().get("CPU", 1))
+
+
+def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path) -> Tokenizer:
+    """Trained once for a run: a resumed run must not get another vocabulary."""
+    path = run_folder / TOKENIZER_FILE
+    if not path.exists():
+        texts = (s.canonical.decode("utf-8", "replace") for s in samples)
+        path.write_text(train_tokenizer(texts, config.vocab_size).to_str())
+    return Tokenizer.from_file(str(path))
+
+
+def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """Every twentieth record to watch the training by, as many as fit the bound."""
+    validation, training, taken = [], [], 0
+    for index, sample in enumerate(samples):
+        if index % 20 == 0 and taken < _VALIDATION_BYTES:
+            validation.append(sample)
+            taken += len(sample.canonical)
+        else:
+            training.append(sample)
+    return training, validation
+
+
+def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
+    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data."""
+    import ray
+
+    table = pa.table(
+        {
+            "data": [s.canonical for s in samples],
+            "type": [record_type(s) for s in samples],
+            "set": [s.kind.label for s in samples],
+        }
+    )
+    blocks = [table.slice(at, _BLOCK_RECORDS) for at in range(0, len(table), _BLOCK_RECORDS)]
+    return ray.data.from_arrow(blocks).map_batches(
+        tokenise,  # type: ignore[arg-type]
+        fn_kwargs={"tokenizer_json": tokenizer.to_str()},
+        batch_format="pyarrow",
+    )
+
+
+def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
+    """A block of records as tokens."""
+    tokenizer = NeuralTokenizer.from_json(tokenizer_json)
+    data = table["data"].to_pylist()
+    tokens = [_tokens(tokenizer, d, t) for d, t in zip(data, table["type"].to_pylist(), strict=True)]
+    return pa.table(
+        {
+            "tokens": pa.array(tokens, pa.list_(pa.int32())),
+            "n_bytes": pa.array([len(d) for d in data], pa.int64()),
+            "set": table["set"],
+        }
+    )
+
+
+def tokenise_samples(samples: list[Sample], tokenizer: Tokenizer) -> TokenStream:
+    """The same in this process, as a stream; its sets are payload kinds."""
+    neural = NeuralTokenizer(tokenizer)
+    pieces = [np.array(_tokens(neural, s.canonical, record_type(s)), dtype=np.uint16) for s in samples]
+    return TokenStream(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]).astype(np.int64),
+        np.array([len(s.canonical) for s in samples], dtype=np.int64),
+        np.array([s.kind.label for s in samples]),
+    )
+
+
+def _tokens(tokenizer: NeuralTokenizer, data: bytes, type_: str) -> list[int]:
+    """The id of the record's type, then its tokens."""
+    return [tokenizer.vocab_size + RECORD_TYPES.index(type_), *tokenizer.encode(data)]
+
+
+class TensorBoardCallback(UserCallback):
+    """Metrics of every report as TensorBoard events. Ray Train calls it in its controller process."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._writer: Any = None
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = self._writer or SummaryWriter(self._folder)
+        step = metrics[0]["step"]
+        for name, value in metrics[0].items():
+            if name != "step":
+                self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Nothing to write."""
+
+
+class _LogFollower:
+    """Reads the run's log while the job runs: workers write it, this process shows it."""
+
+    def __init__(self, path: Path, on_line: Callable[[dict[str, Any]], None]) -> None:
+        self._path = path
+        self._on_line = on_line
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._read()
+
+    def _follow(self) -> None:
+        while not self._stop.wait(_POLL_S):
+            self._read()
+
+    def _read(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                self._on_line(json.loads(line))

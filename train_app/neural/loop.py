@@ -1,0 +1,228 @@
+"""The training loop, run in every worker of the Ray Train job: one process or many, CPU or GPU, the same code.
+
+Data-parallel: each worker has its own share of the records, gradients are averaged after every step
+(gloo on CPU, nccl on GPU). Rank 0 watches the clock and tells the others; so all stop at one step.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray.train
+import torch
+import torch.distributed as dist
+from ray.train import Checkpoint
+from ray.train.torch import get_device
+
+from nbmf.neural.config import NeuralConfig
+from train_app.neural import model as model_module
+from train_app.neural.data import StreamBatches, TokenStream
+from train_app.neural.measure import bits_per_byte
+from train_app.neural.model import NeuralModel
+from train_app.neural.schedule import learning_rate_share, make_optimisers, set_learning_rates
+from train_app.neural.settings import NeuralTrainConfig
+
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+def train_loop(options: dict[str, Any]) -> None:
+    """Trains until the budget is spent; reports checkpoints and metrics through ray.train.report."""
+    settings = NeuralTrainConfig(**options["settings"])
+    torch.set_num_threads(max(1, int(options["threads"])))
+    torch.manual_seed(settings.seed)
+    _Run(settings, NeuralConfig(**options["config"]), Path(options["log"])).train()
+
+
+def read_stream(dataset: Any) -> TokenStream:
+    """A worker's share of the tokenised records, in memory."""
+    tokens, lengths, n_bytes, sets = [], [], [], []
+    for batch in dataset.iter_batches(batch_size=4096, batch_format="pyarrow", prefetch_batches=1):
+        column = batch["tokens"].combine_chunks()
+        tokens.append(column.flatten().to_numpy(zero_copy_only=False).astype(np.uint16))
+        lengths.append(np.diff(column.offsets.to_numpy()))
+        n_bytes.append(batch["n_bytes"].to_numpy())
+        sets += batch["set"].to_pylist()
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    return TokenStream(np.concatenate(tokens), starts, np.concatenate(n_bytes), np.array(sets))
+
+
+class _Run:
+    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, log: Path) -> None:
+        self.settings = settings
+        self.config = config
+        self.log = log
+        context = ray.train.get_context()
+        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.device = get_device()
+        self.batches = StreamBatches(read_stream(ray.train.get_dataset_shard("train")), config)
+        self.validation = read_stream(ray.train.get_dataset_shard("validation")) if self.rank == 0 else None
+        self.model = NeuralModel(config).to(self.device)
+        self.optimisers = make_optimisers(self.model, settings)
+        self.epoch = self.step = self.tokens = 0
+        self.minutes_before = 0.0
+        self._restore()
+        self._compile()
+        self.autocast_dtype = _autocast_dtype(self.device)
+        self.began = time.monotonic()
+
+    def train(self) -> None:
+        loss_sum, last_step, last_time = 0.0, self.step, time.monotonic()
+        last_checkpoint = last_time
+        for batch in self._endless():
+            now = time.monotonic()
+            due = now - last_checkpoint > self.settings.checkpoint_interval_s
+            progress, due = self._agree(self._progress(), due)
+            if progress >= 1:
+                break
+            if due:
+                self._checkpoint()
+                last_checkpoint = last_time = time.monotonic()
+                last_step, loss_sum = self.step, 0.0
+            loss_sum += self._train_step(batch, progress)
+            steps = self.step - last_step
+            if self.rank == 0 and steps == self.settings.report_interval_steps:
+                now = time.monotonic()
+                self._write(
+                    {
+                        "step": self.step,
+                        "epoch": self.epoch,
+                        "tokens": self.tokens,
+                        "minutes": round(self._minutes(), 2),
+                        "progress": round(progress, 4),
+                        "loss_nats": round(loss_sum / steps, 4),
+                        "bits_per_byte": round(loss_sum / steps * self._bits_per_byte_of_loss, 4),
+                        "tokens_per_s": round(steps * self._tokens_per_step / (now - last_time)),
+                    }
+                )
+                last_step, last_time, loss_sum = self.step, now, 0.0
+        self._checkpoint(final=True)
+
+    @property
+    def _tokens_per_step(self) -> int:
+        return self.settings.batch_size * self.settings.sequence_length * self.world
+
+    @property
+    def _bits_per_byte_of_loss(self) -> float:
+        stream = self.batches.stream
+        return len(stream.tokens_N) / (float(stream.n_bytes.sum()) * np.log(2))
+
+    def _train_step(self, batch: Any, progress: float) -> float:
+        set_learning_rates(self.optimisers, learning_rate_share(progress, self.step, self.settings))
+        autocast = torch.autocast(self.device.type, self.autocast_dtype) if self.autocast_dtype else nullcontext()
+        with autocast:
+            loss = self.model.loss(batch)
+        loss.backward()
+        if self.world > 1:
+            for parameter in self.model.parameters():
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.world
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        self.step += 1
+        self.tokens += self._tokens_per_step
+        return float(loss)
+
+    def _endless(self) -> Any:
+        while True:
+            count = 0
+            for batch in self.batches.epoch(
+                self.epoch, self.settings.seed, self.settings.batch_size, self.settings.sequence_length
+            ):
+                count += 1
+                yield batch.to(self.device)
+            if not count:
+                raise ValueError(
+                    f"a worker's {len(self.batches)} tokens do not fill one batch of "
+                    f"{self.settings.batch_size} x {self.settings.sequence_length}; lower batch_size"
+                )
+            self.epoch += 1
+
+    def _minutes(self) -> float:
+        return self.minutes_before + (time.monotonic() - self.began) / 60
+
+    def _progress(self) -> float:
+        by_time = self._minutes() / self.settings.max_minutes
+        return max(by_time, self.tokens / self.settings.max_tokens) if self.settings.max_tokens else by_time
+
+    def _agree(self, progress: float, due: bool) -> tuple[float, bool]:
+        """What rank 0 finds: clocks differ, and all must stop and report at the same step."""
+        if self.world == 1:
+            return progress, due
+        decision = torch.tensor([progress, float(due)], device=self.device)
+        dist.broadcast(decision, src=0)
+        return float(decision[0]), bool(decision[1])
+
+    def _checkpoint(self, final: bool = False) -> None:
+        metrics: dict[str, Any] = {"step": self.step, "tokens": self.tokens, "minutes": round(self._minutes(), 2)}
+        if self.rank != 0:
+            ray.train.report(metrics)
+            return
+        if self.validation is not None and len(self.validation.sets):
+            metrics["validation_bits_per_byte"] = bits_per_byte(self.model, self.validation, self.autocast_dtype)
+        self._write({**metrics, "final": final})
+        state = {
+            "config": self.config.to_dict(),
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "epoch": self.epoch,
+            "step": self.step,
+            "tokens": self.tokens,
+            "minutes": self._minutes(),
+        }
+        folder = tempfile.mkdtemp()
+        try:
+            torch.save(state, Path(folder) / CHECKPOINT_FILE)
+            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _restore(self) -> None:
+        """Goes on from the run's last checkpoint, after a crash or a new start, within the same budget."""
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return
+        with checkpoint.as_directory() as folder:
+            state = torch.load(Path(folder) / CHECKPOINT_FILE, weights_only=True, map_location=self.device)
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            base_lrs = [group["base_lr"] for group in optimiser.param_groups]
+            optimiser.load_state_dict(saved)
+            for group, base_lr in zip(optimiser.param_groups, base_lrs, strict=True):
+                group["base_lr"] = base_lr
+        # The epoch is begun anew in another order: where in it the run stopped is not known.
+        self.epoch, self.step, self.tokens = int(state["epoch"]) + 1, int(state["step"]), int(state["tokens"])
+        self.minutes_before = float(state["minutes"])
+
+    def _compile(self) -> None:
+        if self.settings.compile and (self.device.type == "cuda" or shutil.which("g++")):
+            for layer in self.model.stack():
+                layer.compile(dynamic=False)
+            model_module.chunk_loss_and_gradient = torch.compile(model_module._chunk_loss_and_gradient, dynamic=False)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 1), **line}) + "\n")
+
+
+def _autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where it is faster: measured, as on many CPUs it is emulated."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = (torch.ones(512, 512, dtype=dtype) for _ in range(2))
+        a @ b
+        start = time.perf_counter()
+        for _ in range(5):
+            a @ b
+        seconds[dtype] = time.perf_counter() - start
+    return torch.bfloat16 if seconds[torch.bfloat16] < seconds[torch.float32] else None

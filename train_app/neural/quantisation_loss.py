@@ -1,0 +1,44 @@
+"""What rounding a network to integers costs, in bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nbmf.neural.torch_engine import TorchEngine
+from train_app.neural.data import StreamBatches, TokenStream
+from train_app.neural.model import NeuralModel
+
+
+def integer_bits(engine: TorchEngine, record_T: NDArray[np.integer]) -> float:
+    """Bits of a record (its type id first) by the integer frequencies alone."""
+    (frequencies_TV,) = engine.frequencies([record_T[:-1]])
+    targets_T = record_T[1:].astype(np.int64)
+    picked_T = frequencies_TV[np.arange(len(targets_T)), targets_T]
+    return float(-np.log2(picked_T / frequencies_TV.sum(axis=1, dtype=np.int64)).sum())
+
+
+@torch.no_grad()
+def float_bits(model: NeuralModel, record_T: NDArray[np.uint16]) -> float:
+    """The same by the float network, float32 throughout."""
+    stream = TokenStream(record_T, np.array([0, len(record_T)]), np.zeros(1, dtype=np.int64), np.array([""]))
+    batch = StreamBatches(stream, model.config).at(torch.zeros(1, dtype=torch.long), len(record_T))
+    return float(model.token_nats(batch).double().sum() / np.log(2))
+
+
+def quantisation_loss(model: NeuralModel, engine: TorchEngine, stream: TokenStream, step: int) -> dict[str, float]:
+    """Bits of every `step`-th record, float against integer."""
+    exact = approximate = 0.0
+    n_tokens = 0
+    for index in range(0, len(stream.sets), step):
+        record_T = stream.tokens_N[stream.starts[index] : stream.starts[index + 1]]
+        approximate += integer_bits(engine, record_T)
+        exact += float_bits(model, record_T)
+        n_tokens += len(record_T) - 1
+    return {
+        "tokens": n_tokens,
+        "float_bits": round(exact),
+        "integer_bits": round(approximate),
+        "loss_percent": round(100 * (approximate / exact - 1), 4),
+    }

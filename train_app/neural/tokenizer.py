@@ -1,0 +1,47 @@
+"""Training of the byte-level BPE vocabulary.
+
+Sennrich et al. 2016, "Neural machine translation of rare words with subword units", on
+bytes as in GPT-2. Before merging, text is cut so that no token crosses a word's start;
+a JSON key with the punctuation around it stays whole, and so does the border between two
+messages: they are frequent, and one token then stands for ten or twenty bytes.
+"""
+
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+_KEY = r"""[\]\[{}",:]*"[A-Za-z_$@][A-Za-z0-9_.$@-]*":"""
+_MESSAGE = r"""[\]\[{}",:.?!]*"role":"(?:user|assistant|system|tool)","content":\""""
+SPLIT_PATTERN = "|".join(
+    (
+        _MESSAGE,
+        _KEY + r"""[\[{]*"?""",
+        r"'(?:[sdmt]|ll|ve|re)",
+        r" ?\p{L}+",
+        r"\p{N}{1,2}",
+        r" ?[^\s\p{L}\p{N}]+?(?=" + _KEY + ")",
+        r" ?[^\s\p{L}\p{N}]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    )
+)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer of exactly `vocab_size` ids, given text enough."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT_PATTERN), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=2,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer=trainer)
+    return tokenizer
