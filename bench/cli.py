@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.cli.options import RegistryOption
+from cluster.cli.options import CodecOption, RegistryOption
+from cluster.registry import DEFAULT
 
 bench = typer.Typer(help="Measure codec versions against other codecs.", no_args_is_help=True)
 
@@ -30,7 +31,7 @@ def ratio(
     apart: Annotated[
         list[str] | None, typer.Option(help="A set to leave out of the total, as it overlaps with --train. Repeatable.")
     ] = None,
-    codec: Annotated[str, typer.Option(help="Version: `stable`, the start of an id, or `none`.")] = "stable",
+    codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th record only.")] = 1,
     processes: Annotated[int, typer.Option(min=1)] = 1,
@@ -49,14 +50,16 @@ def ratio(
     from cluster.sources import open_source
 
     place = Registry(registry)
-    version = None if codec == "none" else place.fetch(place.resolve(codec))
+    version = place.resolve(codec)
+    place.load(version)
     fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
     records = ratio_bench.read(open_source(data, **fields))[::every]
     training = ratio_bench.read(open_source(train, **fields)) if train else []
+    left_out = frozenset(apart or [])
     with progress("records") as bars:
         task = bars.add_task("coding", total=len(records))
         report = ratio_bench.run(
-            records, training, version, frozenset(apart or []), processes, lambda n: bars.advance(task, n)
+            records, training, (place.location, version), left_out, processes, lambda n: bars.advance(task, n)
         )
     if json_output:
         json_output.write_text(json.dumps(report, indent=1))

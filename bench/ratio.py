@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.peers import peers
 from cluster.measure import ratio_statistics
+from cluster.registry import Registry
 from cluster.sources import BadRecord, Source
 from nbmf import Codec
 from nbmf.codec import WITHOUT_VERSION, parse_bounded
@@ -54,14 +54,15 @@ def read(source: Source) -> list[BenchRecord]:
 def run(
     records: list[BenchRecord],
     training: list[BenchRecord],
-    version: Path | None,
+    version: tuple[str, str],
     apart: frozenset[str],
     processes: int,
     on_records: Callable[[int], None],
 ) -> dict[str, Any]:
     """{"sets": {set: {codec: statistics}}, "latency_ms": {...}}. Every blob of ours is decoded and compared.
 
-    Sets in `apart` are left out of the total: they share passages with the training records.
+    `version` is a registry's location and the name of a version in it. Sets in `apart` are left out of
+    the total: they share passages with the training records.
     """
     sizes = {name: measure([r.canonical for r in records]) for name, measure in peers(_bytes(training)).items()}
     rows = list(_ours(records, version, processes, on_records))
@@ -72,7 +73,7 @@ def run(
         if record.set not in apart:
             groups[ALL].append(index)
     return {
-        "version": version.name if version else None,
+        "version": Registry(version[0]).load(version[1]).id,
         "left_out_of_total": sorted(apart),
         "sets": {
             name: {
@@ -101,9 +102,9 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
 _codec: Codec = WITHOUT_VERSION
 
 
-def _load(version: Path | None) -> None:
+def _load(registry: str, version: str) -> None:
     global _codec
-    _codec = Codec.load(version) if version else WITHOUT_VERSION
+    _codec = Registry(registry).load(version)
 
 
 def _measure(records: list[BenchRecord]) -> list[tuple[int, float, float, int]]:
@@ -122,10 +123,10 @@ def _measure(records: list[BenchRecord]) -> list[tuple[int, float, float, int]]:
 
 
 def _ours(
-    records: list[BenchRecord], version: Path | None, processes: int, on_records: Callable[[int], None]
+    records: list[BenchRecord], version: tuple[str, str], processes: int, on_records: Callable[[int], None]
 ) -> Iterable[tuple[int, float, float, int]]:
     chunks = [records[at : at + _CHUNK_RECORDS] for at in range(0, len(records), _CHUNK_RECORDS)]
-    with ProcessPoolExecutor(processes, get_context("spawn"), _load, (version,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _load, version) as pool:
         for rows in pool.map(_measure, chunks):
             on_records(len(rows))
             yield from rows

@@ -16,11 +16,15 @@ import pyarrow.fs as pafs
 from pydantic import BaseModel, Field
 
 from cluster.errors import RegistryError, VersionInUse, VersionNotFound
+from nbmf.builtin import default_codec
 from nbmf.catalog import Catalog
-from nbmf.codec import Codec
+from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
 
 Channel: TypeAlias = Literal["stable", "candidate"]
+
+DEFAULT, BUILTIN, NONE = "default", "builtin", "none"
+"""Names of versions that are no ids: see Registry.resolve."""
 
 DEFAULT_LOCATION = "~/.nbmf/registry"
 LOCATION_VARIABLE = "NBMF_REGISTRY"
@@ -93,14 +97,20 @@ class Registry:
         manifests = self._fs.get_file_info([f"{base}/{i}/{MANIFEST}" for i in ids])
         return sorted(i for i, m in zip(ids, manifests, strict=True) if m.type == pafs.FileType.File)
 
-    def resolve(self, name: str | None) -> str:
-        """The full id for `stable` (or None), `candidate`, an id, or the start of one. Raises VersionNotFound."""
-        channels = self.channels()
-        if name in (None, "stable", "candidate"):
+    def resolve(self, name: str = DEFAULT) -> str:
+        """The version called `name`: its full id, or "builtin" or "none". Raises VersionNotFound.
+
+        `name` is `default` (stable if there is one, else built-in), `stable`, `candidate`, `builtin` (the one
+        in the package), `none` (no learned part), an id, or the start of one.
+        """
+        if name in (BUILTIN, NONE):
+            return name
+        if name in (DEFAULT, "stable", "candidate"):
+            channels = self.channels()
             version_id = channels.candidate if name == "candidate" else channels.stable
-            if version_id is None:
-                raise VersionNotFound(f"registry {self.location} has no {name or 'stable'} version; train one first")
-            return version_id
+            if version_id is not None or name == DEFAULT:
+                return version_id or BUILTIN
+            raise VersionNotFound(f"registry {self.location} has no {name} version; train one first")
         matches = [i for i in self.list_ids() if name and i.startswith(name)]
         if len(matches) != 1:
             problem = f"{len(matches)} versions begin with" if matches else "no version begins with"
@@ -111,9 +121,12 @@ class Registry:
         """The manifest of a version. Raises VersionNotFound, DamagedCodec."""
         return read_version(self.fetch(version_id))[1]
 
-    def load(self, name: str | None = None) -> Codec:
+    def load(self, name: str = DEFAULT) -> Codec:
         """The version called `name` (see `resolve`), every file verified. Raises VersionNotFound, DamagedCodec."""
-        return Codec.load(self.fetch(self.resolve(name)))
+        resolved = self.resolve(name)
+        if resolved == NONE:
+            return WITHOUT_VERSION
+        return default_codec() if resolved == BUILTIN else Codec.load(self.fetch(resolved))
 
     def fetch(self, version_id: str) -> Path:
         """A local folder with the version's files: in place, or a verified copy in the user's cache."""
@@ -204,7 +217,9 @@ class _RegistryCatalog(Catalog):
         return [*super().places(), f"registry {self._registry.location}"]
 
     def _available(self, prefix: str) -> list[str]:
-        return [i for i in self._registry.list_ids() if i.startswith(prefix)]
+        return [*super()._available(prefix), *(i for i in self._registry.list_ids() if i.startswith(prefix))]
 
     def _load(self, version_id: str) -> Codec:
+        if version_id in super()._available(version_id):
+            return super()._load(version_id)
         return Codec(*read_version(self._registry.fetch(version_id)))

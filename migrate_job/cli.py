@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.cli.options import AddressOption, RegistryOption
+from cluster.cli.options import AddressOption, CodecOption, RegistryOption
+from cluster.registry import DEFAULT
 
 EXIT_SOME_FAILED = 3
 
@@ -19,9 +20,7 @@ def migrate(
         Path, typer.Argument(help="A legacy store, or a .jsonl or .parquet file or folder.", show_default=False)
     ],
     dest: Annotated[Path, typer.Argument(help="A new folder, or that of a run to go on with.", show_default=False)],
-    codec: Annotated[
-        str, typer.Option(help="Codec version: `stable`, `candidate`, the start of an id, or `none`.")
-    ] = "stable",
+    codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
     payload_field: Annotated[
         str | None, typer.Option(help="JSON Lines, Parquet: the field that holds the payload. Without it: the line.")
@@ -52,9 +51,10 @@ def migrate(
         max_record_bytes=max_record_bytes,
     )
     place = Registry(registry)
-    version_id = None if codec == "none" else place.load(codec).id  # a damaged version is found here, not by workers
+    version = place.resolve(codec)
+    place.load(version)  # a damaged version is found here, not by workers
     with session(address):
-        report = run_with_progress(job, opened, dest.absolute(), place.location, version_id)
+        report = run_with_progress(job, opened, dest.absolute(), place.location, version)
     Console().print(report_table(report))
     typer.echo(f"Report: {dest / job.REPORT}")
     if report.dead:
@@ -62,7 +62,7 @@ def migrate(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version_id: str | None) -> Any:
+def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str) -> Any:
     """`job.run`, with a bar."""
     from cluster.progress import progress
 
@@ -79,7 +79,7 @@ def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version_
             source,
             dest,
             registry,
-            version_id,
+            version,
             on_plan=lambda shards, done: bars.update(task, total=shards, completed=done),
             on_shard=on_shard,
         )

@@ -25,7 +25,7 @@ REPORT = "report.json"
 class Report:
     """Totals of a migration; `records` = `migrated` + `dead`, and `previews` are among the migrated."""
 
-    version: str | None
+    version: str
     records: int = 0
     migrated: int = 0
     previews: int = 0
@@ -49,7 +49,7 @@ def run(
     source: Source,
     destination: Path,
     registry: str,
-    version_id: str | None,
+    version: str,
     fidelity: Fidelity = "lossless",
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
@@ -59,7 +59,7 @@ def run(
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it.
     """
-    plan = Plan(source, tuple(source.plan()), destination, registry, version_id, fidelity)
+    plan = Plan(source, tuple(source.plan()), destination, registry, version, fidelity)
     root = getattr(source, "root", None)
     if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
@@ -90,7 +90,7 @@ def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def _finish(plan: Plan) -> Report:
-    report = Report(plan.version_id)
+    report = Report(plan.version)
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
     with (plan.destination / DEAD_LETTERS).open("w") as letters:

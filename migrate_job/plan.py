@@ -18,13 +18,13 @@ LOCK = "_lock"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every worker needs: read `source`, write to `destination` with a version of `registry` (None: none)."""
+    """What every worker needs: read `source`, write to `destination` with a version of `registry`."""
 
     source: Source
     shards: tuple[Shard, ...]
     destination: Path
     registry: str
-    version_id: str | None
+    version: str
     fidelity: Fidelity
 
     def part_file(self, index: int) -> Path:
@@ -41,7 +41,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Changes when the source's listing, the version or the fidelity do."""
-        what = [type(self.source).__name__, repr(self.source), self.version_id, self.fidelity]
+        what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
         shards = [asdict(shard) for shard in self.shards]
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
 
@@ -56,7 +56,7 @@ class Plan:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
         self.refuse_foreign()
         path = self.destination / PLAN
-        fields = {"fingerprint": self.fingerprint(), "version": self.version_id, "shards": len(self.shards)}
+        fields = {"fingerprint": self.fingerprint(), "version": self.version, "shards": len(self.shards)}
         if path.exists():
             if json.loads(path.read_text())["fingerprint"] != fields["fingerprint"]:
                 raise DestinationError(

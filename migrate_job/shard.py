@@ -16,7 +16,6 @@ from cluster.registry import Registry
 from cluster.sources import BadRecord, Record
 from migrate_job.plan import Plan
 from nbmf import Codec, store
-from nbmf.codec import WITHOUT_VERSION
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
 
@@ -25,7 +24,7 @@ _COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.sch
 
 def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     """Migrates shard `index` and returns its counts. Running it again writes the same files again."""
-    codec = _codec(plan.registry, plan.version_id)
+    codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
     for item in plan.source.read(plan.shards[index]):
@@ -103,6 +102,6 @@ def _write(path: Path, write: Any) -> None:
 
 
 @lru_cache(maxsize=2)
-def _codec(registry: str, version_id: str | None) -> Codec:
+def _codec(registry: str, version: str) -> Codec:
     """Loaded once a worker process."""
-    return Registry(registry).load(version_id) if version_id else WITHOUT_VERSION
+    return Registry(registry).load(version)

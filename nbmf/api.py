@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, WITHOUT_VERSION, Codec, parse_bounded
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Codec, parse_bounded
 from nbmf.payload import Fidelity, Payload, from_canonical
 
 
@@ -17,10 +18,11 @@ def encode(
 ) -> bytes:
     """A blob that holds `payload`: str, bytes, a numpy float array, or any JSON value.
 
-    Without a codec the blob needs no version to be read. Raises UnsupportedPayload (a TypeError that
+    Without a codec the version that ships with the package is used, which every installation can read.
+    Raises UnsupportedPayload (a TypeError that
     names the path, as `$.a[3]`), PayloadTooLarge.
     """
-    return (codec or WITHOUT_VERSION).encode(
+    return (codec or default_codec()).encode(
         payload, fidelity, max_payload_bytes=max_payload_bytes, latency_budget_ms=latency_budget_ms
     )
 

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from nbmf import builtin
 from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import CorruptBlob, DamagedCodec, UnknownCodec, UnsupportedFormat
 from nbmf.frame import Frame
@@ -17,10 +18,13 @@ PATH_VARIABLE = "NBMF_CODEC_PATH"
 
 
 class Catalog:
-    """Versions that were added, then those found in folders of version folders, loaded when a blob names them."""
+    """Versions that were added, then built-in ones, then those in folders of version folders.
+
+    A version is loaded when a blob first names it.
+    """
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
-        self._folders = list(folders)
+        self._folders = [builtin.FOLDER, *folders]
         self._codecs: dict[str, Codec] = {}
         self._lock = threading.Lock()
 

@@ -17,7 +17,8 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides the file.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; overrides the file.")] = None,
     codec: Annotated[
-        str | None, typer.Option(help="Version to encode with: `stable`, `candidate`, `none`, the start of an id.")
+        str | None,
+        typer.Option(help="Version to encode with, named as in `nbmf encode`; overrides the file."),
     ] = None,
     registry: RegistryOption = None,
     address: AddressOption = None,

@@ -35,7 +35,7 @@ class ServeConfig(StrictModel):
 
     host: str
     port: int = Field(ge=1, le=65535)
-    version: str = Field(description="codec version to encode with: stable, candidate, none, or the start of an id")
+    version: str = Field(description="version to encode with, named as in Registry.resolve")
     request_timeout_s: float = Field(gt=0)
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")

@@ -34,14 +34,10 @@ def undeploy() -> None:
 
 
 def resolve_version(config: ServeConfig, registry: Registry) -> str:
-    """The id to encode with, or "none"; loading it here tells of a damaged one before anything is started."""
-    from serve_app.replicas import NO_VERSION
-
-    if config.version == NO_VERSION:
-        return NO_VERSION
-    version_id = registry.resolve(config.version)
-    registry.load(version_id)
-    return version_id
+    """The version to encode with; loading it here tells of a damaged one before anything is started."""
+    version = registry.resolve(config.version)
+    registry.load(version)
+    return version
 
 
 def application(config: ServeConfig, registry: str, version: str) -> Any:

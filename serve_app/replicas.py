@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 
 from cluster.registry import Registry
-from nbmf.codec import WITHOUT_VERSION, parse_bounded
+from nbmf.codec import parse_bounded
 from nbmf.payload import Kind, from_canonical
 from serve_app.results import Failure, attempt_each
-
-NO_VERSION = "none"
 
 
 class Encoder:
     """Encodes with one codec version."""
 
     def __init__(self, registry: str, version: str) -> None:
-        self._codec = WITHOUT_VERSION if version == NO_VERSION else Registry(registry).load(version)
+        self._codec = Registry(registry).load(version)
 
     async def encode(self, records: list[tuple[int, bytes]]) -> list[bytes | Failure]:
         """Blobs of (kind, canonical bytes)."""

@@ -15,14 +15,14 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from cluster.cli.options import RegistryOption
+from cluster.cli.options import CodecOption, RegistryOption
 from cluster.progress import console
-from cluster.registry import Registry
+from cluster.registry import DEFAULT, Registry
 from cluster.wire import BadWire, from_base64, to_wire
-from nbmf import Codec, json_text
 from nbmf import inspect as inspect_blob
+from nbmf import json_text
 from nbmf.arrays import is_array
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, WITHOUT_VERSION, parse_bounded
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload, from_canonical
 
@@ -66,20 +66,14 @@ def encode(
             "`jsonl`: a record a line, written as lines `{“blob”: base64}`.",
         ),
     ] = InputFormat.AUTO,
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            help="Codec version: `stable`, `candidate`, the start of an id, or `none`. "
-            "Without it: the registry's stable version, or none if it has none."
-        ),
-    ] = None,
+    codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
 ) -> None:
     """Encode a record, or a record on each line, to nbmf blobs.
 
     Examples: `nbmf encode note.json -o note.nbmf`; `cat memory.jsonl | nbmf encode --as jsonl > blobs.jsonl`.
     """
-    version = _version(codec, registry)
+    version = Registry(registry).load(codec)
     chosen = input_format if input_format is not InputFormat.AUTO else _SUFFIXES.get(file.suffix if file else "")
     if chosen is InputFormat.JSONL:
 
@@ -147,13 +141,6 @@ def inspect(
         return
     for name, value in info.items():
         typer.echo(f"{name:14} {'none needed' if value is None else value}")
-
-
-def _version(name: str | None, registry: str | None) -> Codec:
-    place = Registry(registry)
-    if name == "none" or (name is None and place.channels().stable is None):
-        return WITHOUT_VERSION
-    return place.load(name)
 
 
 def _payload(data: bytes, chosen: InputFormat | None) -> Payload:

@@ -17,6 +17,16 @@ RegistryOption: TypeAlias = Annotated[
     ),
 ]
 
+CodecOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--codec",
+        help="Codec version to encode with: `default` (the registry's stable one, else the built-in one), `stable`, "
+        "`candidate`, `builtin`, `none` (no learned part), or the start of an id.",
+        metavar="VERSION",
+    ),
+]
+
 AddressOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

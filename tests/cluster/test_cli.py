@@ -344,7 +344,7 @@ def test_user_errors(error_of, registry, stable, tmp_path):
 
 
 def test_a_damaged_version(error_of, own_registry):
-    (folder,) = (p for p in own_registry.fetch(own_registry.resolve(None)).iterdir() if p.name == "d")
+    (folder,) = (p for p in own_registry.fetch(own_registry.resolve()).iterdir() if p.name == "d")
     folder.write_bytes(b"altered")
     place = ("--registry", own_registry.location)
     assert error_of("encode", *place, stdin=b"x").startswith("nbmf: damaged_codec:")

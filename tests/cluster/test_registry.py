@@ -115,7 +115,7 @@ def test_the_first_version_becomes_stable_the_second_does_not(registry):
 def test_names_resolve_to_full_ids(registry):
     first, second = publish(registry, "a"), publish(registry, "b")
     registry.assign("candidate", second)
-    assert registry.resolve(None) == registry.resolve("stable") == first
+    assert registry.resolve() == registry.resolve("stable") == first
     assert registry.resolve("candidate") == registry.resolve(second) == registry.resolve(second[:10]) == second
     assert registry.load("candidate").id == second
     assert registry.load().id == first

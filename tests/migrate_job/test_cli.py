@@ -41,7 +41,9 @@ def test_user_errors(error_of, version, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     registry = ("--registry", version.registry.location)
     assert error_of("migrate", tmp_path / "no", tmp_path / "new", *registry).startswith("nbmf: records_error:")
-    assert error_of("migrate", path, tmp_path / "new", "--registry", tmp_path).startswith("nbmf: version_not_found:")
+    assert error_of("migrate", path, tmp_path / "new", "--registry", tmp_path, "--codec", "stable").startswith(
+        "nbmf: version_not_found:"
+    )
     assert error_of("migrate", path, tmp_path / "new", "--codec", "zz", *registry).startswith(
         "nbmf: version_not_found:"
     )

@@ -159,8 +159,8 @@ def test_parquet_rows_that_nbmf_cannot_hold(migrate, tmp_path):
 
 def test_without_a_version_blobs_need_none(migrate, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(20, seed=23))
-    report = migrate(open_source(path), tmp_path / "new", None)
-    assert (report.version, report.migrated) == (None, 20)
+    report = migrate(open_source(path), tmp_path / "new", "none")
+    assert (report.version, report.migrated) == ("none", 20)
     assert [r.payload() for r in store.iterate(tmp_path / "new")] == synthetic.records(20, seed=23)
 
 
@@ -183,7 +183,7 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
     monkeypatch.setattr(shard, "_codec", lambda *_: Forgetful())
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", None, "lossless")
+    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
     plan.destination.mkdir()
     plan.claim()
     counts = shard.migrate_shard(plan, 0)
@@ -213,7 +213,7 @@ def test_another_plan_is_refused(migrated, source, migrate, version, tmp_path, m
     with pytest.raises(DestinationError, match="another source"):
         migrate(LegacyStore(copy, MAX_RECORD_BYTES), destination)
     with pytest.raises(DestinationError, match="version or fidelity"):
-        migrate(source, destination, None)
+        migrate(source, destination, "none")
     with pytest.raises(DestinationError):
         migrate(source, destination, fidelity="semantic")
     with pytest.raises(DestinationError):
@@ -257,7 +257,7 @@ def test_a_folder_that_is_filled_before_it_is_claimed(tmp_path):
     """`run` looks before it takes the lock, and again when it has it."""
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", None, "lossless")
+    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "letter.txt").touch()
     with pytest.raises(DestinationError, match="not empty"):
