@@ -37,6 +37,21 @@ def home(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_builtin_default(home):
+    """Encoding without a codec has no learned part in tests: they are about the ladder below, and quick.
+
+    tests/nbmf/test_builtin.py is about the version that ships with the package. Decoding finds it all the same.
+    """
+    from nbmf import builtin
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtin, "_DEFAULT", home / "none")
+        builtin.default_codec.cache_clear()
+        yield
+    builtin.default_codec.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def ray_session(home):
     """One local Ray session for all tests; jobs inside find it initialised and use it."""

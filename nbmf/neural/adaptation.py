@@ -14,16 +14,21 @@ Experts: 0 network, 1 + k counts of order k, 5 copy.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from nbmf.neural.jit import compiled
+from nbmf.neural.scalars import Real, Whole
 
 ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
 EXPERTS = ORDERS + 2
 NETWORK, COPY = 0, ORDERS + 1
 MATCH_LENGTHS = 16
 CONFIDENCES = 4  # buckets of the network's highest probability
+COPY_LENGTHS = (2, 3, 5, 8, 15, 24, 32)  # longest match of each row of copy gates
 COPY_BUCKETS = 6  # buckets of the network's probability of the token to copy
 GATES = ORDERS * 3 * CONFIDENCES
+COPY_GATES = 1 + len(COPY_LENGTHS) * COPY_BUCKETS
+GATE_LIMIT = 1e6
 SCALE = 1 << 28  # what probability 1 becomes; every token gets at least 1 on top
 
 
@@ -36,6 +41,7 @@ class Constants(NamedTuple):
     prior_E: NDArray[np.float64]  # mixture weights at a record's start
     share: float  # part of the prior mixed back after every token
     gate_GE: NDArray[np.float64]  # factors of the weights in each situation
+    copy_gate_GE: NDArray[np.float64]  # and for each kind of copy on offer
     gate_rate: float  # how fast the factors follow the record
     copy_LB: NDArray[np.float64]  # trust in a copy by match length and network probability
     copy_strength: float  # how many trials that trust is worth against the record's own
@@ -64,6 +70,7 @@ class Memory(NamedTuple):
     copy_hits: NDArray[np.float64]  # [MATCH_LENGTHS, 2]: hits, trials in this record
     weight_E: NDArray[np.float64]
     gate_GE: NDArray[np.float64]
+    copy_gate_GE: NDArray[np.float64]
     chain: NDArray[np.float64]  # [EXPERTS]: probability of one token by each expert
     mixed_E: NDArray[np.float64]  # weights in force for this token
 
@@ -74,21 +81,19 @@ def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
     while slots < 2 * (n + 1):
         slots *= 2
 
-    def rows(dtype: type, width: int = n + 1) -> NDArray[np.generic]:
-        return np.zeros((ORDERS, width), dtype=dtype)
-
+    rows, hashed = (ORDERS, n + 1), (ORDERS, slots)
     return Memory(
         history_N=np.zeros(n + 1, dtype=np.int32),
         position=np.zeros(1, dtype=np.int64),
-        slots=rows(np.int32, slots),
-        slot_keys=rows(np.uint64, slots),
-        total=rows(np.int32),
-        distinct=rows(np.int32),
-        last=rows(np.int32),
-        first_node=np.full((ORDERS, n + 1), -1, dtype=np.int32),
-        node_token=rows(np.int32),
-        node_count=rows(np.int32),
-        node_next=rows(np.int32),
+        slots=np.zeros(hashed, dtype=np.int32),
+        slot_keys=np.zeros(hashed, dtype=np.uint64),
+        total=np.zeros(rows, dtype=np.int32),
+        distinct=np.zeros(rows, dtype=np.int32),
+        last=np.zeros(rows, dtype=np.int32),
+        first_node=np.full(rows, -1, dtype=np.int32),
+        node_token=np.zeros(rows, dtype=np.int32),
+        node_count=np.zeros(rows, dtype=np.int32),
+        node_next=np.zeros(rows, dtype=np.int32),
         n_contexts=np.zeros(ORDERS, dtype=np.int64),
         n_nodes=np.zeros(ORDERS, dtype=np.int64),
         count_V=np.zeros(vocab_size, dtype=np.int32),
@@ -98,12 +103,13 @@ def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
         copy_hits=np.zeros((MATCH_LENGTHS, 2)),
         weight_E=constants.prior_E.copy(),
         gate_GE=constants.gate_GE.copy(),
+        copy_gate_GE=constants.copy_gate_GE.copy(),
         chain=np.zeros(EXPERTS),
         mixed_E=np.zeros(EXPERTS),
     )
 
 
-@njit(cache=True)
+@compiled
 def find_contexts(memory: Memory) -> None:
     """Look up the contexts that end at the current position, and the token to copy."""
     position = memory.position[0]
@@ -139,30 +145,37 @@ def find_contexts(memory: Memory) -> None:
                 break
 
 
-@njit(cache=True)
-def copy_token(memory: Memory) -> int:
+@compiled
+def copy_token(memory: Memory) -> Whole:
     """The token the copy expert expects, or -1."""
     if memory.match[0] < 0:
         return -1
     return np.int64(memory.history_N[memory.match[0]])
 
 
-@njit(cache=True)
-def copy_trust(memory: Memory, constants: Constants, network: float) -> float:
-    """Probability that the copy is right; `network` is the network's probability of it."""
+@compiled
+def copy_bucket(network: Real) -> int:
+    """Bucket of the network's probability of the token to copy; 0 the likeliest."""
     bucket = 0
     bound = 0.5
     while bucket < COPY_BUCKETS - 1 and network < bound:
         bucket += 1
         bound *= 0.125
+    return bucket
+
+
+@compiled
+def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
+    """Probability that the copy is right; `network` is the network's probability of it."""
     row = min(memory.match[1], MATCH_LENGTHS - 1)
-    expected = constants.copy_LB[row, bucket]
+    expected = constants.copy_LB[row, copy_bucket(network)]
     hits, trials = memory.copy_hits[row, 0], memory.copy_hits[row, 1]
-    return (hits + constants.copy_strength * expected) / (trials + constants.copy_strength)
+    trust: Real = (hits + constants.copy_strength * expected) / (trials + constants.copy_strength)
+    return trust
 
 
-@njit(cache=True)
-def gate(memory: Memory, confidence: float) -> int:
+@compiled
+def gate(memory: Memory, confidence: Real) -> int:
     """The situation: longest known context, how sure it looks, how sure the network is."""
     order = ORDERS - 1
     while order > 0 and memory.active[order] < 0:
@@ -181,15 +194,29 @@ def gate(memory: Memory, confidence: float) -> int:
     return (order * 3 + state) * CONFIDENCES + level
 
 
-@njit(cache=True)
-def mix_weights(memory: Memory, situation: int) -> None:
-    """The record's weights times the situation's factors; experts with nothing to say get 0."""
+@compiled
+def copy_gate(memory: Memory, network: Real) -> int:
+    """The copy on offer: its length, and the network's probability of it; 0 for none."""
+    if memory.match[0] < 0:
+        return 0
+    row = 0
+    while row < len(COPY_LENGTHS) - 1 and memory.match[1] > COPY_LENGTHS[row]:
+        row += 1
+    return 1 + row * COPY_BUCKETS + copy_bucket(network)
+
+
+@compiled
+def mix_weights(memory: Memory, situation: Whole, copying: Whole) -> None:
+    """The record's weights times the factors of both gates; who has nothing to say gets 0."""
     total = 0.0
     for expert in range(EXPERTS):
         weight = memory.weight_E[expert] * memory.gate_GE[situation, expert]
-        silent_copy = expert == COPY and memory.match[0] < 0
-        unseen = 1 < expert < COPY and memory.active[expert - 1] < 0
-        if silent_copy or unseen or (expert == 1 and memory.position[0] == 0):
+        weight = weight * memory.copy_gate_GE[copying, expert]
+        if (
+            (expert == COPY and memory.match[0] < 0)
+            or (1 < expert < COPY and memory.active[expert - 1] < 0)
+            or (expert == 1 and memory.position[0] == 0)
+        ):
             weight = 0.0
         memory.mixed_E[expert] = weight
         total += weight
@@ -197,21 +224,22 @@ def mix_weights(memory: Memory, situation: int) -> None:
         memory.mixed_E[expert] /= total
 
 
-@njit(cache=True)
-def context_spread(memory: Memory, constants: Constants, order: int, context: int) -> float:
+@compiled
+def context_spread(memory: Memory, constants: Constants, order: Whole, context: Whole) -> Real:
     distinct = np.float64(memory.distinct[order, context])
-    spread = constants.spread_K[order] * distinct
-    return max(spread, constants.spread_floor_K[order])
+    spread: Real = max(constants.spread_K[order] * distinct, constants.spread_floor_K[order])
+    return spread
 
 
-@njit(cache=True)
-def context_total(memory: Memory, constants: Constants, order: int, context: int, spread: float) -> float:
+@compiled
+def context_total(memory: Memory, constants: Constants, order: Whole, context: Whole, spread: Real) -> Real:
     taken = constants.discount_K[order] * np.float64(memory.distinct[order, context])
-    return np.float64(memory.total[order, context]) - taken + spread
+    whole: Real = np.float64(memory.total[order, context]) - taken + spread
+    return whole
 
 
-@njit(cache=True)
-def token_probabilities(memory: Memory, constants: Constants, token: int, network: float, trust: float) -> None:
+@compiled
+def token_probabilities(memory: Memory, constants: Constants, token: Whole, network: Real, trust: Real) -> None:
     """What each expert gave to `token`, into memory.chain."""
     memory.chain[NETWORK] = network
     below = network
@@ -235,15 +263,15 @@ def token_probabilities(memory: Memory, constants: Constants, token: int, networ
     memory.chain[COPY] = trust * hit + (1.0 - trust) * below
 
 
-@njit(cache=True)
+@compiled
 def fill_frequencies(
     memory: Memory,
     constants: Constants,
     network_V: NDArray[np.int32],
-    network_total: int,
-    trust: float,
+    network_total: Whole,
+    trust: Real,
     out_V: NDArray[np.int32],
-) -> int:
+) -> Whole:
     """The mixture as integers, into `out_V`; returns their sum."""
     weight = memory.mixed_E[COPY]
     copied = copy_token(memory)
@@ -282,8 +310,14 @@ def fill_frequencies(
     return total
 
 
-@njit(cache=True)
-def learn(memory: Memory, constants: Constants, token: int, situation: int) -> None:
+@compiled
+def _bounded(factor: Real) -> Real:
+    """No factor may run away in a record of any length."""
+    return min(max(factor, 1.0 / GATE_LIMIT), GATE_LIMIT)
+
+
+@compiled
+def learn(memory: Memory, constants: Constants, token: Whole, situation: Whole, copying: Whole) -> None:
     """After `token` is known and memory.chain holds its probabilities: weights, counts, match."""
     mixture = 0.0
     for expert in range(EXPERTS):
@@ -292,7 +326,8 @@ def learn(memory: Memory, constants: Constants, token: int, situation: int) -> N
     for expert in range(EXPERTS):
         posterior = memory.mixed_E[expert] * memory.chain[expert] / mixture
         step = constants.gate_rate * (posterior - memory.mixed_E[expert])
-        memory.gate_GE[situation, expert] *= 1.0 + step
+        memory.gate_GE[situation, expert] = _bounded(memory.gate_GE[situation, expert] * (1.0 + step))
+        memory.copy_gate_GE[copying, expert] = _bounded(memory.copy_gate_GE[copying, expert] * (1.0 + step))
         memory.weight_E[expert] *= memory.chain[expert]
         total += memory.weight_E[expert]
     for expert in range(EXPERTS):
@@ -307,8 +342,8 @@ def learn(memory: Memory, constants: Constants, token: int, situation: int) -> N
     memory.position[0] = position + 1
 
 
-@njit(cache=True)
-def _follow_match(memory: Memory, token: int) -> None:
+@compiled
+def _follow_match(memory: Memory, token: Whole) -> None:
     source = memory.match[0]
     if source >= 0:
         row = min(memory.match[1], MATCH_LENGTHS - 1)
@@ -322,8 +357,8 @@ def _follow_match(memory: Memory, token: int) -> None:
             memory.match[1] = 0
 
 
-@njit(cache=True)
-def _count(memory: Memory, order: int, token: int, position: int) -> None:
+@compiled
+def _count(memory: Memory, order: Whole, token: Whole, position: Whole) -> None:
     context = np.int64(memory.active[order])
     if context < 0:
         context = memory.n_contexts[order]

@@ -9,8 +9,10 @@ These are changed only together with the format number: any change is another bi
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from nbmf.neural.jit import compiled
+from nbmf.neural.scalars import Whole
 
 State = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
@@ -24,14 +26,14 @@ _LOW_MASK = np.uint64((1 << 48) - 1)
 _FULL = np.uint64((1 << 56) - 1)
 
 
-@njit(cache=True)
+@compiled
 def start_encoder() -> State:
     state = np.zeros(4, dtype=np.uint64)
     state[RANGE] = _FULL
     return state
 
 
-@njit(cache=True)
+@compiled
 def _put(state: State, out: Bytes) -> None:
     """Write the top byte of low; a carry goes into the bytes before it."""
     top = state[LOW] >> _TOP_SHIFT
@@ -47,8 +49,8 @@ def _put(state: State, out: Bytes) -> None:
     state[LOW] = (state[LOW] & _LOW_MASK) << _U8
 
 
-@njit(cache=True)
-def encode_symbol(state: State, out: Bytes, before: int, frequency: int, total: int) -> None:
+@compiled
+def encode_symbol(state: State, out: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     """`before` is the sum of the frequencies of the symbols before; `out` must have room."""
     unit = state[RANGE] // np.uint64(total)
     state[LOW] += unit * np.uint64(before)
@@ -58,8 +60,8 @@ def encode_symbol(state: State, out: Bytes, before: int, frequency: int, total: 
         state[RANGE] <<= _U8
 
 
-@njit(cache=True)
-def finish_encoder(state: State, out: Bytes) -> int:
+@compiled
+def finish_encoder(state: State, out: Bytes) -> Whole:
     """Write the shortest tail that names the interval; returns the length of the stream."""
     low, size = state[LOW], state[RANGE]
     for zeros in (np.uint64(56), np.uint64(48), np.uint64(40), np.uint64(32), np.uint64(0)):
@@ -76,7 +78,7 @@ def finish_encoder(state: State, out: Bytes) -> int:
     return length
 
 
-@njit(cache=True)
+@compiled
 def start_decoder(stream: Bytes) -> State:
     state = np.zeros(4, dtype=np.uint64)
     state[RANGE] = _FULL
@@ -86,7 +88,7 @@ def start_decoder(stream: Bytes) -> State:
     return state
 
 
-@njit(cache=True)
+@compiled
 def _next_byte(state: State, stream: Bytes) -> np.uint64:
     """Behind its end a stream goes on with zeros."""
     position = np.int64(state[POSITION])
@@ -96,15 +98,15 @@ def _next_byte(state: State, stream: Bytes) -> np.uint64:
     return np.uint64(0)
 
 
-@njit(cache=True)
-def decode_target(state: State, total: int) -> int:
+@compiled
+def decode_target(state: State, total: Whole) -> Whole:
     """A number in [0, total): the symbol is the one whose interval holds it."""
     unit = state[RANGE] // np.uint64(total)
     return min(np.int64(state[LOW] // unit), np.int64(total) - 1)
 
 
-@njit(cache=True)
-def decode_advance(state: State, stream: Bytes, before: int, frequency: int, total: int) -> None:
+@compiled
+def decode_advance(state: State, stream: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     unit = state[RANGE] // np.uint64(total)
     state[LOW] -= unit * np.uint64(before)
     state[RANGE] = unit * np.uint64(frequency)

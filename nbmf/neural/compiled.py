@@ -11,7 +11,6 @@ K d_head, M d_memory, L layers, W window, P rotary period.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nbmf.neural.config import NeuralConfig
@@ -22,6 +21,8 @@ from nbmf.neural.hashing import (
     MULTIPLIER_C,
     MULTIPLIER_MIX,
 )
+from nbmf.neural.jit import compiled
+from nbmf.neural.scalars import Real, Whole
 from nbmf.neural.weights import INT8_LIMIT, RESIDUAL_LIMIT, ROTARY_ONE, IntegerWeights
 
 _HALF = np.float32(0.5)
@@ -63,8 +64,8 @@ HEADS, BIGRAM_BITS, TRIGRAM_BITS, WINDOW, SHIFT, PADDING = range(6)
 class Scratch(NamedTuple):
     """Key-value cache and work space of one record being stepped through."""
 
-    keys_LWD: NDArray[np.int16]
-    values_LWD: NDArray[np.int16]
+    keys_LHWK: NDArray[np.int16]
+    values_LHWK: NDArray[np.int16]
     shifted_LD: NDArray[np.int16]
     tokens: NDArray[np.int64]  # the last two
     position: NDArray[np.int64]
@@ -76,7 +77,7 @@ class Scratch(NamedTuple):
     hidden_F: NDArray[np.int16]
     score_W: NDArray[np.int32]
     mixed_K: NDArray[np.int32]
-    logits_V: NDArray[np.float32]
+    logits_V: NDArray[np.int32]
 
 
 def make_network(weights: IntegerWeights, config: NeuralConfig) -> Network:
@@ -119,9 +120,10 @@ def make_network(weights: IntegerWeights, config: NeuralConfig) -> Network:
 
 def new_scratch(config: NeuralConfig) -> Scratch:
     L, W, D = config.n_layers, config.window, config.d_model
+    H, K = config.n_heads, config.d_head
     return Scratch(
-        keys_LWD=np.zeros((L, W, D), dtype=np.int16),
-        values_LWD=np.zeros((L, W, D), dtype=np.int16),
+        keys_LHWK=np.zeros((L, H, W, K), dtype=np.int16),
+        values_LHWK=np.zeros((L, H, W, K), dtype=np.int16),
         shifted_LD=np.zeros((L, max(1, config.d_shift)), dtype=np.int16),
         tokens=np.full(2, config.padding_id, dtype=np.int64),
         position=np.zeros(1, dtype=np.int64),
@@ -132,12 +134,12 @@ def new_scratch(config: NeuralConfig) -> Scratch:
         query_D=np.zeros(D, dtype=np.int16),
         hidden_F=np.zeros(config.d_feed_forward, dtype=np.int16),
         score_W=np.zeros(W, dtype=np.int32),
-        mixed_K=np.zeros(config.d_head, dtype=np.int32),
-        logits_V=np.zeros(config.vocab_size, dtype=np.float32),
+        mixed_K=np.zeros(K, dtype=np.int32),
+        logits_V=np.zeros(config.vocab_size, dtype=np.int32),
     )
 
 
-@njit(cache=True)
+@compiled
 def _dot(weight: NDArray[np.int8], x: NDArray[np.int16]) -> np.int32:
     total = np.int32(0)
     for k in range(len(x)):
@@ -145,20 +147,20 @@ def _dot(weight: NDArray[np.int8], x: NDArray[np.int16]) -> np.int32:
     return total
 
 
-@njit(cache=True)
+@compiled
 def _round_int8(value: np.float32) -> np.int16:
     rounded = np.floor(value + _HALF)
     return np.int16(min(max(rounded, -_LIMIT), _LIMIT))
 
 
-@njit(cache=True)
-def _mix_hash(value: np.uint64, bits: int) -> np.int64:
+@compiled
+def _mix_hash(value: np.uint64, bits: Whole) -> np.int64:
     value = value & np.uint64(MASK_32)
     value = ((value ^ (value >> np.uint64(15))) * np.uint64(MULTIPLIER_MIX)) & np.uint64(MASK_32)
     return np.int64(value >> np.uint64(32 - bits))
 
 
-@njit(cache=True)
+@compiled
 def _add_product(
     x_D: NDArray[np.int32],
     weight: NDArray[np.int8],
@@ -171,8 +173,8 @@ def _add_product(
         x_D[row] = min(max(total, -RESIDUAL_LIMIT), RESIDUAL_LIMIT)
 
 
-@njit(cache=True)
-def _norm(x_D: NDArray[np.int32], norm_factor: float, y_D: NDArray[np.int16]) -> None:
+@compiled
+def _norm(x_D: NDArray[np.int32], norm_factor: Real, y_D: NDArray[np.int16]) -> None:
     squares = np.int64(0)
     for d in range(len(x_D)):
         squares += np.int64(x_D[d]) * np.int64(x_D[d])
@@ -181,8 +183,8 @@ def _norm(x_D: NDArray[np.int32], norm_factor: float, y_D: NDArray[np.int16]) ->
         y_D[d] = _round_int8(np.float32(x_D[d]) * factor)
 
 
-@njit(cache=True)
-def _embed(network: Network, scratch: Scratch, token: int) -> None:
+@compiled
+def _embed(network: Network, scratch: Scratch, token: Whole) -> None:
     x_D, memory_M = scratch.x_D, scratch.memory_M
     previous, second = np.uint64(scratch.tokens[1]), np.uint64(scratch.tokens[0])
     hashed = previous * np.uint64(MULTIPLIER_A) + np.uint64(token) * np.uint64(MULTIPLIER_B)
@@ -201,8 +203,8 @@ def _embed(network: Network, scratch: Scratch, token: int) -> None:
     _add_product(x_D, network.memory_in_DM, network.memory_in_scale_D, memory_M)
 
 
-@njit(cache=True)
-def _project(network: Network, scratch: Scratch, layer: int) -> None:
+@compiled
+def _project(network: Network, scratch: Scratch, layer: Whole) -> None:
     """Queries, keys and values of this position; the last two into the cache."""
     y_D, scaled_E = scratch.y_D, scratch.scaled_E
     D = len(y_D)
@@ -214,7 +216,7 @@ def _project(network: Network, scratch: Scratch, layer: int) -> None:
         scaled_E[row] = np.float32(_dot(weight[row], y_D)) * scale[row]
     position = scratch.position[0]
     place = position % network.sizes[WINDOW]
-    keys_D, values_D = scratch.keys_LWD[layer, place], scratch.values_LWD[layer, place]
+    keys_HWK, values_HWK = scratch.keys_LHWK[layer], scratch.values_LHWK[layer]
     period = len(network.rotary_cos_P)
     for pair in range(K // 2):
         turns = (position * network.rotary_turns_K[pair]) % period
@@ -226,14 +228,15 @@ def _project(network: Network, scratch: Scratch, layer: int) -> None:
             scratch.query_D[low] = _round_int8(first * cosine - second * sine)
             scratch.query_D[high] = _round_int8(second * cosine + first * sine)
             first, second = scaled_E[D + low], scaled_E[D + high]
-            keys_D[low] = _round_int8(first * cosine - second * sine)
-            keys_D[high] = _round_int8(second * cosine + first * sine)
-    for d in range(D):
-        values_D[d] = _round_int8(scaled_E[2 * D + d])
+            keys_HWK[head, place, pair] = _round_int8(first * cosine - second * sine)
+            keys_HWK[head, place, pair + K // 2] = _round_int8(second * cosine + first * sine)
+    for head in range(H):
+        for k in range(K):
+            values_HWK[head, place, k] = _round_int8(scaled_E[2 * D + head * K + k])
 
 
-@njit(cache=True)
-def _attend(network: Network, scratch: Scratch, layer: int) -> None:
+@compiled
+def _attend(network: Network, scratch: Scratch, layer: Whole) -> None:
     """The mixed values of all heads as int8, into scratch.y_D."""
     y_D, query_D, score_W, mixed_K = scratch.y_D, scratch.query_D, scratch.score_W, scratch.mixed_K
     H = network.sizes[HEADS]
@@ -241,14 +244,14 @@ def _attend(network: Network, scratch: Scratch, layer: int) -> None:
     count = min(scratch.position[0] + 1, network.sizes[WINDOW])
     last = len(network.attention_exp) - 1
     for head in range(H):
-        channels = slice(head * K, (head + 1) * K)
-        query_K = query_D[channels]
+        query_K = query_D[head * K : (head + 1) * K]
+        key_WK = scratch.keys_LHWK[layer, head]
+        value_WK = scratch.values_LHWK[layer, head]
         best = np.int32(-(1 << 30))
         for w in range(count):
-            key_K = scratch.keys_LWD[layer, w, channels]
             score = np.int32(0)
             for k in range(K):
-                score = np.int32(score + np.int32(query_K[k]) * np.int32(key_K[k]))
+                score = np.int32(score + np.int32(query_K[k]) * np.int32(key_WK[w, k]))
             score_W[w] = score
             best = max(best, score)
         scale = network.index_scale_LH[layer, head]
@@ -261,16 +264,15 @@ def _attend(network: Network, scratch: Scratch, layer: int) -> None:
         for w in range(count):
             weight = score_W[w]
             if weight > 0:
-                value_K = scratch.values_LWD[layer, w, channels]
                 for k in range(K):
-                    mixed_K[k] += weight * np.int32(value_K[k])
+                    mixed_K[k] = np.int32(mixed_K[k] + weight * np.int32(value_WK[w, k]))
         factor = network.value_scale_LH[layer, head] / np.float32(total)
         for k in range(K):
             y_D[head * K + k] = _round_int8(np.float32(mixed_K[k]) * factor)
 
 
-@njit(cache=True)
-def _feed_forward(network: Network, scratch: Scratch, layer: int) -> None:
+@compiled
+def _feed_forward(network: Network, scratch: Scratch, layer: Whole) -> None:
     hidden_F, y_D = scratch.hidden_F, scratch.y_D
     weight, scale = network.expand_LFD[layer], network.expand_scale_LF[layer]
     for row in range(len(hidden_F)):
@@ -279,8 +281,8 @@ def _feed_forward(network: Network, scratch: Scratch, layer: int) -> None:
     _add_product(scratch.x_D, network.contract_LDF[layer], network.contract_scale_LD[layer], hidden_F)
 
 
-@njit(cache=True)
-def next_frequencies(network: Network, scratch: Scratch, token: int, out_V: NDArray[np.int32]) -> int:
+@compiled
+def next_frequencies(network: Network, scratch: Scratch, token: Whole, out_V: NDArray[np.int32]) -> Whole:
     """Take in one token; the frequencies of the next into `out_V`. Returns their sum."""
     _embed(network, scratch, token)
     y_D = scratch.y_D
@@ -300,23 +302,23 @@ def next_frequencies(network: Network, scratch: Scratch, token: int, out_V: NDAr
     return _head(network, scratch.y_D, scratch.logits_V, out_V)
 
 
-@njit(cache=True)
+@compiled
 def _head(
     network: Network,
     y_D: NDArray[np.int16],
-    logits_V: NDArray[np.float32],
+    logits_V: NDArray[np.int32],
     out_V: NDArray[np.int32],
-) -> int:
+) -> Whole:
     for v in range(len(out_V)):
         logit = np.float32(_dot(network.head_VD[v], y_D)) * network.head_scale_V[v]
-        logits_V[v] = np.floor(logit + _HALF)
+        logits_V[v] = np.int32(np.floor(logit + _HALF))
     best = logits_V[0]
     for v in range(len(out_V)):
         best = max(best, logits_V[v])
-    last = np.float32(len(network.frequency_exp) - 1)
+    last = np.int32(len(network.frequency_exp) - 1)
     total = np.int64(0)
     for v in range(len(out_V)):
-        frequency = network.frequency_exp[np.int32(min(best - logits_V[v], last))]
+        frequency = network.frequency_exp[min(np.int32(best - logits_V[v]), last)]
         out_V[v] = frequency
         total += frequency
     return total

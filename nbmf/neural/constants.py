@@ -5,25 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from nbmf.neural.adaptation import EXPERTS, GATES, MATCH_LENGTHS, ORDERS, Constants
+from nbmf.neural.adaptation import COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS, Constants
 
 _SCALARS = ("share", "gate_rate", "copy_strength")
 
 
 def default_constants() -> Constants:
-    """Untuned: what the chain and the mixture were first tried with."""
+    """A start for fitting, and for networks nothing was fitted for."""
     length_L = np.minimum(0.3 + 0.06 * np.arange(MATCH_LENGTHS), 0.95)
-    likely_B = np.array([0.97, 0.9, 0.75, 0.6, 0.45, 0.3])
+    likely_B = np.array([0.97, 0.9, 0.75, 0.6, 0.45, 0.3])  # one for each of COPY_BUCKETS
     return Constants(
-        discount_K=np.full(ORDERS, 0.4),
-        spread_K=np.array([1.0, 0.7, 0.7, 0.7]),
-        spread_floor_K=np.array([20.0, 0.01, 0.01, 0.01]),
-        prior_E=np.array([0.45, 0.1, 0.1, 0.12, 0.13, 0.1]),
-        share=0.03,
+        discount_K=np.array([0.68, 0.4, 0.31, 0.1]),
+        spread_K=np.array([4.8, 2.0, 1.2, 0.7]),
+        spread_floor_K=np.array([160.0, 0.01, 0.01, 0.01]),
+        prior_E=np.array([0.3, 0.07, 0.05, 0.11, 0.32, 0.15]),
+        share=0.066,
         gate_GE=np.ones((GATES, EXPERTS)),
-        gate_rate=0.0,
+        copy_gate_GE=np.ones((COPY_GATES, EXPERTS)),
+        gate_rate=0.1,
         copy_LB=0.5 * length_L[:, None] + 0.5 * likely_B[None, :],
-        copy_strength=8.0,
+        copy_strength=1000.0,
     )
 
 

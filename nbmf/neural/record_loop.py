@@ -5,12 +5,12 @@ decoder has nothing but the stream, the type of the record and its length in byt
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nbmf.neural.adaptation import (
     Constants,
     Memory,
+    copy_gate,
     copy_token,
     copy_trust,
     fill_frequencies,
@@ -29,55 +29,47 @@ from nbmf.neural.coder import (
     start_encoder,
 )
 from nbmf.neural.compiled import Network, Scratch, next_frequencies
+from nbmf.neural.jit import compiled
+from nbmf.neural.scalars import Real, Whole
 from nbmf.neural.weights import FREQUENCY_PEAK
 
 BLOCK = 64  # symbols whose frequencies are summed at once in the search for the decoded one
 
 
-@njit(cache=True)
+@compiled
 def _mix(
     memory: Memory,
     constants: Constants,
     network_V: NDArray[np.int32],
-    network_total: int,
+    network_total: Whole,
     mixed_V: NDArray[np.int32],
-) -> tuple[int, int, float]:
-    """Frequencies for the next token into `mixed_V`; their sum, the situation, the copy's trust."""
+) -> tuple[Whole, Whole, Whole, Real]:
+    """Frequencies for the next token into `mixed_V`; their sum, both gates, the copy's trust."""
     find_contexts(memory)
     whole = np.float64(network_total)
     copied = copy_token(memory)
-    trust = 0.0
+    likely: Real = 0.0
+    trust: Real = 0.0
     if copied >= 0:
-        trust = copy_trust(memory, constants, np.float64(network_V[copied]) / whole)
+        likely = np.float64(network_V[copied]) / whole
+        trust = copy_trust(memory, constants, likely)
     situation = gate(memory, np.float64(FREQUENCY_PEAK) / whole)
-    mix_weights(memory, situation)
+    copying = copy_gate(memory, likely)
+    mix_weights(memory, situation, copying)
     total = fill_frequencies(memory, constants, network_V, network_total, trust, mixed_V)
-    return total, situation, trust
+    return total, situation, copying, trust
 
 
-@njit(cache=True)
-def _learn(
-    memory: Memory,
-    constants: Constants,
-    token: int,
-    network: float,
-    situation: int,
-    trust: float,
-) -> None:
-    token_probabilities(memory, constants, token, network, trust)
-    learn(memory, constants, token, situation)
-
-
-@njit(cache=True)
-def _sum_before(frequency_V: NDArray[np.int32], token: int) -> int:
+@compiled
+def _sum_before(frequency_V: NDArray[np.int32], token: Whole) -> Whole:
     before = np.int64(0)
     for symbol in range(token):
         before += frequency_V[symbol]
     return before
 
 
-@njit(cache=True)
-def _find_symbol(frequency_V: NDArray[np.int32], target: int) -> tuple[int, int]:
+@compiled
+def _find_symbol(frequency_V: NDArray[np.int32], target: Whole) -> tuple[Whole, Whole]:
     """The symbol whose interval holds `target`, and the sum of the frequencies before it."""
     symbol, before = 0, np.int64(0)
     while symbol + BLOCK <= len(frequency_V):
@@ -94,7 +86,7 @@ def _find_symbol(frequency_V: NDArray[np.int32], target: int) -> tuple[int, int]
     return symbol, before
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def encode_record(
     network: Network,
     scratch: Scratch,
@@ -111,15 +103,16 @@ def encode_record(
     last = type_id
     for token in tokens_T:
         network_total = next_frequencies(network, scratch, last, network_V)
-        total, situation, trust = _mix(memory, constants, network_V, network_total, mixed_V)
+        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
         encode_symbol(state, out, _sum_before(mixed_V, token), mixed_V[token], total)
         share = np.float64(network_V[token]) / np.float64(network_total)
-        _learn(memory, constants, token, share, situation, trust)
+        token_probabilities(memory, constants, token, share, trust)
+        learn(memory, constants, token, situation, copying)
         last = token
     return out[: finish_encoder(state, out)]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def encode_frequencies(
     network_TV: NDArray[np.int32],
     constants: Constants,
@@ -134,14 +127,15 @@ def encode_frequencies(
         network_total = np.int64(0)
         for symbol in range(len(network_V)):
             network_total += network_V[symbol]
-        total, situation, trust = _mix(memory, constants, network_V, network_total, mixed_V)
+        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
         encode_symbol(state, out, _sum_before(mixed_V, token), mixed_V[token], total)
         share = np.float64(network_V[token]) / np.float64(network_total)
-        _learn(memory, constants, token, share, situation, trust)
+        token_probabilities(memory, constants, token, share, trust)
+        learn(memory, constants, token, situation, copying)
     return out[: finish_encoder(state, out)]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def decode_record(
     network: Network,
     scratch: Scratch,
@@ -161,14 +155,16 @@ def decode_record(
     network_V = np.zeros(vocab_size, dtype=np.int32)
     mixed_V = np.zeros(vocab_size, dtype=np.int32)
     state = start_decoder(stream)
-    last, count, decoded = type_id, 0, 0
+    last: Whole = type_id
+    count, decoded = 0, 0
     while decoded < n_bytes:
         network_total = next_frequencies(network, scratch, last, network_V)
-        total, situation, trust = _mix(memory, constants, network_V, network_total, mixed_V)
+        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
         token, before = _find_symbol(mixed_V, decode_target(state, total))
         decode_advance(state, stream, before, mixed_V[token], total)
         share = np.float64(network_V[token]) / np.float64(network_total)
-        _learn(memory, constants, token, share, situation, trust)
+        token_probabilities(memory, constants, token, share, trust)
+        learn(memory, constants, token, situation, copying)
         tokens_T[count] = token
         count += 1
         decoded += token_lengths_V[token]

@@ -7,11 +7,11 @@ the copy expert expects (which depends on the tokens alone), and the sum.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nbmf.neural.adaptation import Memory, copy_token, find_contexts, learn, new_memory
 from nbmf.neural.constants import default_constants
+from nbmf.neural.jit import compiled
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.neural.data import TokenStream
 
@@ -29,14 +29,14 @@ class Facts:
     sets: NDArray[np.str_]
 
 
-@njit(cache=True)
+@compiled
 def _tokens_to_copy(memory: Memory, constants, tokens_T, out_T):  # type: ignore[no-untyped-def]
     for position in range(len(tokens_T)):
         find_contexts(memory)
         out_T[position] = copy_token(memory)
         memory.chain[:] = 1.0
         memory.mixed_E[:] = 1.0
-        learn(memory, constants, tokens_T[position], 0)
+        learn(memory, constants, tokens_T[position], 0, 0)
 
 
 def collect_facts(engine: TorchEngine, stream: TokenStream, bytes_per_set: int) -> Facts:

@@ -7,7 +7,6 @@ minus weight), the copy table by counting.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nbmf.neural.adaptation import (
@@ -16,6 +15,8 @@ from nbmf.neural.adaptation import (
     MATCH_LENGTHS,
     Constants,
     Memory,
+    copy_bucket,
+    copy_gate,
     copy_token,
     copy_trust,
     find_contexts,
@@ -25,33 +26,33 @@ from nbmf.neural.adaptation import (
     new_memory,
     token_probabilities,
 )
+from nbmf.neural.jit import compiled
+from nbmf.neural.scalars import Real
 from train_app.neural.adaptation_facts import Facts
 
 
-@njit(cache=True)
+@compiled
 def record_bits(  # type: ignore[no-untyped-def]
     memory: Memory, constants: Constants, tokens_T, network_T, copied_T, confidence_T,
-    gradient_GE, copy_counts_LB2,
+    gate_gradient_GE, copy_gate_gradient_GE, copy_counts_LB2,
 ) -> float:  # fmt: skip
     """Bits of a record by the mixture; adds to the gates' gradient and the copy counts."""
     bits = 0.0
     for position in range(len(tokens_T)):
         token = tokens_T[position]
         find_contexts(memory)
-        trust = 0.0
+        trust: Real = 0.0
         expected = copy_token(memory)
         if expected >= 0:
             trust = copy_trust(memory, constants, copied_T[position])
-            bucket, bound = 0, 0.5
-            while bucket < COPY_BUCKETS - 1 and copied_T[position] < bound:
-                bucket += 1
-                bound *= 0.125
+            bucket = copy_bucket(copied_T[position])
             row = min(memory.match[1], MATCH_LENGTHS - 1)
             copy_counts_LB2[row, bucket, 1] += 1
             if expected == token:
                 copy_counts_LB2[row, bucket, 0] += 1
         situation = gate(memory, confidence_T[position])
-        mix_weights(memory, situation)
+        copying = copy_gate(memory, copied_T[position])
+        mix_weights(memory, situation, copying)
         token_probabilities(memory, constants, token, network_T[position], trust)
         mixture = 0.0
         for expert in range(EXPERTS):
@@ -59,8 +60,10 @@ def record_bits(  # type: ignore[no-untyped-def]
         bits -= np.log2(mixture)
         for expert in range(EXPERTS):
             weight = memory.mixed_E[expert]
-            gradient_GE[situation, expert] += weight * memory.chain[expert] / mixture - weight
-        learn(memory, constants, token, situation)
+            slope = weight * memory.chain[expert] / mixture - weight
+            gate_gradient_GE[situation, expert] += slope
+            copy_gate_gradient_GE[copying, expert] += slope
+        learn(memory, constants, token, situation, copying)
     return bits
 
 
@@ -73,12 +76,14 @@ class Fit:
         self.records = [i for i in range(len(facts.sets)) if parity is None or i % 2 == parity]
         self.names = sorted(set(facts.sets[self.records].tolist()))
         self.copy_counts = np.zeros((MATCH_LENGTHS, COPY_BUCKETS, 2))
-        self.gradients: dict[str, NDArray[np.float64]] = {}
+        self.gradients: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def bits(self, constants: Constants) -> dict[str, float]:
         facts = self.facts
         self.copy_counts[:] = 0
-        self.gradients = {name: np.zeros_like(constants.gate_GE) for name in self.names}
+        self.gradients = {
+            name: (np.zeros_like(constants.gate_GE), np.zeros_like(constants.copy_gate_GE)) for name in self.names
+        }
         total = dict.fromkeys(self.names, 0.0)
         for record in self.records:
             name = str(facts.sets[record])
@@ -87,7 +92,7 @@ class Fit:
             total[name] += record_bits(
                 memory, constants, facts.tokens_N[span], facts.network_N[span],
                 facts.copied_N[span], facts.confidence_N[span],
-                self.gradients[name], self.copy_counts,
+                *self.gradients[name], self.copy_counts,
             )  # fmt: skip
         return total
 
@@ -120,17 +125,21 @@ def fit_copy(fit: Fit, constants: Constants, strength: float = 20.0) -> Constant
 
 
 def fit_gates(fit: Fit, constants: Constants, steps: int, rate: float = 0.5) -> Constants:
-    """Gradient ascent on the logs of the gate factors, normalised per gate (Adagrad)."""
-    log_gate = np.log(constants.gate_GE)
-    squares = np.full_like(log_gate, 1e-8)
+    """Gradient ascent on the logs of both gates' factors (Adagrad, Duchi et al. 2011)."""
+    logs = [np.log(constants.gate_GE), np.log(constants.copy_gate_GE)]
+    squares = [np.full_like(log_gate, 1e-8) for log_gate in logs]
+
+    def current() -> Constants:
+        return constants._replace(gate_GE=np.exp(logs[0]), copy_gate_GE=np.exp(logs[1]))
+
     for _ in range(steps):
-        current = constants._replace(gate_GE=np.exp(log_gate))
-        bits = fit.bits(current)
-        gradient = sum(fit.gradients[name] / bits[name] for name in fit.names)
-        gradient = np.asarray(gradient) - 1e-5 * log_gate  # a weak pull to 1
-        squares += gradient**2
-        log_gate += rate * gradient / np.sqrt(squares)
-    return constants._replace(gate_GE=np.exp(log_gate))
+        bits = fit.bits(current())
+        for which in (0, 1):
+            parts = [fit.gradients[name][which] / bits[name] for name in fit.names]
+            gradient = np.sum(parts, axis=0) - 1e-5 * logs[which]  # a weak pull to factors of 1
+            squares[which] += gradient**2
+            logs[which] += rate * gradient / np.sqrt(squares[which])
+    return current()
 
 
 def _vary(constants: Constants, name: str, index: int | None, factor: float) -> Constants:

@@ -26,9 +26,8 @@ MODEL_FILE, TOKENIZER_FILE, CONSTANTS_FILE = "model.safetensors", "tokenizer.jso
 _CALIBRATION_BATCHES, _CALIBRATION_RECORDS = 16, 4000
 _LOSS_RECORDS = 60
 _FIT_BYTES_PER_KIND = 200_000
-_FIT_ROUNDS = 2
 _GATE_STEPS = 20
-STEPS = 3 + _FIT_ROUNDS
+STEPS = 5
 """How often `build` calls `on_step`."""
 
 
@@ -58,10 +57,10 @@ def build(
     facts = collect_facts(engine, stream, _FIT_BYTES_PER_KIND)
     on_step()
     fit = Fit(facts, model.config.vocab_size)
-    constants = default_constants()
-    for _ in range(_FIT_ROUNDS):
-        constants = fit_scalars(fit, fit_gates(fit, fit_copy(fit, constants), steps=_GATE_STEPS))
-        on_step()
+    constants = fit_gates(fit, fit_copy(fit, default_constants()), steps=_GATE_STEPS)
+    on_step()
+    constants = fit_scalars(fit, constants)
+    on_step()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         weights.save(folder / MODEL_FILE, model.config)

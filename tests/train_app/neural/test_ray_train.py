@@ -61,7 +61,6 @@ def test_two_workers_agree(ray_session, samples, settings, tmp_path):
 
 def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(version, "_FIT_BYTES_PER_KIND", 3000)
-    monkeypatch.setattr(version, "_FIT_ROUNDS", 1)
     monkeypatch.setattr(version, "_GATE_STEPS", 2)
     plan = NetworkPlan("tiny", settings, tmp_path / "runs")
     fields, files, measured = train_part(samples, plan, lambda _line: None, lambda: None)

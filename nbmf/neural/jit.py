@@ -1,0 +1,49 @@
+"""Compilation with numba, cached by the content of this whole package.
+
+numba's own cache knows the file of a function only, not those of the functions it calls: after a
+change in one file the compiled code of another would stay as it was, and write or read other
+streams. So the cache folder's name holds a digest of all files here.
+
+Nothing that could change a rounding is switched on: no fastmath, no contraction, no parallel loops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """The function, compiled when first called, without the GIL; from the cache where that can be written."""
+    folder = _cache_folder()
+    if folder is None:
+        return cast(F, numba.njit(nogil=True)(function))
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = folder  # numba looks at it when a function is decorated
+    try:
+        return cast(F, numba.njit(cache=True, nogil=True)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def _cache_folder() -> str | None:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    base = os.environ.get("NUMBA_CACHE_DIR") or Path("~/.cache/nbmf/numba").expanduser()
+    folder = Path(base) / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None

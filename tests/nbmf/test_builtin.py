@@ -1,0 +1,77 @@
+"""The version that ships inside the package: found, whole, exact on records it has never seen."""
+
+import inspect as source
+import json
+import subprocess
+import sys
+import tokenize
+
+import pytest
+
+import nbmf
+from nbmf import builtin
+from nbmf.catalog import Catalog
+from nbmf.codec import parse_bounded
+from nbmf.manifest import is_id, read_version
+from nbmf.payload import to_canonical
+
+MAX_BYTES = 16 * 1024 * 1024
+RECORDS = [
+    "Remember that Anna prefers the window seat, and that the invoice of March is still open.",
+    [
+        {"role": "user", "content": "Which train do I take to be in Lyon before nine?"},
+        {"role": "assistant", "content": "The 6:58 from Gare de Lyon arrives at 8:56."},
+    ],
+    {"type": "function", "name": "get_weather", "parameters": {"city": "Oslo", "units": "metric", "days": 3}},
+    str(source.getdoc(json.dumps)),
+    str(source.getdoc(tokenize)) * 3,
+]
+FOREIGN = "日本語と ascii とを混ぜた記録 🎉"
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def codec(folder):
+    return nbmf.Codec(*read_version(folder))
+
+
+def test_versions_are_whole_and_named_by_their_content():
+    folders = [p for p in builtin.FOLDER.iterdir() if is_id(p.name)]
+    assert folders
+    for path in folders:
+        assert read_version(path)[0] == path.name
+
+
+def test_the_default_is_small_enough_and_says_where_it_comes_from(codec, folder):
+    assert sum(p.stat().st_size for p in folder.iterdir()) <= MAX_BYTES
+    assert codec.manifest.neural
+    assert not codec.manifest.dictionaries  # a dictionary would be passages of the training data
+    assert "CC BY 4.0" in (folder / "ATTRIBUTION.md").read_text()
+
+
+@pytest.mark.parametrize("payload", RECORDS, ids=lambda p: str(p)[:20])
+def test_records_round_trip_and_shrink(codec, payload):
+    blob = codec.encode(payload)
+    assert nbmf.inspect(blob).coder == "neural"
+    assert codec.decode(blob) == payload
+    assert len(blob) < 0.75 * len(nbmf.Codec().encode(payload))
+    # Any catalogue finds the built-in version, by the two bytes in the blob.
+    assert Catalog().decode_canonical(parse_bounded(blob, 1 << 20)) == to_canonical(payload)[1]
+
+
+def test_scripts_that_the_vocabulary_does_not_know_round_trip(codec):
+    assert codec.decode(codec.encode(FOREIGN)) == FOREIGN
+
+
+def test_an_installation_encodes_with_it_at_once():
+    code = (
+        "import nbmf, sys; blob = nbmf.encode('Remember the milk, and to call Anna on Friday.');"
+        "assert nbmf.inspect(blob).coder == 'neural', nbmf.inspect(blob);"
+        "assert nbmf.decode(blob).endswith('Friday.');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
