@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
 import helpers
 import numpy as np
 
-from nbmf import Codec, compat, manifest, stub
+from nbmf import Codec, builtin, compat, frame, manifest, stub
+from nbmf.coders import NeuralCoder
 from nbmf.payload import to_canonical
 
 HERE = Path(__file__).parent
@@ -95,6 +96,16 @@ BLOBS = {
     "byte_planes_matrix": (_array(_SMOOTH.astype("<f4").reshape(4, 16)), "byte_planes", "lossless"),
 }
 
+# name -> what decoding gives; coded by the network of the built-in version with that id
+NEURAL_VERSION = "9f6da72124b5345d1300aeed676af4591bfd5abdb69e2a25b9d3392c449ad226"
+NEURAL_BLOBS = {
+    "neural_text": _json("Remember that Anna prefers the window seat, and that the invoice of March is open. " * 2),
+    "neural_text_foreign": _json("東京 and Zürich, \ud800 alone, \x00 too."),
+    "neural_messages": _json(_RECORD),
+    "neural_json": _json(_STATE),
+    "neural_json_long": _json([{"id": i, "name": f"step {i}", "done": i % 3 == 0} for i in range(40)]),
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -132,8 +143,20 @@ def _version():
     return Codec(*manifest.read_version(HERE / "versions" / version_id))
 
 
+def _neural(expected):
+    """(blob, description) by the network, whether or not it is the smallest."""
+    codec = Codec(*manifest.read_version(builtin.FOLDER / NEURAL_VERSION))
+    kind, canonical = to_canonical(helpers.build(expected))
+    body = codec._coders[NeuralCoder.number].encode(kind, canonical)
+    blob = frame.pack(kind, NeuralCoder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    description = {"format": "blob", "kind": kind.label, "coder": "neural", "fidelity": "lossless", "codec": codec.id}
+    return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
+
+
 def main():
     codec = _version()
+    for name, expected in NEURAL_BLOBS.items():
+        _write_pair(name, *_neural(expected))
     for name, (expected, coder, fidelity) in BLOBS.items():
         kind, canonical = to_canonical(helpers.build(expected))
         blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)

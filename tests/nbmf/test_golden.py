@@ -53,6 +53,7 @@ BLOBS = [
     "byte_planes_float64",
     "byte_planes_matrix",
 ]
+NEURAL_BLOBS = ["neural_text", "neural_text_foreign", "neural_messages", "neural_json", "neural_json_long"]
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
 
@@ -69,7 +70,7 @@ def _files():
 
 
 def test_the_files_are_those_expected():
-    pairs = [f"{name}.{end}" for name in BLOBS + DICT_BLOBS for end in ("blob", "json")]
+    pairs = [f"{name}.{end}" for name in BLOBS + NEURAL_BLOBS + DICT_BLOBS for end in ("blob", "json")]
     versions = [f"versions/{v}/{file}" for v in VERSIONS for file in ("manifest.json", "zstd.dict")]
     assert _files() == sorted(pairs + versions)
 
@@ -80,7 +81,7 @@ def test_no_file_was_changed():
     assert [hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() for _, name in lines] == [h for h, _ in lines]
 
 
-@pytest.mark.parametrize("name", BLOBS)
+@pytest.mark.parametrize("name", BLOBS + NEURAL_BLOBS)
 def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
     fresh_default_catalog(GOLDEN / "versions")
     blob, described = _read(name)

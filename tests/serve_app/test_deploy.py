@@ -46,7 +46,7 @@ def test_a_damaged_version_is_found_before_the_start(tmp_path):
 
 @pytest.mark.usefixtures("ray_session")
 def test_user_errors_of_the_command(tmp_path, error_of):
-    assert error_of("serve", "--registry", tmp_path).startswith("nbmf: version_not_found:")
+    assert error_of("serve", "--registry", tmp_path, "--codec", "stable").startswith("nbmf: version_not_found:")
     message = error_of("serve", "--registry", tmp_path, "--config", tmp_path / "no.yaml")
     assert message.startswith("nbmf: config_error:")
     assert "no.yaml" in message
