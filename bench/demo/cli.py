@@ -55,7 +55,7 @@ def ratio_table(result: DemoResult) -> Table:
     first = next(iter(result.ratios.values()))
     table.add_row("raw", f"{first['records']:,}", f"{first['raw_bytes']:,}", *["1.00"] * 4)
     for name, row in result.ratios.items():
-        label = f"nbmf {result.version_id[:12]}" if name == "nbmf" else name
+        label = f"nbmf, trained here ({result.version_id[:8]})" if name == "nbmf" else name
         ratios = [f"{row[key]:.2f}" for key in ("total_ratio", "mean_ratio", "p5_ratio", "min_ratio")]
         table.add_row(label, f"{row['records']:,}", f"{row['coded_bytes']:,}", *ratios)
     return table

@@ -19,8 +19,10 @@ from cluster.sources import BadRecord, LegacyStore
 from cluster.sources.legacy import RECORDS_FOLDER, record_file_name
 from migrate_job import job as migration
 from nbmf import Codec, store, stub
+from nbmf.builtin import default_codec
 from nbmf.payload import Payload, to_canonical
 
+BUILTIN = "nbmf, built-in version"
 _MARKER = ".nbmf-demo"
 _HELD_BACK = 10
 """Every tenth record is kept out of the store, and so out of training: the table is of these."""
@@ -128,6 +130,10 @@ def _ratios(unseen: list[Payload], http: HttpResult) -> dict[str, dict[str, Any]
     canonical = [to_canonical(record)[1] for record in unseen]
     sizes = {name: [measure(data) for data in canonical] for name, measure in BASELINES.items()}
     sizes["nbmf"] = http.blob_bytes
+    with progress("records") as bars:
+        builtin = default_codec()
+        tracked = bars.track(unseen, description="encoding with the built-in version")
+        sizes[BUILTIN] = [len(builtin.encode(record)) for record in tracked]
     return {name: ratio_statistics(http.raw_bytes, coded) for name, coded in sizes.items()}
 
 
