@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from cluster.registry import Registry
 from cluster.sources import BadRecord, Source
 from nbmf import Codec
 from nbmf.codec import WITHOUT_VERSION, parse_bounded
+from nbmf.coders import NAMES
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, to_canonical
 
@@ -82,7 +83,7 @@ def run(
             }
             for name, members in sorted(groups.items(), key=lambda item: (item[0] == ALL, item[0]))
         },
-        "coders": dict(zip(*np.unique([row[3] for row in rows], return_counts=True), strict=True)),
+        "coders": dict(Counter(NAMES[row[3]] for row in rows)),
         "latency_ms": {
             "encode": _percentiles([row[1] for row in rows]),
             "decode": _percentiles([row[2] for row in rows]),

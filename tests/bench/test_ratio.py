@@ -1,0 +1,27 @@
+"""`nbmf bench ratio`: a table and JSON for people and programs, sizes that are those of whole blobs."""
+
+import json
+
+import synthetic
+
+from nbmf import Codec
+
+
+def test_the_command(nbmf_command, tmp_path):
+    records = [
+        {"set": f"s{i % 2}", "payload": {"id": i, "text": "a record of the test " * (1 + i % 3)}} for i in range(60)
+    ]
+    data = synthetic.write_jsonl(tmp_path / "data.jsonl", records[:20])
+    train = synthetic.write_jsonl(tmp_path / "train.jsonl", records[20:] * 30)
+    fields = ("--payload-field", "payload", "--set-field", "set", "--apart", "s1", "--codec", "none")
+    result = nbmf_command("bench", "ratio", "--data", data, "--train", train, *fields, "--json", tmp_path / "out.json")
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert set(report["sets"]) == {"s0", "s1", "all sets"}
+    assert report["sets"]["all sets"] == report["sets"]["s0"]
+    codecs = {"zlib-9", "zstd-19", "brotli-11", "xz-9e", "zstd-19+dict", "PPMd-6 primed", "nbmf"}
+    assert set(report["sets"]["s0"]) == codecs
+    ours = report["sets"]["s0"]["nbmf"]
+    assert ours["coded_bytes"] == sum(len(Codec().encode(r["payload"])) for r in records[:20:2])
+    assert sum(report["coders"].values()) == 20
+    assert b"raw bytes / coded bytes" in result.out
