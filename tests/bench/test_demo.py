@@ -81,7 +81,7 @@ def demo_store(tmp_path):
     payloads = synthetic.records(30, seed=51)
     write_legacy_store(tmp_path / "old", payloads)
     source = LegacyStore(tmp_path / "old")
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", None, "lossless")
+    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
     plan.destination.mkdir()
     plan.claim()
     for index in range(len(plan.shards)):
