@@ -36,6 +36,11 @@ def prepare_environment(address: str | None = None) -> None:
     """
     for name, value in (_ENVIRONMENT if address is not None else _ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
+    if address is None:
+        # With Serve's fixed ports two services on one machine would keep each other from starting.
+        for name in ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"):
+            if name not in os.environ:
+                os.environ[name] = str(free_port())
 
 
 @contextmanager
@@ -68,6 +73,14 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
         yield ray
     finally:
         ray.shutdown()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _check_reachable(address: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cluster import config as configuration
 from cluster.measure import BASELINES, ratio_statistics
 from cluster.progress import console, progress
 from cluster.registry import Registry
-from cluster.session import session
+from cluster.session import free_port, session
 from cluster.sources import BadRecord, LegacyStore
 from cluster.sources.legacy import RECORDS_FOLDER, record_file_name
 from migrate_job import job as migration
@@ -106,7 +105,7 @@ def _serve(registry: Registry, unseen: list[Payload]) -> HttpResult:
     from serve_app.deploy import deploy, undeploy
 
     with console.status("starting the service"):
-        config = configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": _free_port()})
+        config = configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": free_port()})
         url = deploy(config, registry)
     try:
         with progress("records") as bars:
@@ -135,10 +134,3 @@ def _ratios(unseen: list[Payload], http: HttpResult) -> dict[str, dict[str, Any]
         tracked = bars.track(unseen, description="encoding with the built-in version")
         sizes[BUILTIN] = [len(builtin.encode(record)) for record in tracked]
     return {name: ratio_statistics(http.raw_bytes, coded) for name, coded in sizes.items()}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
