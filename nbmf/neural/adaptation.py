@@ -239,6 +239,17 @@ def context_total(memory: Memory, constants: Constants, order: Whole, context: W
 
 
 @compiled
+def find_node(memory: Memory, order: Whole, context: Whole, token: Whole) -> Whole:
+    """The node that counts `token` in a context, or -1."""
+    if order == 0:
+        return np.int64(memory.count_V[token]) - 1
+    node = np.int64(memory.first_node[order, context])
+    while node >= 0 and memory.node_token[order, node] != token:
+        node = np.int64(memory.node_next[order, node])
+    return node
+
+
+@compiled
 def token_probabilities(memory: Memory, constants: Constants, token: Whole, network: Real, trust: Real) -> None:
     """What each expert gave to `token`, into memory.chain."""
     memory.chain[NETWORK] = network
@@ -249,12 +260,7 @@ def token_probabilities(memory: Memory, constants: Constants, token: Whole, netw
             spread = context_spread(memory, constants, order, context)
             whole = context_total(memory, constants, order, context, spread)
             count = 0.0
-            if order == 0:
-                node = np.int64(memory.count_V[token]) - 1
-            else:
-                node = np.int64(memory.first_node[order, context])
-                while node >= 0 and memory.node_token[order, node] != token:
-                    node = np.int64(memory.node_next[order, node])
+            node = find_node(memory, order, context, token)
             if node >= 0:
                 count = np.float64(memory.node_count[order, node]) - constants.discount_K[order]
             below = (count + spread * below) / whole
@@ -366,12 +372,7 @@ def _count(memory: Memory, order: Whole, token: Whole, position: Whole) -> None:
         memory.slots[order, memory.active_slot[order]] = context + 1
     memory.total[order, context] += 1
     memory.last[order, context] = position
-    if order == 0:
-        node = np.int64(memory.count_V[token]) - 1
-    else:
-        node = np.int64(memory.first_node[order, context])
-        while node >= 0 and memory.node_token[order, node] != token:
-            node = np.int64(memory.node_next[order, node])
+    node = find_node(memory, order, context, token)
     if node >= 0:
         memory.node_count[order, node] += 1
         return
