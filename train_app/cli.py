@@ -66,6 +66,26 @@ def train(
     network_config: Annotated[
         Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
     ] = None,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Records that the network's training is watched and its adaptation fitted by. Repeatable. "
+            "Without it: a twentieth of --records.",
+            show_default=False,
+        ),
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.", show_default=False
+        ),
+    ] = None,
+    dictionaries: Annotated[
+        bool,
+        typer.Option(
+            help="zstd dictionaries hold passages of the records as they are; without them, a version can be shared."
+        ),
+    ] = True,
     runs: Annotated[
         Path, typer.Option(help="Folder for checkpoints and logs; a stopped run goes on from there.")
     ] = Path("nbmf-runs"),
@@ -84,13 +104,19 @@ def train(
     from cluster import config as configuration
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources import open_source
+    from cluster.sources import Source, open_source
     from train_app import job, report
     from train_app.config import DEFAULT_FILE, TrainConfig
 
     settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
     registry = Registry(out)
-    sources = [open_source(path, payload_field=payload_field, parse_json=True) for path in records]
+    if preset is Preset.NONE and not dictionaries:
+        raise typer.BadParameter("nothing to train: --no-dictionaries needs a --preset", param_hint="--no-dictionaries")
+
+    def opened(paths: list[Path]) -> list[Source]:
+        return [open_source(path, payload_field=payload_field, parse_json=True) for path in paths]
+
+    sources = opened(records)
     with session(address):
         plan = None
         if preset is not Preset.NONE:
@@ -100,8 +126,10 @@ def train(
 
             overrides = {"max_minutes": max_minutes, "num_workers": workers}
             network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
-            plan = NetworkPlan(preset.value, network, runs)
-        trained = job.run(sources, registry, settings, name, plan)
+            plan = NetworkPlan(preset.value, network, runs, init_from)
+        trained = job.run(
+            sources, registry, settings, name, plan, validation=opened(validation or []), dictionaries=dictionaries
+        )
     terminal = Console()
     terminal.print(report.ratio_table(trained.measured, "Held-out records: raw bytes / coded bytes"))
     stable = registry.channels().stable == trained.version_id

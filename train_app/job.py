@@ -41,11 +41,19 @@ class Trained:
 
 
 def run(
-    sources: list[Source], registry: Registry, config: TrainConfig, name: str, network: NetworkPlan | None = None
+    sources: list[Source],
+    registry: Registry,
+    config: TrainConfig,
+    name: str,
+    network: NetworkPlan | None = None,
+    *,
+    validation: list[Source] | None = None,
+    dictionaries: bool = True,
 ) -> Trained:
     """Trains a version on the sources' records and publishes it. Needs a Ray session.
 
-    Dictionaries always; a network where there is a plan for one. Raises TooFewRecords, RecordsError,
+    A network where there is a plan for one: watched and fitted on the records of `validation`, without
+    them on some of the sources'. Raises TooFewRecords, RecordsError,
     InexactVersion, TrainingFailed.
     """
     measured: dict[str, Any] = {}
@@ -53,11 +61,14 @@ def run(
         reading = bars.add_task("reading records", total=None)
         prepared = prepare(sources, config, lambda n: bars.advance(reading, n))
         bars.update(reading, total=prepared.records)
-        learning = bars.add_task("training dictionaries", total=steps(config))
-        dictionaries = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
-        manifest, files = _version(dictionaries, name, prepared.summary())
+        learnt = {}
+        if dictionaries:
+            learning = bars.add_task("training dictionaries", total=steps(config))
+            learnt = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
+        manifest, files = _version(learnt, name, prepared.summary())
         if network:
-            fields, network_files, measured = _train_network(bars, prepared.training, network)
+            watching = _all_samples(validation, config) if validation else []
+            fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
             manifest |= fields
             files |= network_files
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
@@ -73,8 +84,13 @@ def run(
     return Trained(version_id, prepared.summary(), measured)
 
 
+def _all_samples(sources: list[Source], config: TrainConfig) -> list[Sample]:
+    prepared = prepare(sources, config, lambda _records: None)
+    return [*prepared.training, *prepared.holdout]
+
+
 def _train_network(
-    bars: Progress, samples: list[Sample], plan: NetworkPlan
+    bars: Progress, samples: list[Sample], validation: list[Sample], plan: NetworkPlan
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     from train_app.neural.part import STEPS, train_part
 
@@ -94,7 +110,7 @@ def _train_network(
     def on_step() -> None:
         bars.update(quantising, advance=1, visible=True)
 
-    return train_part(samples, plan, on_line, on_step)
+    return train_part(samples, validation, plan, on_line, on_step)
 
 
 def _version(

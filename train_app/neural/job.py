@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,24 +40,27 @@ class TrainingFailed(NbmfError):
 
 
 def train_network(
-    samples: list[Sample],
+    training: list[Sample],
+    validation: list[Sample],
     config: NeuralConfig,
     settings: NeuralTrainConfig,
     run_folder: Path,
     on_line: Callable[[dict[str, Any]], None],
+    init_from: Path | None = None,
 ) -> tuple[NeuralModel, Tokenizer, Path]:
     """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
 
-    `on_line` is told each line of the run's log. Raises TrainingFailed.
+    `validation` only watches. A new run starts with the vocabulary and the last weights of the run in the
+    folder `init_from`, if there is one. `on_line` is told each line of the run's log. Raises TrainingFailed.
     """
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     run_folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(samples, config, run_folder)
+    tokenizer = _tokenizer(training, config, run_folder, init_from)
     config = config.with_(vocab_size=tokenizer.get_vocab_size())
-    training, validation = split(samples)
+    first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
     use_gpu = ray.cluster_resources().get("GPU", 0) >= 1
     resources = {"GPU": 1.0} if use_gpu else {"CPU": settings.cpus_per_worker}
     trainer = TorchTrainer(
@@ -66,6 +70,7 @@ def train_network(
             "config": config.to_dict(),
             "threads": max(1, round(_cpus() / settings.num_workers)),
             "log": str(run_folder / LOG_FILE),
+            "init_from": first_weights,
         },
         scaling_config=ScalingConfig(num_workers=settings.num_workers, use_gpu=use_gpu, resources_per_worker=resources),
         run_config=RunConfig(
@@ -77,7 +82,7 @@ def train_network(
         ),
         datasets={
             "train": _dataset(training, tokenizer),
-            "validation": _dataset(validation, tokenizer),
+            "validation": _dataset(_some(validation), tokenizer),
         },
         dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
     )
@@ -111,10 +116,25 @@ def _cpus() -> float:
     return float(ray.cluster_resources().get("CPU", 1))
 
 
-def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path) -> Tokenizer:
-    """Trained once for a run: a resumed run must not get another vocabulary."""
+def _last_checkpoint(run: Path, config: NeuralConfig) -> Path:
+    """The newest checkpoint in an earlier run's folder; Ray Train names them by time."""
+    found = sorted(run.glob(f"checkpoint_*/{CHECKPOINT_FILE}"))
+    if not found:
+        raise TrainingFailed(f"{run} holds no checkpoint to start from: name the folder of an earlier run")
+    theirs = NeuralConfig(**torch.load(found[-1], weights_only=True, mmap=True)["config"])
+    if theirs != config:
+        raise TrainingFailed(f"the network in {run} has other sizes ({theirs}) than the one to train ({config})")
+    return found[-1]
+
+
+def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path, init_from: Path | None) -> Tokenizer:
+    """Made once for a run: a resumed run must not get another vocabulary."""
     path = run_folder / TOKENIZER_FILE
-    if not path.exists():
+    if not path.exists() and init_from:
+        if not (init_from / TOKENIZER_FILE).exists():
+            raise TrainingFailed(f"{init_from} holds no {TOKENIZER_FILE}: name the folder of an earlier run")
+        shutil.copyfile(init_from / TOKENIZER_FILE, path)
+    elif not path.exists():
         texts = (s.canonical.decode("utf-8", "replace") for s in samples)
         path.write_text(train_tokenizer(texts, config.vocab_size).to_str())
     return Tokenizer.from_file(str(path))
@@ -130,6 +150,11 @@ def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
         else:
             training.append(sample)
     return training, validation
+
+
+def _some(samples: list[Sample]) -> list[Sample]:
+    """Evenly spread, about as many as the bound on what is watched."""
+    return samples[:: 1 + sum(len(s.canonical) for s in samples) // (_VALIDATION_BYTES + 1)]
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:

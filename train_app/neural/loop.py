@@ -37,7 +37,8 @@ def train_loop(options: dict[str, Any]) -> None:
     settings = NeuralTrainConfig(**options["settings"])
     torch.set_num_threads(max(1, int(options["threads"])))
     torch.manual_seed(settings.seed)
-    _Run(settings, NeuralConfig(**options["config"]), Path(options["log"])).train()
+    init_from = Path(options["init_from"]) if options["init_from"] else None
+    _Run(settings, NeuralConfig(**options["config"]), Path(options["log"]), init_from).train()
 
 
 def read_stream(dataset: Any) -> TokenStream:
@@ -54,7 +55,7 @@ def read_stream(dataset: Any) -> TokenStream:
 
 
 class _Run:
-    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, log: Path) -> None:
+    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, log: Path, init_from: Path | None) -> None:
         self.settings = settings
         self.config = config
         self.log = log
@@ -63,11 +64,11 @@ class _Run:
         self.device = get_device()
         self.batches = StreamBatches(read_stream(ray.train.get_dataset_shard("train")), config)
         self.validation = read_stream(ray.train.get_dataset_shard("validation")) if self.rank == 0 else None
-        self.model = NeuralModel(config).to(self.device)
+        self.model = NeuralModel(config, settings.memory_dropout).to(self.device)
         self.optimisers = make_optimisers(self.model, settings)
         self.epoch = self.step = self.tokens = 0
         self.minutes_before = 0.0
-        self._restore()
+        self._restore(init_from)
         self._compile()
         self.autocast_dtype = _autocast_dtype(self.device)
         self.began = time.monotonic()
@@ -184,13 +185,19 @@ class _Run:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _restore(self) -> None:
-        """Goes on from the run's last checkpoint, after a crash or a new start, within the same budget."""
+    def _restore(self, init_from: Path | None) -> None:
+        """Goes on from the run's last checkpoint within the same budget; a new run starts from `init_from`."""
         checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None:
-            return
-        with checkpoint.as_directory() as folder:
-            state = torch.load(Path(folder) / CHECKPOINT_FILE, weights_only=True, map_location=self.device)
+        if checkpoint is not None:
+            with checkpoint.as_directory() as folder:
+                state = self._load(Path(folder) / CHECKPOINT_FILE)
+            self.step, self.tokens = int(state["step"]), int(state["tokens"])
+            self.minutes_before = float(state["minutes"])
+        elif init_from is not None:
+            self._load(init_from)
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             base_lrs = [group["base_lr"] for group in optimiser.param_groups]
@@ -198,8 +205,8 @@ class _Run:
             for group, base_lr in zip(optimiser.param_groups, base_lrs, strict=True):
                 group["base_lr"] = base_lr
         # The epoch is begun anew in another order: where in it the run stopped is not known.
-        self.epoch, self.step, self.tokens = int(state["epoch"]) + 1, int(state["step"]), int(state["tokens"])
-        self.minutes_before = float(state["minutes"])
+        self.epoch = int(state["epoch"]) + 1
+        return state
 
     def _compile(self) -> None:
         if self.settings.compile and (self.device.type == "cuda" or shutil.which("g++")):

@@ -82,9 +82,10 @@ class Layer(nn.Module):
 
 
 class NeuralModel(nn.Module):
-    def __init__(self, config: NeuralConfig) -> None:
+    def __init__(self, config: NeuralConfig, memory_dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
+        self.memory_dropout = memory_dropout
         D, M = config.d_model, config.d_memory
         self.embedding = nn.Embedding(config.n_input_ids, D)
         self.bigram_memory = nn.Embedding(1 << config.bigram_bits, M)
@@ -97,7 +98,6 @@ class NeuralModel(nn.Module):
         nn.init.normal_(self.trigram_memory.weight, std=0.05)
         nn.init.normal_(self.memory_in.weight, std=(2 * M) ** -0.5)
         nn.init.zeros_(self.head.weight)
-        self.memory_dropout = 0.0
 
     def stack(self) -> list[Layer]:
         """The layers, typed."""
@@ -110,17 +110,20 @@ class NeuralModel(nn.Module):
         mask_B1TT, not_first_BT1 = attention_mask(batch.records_BT, config.window)
         angles = rotary_angles(config, torch.arange(T)).to(batch.tokens_BT.device)
         cos_TK, sin_TK = angles.cos().float(), angles.sin().float()
-        bigram_BTM = self.bigram_memory(batch.bigrams_BT)
-        trigram_BTM = self.trigram_memory(batch.trigrams_BT)
-        if self.training and self.memory_dropout:
-            keep = 1 - self.memory_dropout
-            bigram_BTM = bigram_BTM * (torch.rand(*bigram_BTM.shape[:2], 1) < keep)
-            trigram_BTM = trigram_BTM * (torch.rand(*trigram_BTM.shape[:2], 1) < keep)
+        bigram_BTM = self._hide_some(self.bigram_memory(batch.bigrams_BT))
+        trigram_BTM = self._hide_some(self.trigram_memory(batch.trigrams_BT))
         memory_BTM = torch.cat((bigram_BTM, trigram_BTM), dim=-1)
         x_BTD = self.embedding(batch.tokens_BT) + self.memory_in(memory_BTM)
         for layer in self.stack():
             x_BTD = layer(x_BTD, mask_B1TT, not_first_BT1, cos_TK, sin_TK)
         return norm(x_BTD)
+
+    def _hide_some(self, entries_BTM: Tensor) -> Tensor:
+        """Whole entries set to zero, without scaling the others: inference sees each as it is."""
+        if not (self.training and self.memory_dropout):
+            return entries_BTM
+        shown_BT1 = torch.rand(*entries_BTM.shape[:2], 1, device=entries_BTM.device) >= self.memory_dropout
+        return entries_BTM * shown_BT1
 
     def loss(self, batch: Batch, chunk: int = 1024) -> Tensor:
         """Mean nats of the counted targets."""

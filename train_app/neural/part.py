@@ -28,26 +28,34 @@ class NetworkPlan:
     preset: str
     settings: NeuralTrainConfig
     runs_folder: Path
+    init_from: Path | None = None
 
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
-        what = hashlib.sha256(self.settings.model_dump_json().encode() + self.preset.encode())
+        what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{self.init_from or ''}".encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
 
 
 def train_part(
-    samples: list[Sample],
+    training: list[Sample],
+    validation: list[Sample],
     plan: NetworkPlan,
     on_line: Callable[[dict[str, Any]], None],
     on_step: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
-    """(manifest fields, files, measurements) of the network for a version. Raises TrainingFailed."""
-    folder = plan.run_folder(samples).absolute()
-    model, tokenizer, _ = train_network(samples, PRESETS[plan.preset], plan.settings, folder, on_line)
-    training, tuning = split(samples)
-    network = build(model, tokenizer, training, tuning, on_step)
+    """(manifest fields, files, measurements) of the network for a version. Raises TrainingFailed.
+
+    `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
+    """
+    folder = plan.run_folder(training).absolute()
+    if not validation:
+        training, validation = split(training)
+    config = PRESETS[plan.preset]
+    init_from = plan.init_from.absolute() if plan.init_from else None
+    model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
+    network = build(model, tokenizer, training, validation, on_step)
     part = NeuralPart(
         model=MODEL_FILE,
         tokenizer=TOKENIZER_FILE,
@@ -55,7 +63,7 @@ def train_part(
         max_payload_bytes=plan.settings.max_payload_bytes,
         decode_us_per_byte=1.0,
     )
-    timed = part.model_copy(update={"decode_us_per_byte": _decode_us_per_byte(part, network.files, tuning)})
+    timed = part.model_copy(update={"decode_us_per_byte": _decode_us_per_byte(part, network.files, validation)})
     measured = {"quantisation": network.quantisation, "parameters": model.config.n_parameters}
     return {"architecture": ARCHITECTURE, "neural": timed.model_dump()}, network.files, measured
 

@@ -26,6 +26,11 @@ class NeuralTrainConfig(StrictModel):
     memory_lr: float = Field(gt=0, description="learning rate of the n-gram tables")
     head_lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    memory_dropout: float = Field(
+        ge=0,
+        lt=1,
+        description="share of n-gram memory entries hidden in training: records seen again teach less by heart",
+    )
     warmup_steps: int = Field(ge=1)
     cooldown_from: float = Field(ge=0, lt=1, description="share of the budget after which the learning rate falls")
     final_lr_share: float = Field(ge=0, le=1)
