@@ -54,6 +54,8 @@ class Codec:
             learned.append(coders.ZstdDictionaryCoder(dictionaries(manifest, files or {})))
             if manifest.neural:
                 learned.append(coders.NeuralCoder(manifest.neural, files or {}))
+            if manifest.counts:
+                learned.append(coders.CountsCoder(manifest.counts, files or {}))
         self._coders: dict[int, coders.Coder] = {c.number: c for c in (*coders.CODEC_FREE, *learned)}
 
     @classmethod

@@ -29,7 +29,7 @@ _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
 CODERS_WITH_REFERENCE = frozenset({2, 4, 5})
-_CODERS = frozenset({1, 2, 3, 4})
+_CODERS = frozenset({1, 2, 3, 4, 5})
 
 
 @dataclass(frozen=True, slots=True)

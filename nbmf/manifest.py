@@ -19,8 +19,8 @@ from nbmf.errors import DamagedCodec, UnsupportedFormat
 from nbmf.payload import Kind
 
 MANIFEST = "manifest.json"
-READER = 1
-"""The newest version format this package reads."""
+READER = 2
+"""The newest version format this package reads: 1 dictionaries and networks, 2 counts as well."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -45,6 +45,19 @@ class NeuralPart(BaseModel):
     model: str
     tokenizer: str
     constants: str
+    counts: str | None = Field(default=None, description="static counts mixed with the network's predictions")
+    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
+    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
+
+
+class CountsPart(BaseModel):
+    """The static counts of a version, for coding without a network: names of its files, and what it is used for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    counts: str
+    tokenizer: str
+    constants: str
     max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
     decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
 
@@ -55,12 +68,13 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: int = READER
-    minimum_reader: int = Field(default=READER, description="lowest reader number that decodes this version's blobs")
+    minimum_reader: int = Field(default=1, description="lowest reader number that decodes this version's blobs")
     name: str = Field(max_length=200)
     created_at: str = Field(description="UTC, ISO 8601")
     architecture: str = Field(description="what the learned part is, e.g. zstd-dictionary")
     dictionaries: dict[KindLabel, str] = Field(default_factory=dict, description="payload kind -> dictionary file")
     neural: NeuralPart | None = None
+    counts: CountsPart | None = None
     files: dict[str, FileEntry]
     data: dict[str, Any] = Field(default_factory=dict, description="summary of the training data")
     measured: dict[str, Any] = Field(default_factory=dict, description="results on held-out records")
@@ -124,7 +138,9 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
         files[name] = data
     named = set(manifest.dictionaries.values())
     if manifest.neural:
-        named |= {manifest.neural.model, manifest.neural.tokenizer, manifest.neural.constants}
+        named |= neural_files(manifest.neural)
+    if manifest.counts:
+        named |= {manifest.counts.counts, manifest.counts.tokenizer, manifest.counts.constants}
     if missing := named - files.keys():
         raise DamagedCodec(f"{folder}: {MANIFEST} names files that it does not list: {sorted(missing)}")
     return version_id, manifest, files
@@ -141,6 +157,11 @@ def _parse_manifest(folder: Path, content: bytes) -> Manifest:
         return Manifest.model_validate(fields)
     except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         raise DamagedCodec(f"{folder / MANIFEST} is not a manifest: {error}") from error
+
+
+def neural_files(part: NeuralPart) -> set[str]:
+    """Names of a network's files."""
+    return {part.model, part.tokenizer, part.constants} | ({part.counts} if part.counts else set())
 
 
 def dictionaries(manifest: Manifest, files: dict[str, bytes]) -> dict[Kind, bytes]:

@@ -17,6 +17,7 @@ class Preset(enum.StrEnum):
     """Networks that can be trained."""
 
     NONE = "none"
+    COUNTS = "counts"
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
@@ -47,14 +48,18 @@ def train(
     payload_field: Annotated[
         str | None, typer.Option(help="Field or column that holds the payload. Without it: the whole line.")
     ] = None,
+    class_field: Annotated[
+        str | None,
+        typer.Option(help="Field or column that holds the record's class: classes weigh the same in fitting."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file to use in place of configs/train/dictionary.yaml.")
     ] = None,
     preset: Annotated[
         Preset,
         typer.Option(
-            help="Network to train besides the dictionaries: `small` for 2-3 hours on two CPU cores, `base` for GPUs, "
-            "`tiny` to try it out."
+            help="What to learn besides the dictionaries: `counts` of token sequences, in minutes; or counts and a "
+            "network: `small` for 2-3 hours on two CPU cores, `base` for GPUs, `tiny` to try it out."
         ),
     ] = Preset.NONE,
     max_minutes: Annotated[
@@ -114,19 +119,21 @@ def train(
         raise typer.BadParameter("nothing to train: --no-dictionaries needs a --preset", param_hint="--no-dictionaries")
 
     def opened(paths: list[Path]) -> list[Source]:
-        return [open_source(path, payload_field=payload_field, parse_json=True) for path in paths]
+        return [
+            open_source(path, payload_field=payload_field, class_field=class_field, parse_json=True) for path in paths
+        ]
 
     sources = opened(records)
     with session(address):
         plan = None
         if preset is not Preset.NONE:
-            from train_app.neural.part import NetworkPlan
+            from train_app.neural.part import LearningPlan
             from train_app.neural.settings import DEFAULT_FILE as NETWORK_FILE
             from train_app.neural.settings import NeuralTrainConfig
 
             overrides = {"max_minutes": max_minutes, "num_workers": workers}
             network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
-            plan = NetworkPlan(preset.value, network, runs, init_from)
+            plan = LearningPlan(preset.value, network, runs, init_from)
         trained = job.run(
             sources, registry, settings, name, plan, validation=opened(validation or []), dictionaries=dictionaries
         )

@@ -20,7 +20,7 @@ from train_app.evaluate import evaluate
 from train_app.prepare import Sample, prepare
 
 if TYPE_CHECKING:
-    from train_app.neural.part import NetworkPlan
+    from train_app.neural.part import LearningPlan
 
 ARCHITECTURE = "zstd-dictionary"
 
@@ -45,7 +45,7 @@ def run(
     registry: Registry,
     config: TrainConfig,
     name: str,
-    network: NetworkPlan | None = None,
+    network: LearningPlan | None = None,
     *,
     validation: list[Source] | None = None,
     dictionaries: bool = True,
@@ -90,7 +90,7 @@ def _all_samples(sources: list[Source], config: TrainConfig) -> list[Sample]:
 
 
 def _train_network(
-    bars: Progress, samples: list[Sample], validation: list[Sample], plan: NetworkPlan
+    bars: Progress, samples: list[Sample], validation: list[Sample], plan: LearningPlan
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     from train_app.neural.part import STEPS, train_part
 

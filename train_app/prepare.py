@@ -25,6 +25,8 @@ class Sample:
     kind: Kind
     canonical: bytes
     digest: bytes
+    group: str = ""
+    """Class of the record in its store, where it has one: classes weigh the same when adaptation is fitted."""
 
 
 class BoundedSample:
@@ -87,8 +89,8 @@ class Prepared:
 
 
 def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
-    """Rows {kind, canonical, digest} of a shard's good records and {reason} of its bad ones."""
-    empty = {"kind": -1, "canonical": b"", "digest": b"", "reason": ""}
+    """Rows {kind, canonical, digest, group} of a shard's good records and {reason} of its bad ones."""
+    empty = {"kind": -1, "canonical": b"", "digest": b"", "group": "", "reason": ""}
     for item in source.read(shard):
         if isinstance(item, BadRecord):
             yield {**empty, "reason": item.reason}
@@ -102,7 +104,13 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
             yield {**empty, "reason": "unsupported_payload"}
             continue
         digest = blake2b(bytes([kind]) + canonical, digest_size=_DIGEST_BYTES).digest()
-        yield {"kind": int(kind), "canonical": canonical, "digest": digest, "reason": ""}
+        yield {
+            "kind": int(kind),
+            "canonical": canonical,
+            "digest": digest,
+            "group": item.record_class or "",
+            "reason": "",
+        }
 
 
 def prepare(sources: Iterable[Source], config: TrainConfig, on_records: Callable[[int], None]) -> Prepared:
@@ -149,7 +157,7 @@ def _place(
         prepared.duplicates += 1
     else:
         seen.add(row["digest"])
-        sample = Sample(Kind(row["kind"]), row["canonical"], row["digest"])
+        sample = Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
         # Another part of the digest than the one that samples are drawn by.
         share = int.from_bytes(sample.digest[-8:], "big") / 2**64
         (holdout if share < config.holdout_fraction else training).add(sample)

@@ -5,12 +5,23 @@ Coder numbers are part of the format (docs/format.md) and are never given out tw
 
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
-from nbmf.coders.neural import NeuralCoder
+from nbmf.coders.neural import CountsCoder, NeuralCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
-NAMES = {0: "stored"} | {c.number: c.name for c in (ZstdCoder, ZstdDictionaryCoder, BytePlanesCoder, NeuralCoder)}
+NAMES = {0: "stored"} | {
+    c.number: c.name for c in (ZstdCoder, ZstdDictionaryCoder, BytePlanesCoder, NeuralCoder, CountsCoder)
+}
 
-__all__ = ["CODEC_FREE", "NAMES", "BytePlanesCoder", "Coder", "NeuralCoder", "ZstdCoder", "ZstdDictionaryCoder"]
+__all__ = [
+    "CODEC_FREE",
+    "NAMES",
+    "BytePlanesCoder",
+    "Coder",
+    "CountsCoder",
+    "NeuralCoder",
+    "ZstdCoder",
+    "ZstdDictionaryCoder",
+]

@@ -1,4 +1,4 @@
-"""The network with adaptation within the record (nbmf.neural), as a rung of the ladder.
+"""The learned rungs of the ladder (nbmf.neural): a network with adaptation within the record, and counts without one.
 
 numba and tokenizers are loaded when the first record is coded, not when a version is.
 """
@@ -6,32 +6,34 @@ numba and tokenizers are loaded when the first record is coded, not when a versi
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
-    from nbmf.manifest import NeuralPart
+    from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
 _RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured"}
 
 
-class NeuralCoder:
+class _LearnedCoder:
     """Text, messages and JSON up to the version's limit."""
 
-    number: ClassVar[int] = 4
-    name: ClassVar[str] = "neural"
+    number: ClassVar[int]
+    name: ClassVar[str]
 
-    def __init__(self, part: NeuralPart, files: dict[str, bytes]) -> None:
+    def __init__(self, part: NeuralPart | CountsPart, files: dict[str, bytes]) -> None:
         self._part = part
-        self._files = {name: files[name] for name in (part.model, part.tokenizer, part.constants)}
+        self._model = part.model if hasattr(part, "model") else None
+        named = (part.tokenizer, part.constants, self._model, part.counts)
+        self._files = {name: files[name] for name in named if name}
         self._codec: NeuralCodec | None = None
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[NeuralCoder], tuple[NeuralPart, dict[str, bytes]]]:
-        return NeuralCoder, (self._part, self._files)
+    def __reduce__(self) -> tuple[type[Self], tuple[NeuralPart | CountsPart, dict[str, bytes]]]:
+        return type(self), (self._part, self._files)
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         if kind not in _RECORD_TYPES or not 0 < len(canonical) <= self._part.max_payload_bytes:
@@ -40,11 +42,11 @@ class NeuralCoder:
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind not in _RECORD_TYPES or not 0 < payload_bytes <= self._part.max_payload_bytes:
-            raise CorruptBlob(f"the network codes no {kind.label} of {payload_bytes} bytes")
+            raise CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {payload_bytes} bytes")
         try:
             return self._loaded().decode(body, payload_bytes, _RECORD_TYPES[kind])
         except ValueError as error:
-            raise CorruptBlob(f"neural body: {error}") from error
+            raise CorruptBlob(f"{self.name} body: {error}") from error
 
     def decode_ms(self, payload_bytes: int) -> float:
         """As measured where the version was trained."""
@@ -55,8 +57,25 @@ class NeuralCoder:
             if self._codec is None:
                 from nbmf.neural.codec import NeuralCodec
 
-                part = self._part
+                part, files = self._part, self._files
                 self._codec = NeuralCodec.from_files(
-                    self._files[part.model], self._files[part.tokenizer], self._files[part.constants]
+                    files[part.tokenizer],
+                    files[part.constants],
+                    files[self._model] if self._model else None,
+                    files[part.counts] if part.counts else None,
                 )
             return self._codec
+
+
+class NeuralCoder(_LearnedCoder):
+    """The network, and the counts beside it where the version has them: smallest, and slow to decode."""
+
+    number: ClassVar[int] = 4
+    name: ClassVar[str] = "neural"
+
+
+class CountsCoder(_LearnedCoder):
+    """The counts alone: some ten times faster."""
+
+    number: ClassVar[int] = 5
+    name: ClassVar[str] = "counts"

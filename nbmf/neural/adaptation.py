@@ -1,7 +1,7 @@
 """Adaptation within the record: counts of its own tokens mixed with the network's frequencies.
 
 A chain of contexts of 0 to 3 tokens, each an interpolated, absolutely discounted count on top of
-the next shorter one and the network below them all (Kneser & Ney 1995; Teh 2006 for the form);
+the next shorter one and what was predicted without them below them all (Kneser & Ney 1995; Teh 2006 for the form);
 a copy expert that follows the longest earlier occurrence of the last tokens; and a mixture whose
 weights follow the record (fixed share: Herbster & Warmuth 1998) and what the contexts look like.
 
@@ -23,7 +23,7 @@ ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
 EXPERTS = ORDERS + 2
 NETWORK, COPY = 0, ORDERS + 1
 MATCH_LENGTHS = 16
-CONFIDENCES = 4  # buckets of the network's highest probability
+CONFIDENCES = 4  # buckets of the highest probability
 COPY_LENGTHS = (2, 3, 5, 8, 15, 24, 32)  # longest match of each row of copy gates
 COPY_BUCKETS = 6  # buckets of the network's probability of the token to copy
 GATES = ORDERS * 3 * CONFIDENCES
@@ -45,6 +45,7 @@ class Constants(NamedTuple):
     gate_rate: float  # how fast the factors follow the record
     copy_LB: NDArray[np.float64]  # trust in a copy by match length and network probability
     copy_strength: float  # how many trials that trust is worth against the record's own
+    network_share_OCC: NDArray[np.float64]  # of the network beside static counts (prediction.py)
 
 
 class Memory(NamedTuple):
@@ -175,6 +176,16 @@ def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
 
 
 @compiled
+def confidence_bucket(confidence: Real) -> int:
+    """Bucket of the probability of the likeliest token."""
+    if confidence > 0.9:
+        return 3
+    if confidence > 0.5:
+        return 2
+    return 1 if confidence > 0.2 else 0
+
+
+@compiled
 def gate(memory: Memory, confidence: Real) -> int:
     """The situation: longest known context, how sure it looks, how sure the network is."""
     order = ORDERS - 1
@@ -184,14 +195,7 @@ def gate(memory: Memory, confidence: Real) -> int:
     context = memory.active[order]
     if context >= 0 and memory.distinct[order, context] == 1:
         state = 1 if memory.total[order, context] > 1 else 0
-    level = 0
-    if confidence > 0.9:
-        level = 3
-    elif confidence > 0.5:
-        level = 2
-    elif confidence > 0.2:
-        level = 1
-    return (order * 3 + state) * CONFIDENCES + level
+    return (order * 3 + state) * CONFIDENCES + confidence_bucket(confidence)
 
 
 @compiled

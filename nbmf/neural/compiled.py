@@ -89,33 +89,55 @@ def make_network(weights: IntegerWeights, config: NeuralConfig) -> Network:
         config.d_shift,
         config.padding_id,
     )
-    contiguous = np.ascontiguousarray
+    owned = np.array  # loaded arrays are read-only, a type of its own to numba
     return Network(
-        contiguous(weights.embedding_ID),
-        contiguous(weights.embedding_scale_I),
-        contiguous(weights.bigram_RM),
-        contiguous(weights.trigram_RM),
-        contiguous(weights.memory_in_DM),
-        contiguous(weights.memory_in_scale_D),
-        contiguous(weights.query_key_value_LED),
-        contiguous(weights.query_key_value_scale_LE),
-        contiguous(weights.attention_out_LDD),
-        contiguous(weights.attention_out_scale_LD),
-        contiguous(weights.expand_LFD),
-        contiguous(weights.expand_scale_LF),
-        contiguous(weights.contract_LDF),
-        contiguous(weights.contract_scale_LD),
-        contiguous(weights.head_VD),
-        contiguous(weights.head_scale_V),
-        contiguous(weights.norm_factor_N),
-        contiguous(weights.attention_index_scale_LH),
-        contiguous(weights.attention_value_scale_LH),
-        contiguous(weights.attention_exp),
-        contiguous(weights.frequency_exp),
+        owned(weights.embedding_ID),
+        owned(weights.embedding_scale_I),
+        owned(weights.bigram_RM),
+        owned(weights.trigram_RM),
+        owned(weights.memory_in_DM),
+        owned(weights.memory_in_scale_D),
+        owned(weights.query_key_value_LED),
+        owned(weights.query_key_value_scale_LE),
+        owned(weights.attention_out_LDD),
+        owned(weights.attention_out_scale_LD),
+        owned(weights.expand_LFD),
+        owned(weights.expand_scale_LF),
+        owned(weights.contract_LDF),
+        owned(weights.contract_scale_LD),
+        owned(weights.head_VD),
+        owned(weights.head_scale_V),
+        owned(weights.norm_factor_N),
+        owned(weights.attention_index_scale_LH),
+        owned(weights.attention_value_scale_LH),
+        owned(weights.attention_exp),
+        owned(weights.frequency_exp),
         weights.rotary_cos_P.astype(np.float32) / np.float32(ROTARY_ONE),
         weights.rotary_turns_K.astype(np.int64),
         np.array(sizes, dtype=np.int64),
     )
+
+
+NOTHING = NeuralConfig(
+    vocab_size=0, d_model=0, n_layers=0, n_heads=1, d_feed_forward=0, d_memory=0, window=0, d_shift=0
+)
+"""Sizes for the work space of a version without a network."""
+
+
+def no_network() -> Network:
+    """Stands for a version without one: a network without rows."""
+    types = {
+        "embedding_ID": (np.int8, 2), "embedding_scale_I": (np.float32, 1), "bigram_RM": (np.int8, 2),
+        "trigram_RM": (np.int8, 2), "memory_in_DM": (np.int8, 2), "memory_in_scale_D": (np.float32, 1),
+        "query_key_value_LED": (np.int8, 3), "query_key_value_scale_LE": (np.float32, 2),
+        "attention_out_LDD": (np.int8, 3), "attention_out_scale_LD": (np.float32, 2), "expand_LFD": (np.int8, 3),
+        "expand_scale_LF": (np.float32, 2), "contract_LDF": (np.int8, 3), "contract_scale_LD": (np.float32, 2),
+        "head_VD": (np.int8, 2), "head_scale_V": (np.float32, 1), "norm_factor_N": (np.float64, 1),
+        "index_scale_LH": (np.float32, 2), "value_scale_LH": (np.float32, 2), "attention_exp": (np.int32, 1),
+        "frequency_exp": (np.int32, 1), "rotary_cos_P": (np.float32, 1), "rotary_turns_K": (np.int64, 1),
+        "sizes": (np.int64, 1),
+    }  # fmt: skip
+    return Network(**{name: np.zeros((0,) * ndim, dtype=dtype) for name, (dtype, ndim) in types.items()})
 
 
 def new_scratch(config: NeuralConfig) -> Scratch:

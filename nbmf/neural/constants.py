@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from nbmf.neural.adaptation import COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS, Constants
+from nbmf.neural.prediction import SHARES
 
+DEFAULT_NETWORK_SHARE = 0.8
 _SCALARS = ("share", "gate_rate", "copy_strength")
 
 
@@ -25,6 +27,7 @@ def default_constants() -> Constants:
         gate_rate=0.1,
         copy_LB=0.5 * length_L[:, None] + 0.5 * likely_B[None, :],
         copy_strength=1000.0,
+        network_share_OCC=np.full(SHARES, DEFAULT_NETWORK_SHARE),
     )
 
 
@@ -42,9 +45,9 @@ def load_constants(data: bytes) -> Constants:
 
     try:
         values: dict[str, Any] = {
-            name: float(array) if name in _SCALARS else np.ascontiguousarray(array)
-            for name, array in load(data).items()
+            name: float(array) if name in _SCALARS else np.array(array) for name, array in load(data).items()
         }
-        return Constants(**values)
+        # Versions made before there were counts have none.
+        return Constants(**{"network_share_OCC": np.full(SHARES, DEFAULT_NETWORK_SHARE), **values})
     except (SafetensorError, TypeError) as error:
         raise ValueError(f"no adaptation constants: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Whole records: tokens to a stream and back, network, adaptation and range coder joined.
+"""Whole records: tokens to a stream and back, prediction, adaptation and range coder joined.
 
 Compiled. Both directions run the same functions in the same order on the same integers; the
 decoder has nothing but the stream, the type of the record and its length in bytes.
@@ -21,6 +21,8 @@ from nbmf.neural.adaptation import (
     token_probabilities,
 )
 from nbmf.neural.coder import (
+    Bytes,
+    State,
     decode_advance,
     decode_target,
     encode_symbol,
@@ -28,10 +30,9 @@ from nbmf.neural.coder import (
     start_decoder,
     start_encoder,
 )
-from nbmf.neural.compiled import Network, Scratch, next_frequencies
 from nbmf.neural.jit import compiled
+from nbmf.neural.prediction import Prediction, Predictor, join_counts, predict
 from nbmf.neural.scalars import Real, Whole
-from nbmf.neural.weights import FREQUENCY_PEAK
 
 BLOCK = 64  # symbols whose frequencies are summed at once in the search for the decoded one
 
@@ -40,23 +41,23 @@ BLOCK = 64  # symbols whose frequencies are summed at once in the search for the
 def _mix(
     memory: Memory,
     constants: Constants,
-    network_V: NDArray[np.int32],
-    network_total: Whole,
+    base_V: NDArray[np.int32],
+    base_total: Whole,
+    confidence: Real,
     mixed_V: NDArray[np.int32],
 ) -> tuple[Whole, Whole, Whole, Real]:
     """Frequencies for the next token into `mixed_V`; their sum, both gates, the copy's trust."""
     find_contexts(memory)
-    whole = np.float64(network_total)
     copied = copy_token(memory)
     likely: Real = 0.0
     trust: Real = 0.0
     if copied >= 0:
-        likely = np.float64(network_V[copied]) / whole
+        likely = np.float64(base_V[copied]) / np.float64(base_total)
         trust = copy_trust(memory, constants, likely)
-    situation = gate(memory, np.float64(FREQUENCY_PEAK) / whole)
+    situation = gate(memory, confidence)
     copying = copy_gate(memory, likely)
     mix_weights(memory, situation, copying)
-    total = fill_frequencies(memory, constants, network_V, network_total, trust, mixed_V)
+    total = fill_frequencies(memory, constants, base_V, base_total, trust, mixed_V)
     return total, situation, copying, trust
 
 
@@ -87,27 +88,41 @@ def _find_symbol(frequency_V: NDArray[np.int32], target: Whole) -> tuple[Whole, 
 
 
 @compiled
+def _encode_token(
+    state: State,
+    out: Bytes,
+    memory: Memory,
+    constants: Constants,
+    base_V: NDArray[np.int32],
+    base_total: Whole,
+    confidence: Real,
+    mixed_V: NDArray[np.int32],
+    token: Whole,
+) -> None:
+    total, situation, copying, trust = _mix(memory, constants, base_V, base_total, confidence, mixed_V)
+    encode_symbol(state, out, _sum_before(mixed_V, token), mixed_V[token], total)
+    share = np.float64(base_V[token]) / np.float64(base_total)
+    token_probabilities(memory, constants, token, share, trust)
+    learn(memory, constants, token, situation, copying)
+
+
+@compiled
 def encode_record(
-    network: Network,
-    scratch: Scratch,
+    predictor: Predictor,
+    prediction: Prediction,
     constants: Constants,
     memory: Memory,
     type_id: int,
     tokens_T: NDArray[np.int32],
 ) -> NDArray[np.uint8]:
-    """Token by token with the compiled network."""
-    vocab_size = len(network.head_VD)
-    network_V = np.zeros(vocab_size, dtype=np.int32)
-    mixed_V = np.zeros(vocab_size, dtype=np.int32)
+    """Token by token."""
+    base_V = prediction.base_V
+    mixed_V = np.zeros(len(base_V), dtype=np.int32)
     state, out = start_encoder(), np.zeros(5 * len(tokens_T) + 16, dtype=np.uint8)
     last = type_id
     for token in tokens_T:
-        network_total = next_frequencies(network, scratch, last, network_V)
-        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
-        encode_symbol(state, out, _sum_before(mixed_V, token), mixed_V[token], total)
-        share = np.float64(network_V[token]) / np.float64(network_total)
-        token_probabilities(memory, constants, token, share, trust)
-        learn(memory, constants, token, situation, copying)
+        total, confidence = predict(predictor, prediction, last)
+        _encode_token(state, out, memory, constants, base_V, total, confidence, mixed_V, token)
         last = token
     return out[: finish_encoder(state, out)]
 
@@ -115,30 +130,33 @@ def encode_record(
 @compiled
 def encode_frequencies(
     network_TV: NDArray[np.int32],
+    predictor: Predictor,
+    prediction: Prediction,
     constants: Constants,
     memory: Memory,
+    type_id: int,
     tokens_T: NDArray[np.int32],
 ) -> NDArray[np.uint8]:
-    """The same stream from frequencies worked out before, by whichever engine."""
-    mixed_V = np.zeros(network_TV.shape[1], dtype=np.int32)
+    """The same stream from the network's frequencies worked out before, by whichever engine."""
+    base_V = prediction.base_V
+    mixed_V = np.zeros(len(base_V), dtype=np.int32)
     state, out = start_encoder(), np.zeros(5 * len(tokens_T) + 16, dtype=np.uint8)
+    last = type_id
     for position, token in enumerate(tokens_T):
         network_V = network_TV[position]
         network_total = np.int64(0)
         for symbol in range(len(network_V)):
             network_total += network_V[symbol]
-        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
-        encode_symbol(state, out, _sum_before(mixed_V, token), mixed_V[token], total)
-        share = np.float64(network_V[token]) / np.float64(network_total)
-        token_probabilities(memory, constants, token, share, trust)
-        learn(memory, constants, token, situation, copying)
+        total, confidence = join_counts(predictor, prediction, network_V, network_total, last)
+        _encode_token(state, out, memory, constants, base_V, total, confidence, mixed_V, token)
+        last = token
     return out[: finish_encoder(state, out)]
 
 
 @compiled
 def decode_record(
-    network: Network,
-    scratch: Scratch,
+    predictor: Predictor,
+    prediction: Prediction,
     constants: Constants,
     memory: Memory,
     type_id: int,
@@ -151,18 +169,17 @@ def decode_record(
 
     Returns -1 when the last token would go beyond: the stream is damaged.
     """
-    vocab_size = len(network.head_VD)
-    network_V = np.zeros(vocab_size, dtype=np.int32)
-    mixed_V = np.zeros(vocab_size, dtype=np.int32)
+    base_V = prediction.base_V
+    mixed_V = np.zeros(len(base_V), dtype=np.int32)
     state = start_decoder(stream)
     last: Whole = type_id
     count, decoded = 0, 0
     while decoded < n_bytes:
-        network_total = next_frequencies(network, scratch, last, network_V)
-        total, situation, copying, trust = _mix(memory, constants, network_V, network_total, mixed_V)
+        base_total, confidence = predict(predictor, prediction, last)
+        total, situation, copying, trust = _mix(memory, constants, base_V, base_total, confidence, mixed_V)
         token, before = _find_symbol(mixed_V, decode_target(state, total))
         decode_advance(state, stream, before, mixed_V[token], total)
-        share = np.float64(network_V[token]) / np.float64(network_total)
+        share = np.float64(base_V[token]) / np.float64(base_total)
         token_probabilities(memory, constants, token, share, trust)
         learn(memory, constants, token, situation, copying)
         tokens_T[count] = token

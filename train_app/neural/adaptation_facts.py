@@ -5,6 +5,7 @@ the copy expert expects (which depends on the tokens alone), and the sum.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +16,20 @@ from nbmf.neural.jit import compiled
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.neural.data import TokenStream
 
+_COLUMNS = ("tokens_N", "expected_N", "network_N", "copied_N", "confidence_N")
+
 
 @dataclass(frozen=True)
 class Facts:
     """Records joined end to end, `starts` as in TokenStream (without type ids)."""
 
     tokens_N: NDArray[np.int32]
-    network_N: NDArray[np.float64]  # the network's probability of the token
+    expected_N: NDArray[np.int64]  # the token to copy, -1 where there is none
+    network_N: NDArray[np.float64]  # probability of the token, without adaptation
     copied_N: NDArray[np.float64]  # of the token to copy, 0 where there is none
     confidence_N: NDArray[np.float64]  # of the likeliest token
     starts: NDArray[np.int64]
+    type_ids: NDArray[np.int64]  # of each record
     n_bytes: NDArray[np.int64]
     sets: NDArray[np.str_]
 
@@ -39,8 +44,8 @@ def _tokens_to_copy(memory: Memory, constants, tokens_T, out_T):  # type: ignore
         learn(memory, constants, tokens_T[position], 0, 0)
 
 
-def collect_facts(engine: TorchEngine, stream: TokenStream, bytes_per_set: int) -> Facts:
-    """Facts of the first records of every set, about `bytes_per_set` bytes of each."""
+def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: int, bytes_per_set: int) -> Facts:
+    """Facts of the first records of every set, about `bytes_per_set` bytes of each. Without an engine: no network's."""
     constants = default_constants()
     columns: dict[str, list[NDArray[np.generic]]] = {}
     taken: dict[str, int] = {}
@@ -52,25 +57,30 @@ def collect_facts(engine: TorchEngine, stream: TokenStream, bytes_per_set: int) 
         chosen.append(index)
         record_T = stream.tokens_N[stream.starts[index] : stream.starts[index + 1]].astype(np.int32)
         tokens_T = record_T[1:]
-        (frequencies_TV,) = engine.frequencies([record_T[:-1]])
-        rows_T = np.arange(len(tokens_T))
-        whole_T = frequencies_TV.sum(axis=1, dtype=np.int64)
-        copied_T = np.zeros(len(tokens_T), dtype=np.int64)
-        memory = new_memory(len(tokens_T), engine.config.vocab_size, constants)
-        _tokens_to_copy(memory, constants, tokens_T, copied_T)
-        expected_T = np.where(copied_T >= 0, frequencies_TV[rows_T, np.maximum(copied_T, 0)], 0)
-        for column, values in (
-            ("tokens_N", tokens_T),
-            ("network_N", frequencies_TV[rows_T, tokens_T] / whole_T),
-            ("copied_N", expected_T / whole_T),
-            ("confidence_N", frequencies_TV.max(axis=1) / whole_T),
-        ):
+        expected_T = np.zeros(len(tokens_T), dtype=np.int64)
+        _tokens_to_copy(new_memory(len(tokens_T), vocab_size, constants), constants, tokens_T, expected_T)
+        nothing_T = np.zeros(len(tokens_T))
+        shares = _network_shares(engine, record_T, expected_T) if engine else (nothing_T,) * 3
+        row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares)
+        for column, values in zip(_COLUMNS, row, strict=True):
             columns.setdefault(column, []).append(values)
     lengths = [0, *map(len, columns["tokens_N"])]
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     return Facts(
         starts=np.cumsum(lengths),
+        type_ids=stream.tokens_N[stream.starts[chosen]].astype(np.int64),
         n_bytes=stream.n_bytes[chosen],
         sets=stream.sets[chosen],
         **joined,
     )
+
+
+def _network_shares(
+    engine: TorchEngine, record_T: NDArray[np.int32], expected_T: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The network's probability of each token, of the one to copy, and of the likeliest."""
+    (frequencies_TV,) = engine.frequencies([record_T[:-1]])
+    rows_T = np.arange(len(expected_T))
+    whole_T = frequencies_TV.sum(axis=1, dtype=np.int64)
+    copied_T = np.where(expected_T >= 0, frequencies_TV[rows_T, np.maximum(expected_T, 0)], 0)
+    return frequencies_TV[rows_T, record_T[1:]] / whole_T, copied_T / whole_T, frequencies_TV.max(axis=1) / whole_T

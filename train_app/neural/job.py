@@ -191,14 +191,14 @@ def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
 
 
 def tokenise_samples(samples: list[Sample], tokenizer: Tokenizer) -> TokenStream:
-    """The same in this process, as a stream; its sets are payload kinds."""
+    """The same in this process, as a stream; its sets are the samples' groups, or payload kinds."""
     neural = NeuralTokenizer(tokenizer)
     pieces = [np.array(_tokens(neural, s.canonical, record_type(s)), dtype=np.uint16) for s in samples]
     return TokenStream(
         np.concatenate(pieces),
         np.cumsum([0, *map(len, pieces)]).astype(np.int64),
         np.array([len(s.canonical) for s in samples], dtype=np.int64),
-        np.array([s.kind.label for s in samples]),
+        np.array([s.group or s.kind.label for s in samples]),
     )
 
 

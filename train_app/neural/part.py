@@ -1,4 +1,4 @@
-"""The network's part of a training run: train or go on, quantise, fit, time."""
+"""The learned part of a training run: train the network or go on, count, quantise, fit, time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbmf.coders import NeuralCoder
-from nbmf.manifest import NeuralPart
+from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.manifest import CountsPart, NeuralPart
 from nbmf.neural.config import PRESETS
 from train_app.neural.job import split, train_network
 from train_app.neural.settings import NeuralTrainConfig
-from train_app.neural.version import CONSTANTS_FILE, MODEL_FILE, STEPS, TOKENIZER_FILE, build
+from train_app.neural.tokenizer import train_tokenizer
+from train_app.neural.version import (
+    CONSTANTS_FILE,
+    COUNTS_CONSTANTS_FILE,
+    COUNTS_FILE,
+    MODEL_FILE,
+    STEPS,
+    TOKENIZER_FILE,
+    build,
+)
 from train_app.prepare import Sample
 
-ARCHITECTURE = "transformer"
+COUNTS_ONLY = "counts"
+_READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkPlan:
-    """Which network, how to train it, and where the run's checkpoints and logs are kept."""
+class LearningPlan:
+    """Which network, or COUNTS_ONLY; how to train it, and where the run's checkpoints and logs are kept."""
 
     preset: str
     settings: NeuralTrainConfig
@@ -41,36 +51,61 @@ class NetworkPlan:
 def train_part(
     training: list[Sample],
     validation: list[Sample],
-    plan: NetworkPlan,
+    plan: LearningPlan,
     on_line: Callable[[dict[str, Any]], None],
     on_step: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
-    """(manifest fields, files, measurements) of the network for a version. Raises TrainingFailed.
+    """(manifest fields, files, measurements) of the learned part of a version. Raises TrainingFailed.
 
     `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
     """
     folder = plan.run_folder(training).absolute()
     if not validation:
         training, validation = split(training)
-    config = PRESETS[plan.preset]
-    init_from = plan.init_from.absolute() if plan.init_from else None
-    model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
-    network = build(model, tokenizer, training, validation, on_step)
-    part = NeuralPart(
-        model=MODEL_FILE,
-        tokenizer=TOKENIZER_FILE,
-        constants=CONSTANTS_FILE,
-        max_payload_bytes=plan.settings.max_payload_bytes,
-        decode_us_per_byte=1.0,
-    )
-    timed = part.model_copy(update={"decode_us_per_byte": _decode_us_per_byte(part, network.files, validation)})
-    measured = {"quantisation": network.quantisation, "parameters": model.config.n_parameters}
-    return {"architecture": ARCHITECTURE, "neural": timed.model_dump()}, network.files, measured
+    model = None
+    if plan.preset == COUNTS_ONLY:
+        texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
+        tokenizer = train_tokenizer(texts, PRESETS["small"].vocab_size)
+    else:
+        init_from = plan.init_from.absolute() if plan.init_from else None
+        config = PRESETS[plan.preset]
+        model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
+    learned = build(model, tokenizer, training, validation, plan.settings.max_counts_bytes, on_step)
+    fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
+    if model:
+        measured["parameters"] = model.config.n_parameters
+    return fields, learned.files, measured
 
 
-def _decode_us_per_byte(part: NeuralPart, files: dict[str, bytes], samples: list[Sample]) -> float:
+def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"architecture": "transformer" if MODEL_FILE in files else "counts"}
+    if COUNTS_FILE in files:
+        counts = CountsPart(
+            counts=COUNTS_FILE,
+            tokenizer=TOKENIZER_FILE,
+            constants=COUNTS_CONSTANTS_FILE,
+            max_payload_bytes=settings.max_counts_payload_bytes,
+            decode_us_per_byte=1.0,
+        )
+        speed = _decode_us_per_byte(CountsCoder(counts, files), timed)
+        fields["counts"] = counts.model_copy(update={"decode_us_per_byte": speed}).model_dump()
+        fields["minimum_reader"] = _READER_OF_COUNTS
+    if MODEL_FILE in files:
+        network = NeuralPart(
+            model=MODEL_FILE,
+            tokenizer=TOKENIZER_FILE,
+            constants=CONSTANTS_FILE,
+            counts=COUNTS_FILE if COUNTS_FILE in files else None,
+            max_payload_bytes=settings.max_payload_bytes,
+            decode_us_per_byte=1.0,
+        )
+        speed = _decode_us_per_byte(NeuralCoder(network, files), timed)
+        fields["neural"] = network.model_copy(update={"decode_us_per_byte": speed}).model_dump()
+    return fields
+
+
+def _decode_us_per_byte(coder: NeuralCoder | CountsCoder, samples: list[Sample]) -> float:
     """The whole time over the whole length, after one record to warm up."""
-    coder = NeuralCoder(part, files)
     seconds, size = 0.0, 0
     for index, sample in enumerate(samples[: _TIMED_RECORDS + 1]):
         body = coder.encode(sample.kind, sample.canonical)
@@ -84,4 +119,4 @@ def _decode_us_per_byte(part: NeuralPart, files: dict[str, bytes], samples: list
     return round(seconds * 1e6 / size, 2) if size else 1.0
 
 
-__all__ = ["STEPS", "NetworkPlan", "train_part"]
+__all__ = ["COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]

@@ -34,6 +34,8 @@ class NeuralTrainConfig(StrictModel):
     warmup_steps: int = Field(ge=1)
     cooldown_from: float = Field(ge=0, lt=1, description="share of the budget after which the learning rate falls")
     final_lr_share: float = Field(ge=0, le=1)
-    max_payload_bytes: int = Field(gt=0, description="larger records are left to the other coders")
+    max_payload_bytes: int = Field(gt=0, description="larger records are left to the coders without a network")
+    max_counts_bytes: int = Field(ge=0, description="bound on the file of static counts, 0 for none")
+    max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")

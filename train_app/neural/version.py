@@ -1,19 +1,24 @@
-"""From a trained float network to what a codec version holds: integers, vocabulary, adaptation constants."""
+"""From a trained network and training records to a version's files: integers, vocabulary, counts, constants."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from nbmf.neural.adaptation import Constants
 from nbmf.neural.constants import default_constants, save_constants
+from nbmf.neural.counts import Counts
+from nbmf.neural.counts_file import save_counts
 from nbmf.neural.torch_engine import TorchEngine
-from train_app.neural.adaptation_facts import collect_facts
+from train_app.neural.adaptation_facts import Facts, collect_facts
+from train_app.neural.count import train_counts
+from train_app.neural.counts_facts import counts_facts, fit_counts, fit_network_share, joined_facts
 from train_app.neural.data import StreamBatches, TokenStream
 from train_app.neural.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
 from train_app.neural.job import tokenise_samples
@@ -22,51 +27,92 @@ from train_app.neural.quantisation_loss import quantisation_loss
 from train_app.neural.quantise import calibrate, quantise
 from train_app.prepare import Sample
 
-MODEL_FILE, TOKENIZER_FILE, CONSTANTS_FILE = "model.safetensors", "tokenizer.json", "adaptation.safetensors"
+MODEL_FILE, TOKENIZER_FILE, COUNTS_FILE = "model.safetensors", "tokenizer.json", "counts.zst"
+CONSTANTS_FILE, COUNTS_CONSTANTS_FILE = "adaptation.safetensors", "adaptation.counts.safetensors"
 _CALIBRATION_BATCHES, _CALIBRATION_RECORDS = 16, 4000
 _LOSS_RECORDS = 60
-_FIT_BYTES_PER_KIND = 200_000
+_FIT_BYTES = 600_000
 _GATE_STEPS = 20
 STEPS = 5
 """How often `build` calls `on_step`."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFiles:
+@dataclass(slots=True)
+class Learned:
     """The files, and what rounding to integers cost."""
 
     files: dict[str, bytes]
-    quantisation: dict[str, float]
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def build(
-    model: NeuralModel,
+    model: NeuralModel | None,
     tokenizer: Tokenizer,
     training: list[Sample],
     tuning: list[Sample],
+    max_counts_bytes: int,
     on_step: Callable[[], None],
-) -> NetworkFiles:
-    """Quantises with activations of `training`, fits the adaptation on `tuning`, which the network has not seen."""
+) -> Learned:
+    """Quantises with activations of `training` and counts it; fits the rest on `tuning`, which was not learnt from.
+
+    Without a model, or with no bytes for counts, a version with the other part alone.
+    """
+    learned = Learned({TOKENIZER_FILE: tokenizer.to_str().encode()})
+    stream = tokenise_samples(tuning, tokenizer)
+    engine = _quantise(model, training, tokenizer, stream, learned) if model else None
+    on_step()
+    facts = collect_facts(engine, stream, tokenizer.get_vocab_size(), _FIT_BYTES // len(set(stream.sets)))
+    on_step()
+    counts = None
+    if max_counts_bytes:
+        counts = train_counts(tokenise_samples(training, tokenizer), tokenizer.get_vocab_size(), max_counts_bytes)
+    on_step()
+    if counts:
+        counts = fit_counts(counts, facts)
+        learned.files[COUNTS_FILE] = save_counts(counts)
+        counted = counts_facts(counts, facts)
+        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts, counts.unigram_V.size))
+    on_step()
+    if model:
+        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, model.config.vocab_size))
+    on_step()
+    return learned
+
+
+def _quantise(
+    model: NeuralModel, training: list[Sample], tokenizer: Tokenizer, tuning: TokenStream, learned: Learned
+) -> TorchEngine:
     calibration_stream = tokenise_samples(training[:_CALIBRATION_RECORDS], tokenizer)
     weights = quantise(model, calibrate(model, _calibration_batches(calibration_stream, model)))
-    on_step()
     engine = TorchEngine(weights, model.config)
-    stream = tokenise_samples(tuning, tokenizer)
-    loss = quantisation_loss(model, engine, stream, max(1, len(stream.sets) // _LOSS_RECORDS))
-    on_step()
-    facts = collect_facts(engine, stream, _FIT_BYTES_PER_KIND)
-    on_step()
-    fit = Fit(facts, model.config.vocab_size)
-    constants = fit_gates(fit, fit_copy(fit, default_constants()), steps=_GATE_STEPS)
-    on_step()
-    constants = fit_scalars(fit, constants)
-    on_step()
+    learned.measured["quantisation"] = quantisation_loss(
+        model, engine, tuning, max(1, len(tuning.sets) // _LOSS_RECORDS)
+    )
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        weights.save(folder / MODEL_FILE, model.config)
-        save_constants(constants, folder / CONSTANTS_FILE)
-        files = {name: (folder / name).read_bytes() for name in (MODEL_FILE, CONSTANTS_FILE)}
-    return NetworkFiles({**files, TOKENIZER_FILE: tokenizer.to_str().encode()}, loss)
+        path = Path(scratch) / MODEL_FILE
+        weights.save(path, model.config)
+        learned.files[MODEL_FILE] = path.read_bytes()
+    return engine
+
+
+def _fit_beside_counts(facts: Facts, counts: Counts | None, vocab_size: int) -> Constants:
+    if counts is None:
+        return _fit(facts, vocab_size)
+    counted = counts_facts(counts, facts)
+    share_OCC = fit_network_share(facts, counted)
+    return _fit(joined_facts(facts, counted, share_OCC), vocab_size)._replace(network_share_OCC=share_OCC)
+
+
+def _fit(facts: Facts, vocab_size: int) -> Constants:
+    fit = Fit(facts, vocab_size)
+    return fit_scalars(fit, fit_gates(fit, fit_copy(fit, default_constants()), steps=_GATE_STEPS))
+
+
+def _constants_file(constants: Constants) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / CONSTANTS_FILE
+        save_constants(constants, path)
+        return path.read_bytes()
 
 
 def _calibration_batches(stream: TokenStream, model: NeuralModel) -> list[Any]:

@@ -19,7 +19,7 @@ def files(one_thread):
 
 @pytest.fixture(scope="session")
 def codec(files):
-    return NeuralCodec.from_files(*(files[networks.FILES[part]] for part in ("model", "tokenizer", "constants")))
+    return NeuralCodec.from_files(*(files[networks.FILES[part]] for part in ("tokenizer", "constants", "model")))
 
 
 @pytest.fixture(scope="session")

@@ -132,7 +132,7 @@ print(int8_product_is_exact("cpu"), hashlib.sha256(b"|".join(streams)).hexdigest
 def test_imitated_processors(files, codec, records, tmp_path, aten, onednn, numba_cpu) -> None:
     """The same streams from processes that believe in an older processor."""
     expected = streams_digest(codec, records[::9])
-    parts = [files[networks.FILES[part]] for part in ("model", "tokenizer", "constants")]
+    parts = [files[networks.FILES[part]] for part in ("tokenizer", "constants", "model")]
     environment = os.environ | {
         "ATEN_CPU_CAPABILITY": aten,
         "ONEDNN_MAX_CPU_ISA": onednn,

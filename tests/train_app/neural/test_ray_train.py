@@ -9,8 +9,8 @@ from nbmf.manifest import read_version
 from nbmf.neural.config import PRESETS
 from nbmf.payload import from_canonical, to_canonical
 from train_app.neural import version
-from train_app.neural.job import train_network
-from train_app.neural.part import NetworkPlan, train_part
+from train_app.neural.job import split, train_network
+from train_app.neural.part import LearningPlan, train_part
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def samples():
 
 def run(samples, settings, folder):
     lines = []
-    model, _, checkpoint = train_network(samples, PRESETS["tiny"], settings, folder, lines.append)
+    model, _, checkpoint = train_network(*split(samples), PRESETS["tiny"], settings, folder, lines.append)
     return model, checkpoint, lines
 
 
@@ -60,10 +60,10 @@ def test_two_workers_agree(ray_session, samples, settings, tmp_path):
 
 
 def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(version, "_FIT_BYTES_PER_KIND", 3000)
+    monkeypatch.setattr(version, "_FIT_BYTES", 9000)
     monkeypatch.setattr(version, "_GATE_STEPS", 2)
-    plan = NetworkPlan("tiny", settings, tmp_path / "runs")
-    fields, files, measured = train_part(samples, plan, lambda _line: None, lambda: None)
+    plan = LearningPlan("tiny", settings, tmp_path / "runs")
+    fields, files, measured = train_part(samples, [], plan, lambda _line: None, lambda: None)
     assert abs(measured["quantisation"]["loss_percent"]) < 2
     assert fields["neural"]["decode_us_per_byte"] > 0
     folder = networks.write_neural_version(tmp_path / "versions", files)
@@ -78,8 +78,8 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
 
 
 def test_the_run_folder_depends_on_records_and_settings(samples, settings, tmp_path):
-    plan = NetworkPlan("tiny", settings, tmp_path)
+    plan = LearningPlan("tiny", settings, tmp_path)
     assert plan.run_folder(samples) == plan.run_folder(samples)
     assert plan.run_folder(samples) != plan.run_folder(samples[1:])
-    other = NetworkPlan("tiny", settings.model_copy(update={"seed": 2}), tmp_path)
+    other = LearningPlan("tiny", settings.model_copy(update={"seed": 2}), tmp_path)
     assert plan.run_folder(samples) != other.run_folder(samples)

@@ -1,0 +1,114 @@
+"""File of the counts: safetensors compressed with zstd, tokens as steps from the follower before."""
+
+from __future__ import annotations
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from nbmf.neural.config import EXTRA_TOKENS
+from nbmf.neural.counts import CONTEXTS, SCALE, Counts
+
+_LEVEL = 19
+_MAX_BYTES = 1 << 30
+_PARAMETERS = ("discount_O", "spread_O", "spread_floor_O")
+
+
+def save_counts(counts: Counts) -> bytes:
+    """The file's content."""
+    from safetensors.numpy import save
+
+    step_N, followers_C = _steps(counts)
+    arrays = {
+        "step_low_N": (step_N & 255).astype(np.uint8),
+        "step_high_N": (step_N >> 8).astype(np.uint8),
+        "followers_C": followers_C.astype(np.uint16),
+        "code_N": counts.code_N,
+        "count_of_code": counts.count_of_code,
+        "vocab_size": np.array([len(counts.unigram_V)], dtype=np.int64),
+        **{name: getattr(counts, name) for name in _PARAMETERS},
+    }
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(save(arrays))
+
+
+def load_counts(data: bytes) -> Counts:
+    """From such a file. Raises ValueError if it is none."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES))
+        step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
+        vocab_size = int(arrays["vocab_size"][0])
+        return make_counts(
+            _tokens(step_N, arrays["followers_C"].astype(np.int64)),
+            arrays["followers_C"].astype(np.int64),
+            arrays["code_N"],
+            arrays["count_of_code"],
+            vocab_size,
+            *(arrays[name] for name in _PARAMETERS),
+        )
+    except (SafetensorError, zstandard.ZstdError, KeyError, IndexError) as error:
+        raise ValueError(f"no counts: {error!r}") from error
+
+
+def make_counts(
+    token_N: NDArray[np.int64],
+    followers_C: NDArray[np.int64],
+    code_N: NDArray[np.uint8],
+    count_of_code: NDArray[np.float64],
+    vocab_size: int,
+    discount_O: NDArray[np.float64],
+    spread_O: NDArray[np.float64],
+    spread_floor_O: NDArray[np.float64],
+) -> Counts:
+    """What can be worked out from the rest, added; everything checked that a look-up relies on."""
+    first_C = _first(followers_C, len(token_N))
+    if len(code_N) != len(token_N) or first_C[-1] != len(token_N) or followers_C.min(initial=0) < 0:
+        raise ValueError("no counts: sizes do not fit together")
+    n_single = int(first_C[0])
+    if n_single != vocab_size + EXTRA_TOKENS or token_N[n_single:].max(initial=0) >= vocab_size:
+        raise ValueError("no counts: tokens beyond the vocabulary")
+    if code_N.max(initial=0) >= len(count_of_code) or any(
+        len(parameter) != CONTEXTS for parameter in (discount_O, spread_O, spread_floor_O)
+    ):
+        raise ValueError("no counts: codes or parameters missing")
+    value_N = count_of_code[code_N].astype(np.int64)
+    sums_N = np.concatenate([[0], np.cumsum(value_N)])
+    single_V = value_N[:vocab_size].astype(np.float64) + 1.0
+    return Counts(
+        token_N=token_N.astype(np.uint16),
+        code_N=np.ascontiguousarray(code_N),
+        count_of_code=count_of_code,
+        first_C=first_C.astype(np.int32),
+        followed_C=(sums_N[first_C[1:]] - sums_N[first_C[:-1]]).astype(np.int32),
+        unigram_V=(single_V * SCALE / single_V.sum()).astype(np.float32),
+        discount_O=discount_O,
+        spread_O=spread_O,
+        spread_floor_O=spread_floor_O,
+    )
+
+
+def _first(followers_C: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Followers stand behind all sequences of one token, in the order of what they follow."""
+    n_single = n - int(followers_C.sum())
+    return n_single + np.concatenate([[0], np.cumsum(followers_C)])
+
+
+def _steps(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    token_N = counts.token_N.astype(np.int64)
+    first_C = counts.first_C.astype(np.int64)
+    step_N = np.diff(token_N, prepend=0)
+    begins = first_C[:-1][np.diff(first_C) > 0]
+    step_N[begins] = token_N[begins]
+    return step_N, np.diff(first_C)
+
+
+def _tokens(step_N: NDArray[np.int64], followers_C: NDArray[np.int64]) -> NDArray[np.int64]:
+    sums_N = np.cumsum(step_N)
+    first_C = _first(followers_C, len(step_N))
+    begins = first_C[:-1][followers_C > 0]
+    base_N = np.zeros_like(step_N)
+    lengths = np.diff(np.concatenate([begins, [len(step_N)]]))
+    base_N[len(step_N) - int(lengths.sum()) :] = np.repeat(sums_N[begins] - step_N[begins], lengths)
+    return sums_N - base_N

@@ -1,0 +1,152 @@
+"""Static counts from training records: which token sequences occur, in how many records, and which to keep.
+
+A sequence counts once a record: what a record repeats, adaptation learns by itself. Sequences of one
+record alone are left out. Of the others those are kept whose loss would cost the most bits for their
+place (after Stolcke 1998, "Entropy-based pruning of backoff language models").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbmf.neural.config import EXTRA_TOKENS
+from nbmf.neural.counts import CONTEXTS, LENGTHS, Counts
+from nbmf.neural.counts_file import make_counts, save_counts
+from train_app.neural.data import TokenStream
+
+_MIN_RECORDS = 2
+_EXACT_COUNTS = 16  # beyond, counts are rounded to steps of 2 ** 0.25
+_RECORD_BITS = 24
+_DISCOUNT_IN_SCORE = 0.5
+_PRUNING_STEPS = 12
+DISCOUNT_O = np.array([0.07, 0.07, 0.3, 0.5, 0.7])
+SPREAD_O = np.array([5.0, 11.0, 5.0, 5.0, 3.4])
+SPREAD_FLOOR_O = np.array([70.0, 0.05, 0.05, 0.1, 0.1])
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """All sequences of one length that occur often enough, sorted by context, then token."""
+
+    token_N: NDArray[np.int64]
+    records_N: NDArray[np.int64]  # in how many records
+    context_N: NDArray[np.int64]  # index of it without its last token, among those one shorter
+    suffix_N: NDArray[np.int64]  # index of it without its first token
+
+
+def count_sequences(stream: TokenStream, vocab_size: int) -> list[Sequences]:
+    """Of 1 to LENGTHS tokens; a record's type id counts as its first token."""
+    tokens_T = stream.tokens_N.astype(np.int64)
+    record_T = np.repeat(np.arange(len(stream.starts) - 1), np.diff(stream.starts))
+    first_T = np.zeros(len(tokens_T), dtype=bool)
+    first_T[stream.starts[:-1]] = True
+    width = vocab_size + EXTRA_TOKENS
+    nothing = np.zeros(width, dtype=np.int64)
+    levels = [Sequences(np.arange(width), _records_of(tokens_T, record_T, width), nothing, nothing)]
+    ending_T = tokens_T  # index of the sequence that ends at each place, -1 where too rare
+    for _ in range(1, LENGTHS):
+        context_T = np.where(first_T, -1, np.roll(ending_T, 1))
+        (known,) = np.nonzero(context_T >= 0)
+        keys, which = np.unique(context_T[known] * width + tokens_T[known], return_inverse=True)
+        records_N = _records_of(which, record_T[known], len(keys))
+        frequent_N = records_N >= _MIN_RECORDS
+        index_N = np.where(frequent_N, np.cumsum(frequent_N) - 1, -1)
+        shorter_T, ending_T = ending_T, np.full(len(tokens_T), -1, dtype=np.int64)
+        ending_T[known] = index_N[which]
+        suffix_N = np.zeros(int(frequent_N.sum()), dtype=np.int64)
+        suffix_N[ending_T[ending_T >= 0]] = shorter_T[ending_T >= 0]
+        levels.append(Sequences(keys[frequent_N] % width, records_N[frequent_N], keys[frequent_N] // width, suffix_N))
+    return levels
+
+
+def _records_of(which_T: NDArray[np.int64], record_T: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """In how many records each of `size` numbers occurs."""
+    pairs = np.unique((which_T << _RECORD_BITS) | record_T)
+    return np.bincount(pairs >> _RECORD_BITS, minlength=size)
+
+
+def _scores(levels: list[Sequences]) -> list[NDArray[np.float64]]:
+    """Bits that each sequence's own probability saves over that of its suffix in the training records."""
+    total = levels[0].records_N.sum()
+    scores: list[NDArray[np.float64]] = [np.full(len(levels[0].token_N), np.inf)]
+    for length in range(1, LENGTHS):
+        level, shorter = levels[length], levels[length - 1]
+        counted = level.records_N - _DISCOUNT_IN_SCORE
+        own = counted / shorter.records_N[level.context_N]
+        if length == 1:
+            without = shorter.records_N[level.suffix_N] / total
+        else:
+            context = shorter.context_N[level.suffix_N]
+            without = shorter.records_N[level.suffix_N] / levels[length - 2].records_N[context]
+        scores.append(counted * np.log2(own / without))
+    return scores
+
+
+def _kept(levels: list[Sequences], scores: list[NDArray[np.float64]], threshold: float) -> list[NDArray[np.bool_]]:
+    """Those above the threshold, and the contexts of what is kept."""
+    kept = [score > threshold for score in scores]
+    for length in range(LENGTHS - 1, 0, -1):
+        kept[length - 1][levels[length].context_N[kept[length]]] = True
+    return kept
+
+
+def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocab_size: int) -> Counts:
+    tokens, followers, records = [], [], []
+    for length, (level, mask) in enumerate(zip(levels, kept, strict=True)):
+        tokens.append(level.token_N[mask])
+        records.append(level.records_N[mask])
+        if length:
+            index_C = np.cumsum(kept[length - 1]) - 1
+            n_contexts = int(kept[length - 1].sum())
+            followers.append(np.bincount(index_C[level.context_N[mask]], minlength=n_contexts))
+    count_of_code = _count_of_code(max(int(part.max(initial=1)) for part in records))
+    return make_counts(
+        np.concatenate(tokens),
+        np.concatenate(followers),
+        _codes(np.concatenate(records), count_of_code),
+        count_of_code,
+        vocab_size,
+        DISCOUNT_O[:CONTEXTS].copy(),
+        SPREAD_O[:CONTEXTS].copy(),
+        SPREAD_FLOOR_O[:CONTEXTS].copy(),
+    )
+
+
+def _count_of_code(largest: int) -> NDArray[np.float64]:
+    values = [float(value) for value in range(1, _EXACT_COUNTS + 1)]
+    while values[-1] < largest:
+        values.append(float(round(values[-1] * 2**0.25)))
+    return np.array(values)
+
+
+def _codes(count_N: NDArray[np.int64], count_of_code: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Code of the nearest count."""
+    middles = (count_of_code[1:] + count_of_code[:-1]) / 2
+    return np.searchsorted(middles, count_N).astype(np.uint8)
+
+
+def train_counts(stream: TokenStream, vocab_size: int, max_bytes: int) -> Counts:
+    """The most useful counts whose file is at most `max_bytes`."""
+    levels = count_sequences(stream, vocab_size)
+    scores = _scores(levels)
+    everything = _build(levels, _kept(levels, scores, -np.inf), vocab_size)
+    if len(save_counts(everything)) <= max_bytes:
+        return everything
+    finite = np.concatenate([score[np.isfinite(score)] for score in scores])
+    # Shares of the sequences that are dropped, halved in: the file's size falls with each.
+    low, high = 0.0, 1.0
+    best = _build(levels, _kept(levels, scores, np.inf), vocab_size)
+    for _ in range(_PRUNING_STEPS):
+        middle = (low + high) / 2
+        candidate = _build(levels, _kept(levels, scores, float(np.quantile(finite, middle))), vocab_size)
+        size = len(save_counts(candidate))
+        if size > max_bytes:
+            low = middle
+        else:
+            best, high = candidate, middle
+            if size > 0.98 * max_bytes:
+                break
+    return best
