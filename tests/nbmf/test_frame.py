@@ -90,7 +90,7 @@ def test_every_flags_byte(flags):
     if coder in (1, 2, 3, 4, 5) and kind < 5:
         parsed = frame.parse(blob)
         assert (parsed.coder, parsed.kind, parsed.fidelity == "semantic") == (coder, kind, bool(semantic))
-        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4) else b"")
+        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5) else b"")
     else:
         with pytest.raises(UnsupportedFormat, match=f"coder {coder} or kind {kind}"):
             frame.parse(blob)
