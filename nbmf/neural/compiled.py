@@ -1,8 +1,8 @@
 """The integer network as one compiled loop: a token in, the next token's frequencies out.
 
 The same function of the tokens as torch_engine.py, bit for bit, written for one record on one
-core: int8 weights times int16 activations in loops that the compiler turns into multiply-add
-instructions. No fastmath: every float operation is one IEEE 754 operation, as written.
+core: exact products (dot.py), and between them loops over whole vectors that the compiler can
+vectorise. No fastmath: every float operation is one IEEE 754 operation, as written.
 
 Shape suffixes: V vocabulary, I input ids, D d_model, E 3 * d_model, F d_feed_forward, H heads,
 K d_head, M d_memory, L layers, W window, P rotary period.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmf.neural.config import NeuralConfig
+from nbmf.neural.dot import OFFSET, aligned, row_products, with_offset
 from nbmf.neural.hashing import (
     MASK_32,
     MULTIPLIER_A,
@@ -30,23 +31,23 @@ _LIMIT = np.float32(INT8_LIMIT)
 
 
 class Network(NamedTuple):
-    """Weights in the layout of the loop."""
+    """Weights in the layout of the loop; matrices of products with the offset of dot.py."""
 
     embedding_ID: NDArray[np.int8]
     embedding_scale_I: NDArray[np.float32]
     bigram_RM: NDArray[np.int8]
     trigram_RM: NDArray[np.int8]
-    memory_in_DM: NDArray[np.int8]
+    memory_in_DM: NDArray[np.uint8]
     memory_in_scale_D: NDArray[np.float32]
-    query_key_value_LED: NDArray[np.int8]
+    query_key_value_LED: NDArray[np.uint8]
     query_key_value_scale_LE: NDArray[np.float32]
-    attention_out_LDD: NDArray[np.int8]
+    attention_out_LDD: NDArray[np.uint8]
     attention_out_scale_LD: NDArray[np.float32]
-    expand_LFD: NDArray[np.int8]
+    expand_LFD: NDArray[np.uint8]
     expand_scale_LF: NDArray[np.float32]
-    contract_LDF: NDArray[np.int8]
+    contract_LDF: NDArray[np.uint8]
     contract_scale_LD: NDArray[np.float32]
-    head_VD: NDArray[np.int8]
+    head_VD: NDArray[np.uint8]
     head_scale_V: NDArray[np.float32]
     norm_factor_N: NDArray[np.float64]
     index_scale_LH: NDArray[np.float32]
@@ -64,17 +65,20 @@ HEADS, BIGRAM_BITS, TRIGRAM_BITS, WINDOW, SHIFT, PADDING = range(6)
 class Scratch(NamedTuple):
     """Key-value cache and work space of one record being stepped through."""
 
-    keys_LHWK: NDArray[np.int16]
+    keys_LHWK: NDArray[np.uint8]  # with the offset of dot.py
     values_LHWK: NDArray[np.int16]
-    shifted_LD: NDArray[np.int16]
+    shifted_LD: NDArray[np.int8]
     tokens: NDArray[np.int64]  # the last two
     position: NDArray[np.int64]
     x_D: NDArray[np.int32]
-    y_D: NDArray[np.int16]
-    memory_M: NDArray[np.int16]
+    y_D: NDArray[np.int8]
+    memory_M: NDArray[np.int8]
+    product_R: NDArray[np.int32]  # of any matrix but the head
     scaled_E: NDArray[np.float32]
-    query_D: NDArray[np.int16]
-    hidden_F: NDArray[np.int16]
+    query_D: NDArray[np.int8]
+    cosine_K: NDArray[np.float32]  # [K/2]
+    sine_K: NDArray[np.float32]
+    hidden_F: NDArray[np.int8]
     score_W: NDArray[np.int32]
     mixed_K: NDArray[np.int32]
     logits_V: NDArray[np.int32]
@@ -95,17 +99,17 @@ def make_network(weights: IntegerWeights, config: NeuralConfig) -> Network:
         owned(weights.embedding_scale_I),
         owned(weights.bigram_RM),
         owned(weights.trigram_RM),
-        owned(weights.memory_in_DM),
+        with_offset(weights.memory_in_DM),
         owned(weights.memory_in_scale_D),
-        owned(weights.query_key_value_LED),
+        with_offset(weights.query_key_value_LED),
         owned(weights.query_key_value_scale_LE),
-        owned(weights.attention_out_LDD),
+        with_offset(weights.attention_out_LDD),
         owned(weights.attention_out_scale_LD),
-        owned(weights.expand_LFD),
+        with_offset(weights.expand_LFD),
         owned(weights.expand_scale_LF),
-        owned(weights.contract_LDF),
+        with_offset(weights.contract_LDF),
         owned(weights.contract_scale_LD),
-        owned(weights.head_VD),
+        with_offset(weights.head_VD),
         owned(weights.head_scale_V),
         owned(weights.norm_factor_N),
         owned(weights.attention_index_scale_LH),
@@ -128,11 +132,11 @@ def no_network() -> Network:
     """Stands for a version without one: a network without rows."""
     types = {
         "embedding_ID": (np.int8, 2), "embedding_scale_I": (np.float32, 1), "bigram_RM": (np.int8, 2),
-        "trigram_RM": (np.int8, 2), "memory_in_DM": (np.int8, 2), "memory_in_scale_D": (np.float32, 1),
-        "query_key_value_LED": (np.int8, 3), "query_key_value_scale_LE": (np.float32, 2),
-        "attention_out_LDD": (np.int8, 3), "attention_out_scale_LD": (np.float32, 2), "expand_LFD": (np.int8, 3),
-        "expand_scale_LF": (np.float32, 2), "contract_LDF": (np.int8, 3), "contract_scale_LD": (np.float32, 2),
-        "head_VD": (np.int8, 2), "head_scale_V": (np.float32, 1), "norm_factor_N": (np.float64, 1),
+        "trigram_RM": (np.int8, 2), "memory_in_DM": (np.uint8, 2), "memory_in_scale_D": (np.float32, 1),
+        "query_key_value_LED": (np.uint8, 3), "query_key_value_scale_LE": (np.float32, 2),
+        "attention_out_LDD": (np.uint8, 3), "attention_out_scale_LD": (np.float32, 2), "expand_LFD": (np.uint8, 3),
+        "expand_scale_LF": (np.float32, 2), "contract_LDF": (np.uint8, 3), "contract_scale_LD": (np.float32, 2),
+        "head_VD": (np.uint8, 2), "head_scale_V": (np.float32, 1), "norm_factor_N": (np.float64, 1),
         "index_scale_LH": (np.float32, 2), "value_scale_LH": (np.float32, 2), "attention_exp": (np.int32, 1),
         "frequency_exp": (np.int32, 1), "rotary_cos_P": (np.float32, 1), "rotary_turns_K": (np.int64, 1),
         "sizes": (np.int64, 1),
@@ -144,17 +148,20 @@ def new_scratch(config: NeuralConfig) -> Scratch:
     L, W, D = config.n_layers, config.window, config.d_model
     H, K = config.n_heads, config.d_head
     return Scratch(
-        keys_LHWK=np.zeros((L, H, W, K), dtype=np.int16),
+        keys_LHWK=aligned((L, H, W, K)),
         values_LHWK=np.zeros((L, H, W, K), dtype=np.int16),
-        shifted_LD=np.zeros((L, max(1, config.d_shift)), dtype=np.int16),
+        shifted_LD=np.zeros((L, config.d_shift), dtype=np.int8),
         tokens=np.full(2, config.padding_id, dtype=np.int64),
         position=np.zeros(1, dtype=np.int64),
         x_D=np.zeros(D, dtype=np.int32),
-        y_D=np.zeros(D, dtype=np.int16),
-        memory_M=np.zeros(2 * config.d_memory, dtype=np.int16),
+        y_D=np.zeros(D, dtype=np.int8),
+        memory_M=np.zeros(2 * config.d_memory, dtype=np.int8),
+        product_R=np.zeros(max(3 * D, config.d_feed_forward), dtype=np.int32),
         scaled_E=np.zeros(3 * D, dtype=np.float32),
-        query_D=np.zeros(D, dtype=np.int16),
-        hidden_F=np.zeros(config.d_feed_forward, dtype=np.int16),
+        query_D=np.zeros(D, dtype=np.int8),
+        cosine_K=np.zeros(K // 2, dtype=np.float32),
+        sine_K=np.zeros(K // 2, dtype=np.float32),
+        hidden_F=np.zeros(config.d_feed_forward, dtype=np.int8),
         score_W=np.zeros(W, dtype=np.int32),
         mixed_K=np.zeros(K, dtype=np.int32),
         logits_V=np.zeros(config.vocab_size, dtype=np.int32),
@@ -162,17 +169,9 @@ def new_scratch(config: NeuralConfig) -> Scratch:
 
 
 @compiled
-def _dot(weight: NDArray[np.int8], x: NDArray[np.int16]) -> np.int32:
-    total = np.int32(0)
-    for k in range(len(x)):
-        total = np.int32(total + np.int32(weight[k]) * np.int32(x[k]))
-    return total
-
-
-@compiled
-def _round_int8(value: np.float32) -> np.int16:
+def _round_int8(value: np.float32) -> np.int8:
     rounded = np.floor(value + _HALF)
-    return np.int16(min(max(rounded, -_LIMIT), _LIMIT))
+    return np.int8(min(max(rounded, -_LIMIT), _LIMIT))
 
 
 @compiled
@@ -185,18 +184,20 @@ def _mix_hash(value: np.uint64, bits: Whole) -> np.int64:
 @compiled
 def _add_product(
     x_D: NDArray[np.int32],
-    weight: NDArray[np.int8],
+    weight: NDArray[np.uint8],
     scale: NDArray[np.float32],
-    y: NDArray[np.int16],
+    y: NDArray[np.int8],
+    product_R: NDArray[np.int32],
 ) -> None:
-    for row in range(len(x_D)):
-        update = np.floor(np.float32(_dot(weight[row], y)) * scale[row] + _HALF)
-        total = x_D[row] + np.int32(update)
-        x_D[row] = min(max(total, -RESIDUAL_LIMIT), RESIDUAL_LIMIT)
+    row_products(weight, y, len(x_D), product_R)
+    for d in range(len(x_D)):
+        update = np.floor(np.float32(product_R[d]) * scale[d] + _HALF)
+        total = np.int32(x_D[d] + np.int32(update))
+        x_D[d] = min(max(total, np.int32(-RESIDUAL_LIMIT)), np.int32(RESIDUAL_LIMIT))
 
 
 @compiled
-def _norm(x_D: NDArray[np.int32], norm_factor: Real, y_D: NDArray[np.int16]) -> None:
+def _norm(x_D: NDArray[np.int32], norm_factor: Real, y_D: NDArray[np.int8]) -> None:
     squares = np.int64(0)
     for d in range(len(x_D)):
         squares += np.int64(x_D[d]) * np.int64(x_D[d])
@@ -222,39 +223,50 @@ def _embed(network: Network, scratch: Scratch, token: Whole) -> None:
     scale = network.embedding_scale_I[token]
     for d in range(len(x_D)):
         x_D[d] = np.int32(np.floor(np.float32(network.embedding_ID[token, d]) * scale + _HALF))
-    _add_product(x_D, network.memory_in_DM, network.memory_in_scale_D, memory_M)
+    _add_product(x_D, network.memory_in_DM, network.memory_in_scale_D, memory_M, scratch.product_R)
+
+
+@compiled
+def _turn(network: Network, scratch: Scratch) -> None:
+    """Cosines and sines of this position."""
+    position = scratch.position[0]
+    period = len(network.rotary_cos_P)
+    for pair in range(len(scratch.cosine_K)):
+        turns = (position * network.rotary_turns_K[pair]) % period
+        scratch.cosine_K[pair] = network.rotary_cos_P[turns]
+        scratch.sine_K[pair] = network.rotary_cos_P[(turns - period // 4) % period]
 
 
 @compiled
 def _project(network: Network, scratch: Scratch, layer: Whole) -> None:
     """Queries, keys and values of this position; the last two into the cache."""
-    y_D, scaled_E = scratch.y_D, scratch.scaled_E
+    y_D, scaled_E, product_R = scratch.y_D, scratch.scaled_E, scratch.product_R
+    cosine_K, sine_K, query_D = scratch.cosine_K, scratch.sine_K, scratch.query_D
     D = len(y_D)
     H = network.sizes[HEADS]
     K = D // H
-    weight = network.query_key_value_LED[layer]
+    half = K // 2
     scale = network.query_key_value_scale_LE[layer]
+    row_products(network.query_key_value_LED[layer], y_D, 3 * D, product_R)
     for row in range(3 * D):
-        scaled_E[row] = np.float32(_dot(weight[row], y_D)) * scale[row]
-    position = scratch.position[0]
-    place = position % network.sizes[WINDOW]
-    keys_HWK, values_HWK = scratch.keys_LHWK[layer], scratch.values_LHWK[layer]
-    period = len(network.rotary_cos_P)
-    for pair in range(K // 2):
-        turns = (position * network.rotary_turns_K[pair]) % period
-        cosine = network.rotary_cos_P[turns]
-        sine = network.rotary_cos_P[(turns - period // 4) % period]
-        for head in range(H):
-            low, high = head * K + pair, head * K + pair + K // 2
-            first, second = scaled_E[low], scaled_E[high]
-            scratch.query_D[low] = _round_int8(first * cosine - second * sine)
-            scratch.query_D[high] = _round_int8(second * cosine + first * sine)
-            first, second = scaled_E[D + low], scaled_E[D + high]
-            keys_HWK[head, place, pair] = _round_int8(first * cosine - second * sine)
-            keys_HWK[head, place, pair + K // 2] = _round_int8(second * cosine + first * sine)
+        scaled_E[row] = np.float32(product_R[row]) * scale[row]
+    place = scratch.position[0] % network.sizes[WINDOW]
     for head in range(H):
+        query_K, key_K = query_D[head * K : (head + 1) * K], scratch.keys_LHWK[layer, head, place]
+        value_K = scratch.values_LHWK[layer, head, place]
+        begin = head * K
+        for pair in range(half):
+            first, second = scaled_E[begin + pair], scaled_E[begin + half + pair]
+            query_K[pair] = _round_int8(first * cosine_K[pair] - second * sine_K[pair])
+            query_K[half + pair] = _round_int8(second * cosine_K[pair] + first * sine_K[pair])
+        begin = D + head * K
+        for pair in range(half):
+            first, second = scaled_E[begin + pair], scaled_E[begin + half + pair]
+            key_K[pair] = _round_int8(first * cosine_K[pair] - second * sine_K[pair]) + OFFSET
+            key_K[half + pair] = _round_int8(second * cosine_K[pair] + first * sine_K[pair]) + OFFSET
+        begin = 2 * D + head * K
         for k in range(K):
-            values_HWK[head, place, k] = _round_int8(scaled_E[2 * D + head * K + k])
+            value_K[k] = _round_int8(scaled_E[begin + k])
 
 
 @compiled
@@ -264,23 +276,19 @@ def _attend(network: Network, scratch: Scratch, layer: Whole) -> None:
     H = network.sizes[HEADS]
     K = len(mixed_K)
     count = min(scratch.position[0] + 1, network.sizes[WINDOW])
-    last = len(network.attention_exp) - 1
+    last = np.float32(len(network.attention_exp) - 1)
     for head in range(H):
-        query_K = query_D[head * K : (head + 1) * K]
-        key_WK = scratch.keys_LHWK[layer, head]
         value_WK = scratch.values_LHWK[layer, head]
-        best = np.int32(-(1 << 30))
+        row_products(scratch.keys_LHWK[layer, head], query_D[head * K : (head + 1) * K], count, score_W)
+        best = score_W[0]
         for w in range(count):
-            score = np.int32(0)
-            for k in range(K):
-                score = np.int32(score + np.int32(query_K[k]) * np.int32(key_WK[w, k]))
-            score_W[w] = score
-            best = max(best, score)
+            best = max(best, score_W[w])
         scale = network.index_scale_LH[layer, head]
+        for w in range(count):
+            index = np.float32(np.int32(best - score_W[w])) * scale
+            score_W[w] = network.attention_exp[np.int32(min(index, last))]
         total = np.int64(0)
         for w in range(count):
-            index = np.float32(best - score_W[w]) * scale
-            score_W[w] = network.attention_exp[np.int32(min(index, np.float32(last)))]
             total += score_W[w]
         mixed_K[:] = 0
         for w in range(count):
@@ -295,18 +303,20 @@ def _attend(network: Network, scratch: Scratch, layer: Whole) -> None:
 
 @compiled
 def _feed_forward(network: Network, scratch: Scratch, layer: Whole) -> None:
-    hidden_F, y_D = scratch.hidden_F, scratch.y_D
-    weight, scale = network.expand_LFD[layer], network.expand_scale_LF[layer]
+    hidden_F, product_R = scratch.hidden_F, scratch.product_R
+    scale = network.expand_scale_LF[layer]
+    row_products(network.expand_LFD[layer], scratch.y_D, len(hidden_F), product_R)
     for row in range(len(hidden_F)):
-        value = max(np.float32(_dot(weight[row], y_D)) * scale[row], np.float32(0))
+        value = max(np.float32(product_R[row]) * scale[row], np.float32(0))
         hidden_F[row] = _round_int8(value * value)
-    _add_product(scratch.x_D, network.contract_LDF[layer], network.contract_scale_LD[layer], hidden_F)
+    _add_product(scratch.x_D, network.contract_LDF[layer], network.contract_scale_LD[layer], hidden_F, product_R)
 
 
 @compiled
 def next_frequencies(network: Network, scratch: Scratch, token: Whole, out_V: NDArray[np.int32]) -> Whole:
     """Take in one token; the frequencies of the next into `out_V`. Returns their sum."""
     _embed(network, scratch, token)
+    _turn(network, scratch)
     y_D = scratch.y_D
     shift = network.sizes[SHIFT]
     for layer in range(len(network.expand_LFD)):
@@ -316,7 +326,8 @@ def next_frequencies(network: Network, scratch: Scratch, token: Whole, out_V: ND
             shifted_D[d], y_D[d] = y_D[d], shifted_D[d]
         _project(network, scratch, layer)
         _attend(network, scratch, layer)
-        _add_product(scratch.x_D, network.attention_out_LDD[layer], network.attention_out_scale_LD[layer], y_D)
+        out, scale = network.attention_out_LDD[layer], network.attention_out_scale_LD[layer]
+        _add_product(scratch.x_D, out, scale, y_D, scratch.product_R)
         _norm(scratch.x_D, network.norm_factor_N[2 * layer + 1], y_D)
         _feed_forward(network, scratch, layer)
     scratch.position[0] += 1
@@ -327,20 +338,20 @@ def next_frequencies(network: Network, scratch: Scratch, token: Whole, out_V: ND
 @compiled
 def _head(
     network: Network,
-    y_D: NDArray[np.int16],
+    y_D: NDArray[np.int8],
     logits_V: NDArray[np.int32],
     out_V: NDArray[np.int32],
 ) -> Whole:
+    row_products(network.head_VD, y_D, len(out_V), logits_V)
+    best = np.int32(-(1 << 30))
     for v in range(len(out_V)):
-        logit = np.float32(_dot(network.head_VD[v], y_D)) * network.head_scale_V[v]
-        logits_V[v] = np.int32(np.floor(logit + _HALF))
-    best = logits_V[0]
-    for v in range(len(out_V)):
-        best = max(best, logits_V[v])
+        logit = np.int32(np.floor(np.float32(logits_V[v]) * network.head_scale_V[v] + _HALF))
+        logits_V[v] = logit
+        best = max(best, logit)
     last = np.int32(len(network.frequency_exp) - 1)
+    for v in range(len(out_V)):
+        out_V[v] = network.frequency_exp[min(np.int32(best - logits_V[v]), last)]
     total = np.int64(0)
     for v in range(len(out_V)):
-        frequency = network.frequency_exp[min(np.int32(best - logits_V[v]), last)]
-        out_V[v] = frequency
-        total += frequency
+        total += out_V[v]
     return total
