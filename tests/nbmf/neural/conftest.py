@@ -1,3 +1,4 @@
+import counts_versions
 import networks
 import pytest
 import torch
@@ -35,3 +36,23 @@ def records():
 @pytest.fixture(scope="session")
 def version(files, tmp_path_factory):
     return networks.write_neural_version(tmp_path_factory.mktemp("versions"), files)
+
+
+@pytest.fixture(scope="session")
+def counts(files):
+    return counts_versions.sample_counts(files)
+
+
+@pytest.fixture(scope="session")
+def files_with_counts(files, counts):
+    return counts_versions.add_counts(files, counts)
+
+
+@pytest.fixture(scope="session")
+def counts_codec(files_with_counts):
+    return NeuralCodec.from_files(*counts_versions.parts(files_with_counts, network=False))
+
+
+@pytest.fixture(scope="session")
+def mixed_codec(files_with_counts):
+    return NeuralCodec.from_files(*counts_versions.parts(files_with_counts, network=True))
