@@ -200,10 +200,10 @@ class _Run:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            base_lrs = [group["base_lr"] for group in optimiser.param_groups]
+            own = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
-            for group, base_lr in zip(optimiser.param_groups, base_lrs, strict=True):
-                group["base_lr"] = base_lr
+            for group, options in zip(optimiser.param_groups, own, strict=True):
+                group.update(options)
         # The epoch is begun anew in another order: where in it the run stopped is not known.
         self.epoch = int(state["epoch"]) + 1
         return state

@@ -25,8 +25,12 @@ def make_optimisers(model: NeuralModel, settings: NeuralTrainConfig) -> tuple[to
     )
     adam = torch.optim.AdamW(
         [
-            {"params": [model.embedding.weight], "lr": settings.embedding_lr},
-            {"params": tables, "lr": settings.memory_lr},
+            {
+                "params": [model.embedding.weight],
+                "lr": settings.embedding_lr,
+                "weight_decay": settings.embedding_weight_decay,
+            },
+            {"params": tables, "lr": settings.memory_lr, "weight_decay": settings.memory_weight_decay},
             {"params": [model.head.weight], "lr": settings.head_lr},
         ],
         betas=(0.9, 0.98),

@@ -26,6 +26,8 @@ class NeuralTrainConfig(StrictModel):
     memory_lr: float = Field(gt=0, description="learning rate of the n-gram tables")
     head_lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    embedding_weight_decay: float = Field(ge=0)
+    memory_weight_decay: float = Field(ge=0, description="of the n-gram tables: what is seldom seen fades")
     memory_dropout: float = Field(
         ge=0,
         lt=1,
