@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,9 @@ from cluster.cli.options import CodecOption, RegistryOption
 from cluster.registry import DEFAULT
 
 bench = typer.Typer(help="Measure codec versions against other codecs.", no_args_is_help=True)
+
+MAX_SHOWN = 20
+"""Differences that are printed."""
 
 
 @bench.callback()
@@ -66,6 +70,74 @@ def ratio(
     Console().print(table(report))
     for name, times in report["latency_ms"].items():
         typer.echo(f"{name}: p50 {times['p50']} ms, p95 {times['p95']} ms, max {times['max']} ms a record")
+
+
+@bench.command()
+def exact(
+    data: Annotated[Path, typer.Option(help="Records to try (.jsonl, .parquet, a folder).", show_default=False)],
+    payload_field: Annotated[str | None, typer.Option(help="Field or column that holds the payload.")] = None,
+    set_field: Annotated[str | None, typer.Option(help="Field or column that names a record's set.")] = None,
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th record only.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Modes that run at the same time.")] = 1,
+    json_output: Annotated[Path | None, typer.Option("--json", help="Write the results there as JSON.")] = None,
+) -> None:
+    """Check that a version's network gives the same integers for every record, however they are worked out.
+
+    In the compiled loop, in PyTorch one by one, in batches and on 2 threads, and in both with code for older
+    processors. On each of them every record is also coded, decoded and compared. Exit code 1 if anything differs.
+
+    Needs PyTorch. A million tokens take about 40 minutes of one core, all modes together.
+    """
+    import json
+
+    from bench import exact as exact_bench
+    from cluster.progress import progress
+    from cluster.registry import Registry
+    from cluster.sources import open_source
+
+    folder = exact_bench.version_folder(Registry(registry), codec)
+    source = open_source(data, payload_field=payload_field, class_field=set_field, parse_json=True)
+    with progress("records x modes") as bars:
+        task = bars.add_task("comparing", total=None)
+        report = exact_bench.run(
+            source, folder, every, processes, lambda n: bars.update(task, total=n), lambda: bars.advance(task)
+        )
+    if json_output:
+        json_output.write_text(json.dumps(report, indent=1))
+    Console().print(exact_table(report))
+    for line in problems(report):
+        typer.echo(line)
+    if report["differences"] or any(row["failure"] for row in report["modes"]):
+        raise typer.Exit(1)
+
+
+def exact_table(report: dict[str, Any]) -> Table:
+    """A line a mode."""
+    result = Table(title=f"version {report['version'][:12]}: the same integers?")
+    columns = ("mode", "records", "tokens", "equal", "different", "seconds", "processor")
+    for column in columns:
+        text = column in ("mode", "processor")
+        result.add_column(column, justify="left" if text else "right", no_wrap=column != "processor")
+    for row in report["modes"]:
+        numbers = [f"{row[key]:,}" for key in columns[1:6]]
+        result.add_row(row["name"], *numbers, row.get("processor", ""))
+    return result
+
+
+def problems(report: dict[str, Any]) -> Iterator[str]:
+    """What is to be told below the table: modes that failed, the first differences, records that were left out."""
+    for row in report["modes"]:
+        if row["failure"]:
+            yield f"{row['name']}: failed with {row['failure']}"
+    differences = report["differences"]
+    for found in differences[:MAX_SHOWN]:
+        yield f"record {found['record']} ({found['key']}) of set {found['set']}, {found['mode']}: {found['problem']}"
+    if len(differences) > MAX_SHOWN:
+        yield f"and {len(differences) - MAX_SHOWN:,} more differences (all are in the file that --json writes)"
+    if report["left_to_other_coders"]:
+        yield f"{report['left_to_other_coders']:,} records left out: the network does not code their kind or size"
 
 
 def table(report: dict[str, Any]) -> Table:

@@ -16,8 +16,14 @@ _DEFAULT = FOLDER / "DEFAULT"
 @cache
 def default_codec() -> Codec:
     """The built-in version that `nbmf.encode` uses; one without learned parts if the package has none."""
-    if not _DEFAULT.is_file():
+    folder = default_folder()
+    if folder is None:
         return WITHOUT_VERSION
     from nbmf.manifest import read_version
 
-    return Codec(*read_version(FOLDER / _DEFAULT.read_text().strip()))
+    return Codec(*read_version(folder))
+
+
+def default_folder() -> Path | None:
+    """The folder of that version, None if the package has none."""
+    return FOLDER / _DEFAULT.read_text().strip() if _DEFAULT.is_file() else None

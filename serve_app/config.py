@@ -40,6 +40,12 @@ class ServeConfig(StrictModel):
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive
+    latency_budget_ms: float | None = Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="coders that would take longer to decode a record are left out, unless the request has its own; "
+        "null for no limit",
+    )
     max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 503")
     ingress: DeploymentConfig
     encoder: DeploymentConfig

@@ -48,7 +48,9 @@ def application(config: ServeConfig, registry: str, version: str) -> Any:
     from serve_app.replicas import Decoder, Encoder
 
     queued = config.max_queued_requests
-    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version)
+    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(
+        registry, version, config.latency_budget_ms
+    )
     decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(registry, config.max_payload_bytes)
     return _sized(serve.ingress()(Ingress), config.ingress).bind(config, registry, encoder, decoder)
 

@@ -70,6 +70,10 @@ class Ingress:
         request: Request,
         kind: Annotated[Literal["bytes", "text", "json"], Query(description="what the octets of a body are")] = "bytes",
         batch: Annotated[bool, Query(description="octets: a batch of length-prefixed records")] = False,
+        latency_budget_ms: Annotated[
+            float | None,
+            Query(gt=0, allow_inf_nan=False, description="longest time to decode a record, in place of the server's"),
+        ] = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
         limit = self._config.max_payload_bytes
@@ -81,9 +85,9 @@ class Ingress:
 
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
-                blobs = await self._encode_each(record, items)
+                blobs = await self._encode_each(record, items, latency_budget_ms)
                 return _octets(bodies.join_batch([b if isinstance(b, Failure) else (_kind(b), b) for b in blobs]))
-            (blob,) = await self._encode_each(record, [body])
+            (blob,) = await self._encode_each(record, [body], latency_budget_ms)
             if isinstance(blob, Failure):
                 return _failed(blob)
             info = inspect(blob)
@@ -94,9 +98,9 @@ class Ingress:
 
         fields = bodies.parse_object(body)
         if "records" in fields:
-            blobs = await self._encode_each(from_json, self._batch(fields, "records"))
+            blobs = await self._encode_each(from_json, self._batch(fields, "records"), latency_budget_ms)
             return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
-        (blob,) = await self._encode_each(from_json, [fields])
+        (blob,) = await self._encode_each(from_json, [fields], latency_budget_ms)
         return _failed(blob) if isinstance(blob, Failure) else _json(bodies.dump(_encoded(blob)))
 
     async def decode(
@@ -186,8 +190,10 @@ class Ingress:
             raise BatchTooLarge(f"{len(items)} records; the server takes {self._config.max_batch_records} at a time")
         return items
 
-    async def _encode_each(self, read: Callable[[Any], tuple[int, bytes]], items: list[Any]) -> list[bytes | Failure]:
-        return await _each(read, items, self._encoder.encode.remote)
+    async def _encode_each(
+        self, read: Callable[[Any], tuple[int, bytes]], items: list[Any], latency_budget_ms: float | None
+    ) -> list[bytes | Failure]:
+        return await _each(read, items, lambda records: self._encoder.encode.remote(records, latency_budget_ms))
 
     async def _decode_each(self, read: Callable[[Any], bytes], items: list[Any]) -> list[tuple[int, bytes] | Failure]:
         return await _each(read, items, self._decoder.decode.remote)

@@ -7,6 +7,7 @@ health checks must be answered while a large record is coded.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from cluster.registry import Registry
 from nbmf.codec import parse_bounded
@@ -15,18 +16,22 @@ from serve_app.results import Failure, attempt_each
 
 
 class Encoder:
-    """Encodes with one codec version."""
+    """Encodes with one codec version, within a latency budget unless a request has its own; None is no limit."""
 
-    def __init__(self, registry: str, version: str) -> None:
+    def __init__(self, registry: str, version: str, latency_budget_ms: float | None) -> None:
         self._codec = Registry(registry).load(version)
+        self._latency_budget_ms = latency_budget_ms
 
-    async def encode(self, records: list[tuple[int, bytes]]) -> list[bytes | Failure]:
-        """Blobs of (kind, canonical bytes)."""
-        return await asyncio.to_thread(attempt_each, self._encode, records)
+    async def encode(
+        self, records: list[tuple[int, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | Failure]:
+        """Blobs of (kind, canonical bytes), within the budget for decoding a record."""
+        budget = self._latency_budget_ms if latency_budget_ms is None else latency_budget_ms
+        return await asyncio.to_thread(attempt_each, partial(self._encode, budget), records)
 
-    def _encode(self, record: tuple[int, bytes]) -> bytes:
+    def _encode(self, latency_budget_ms: float | None, record: tuple[int, bytes]) -> bytes:
         kind, canonical = record
-        return self._codec.encode_canonical(Kind(kind), canonical)
+        return self._codec.encode_canonical(Kind(kind), canonical, latency_budget_ms=latency_budget_ms)
 
     def ready(self) -> bool:
         """For the ingress's health page: this replica has its codec."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
-_RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured"}
+RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured"}
+"""What the network is told about a payload of each kind that it codes."""
 
 
 class _LearnedCoder:
@@ -36,15 +37,15 @@ class _LearnedCoder:
         return type(self), (self._part, self._files)
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
-        if kind not in _RECORD_TYPES or not 0 < len(canonical) <= self._part.max_payload_bytes:
+        if kind not in RECORD_TYPES or not 0 < len(canonical) <= self._part.max_payload_bytes:
             return None
-        return self._loaded().encode(canonical, _RECORD_TYPES[kind])
+        return self._loaded().encode(canonical, RECORD_TYPES[kind])
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        if kind not in _RECORD_TYPES or not 0 < payload_bytes <= self._part.max_payload_bytes:
+        if kind not in RECORD_TYPES or not 0 < payload_bytes <= self._part.max_payload_bytes:
             raise CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {payload_bytes} bytes")
         try:
-            return self._loaded().decode(body, payload_bytes, _RECORD_TYPES[kind])
+            return self._loaded().decode(body, payload_bytes, RECORD_TYPES[kind])
         except ValueError as error:
             raise CorruptBlob(f"{self.name} body: {error}") from error
 

@@ -118,11 +118,14 @@ class NeuralCodec:
             np.concatenate(([type_id], tokens[index][:-1])) for index, type_id in zip(group, type_ids, strict=True)
         ]
         for index, type_id, network_TV in zip(group, type_ids, engine.frequencies(inputs), strict=True):
-            memory = new_memory(len(tokens[index]), self.tokenizer.vocab_size, self._constants)
-            stream = encode_frequencies(
-                network_TV, self._predictor, self._start(), self._constants, memory, type_id, tokens[index]
-            )
-            streams[index] = stream.tobytes()
+            streams[index] = self.encode_predicted(network_TV, type_id, tokens[index])
+
+    def encode_predicted(self, network_TV: NDArray[np.int32], type_id: int, tokens_T: NDArray[np.int32]) -> bytes:
+        """One record's stream from frequencies that any engine gave for it."""
+        memory = new_memory(len(tokens_T), self.tokenizer.vocab_size, self._constants)
+        return encode_frequencies(
+            network_TV, self._predictor, self._start(), self._constants, memory, type_id, tokens_T
+        ).tobytes()
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.

@@ -69,6 +69,8 @@ def test_overrides_win_unless_they_are_none(altered):
         (ServeConfig, SERVE, "version", 3, "version"),
         (ServeConfig, SERVE, "max_body_bytes", 0, "max_body_bytes"),
         (ServeConfig, SERVE, "max_body_bytes", 1.5, "max_body_bytes"),
+        (ServeConfig, SERVE, "latency_budget_ms", 0, "latency_budget_ms"),
+        (ServeConfig, SERVE, "latency_budget_ms", float("inf"), "latency_budget_ms"),
         (ServeConfig, SERVE, "decoder", [1], "decoder"),
         (ServeConfig, SERVE, "decoder.max_replicas", None, "decoder.max_replicas"),
         (ServeConfig, SERVE, "ingress.min_replicas", 9, "ingress.*max_replicas is less than min_replicas"),

@@ -191,6 +191,7 @@ def test_octets_that_are_not_what_was_said(service, kind, body):
     [
         ("/v1/encode", {"kind": "xml"}, "kind"),
         ("/v1/encode", {"batch": "perhaps"}, "batch"),
+        ("/v1/encode", {"latency_budget_ms": "0"}, "latency_budget_ms"),
         ("/v1/decode", {"batch": ""}, "batch"),
     ],
 )

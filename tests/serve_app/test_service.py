@@ -133,6 +133,15 @@ def test_the_description_is_whole(api):
         assert operation["requestBody"]["content"].keys() == {"application/json", "application/octet-stream"}
 
 
+def test_the_latency_budget_is_described(api):
+    parameters = {p["name"]: p for p in api["paths"]["/v1/encode"]["post"]["parameters"]}
+    budget = parameters["latency_budget_ms"]
+    assert (budget["in"], budget["required"]) == ("query", False)
+    assert "server's" in budget["description"]
+    number, null = budget["schema"]["anyOf"]
+    assert (number["type"], number["exclusiveMinimum"], null["type"]) == ("number", 0, "null")
+
+
 def test_every_schema_is_a_json_schema(api):
     schemas = dict(api["components"]["schemas"])
     for path in ("/v1/encode", "/v1/decode"):

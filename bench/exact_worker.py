@@ -1,0 +1,176 @@
+"""One mode of `nbmf bench exact`, in a process of its own: a digest of what each record gives in it.
+
+A pickled Job comes in on standard input. A JSON line goes out for each record, in any order, and one
+at the end about the process itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbmf.manifest import read_version
+from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.compiled import Network, Scratch, make_network, new_scratch, next_frequencies
+from nbmf.neural.jit import compiled
+from nbmf.neural.weights import IntegerWeights
+
+Tokens = NDArray[np.int32]
+
+STEP_POSITIONS = 1024
+"""Rows of frequencies that PyTorch works out at once: 4 bytes x vocabulary each."""
+
+DEALT_BATCHES = 4
+"""Records of neighbouring ranks by length are dealt into so many batches: unequal, but little padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to work out. `records` are (record type, canonical bytes) that the version's network takes."""
+
+    measure: Literal["compiled", "torch", "encode"]
+    version: Path
+    records: list[tuple[str, bytes]]
+    batch: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Digests of a record's frequencies and of its stream, where the mode has them.
+
+    `decoded` is false where the stream decodes to something else than the record.
+    """
+
+    record: int
+    tokens: int
+    frequencies: str | None = None
+    stream: str | None = None
+    decoded: bool = True
+
+
+def run(job: Job) -> Iterator[Found]:
+    """What each record gives, in any order."""
+    _, manifest, files = read_version(job.version)
+    part = manifest.neural
+    if part is None:
+        raise ValueError(f"{job.version} has no network")
+    codec = NeuralCodec.from_files(
+        files[part.tokenizer],
+        files[part.constants],
+        files[part.model],
+        files[part.counts] if part.counts else None,
+    )
+    if job.measure == "encode":
+        return _encode(codec, job)
+    weights, _ = IntegerWeights.load(files[part.model])
+    if job.measure == "torch":
+        return _torch(weights, codec, job)
+    return _compiled(weights, codec, job)
+
+
+def processor(job: Job) -> str:
+    """What the engine of this process takes the processor for, and the product that torch's engine uses."""
+    if job.measure == "torch":
+        import torch
+
+        from nbmf.neural.product import int8_product_is_exact
+
+        product = "int8" if int8_product_is_exact("cpu") else "float32"
+        return f"{torch.backends.cpu.get_cpu_capability()}, {product}"
+    from numba.core.registry import cpu_target
+
+    _, name, _ = cpu_target.target_context.codegen().magic_tuple()
+    return str(name)
+
+
+def main() -> None:
+    """The process."""
+    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301
+    for found in run(job):
+        print(json.dumps(asdict(found)), flush=True)
+    print(json.dumps({"processor": processor(job), "cpu_s": round(time.process_time(), 1)}))
+
+
+def _tokens(codec: NeuralCodec, record_type: str, data: bytes) -> Tokens:
+    """A record's type and its tokens: all but the last are the network's input, all but the first its output."""
+    return np.array([codec.config.type_id(record_type), *codec.tokenizer.encode(data)], dtype=np.int32)
+
+
+def _digest(data: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _update(digest: hashlib.blake2b, frequencies: NDArray[np.int32]) -> None:
+    digest.update(np.ascontiguousarray(frequencies, dtype="<i4").data)
+
+
+@compiled
+def _step_all(network: Network, scratch: Scratch, tokens: Tokens, out: NDArray[np.int32]) -> None:
+    for position in range(len(tokens)):
+        next_frequencies(network, scratch, tokens[position], out[position])
+
+
+def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
+    """Frequencies, one record's at a time; the stream from them, so that the network runs once; and back."""
+    network, vocab_size = make_network(weights, codec.config), codec.config.vocab_size
+    for index, (record_type, data) in enumerate(job.records):
+        tokens = _tokens(codec, record_type, data)
+        frequencies = np.empty((len(tokens) - 1, vocab_size), dtype=np.int32)
+        _step_all(network, new_scratch(codec.config), tokens[:-1], frequencies)
+        digest = _digest()
+        _update(digest, frequencies)
+        stream = codec.encode_predicted(frequencies, int(tokens[0]), tokens[1:])
+        try:
+            decoded = codec.decode(stream, len(data), record_type) == data
+        except ValueError:
+            decoded = False
+        yield Found(index, len(frequencies), digest.hexdigest(), _digest(stream).hexdigest(), decoded)
+
+
+def _torch(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
+    import torch
+
+    from nbmf.neural.torch_engine import EngineState, TorchEngine
+
+    torch.set_num_threads(job.threads)
+    engine = TorchEngine(weights, codec.config)
+    tokens = [_tokens(codec, *record)[:-1] for record in job.records]
+    block = max(1, STEP_POSITIONS // job.batch)
+    for members in batches([*map(len, tokens)], job.batch):
+        digests, state = [_digest() for _ in members], EngineState()
+        longest = max(len(tokens[index]) for index in members)
+        padded = np.zeros((len(members), longest), dtype=np.int64)
+        for row, index in enumerate(members):
+            padded[row, : len(tokens[index])] = tokens[index]
+        for begin in range(0, longest, block):
+            frequencies = engine.step(padded[:, begin : begin + block], state).numpy()
+            for row, index in enumerate(members):
+                _update(digests[row], frequencies[row, : max(0, len(tokens[index]) - begin)])
+        for digest, index in zip(digests, members, strict=True):
+            yield Found(index, len(tokens[index]), digest.hexdigest())
+
+
+def batches(lengths: list[int], batch: int) -> Iterator[list[int]]:
+    """Indexes of the records of each batch."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for begin in range(0, len(order), DEALT_BATCHES * batch):
+        neighbours = order[begin : begin + DEALT_BATCHES * batch]
+        hands = -(-len(neighbours) // batch)
+        yield from (neighbours[hand::hands] for hand in range(hands))
+
+
+def _encode(codec: NeuralCodec, job: Job) -> Iterator[Found]:
+    for index, (record_type, data) in enumerate(job.records):
+        stream = codec.encode(data, record_type)
+        yield Found(index, len(codec.tokenizer.encode(data)), stream=_digest(stream).hexdigest())

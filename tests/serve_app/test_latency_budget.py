@@ -1,0 +1,124 @@
+"""The latency budget, from the configuration and from requests, through the ingress to the network of a version.
+
+Without Ray: the ingress is given a replica that it calls in this process.
+"""
+
+import asyncio
+from functools import cache
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from octets import OCTETS, frame_items, split_items
+
+from cluster import config as configuration
+from nbmf import builtin, inspect, json_text
+from nbmf.payload import to_canonical
+from serve_app.config import DEFAULT_FILE, ServeConfig
+from serve_app.ingress import Ingress
+from serve_app.replicas import Encoder
+
+TEXT = "Remember that Anna prefers the window seat, and that the invoice of March is still open."
+LONG = " ".join(f"{TEXT} Note {number}." for number in range(45))
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """A registry whose stable version is the one that ships with the package."""
+    from cluster.registry import Registry
+
+    folder = tmp_path_factory.mktemp("registry")
+    version = (builtin.FOLDER / "DEFAULT").read_text().strip()
+    (folder / "versions").mkdir()
+    (folder / "versions" / version).symlink_to(builtin.FOLDER / version)
+    Registry(folder).assign("stable", version)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def encoder(registry):
+    """A function: a replica with the given budget."""
+    return cache(lambda budget_ms: Encoder(registry, "stable", budget_ms))
+
+
+@pytest.fixture(scope="module")
+def ask(encoder, registry):
+    """A function: the answer to POST /v1/encode of a server with the given budget."""
+    config = configuration.load(ServeConfig, None, DEFAULT_FILE)
+
+    def post(budget_ms, content, headers=None, **parameters):
+        replica = encoder(budget_ms)
+        handle = SimpleNamespace(encode=SimpleNamespace(remote=replica.encode))
+        transport = httpx.ASGITransport(Ingress(config, registry, handle, None).__serve_build_asgi_app__())
+
+        async def send():
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.post("/v1/encode", content=content, headers=headers, params=parameters)
+
+        return asyncio.run(send())
+
+    return post
+
+
+def _coders(answer):
+    assert answer.status_code == 200, answer.text
+    fields = answer.json()
+    return [row["coder"] for row in fields.get("results", [fields])]
+
+
+def _body(*texts):
+    records = [{"payload": text} for text in texts]
+    return json_text.dumps(records[0] if len(records) == 1 else {"records": records})
+
+
+def test_the_packaged_budget_keeps_the_promise_of_120_ms():
+    packaged = configuration.load(ServeConfig, None, DEFAULT_FILE)
+    assert packaged.latency_budget_ms == 100
+    assert ServeConfig.model_validate(packaged.model_dump() | {"latency_budget_ms": None}).latency_budget_ms is None
+
+
+def test_a_record_beyond_the_budget_goes_to_another_coder(encoder):
+    records = [(int(kind), data) for kind, data in map(to_canonical, (TEXT, LONG))]
+
+    def coders(budget_ms, of_request_ms=None):
+        return [inspect(blob).coder for blob in asyncio.run(encoder(budget_ms).encode(records, of_request_ms))]
+
+    assert coders(None) == ["neural", "neural"]
+    assert coders(100) == ["neural", "zstd"]
+    assert "neural" not in coders(0.1)
+    assert coders(100, 10_000) == ["neural", "neural"]
+    assert coders(10_000, 100) == ["neural", "zstd"]
+    assert coders(None, 100) == ["neural", "zstd"]
+
+
+def test_a_request_without_one_gets_the_servers(ask):
+    assert _coders(ask(100, _body(TEXT, LONG))) == ["neural", "zstd"]
+    assert _coders(ask(None, _body(TEXT, LONG))) == ["neural", "neural"]
+
+
+def test_a_request_has_its_own_smaller_or_larger(ask):
+    assert _coders(ask(100, _body(LONG), latency_budget_ms=5000)) == ["neural"]
+    assert _coders(ask(5000, _body(LONG), latency_budget_ms=99.5)) == ["zstd"]
+    assert _coders(ask(None, _body(TEXT, LONG), latency_budget_ms=100)) == ["neural", "zstd"]
+
+
+def test_octets(ask):
+    data = LONG.encode()
+    assert ask(100, data, OCTETS, kind="text").headers["X-Nbmf-Coder"] == "zstd"
+    assert ask(100, data, OCTETS, kind="text", latency_budget_ms=5000).headers["X-Nbmf-Coder"] == "neural"
+    answer = ask(100, frame_items([data, TEXT.encode()]), OCTETS, kind="text", batch=True, latency_budget_ms=5000)
+    assert [inspect(blob).coder for _, _, blob in split_items(answer.content)] == ["neural", "neural"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon", ""])
+def test_what_is_no_budget_is_refused(ask, value):
+    answer = ask(100, _body(TEXT), latency_budget_ms=value)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "bad_request"
+    assert "query.latency_budget_ms" in error["message"]
+
+
+def test_a_body_has_none(ask):
+    answer = ask(100, json_text.dumps({"payload": TEXT, "latency_budget_ms": 5}))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
