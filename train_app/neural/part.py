@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
+from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
-from nbmf.manifest import CountsPart, NeuralPart
+from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
-from train_app.neural.job import split, train_network
+from train_app.neural.job import TrainingFailed, split, train_network
+from train_app.neural.model import NeuralModel
 from train_app.neural.settings import NeuralTrainConfig
 from train_app.neural.tokenizer import train_tokenizer
 from train_app.neural.version import (
@@ -22,18 +26,20 @@ from train_app.neural.version import (
     MODEL_FILE,
     STEPS,
     TOKENIZER_FILE,
+    IntegerNetwork,
     build,
 )
 from train_app.prepare import Sample
 
-COUNTS_ONLY = "counts"
+COUNTS_ONLY, BUILTIN = "counts", "builtin"
+"""Presets besides those of networks: counts alone, or beside the built-in version's network."""
 _READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class LearningPlan:
-    """Which network, or COUNTS_ONLY; how to train it, and where the run's checkpoints and logs are kept."""
+    """Which network, and how to train it; `runs_folder` holds the checkpoints and logs."""
 
     preset: str
     settings: NeuralTrainConfig
@@ -62,8 +68,10 @@ def train_part(
     folder = plan.run_folder(training).absolute()
     if not validation:
         training, validation = split(training)
-    model = None
-    if plan.preset == COUNTS_ONLY:
+    model: NeuralModel | IntegerNetwork | None = None
+    if plan.preset == BUILTIN:
+        model, tokenizer = _builtin_network()
+    elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, PRESETS["small"].vocab_size)
     else:
@@ -72,9 +80,18 @@ def train_part(
         model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
     learned = build(model, tokenizer, training, validation, plan.settings.max_counts_bytes, on_step)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
-    if model:
+    if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
     return fields, learned.files, measured
+
+
+def _builtin_network() -> tuple[IntegerNetwork, Tokenizer]:
+    folder = builtin.default_folder()
+    _, manifest, files = read_version(folder) if folder else ("", None, {})
+    if manifest is None or manifest.neural is None:
+        raise TrainingFailed("the package has no built-in version with a network; choose another preset")
+    tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
+    return IntegerNetwork(files[manifest.neural.model]), tokenizer
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:

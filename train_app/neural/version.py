@@ -16,6 +16,7 @@ from nbmf.neural.constants import default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.torch_engine import TorchEngine
+from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import Facts, collect_facts
 from train_app.neural.count import train_counts
 from train_app.neural.counts_facts import counts_facts, fit_counts, fit_network_share, joined_facts
@@ -45,8 +46,15 @@ class Learned:
     measured: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class IntegerNetwork:
+    """A network that is quantised already: the content of its file."""
+
+    file: bytes
+
+
 def build(
-    model: NeuralModel | None,
+    model: NeuralModel | IntegerNetwork | None,
     tokenizer: Tokenizer,
     training: list[Sample],
     tuning: list[Sample],
@@ -59,7 +67,12 @@ def build(
     """
     learned = Learned({TOKENIZER_FILE: tokenizer.to_str().encode()})
     stream = tokenise_samples(tuning, tokenizer)
-    engine = _quantise(model, training, tokenizer, stream, learned) if model else None
+    engine = None
+    if isinstance(model, IntegerNetwork):
+        learned.files[MODEL_FILE] = model.file
+        engine = TorchEngine(*IntegerWeights.load(model.file))
+    elif model:
+        engine = _quantise(model, training, tokenizer, stream, learned)
     on_step()
     facts = collect_facts(engine, stream, tokenizer.get_vocab_size(), _FIT_BYTES // len(set(stream.sets)))
     on_step()
@@ -73,8 +86,8 @@ def build(
         counted = counts_facts(counts, facts)
         learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts, counts.unigram_V.size))
     on_step()
-    if model:
-        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, model.config.vocab_size))
+    if engine:
+        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, engine.config.vocab_size))
     on_step()
     return learned
 
