@@ -73,10 +73,10 @@ def train_part(
         model, tokenizer = _builtin_network()
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
-        tokenizer = train_tokenizer(texts, PRESETS["small"].vocab_size)
+        tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
     else:
         init_from = plan.init_from.absolute() if plan.init_from else None
-        config = PRESETS[plan.preset]
+        config = PRESETS[plan.preset].with_(**plan.settings.network)
         model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
     learned = build(model, tokenizer, training, validation, plan.settings.max_counts_bytes, on_step)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from dataclasses import fields
+
+from pydantic import Field, field_validator
 
 from cluster.config import StrictModel
+from nbmf.neural.config import NeuralConfig
 
 DEFAULT_FILE = "train/neural.yaml"
 
@@ -12,6 +15,7 @@ DEFAULT_FILE = "train/neural.yaml"
 class NeuralTrainConfig(StrictModel):
     """Optimisation, budget and resources. The network's sizes are in nbmf.neural.config.PRESETS."""
 
+    network: dict[str, int] = Field(description="sizes that differ from the preset's (nbmf.neural.config.NeuralConfig)")
     max_minutes: float = Field(gt=0, description="wall-clock budget; the learning rate is annealed to it")
     max_tokens: int = Field(ge=0, description="stop after so many tokens, 0 for no limit but time")
     checkpoint_interval_s: float = Field(gt=0)
@@ -41,3 +45,11 @@ class NeuralTrainConfig(StrictModel):
     max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")
+
+    @field_validator("network")
+    @classmethod
+    def _known_sizes(cls, sizes: dict[str, int]) -> dict[str, int]:
+        known = {field.name for field in fields(NeuralConfig)}
+        if unknown := sizes.keys() - known:
+            raise ValueError(f"no such sizes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        return sizes
