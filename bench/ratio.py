@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from cluster.measure import ratio_statistics
 from cluster.registry import Registry
 from cluster.sources import BadRecord, Source
 from nbmf import Codec
-from nbmf.codec import WITHOUT_VERSION, parse_bounded
+from nbmf.codec import WITHOUT_VERSION, Effort, parse_bounded
 from nbmf.coders import NAMES
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, to_canonical
@@ -25,6 +25,8 @@ from nbmf.payload import Kind, to_canonical
 OURS = "nbmf"
 ALL = "all sets"
 _CHUNK_RECORDS = 16
+_Row: TypeAlias = tuple[int, float, float, int]
+"""Bytes of the blob, seconds to encode and to decode, number of the coder."""
 
 
 class NotEqual(NbmfError):
@@ -56,18 +58,20 @@ def run(
     records: list[BenchRecord],
     training: list[BenchRecord],
     version: tuple[str, str],
+    efforts: tuple[Effort, ...],
     apart: frozenset[str],
     processes: int,
     on_records: Callable[[int], None],
 ) -> dict[str, Any]:
-    """{"sets": {set: {codec: statistics}}, "latency_ms": {...}}. Every blob of ours is decoded and compared.
+    """{"sets": {set: {codec: statistics}}, "latency_ms": {...}, ...}. Every blob of ours is decoded and compared.
 
     `version` is a registry's location and the name of a version in it. Sets in `apart` are left out of
     the total: they share passages with the training records.
     """
     sizes = {name: measure([r.canonical for r in records]) for name, measure in peers(_bytes(training)).items()}
-    rows = list(_ours(records, version, processes, on_records))
-    sizes[OURS] = [row[0] for row in rows]
+    rows = list(_ours(records, (*version, efforts), processes, on_records))
+    for number, effort in enumerate(efforts):
+        sizes[column(effort)] = [row[number][0] for row in rows]
     groups: dict[str, list[int]] = defaultdict(list)
     for index, record in enumerate(records):
         groups[record.set].append(index)
@@ -75,20 +79,32 @@ def run(
             groups[ALL].append(index)
     return {
         "version": Registry(version[0]).load(version[1]).id,
+        "efforts": list(efforts),
         "left_out_of_total": sorted(apart),
         "sets": {
             name: {
-                codec: ratio_statistics([len(records[i].canonical) for i in members], [column[i] for i in members])
-                for codec, column in sizes.items()
+                codec: ratio_statistics([len(records[i].canonical) for i in members], [coded[i] for i in members])
+                for codec, coded in sizes.items()
             }
             for name, members in sorted(groups.items(), key=lambda item: (item[0] == ALL, item[0]))
         },
-        "coders": dict(Counter(NAMES[row[3]] for row in rows)),
+        "coders": {
+            column(effort): dict(Counter(NAMES[row[number][3]] for row in rows))
+            for number, effort in enumerate(efforts)
+        },
         "latency_ms": {
-            "encode": _percentiles([row[1] for row in rows]),
-            "decode": _percentiles([row[2] for row in rows]),
+            column(effort): {
+                what: _percentiles([row[number][place] for row in rows])
+                for what, place in (("encode", 1), ("decode", 2))
+            }
+            for number, effort in enumerate(efforts)
         },
     }
+
+
+def column(effort: Effort) -> str:
+    """Name of our column."""
+    return f"{OURS} {effort}"
 
 
 def _bytes(records: Iterable[BenchRecord]) -> list[bytes]:
@@ -101,31 +117,36 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 _codec: Codec = WITHOUT_VERSION
+_efforts: tuple[Effort, ...] = ()
 
 
-def _load(registry: str, version: str) -> None:
-    global _codec
-    _codec = Registry(registry).load(version)
+def _load(registry: str, version: str, efforts: tuple[Effort, ...]) -> None:
+    global _codec, _efforts
+    _codec, _efforts = Registry(registry).load(version), efforts
 
 
-def _measure(records: list[BenchRecord]) -> list[tuple[int, float, float, int]]:
-    rows = []
-    for record in records:
-        start = time.perf_counter()
-        blob = _codec.encode_canonical(record.kind, record.canonical)
-        middle = time.perf_counter()
-        parsed = parse_bounded(blob, 1 << 40)
-        canonical = _codec.decode_canonical(parsed)
-        end = time.perf_counter()
-        if canonical != record.canonical:
-            raise NotEqual(f"a record of set {record.set} with {len(record.canonical)} bytes")
-        rows.append((len(blob), middle - start, end - middle, parsed.coder))
-    return rows
+def _measure(records: list[BenchRecord]) -> list[list[_Row]]:
+    return [[_code(record, effort) for effort in _efforts] for record in records]
+
+
+def _code(record: BenchRecord, effort: Effort) -> _Row:
+    start = time.perf_counter()
+    blob = _codec.encode_canonical(record.kind, record.canonical, effort=effort)
+    middle = time.perf_counter()
+    parsed = parse_bounded(blob, 1 << 40)
+    canonical = _codec.decode_canonical(parsed)
+    end = time.perf_counter()
+    if canonical != record.canonical:
+        raise NotEqual(f"a record of set {record.set} with {len(record.canonical)} bytes")
+    return len(blob), middle - start, end - middle, parsed.coder
 
 
 def _ours(
-    records: list[BenchRecord], version: tuple[str, str], processes: int, on_records: Callable[[int], None]
-) -> Iterable[tuple[int, float, float, int]]:
+    records: list[BenchRecord],
+    version: tuple[str, str, tuple[Effort, ...]],
+    processes: int,
+    on_records: Callable[[int], None],
+) -> Iterable[list[_Row]]:
     chunks = [records[at : at + _CHUNK_RECORDS] for at in range(0, len(records), _CHUNK_RECORDS)]
     with ProcessPoolExecutor(processes, get_context("spawn"), _load, version) as pool:
         for rows in pool.map(_measure, chunks):

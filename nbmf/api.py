@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Codec, parse_bounded
+from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, parse_bounded
 from nbmf.payload import Fidelity, Payload, from_canonical
 
 
@@ -14,16 +14,22 @@ def encode(
     *,
     codec: Codec | None = None,
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
-    latency_budget_ms: float | None = None,
+    effort: Effort = "auto",
+    latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
 ) -> bytes:
     """A blob that holds `payload`: str, bytes, a numpy float array, or any JSON value.
 
     Without a codec the version that ships with the package is used, which every installation can read.
-    Raises UnsupportedPayload (a TypeError that
-    names the path, as `$.a[3]`), PayloadTooLarge.
+    `effort`: "auto" gives the smallest blob that decodes within `latency_budget_ms`, "fast" does without the
+    network, "max" gives the smallest blob. Raises UnsupportedPayload (a TypeError that names the path, as
+    `$.a[3]`), PayloadTooLarge, ValueError.
     """
     return (codec or default_codec()).encode(
-        payload, fidelity, max_payload_bytes=max_payload_bytes, latency_budget_ms=latency_budget_ms
+        payload,
+        fidelity,
+        max_payload_bytes=max_payload_bytes,
+        effort=effort,
+        latency_budget_ms=latency_budget_ms,
     )
 
 

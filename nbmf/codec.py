@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from nbmf import coders, frame, payload
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
@@ -19,6 +19,12 @@ T = TypeVar("T")
 
 DEFAULT_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 """Largest payload, in canonical bytes, that is encoded or decoded unless the caller says otherwise."""
+
+DEFAULT_LATENCY_BUDGET_MS = 100.0
+"""How long decoding a record may take with effort "auto", as far as can be told when it is encoded."""
+
+Effort = Literal["auto", "fast", "max"]
+"""fast: no network. max: the smallest blob, however long it takes to decode. auto: that within the latency budget."""
 
 REFERENCE_BYTES = 2
 
@@ -85,27 +91,41 @@ class Codec:
         fidelity: Fidelity = "lossless",
         *,
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
-        latency_budget_ms: float | None = None,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> bytes:
-        """The smallest blob that the ladder gives for a payload.
+        """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
-        With a `latency_budget_ms`, coders are left out that would take longer than that to decode it.
+        "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it;
+        "fast" always leaves out the network, "max" nothing.
 
         This version of the package keeps every payload lossless: "semantic" only permits more.
-        Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown fidelity.
+        Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
+        fidelity or effort.
         """
         if fidelity not in ("lossless", "semantic"):
             raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
         kind, canonical = payload.to_canonical(value)
         if len(canonical) > max_payload_bytes:
             raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
-        return self.encode_canonical(kind, canonical, latency_budget_ms=latency_budget_ms)
+        return self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
 
-    def encode_canonical(self, kind: Kind, canonical: bytes, *, latency_budget_ms: float | None = None) -> bytes:
+    def encode_canonical(
+        self,
+        kind: Kind,
+        canonical: bytes,
+        *,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+    ) -> bytes:
         """As `encode`, from what `payload.to_canonical` gave."""
+        if effort not in get_args(Effort):
+            raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         best = frame.pack_stored(kind, canonical)
         for coder in self._coders.values():
-            if latency_budget_ms is not None and coder.decode_ms(len(canonical)) > latency_budget_ms:
+            if effort == "fast" and coder.number == coders.NeuralCoder.number:
+                continue
+            if effort == "auto" and coder.decode_ms(kind, canonical) > latency_budget_ms:
                 continue
             body = coder.encode(kind, canonical)
             if body is None:

@@ -48,6 +48,9 @@ class NeuralPart(BaseModel):
     counts: str | None = Field(default=None, description="static counts mixed with the network's predictions")
     max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
     decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
+    decode_us_per_token: float | None = Field(
+        default=None, gt=0, description="the same by tokens; None in old versions"
+    )
 
 
 class CountsPart(BaseModel):
@@ -60,6 +63,9 @@ class CountsPart(BaseModel):
     constants: str
     max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
     decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
+    decode_us_per_token: float | None = Field(
+        default=None, gt=0, description="the same by tokens; None in old versions"
+    )
 
 
 class Manifest(BaseModel):

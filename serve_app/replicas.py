@@ -31,6 +31,8 @@ class Encoder:
 
     def _encode(self, latency_budget_ms: float | None, record: tuple[int, bytes]) -> bytes:
         kind, canonical = record
+        if latency_budget_ms is None:
+            return self._codec.encode_canonical(Kind(kind), canonical, effort="max")
         return self._codec.encode_canonical(Kind(kind), canonical, latency_budget_ms=latency_budget_ms)
 
     def ready(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from cluster.cli.options import CodecOption, RegistryOption
+from cluster.cli.options import CodecOption, EffortChoice, EffortOption, RegistryOption
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from cluster.wire import BadWire, from_base64, to_wire
@@ -67,6 +67,7 @@ def encode(
         ),
     ] = InputFormat.AUTO,
     codec: CodecOption = DEFAULT,
+    effort: EffortOption = EffortChoice.AUTO,
     registry: RegistryOption = None,
 ) -> None:
     """Encode a record, or a record on each line, to nbmf blobs.
@@ -78,11 +79,11 @@ def encode(
     if chosen is InputFormat.JSONL:
 
         def encode_line(line: bytes) -> dict[str, Any]:
-            return {"blob": base64.b64encode(version.encode(_json(line))).decode()}
+            return {"blob": base64.b64encode(version.encode(_json(line), effort=effort.value)).decode()}
 
         _each_line(file, output, encode_line)
     else:
-        _write(output, version.encode(_payload(_read(file), chosen)), binary=True)
+        _write(output, version.encode(_payload(_read(file), chosen), effort=effort.value), binary=True)
 
 
 def decode(

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated, TypeAlias
 
 import typer
+
+
+class EffortChoice(enum.StrEnum):
+    """nbmf.codec.Effort, for the command line."""
+
+    AUTO = "auto"
+    FAST = "fast"
+    MAX = "max"
+
+
+EffortOption: TypeAlias = Annotated[
+    EffortChoice,
+    typer.Option(
+        "--effort",
+        help="`max`: the smallest blob. `fast`: without the network, larger and some ten times faster. `auto`: the "
+        "smallest that is expected to be decoded within 100 ms.",
+    ),
+]
 
 RegistryOption: TypeAlias = Annotated[
     str | None,

@@ -16,8 +16,8 @@ class Coder(Protocol):
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         """The body, or None where the coder does not apply to this payload."""
 
-    def decode_ms(self, payload_bytes: int) -> float:
-        """About how long decoding takes, for latency budgets; 0 where it is nothing to speak of."""
+    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
+        """About how long decoding takes, for latency budgets; 0 where it is nothing to speak of or does not apply."""
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         """Exactly `payload_bytes` canonical bytes; neither work nor memory may exceed that bound.

@@ -32,7 +32,7 @@ class BytePlanesCoder:
         planes = _transpose(canonical[at:], rows=-1, columns=int(dtype[2]))
         return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
-    def decode_ms(self, payload_bytes: int) -> float:
+    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
         return 0.0
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:

@@ -36,22 +36,29 @@ class _LearnedCoder:
     def __reduce__(self) -> tuple[type[Self], tuple[NeuralPart | CountsPart, dict[str, bytes]]]:
         return type(self), (self._part, self._files)
 
+    def _takes(self, kind: Kind, size: int) -> bool:
+        return kind in RECORD_TYPES and 0 < size <= self._part.max_payload_bytes
+
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
-        if kind not in RECORD_TYPES or not 0 < len(canonical) <= self._part.max_payload_bytes:
+        if not self._takes(kind, len(canonical)):
             return None
         return self._loaded().encode(canonical, RECORD_TYPES[kind])
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        if kind not in RECORD_TYPES or not 0 < payload_bytes <= self._part.max_payload_bytes:
+        if not self._takes(kind, payload_bytes):
             raise CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {payload_bytes} bytes")
         try:
             return self._loaded().decode(body, payload_bytes, RECORD_TYPES[kind])
         except ValueError as error:
             raise CorruptBlob(f"{self.name} body: {error}") from error
 
-    def decode_ms(self, payload_bytes: int) -> float:
-        """As measured where the version was trained."""
-        return payload_bytes * self._part.decode_us_per_byte / 1000
+    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
+        """As measured where the version was trained; by tokens where that was: foreign scripts have one a byte."""
+        if not self._takes(kind, len(canonical)):
+            return 0.0
+        if self._part.decode_us_per_token is None:
+            return len(canonical) * self._part.decode_us_per_byte / 1000
+        return len(self._loaded().tokenizer.encode(canonical)) * self._part.decode_us_per_token / 1000
 
     def _loaded(self) -> NeuralCodec:
         with self._lock:

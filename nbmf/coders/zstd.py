@@ -98,7 +98,7 @@ class ZstdCoder:
     def encode(self, kind: Kind, canonical: bytes) -> bytes:
         return self._zstd.compress(canonical)
 
-    def decode_ms(self, payload_bytes: int) -> float:
+    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
         return 0.0
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
@@ -118,7 +118,7 @@ class ZstdDictionaryCoder:
         zstd = self._zstd.get(kind)
         return zstd.compress(canonical) if zstd else None
 
-    def decode_ms(self, payload_bytes: int) -> float:
+    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
         return 0.0
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:

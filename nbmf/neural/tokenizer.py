@@ -36,19 +36,29 @@ class NeuralTokenizer:
         for token_id, token_bytes in enumerate(self.bytes_of_id):
             if len(token_bytes) == 1:
                 self._id_of_byte[token_bytes[0]] = token_id
+        self._last: tuple[bytes, list[int]] = (b"", [])
 
-    @classmethod
-    def from_json(cls, text: str) -> NeuralTokenizer:
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def from_json(text: str) -> NeuralTokenizer:
+        """One object for one text: coders of a version share it."""
         from tokenizers import Tokenizer
 
-        return cls(Tokenizer.from_str(text))
+        return NeuralTokenizer(Tokenizer.from_str(text))
 
     @property
     def vocab_size(self) -> int:
         return len(self.bytes_of_id)
 
     def encode(self, data: bytes) -> list[int]:
-        """Token ids whose bytes, joined, are `data`."""
+        """Token ids whose bytes, joined, are `data`. The last answer is kept: coders ask for it in turn."""
+        before, ids = self._last
+        if before != data:
+            ids = self._encode(data)
+            self._last = (data, ids)
+        return ids
+
+    def _encode(self, data: bytes) -> list[int]:
         try:
             return self._text_tokenizer.encode(data.decode()).ids
         except UnicodeDecodeError:

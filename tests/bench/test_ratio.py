@@ -19,9 +19,10 @@ def test_the_command(nbmf_command, tmp_path):
     report = json.loads((tmp_path / "out.json").read_text())
     assert set(report["sets"]) == {"s0", "s1", "all sets"}
     assert report["sets"]["all sets"] == report["sets"]["s0"]
-    codecs = {"zlib-9", "zstd-19", "brotli-11", "xz-9e", "zstd-19+dict", "PPMd-6 primed", "nbmf"}
+    codecs = {"zlib-9", "zstd-19", "brotli-11", "xz-9e", "zstd-19+dict", "PPMd-6 primed", "nbmf max", "nbmf fast"}
     assert set(report["sets"]["s0"]) == codecs
-    ours = report["sets"]["s0"]["nbmf"]
+    ours = report["sets"]["s0"]["nbmf max"]
     assert ours["coded_bytes"] == sum(len(Codec().encode(r["payload"])) for r in records[:20:2])
-    assert sum(report["coders"].values()) == 20
+    assert report["efforts"] == ["max", "fast"]
+    assert [sum(coders.values()) for coders in report["coders"].values()] == [20, 20]
     assert b"raw bytes / coded bytes" in result.out

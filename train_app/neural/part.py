@@ -15,6 +15,7 @@ from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
+from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.job import TrainingFailed, split, train_network
 from train_app.neural.model import NeuralModel
 from train_app.neural.settings import NeuralTrainConfig
@@ -95,6 +96,7 @@ def _builtin_network() -> tuple[IntegerNetwork, Tokenizer]:
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
+    tokenizer = NeuralTokenizer.from_json(files[TOKENIZER_FILE].decode())
     fields: dict[str, Any] = {"architecture": "transformer" if MODEL_FILE in files else "counts"}
     if COUNTS_FILE in files:
         counts = CountsPart(
@@ -104,8 +106,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_counts_payload_bytes,
             decode_us_per_byte=1.0,
         )
-        speed = _decode_us_per_byte(CountsCoder(counts, files), timed)
-        fields["counts"] = counts.model_copy(update={"decode_us_per_byte": speed}).model_dump()
+        fields["counts"] = counts.model_copy(update=_speed(CountsCoder(counts, files), tokenizer, timed)).model_dump()
         fields["minimum_reader"] = _READER_OF_COUNTS
     if MODEL_FILE in files:
         network = NeuralPart(
@@ -116,14 +117,13 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_payload_bytes,
             decode_us_per_byte=1.0,
         )
-        speed = _decode_us_per_byte(NeuralCoder(network, files), timed)
-        fields["neural"] = network.model_copy(update={"decode_us_per_byte": speed}).model_dump()
+        fields["neural"] = network.model_copy(update=_speed(NeuralCoder(network, files), tokenizer, timed)).model_dump()
     return fields
 
 
-def _decode_us_per_byte(coder: NeuralCoder | CountsCoder, samples: list[Sample]) -> float:
-    """The whole time over the whole length, after one record to warm up."""
-    seconds, size = 0.0, 0
+def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples: list[Sample]) -> dict[str, float]:
+    """Decoding's whole time over all bytes and tokens, after one record to warm up."""
+    seconds, size, tokens = 0.0, 0, 0
     for index, sample in enumerate(samples[: _TIMED_RECORDS + 1]):
         body = coder.encode(sample.kind, sample.canonical)
         if body is None:
@@ -133,7 +133,13 @@ def _decode_us_per_byte(coder: NeuralCoder | CountsCoder, samples: list[Sample])
         if index:
             seconds += time.perf_counter() - start
             size += len(sample.canonical)
-    return round(seconds * 1e6 / size, 2) if size else 1.0
+            tokens += len(tokenizer.encode(sample.canonical))
+    if not size:
+        return {}
+    return {
+        "decode_us_per_byte": round(seconds * 1e6 / size, 2),
+        "decode_us_per_token": round(seconds * 1e6 / tokens, 2),
+    }
 
 
 __all__ = ["COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]
