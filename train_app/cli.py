@@ -119,6 +119,10 @@ def train(
     registry = Registry(out)
     if preset is Preset.NONE and not dictionaries:
         raise typer.BadParameter("nothing to train: --no-dictionaries needs a --preset", param_hint="--no-dictionaries")
+    if validation and preset is Preset.NONE:
+        raise typer.BadParameter("nothing to validate: needs a --preset", param_hint="--validation")
+    if init_from and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
+        raise typer.BadParameter("needs a --preset that trains a network", param_hint="--init-from")
 
     def opened(paths: list[Path]) -> list[Source]:
         return [

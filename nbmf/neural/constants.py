@@ -48,6 +48,11 @@ def load_constants(data: bytes) -> Constants:
             name: float(array) if name in _SCALARS else np.array(array) for name, array in load(data).items()
         }
         # Versions made before there were counts have none.
-        return Constants(**{"network_share_OCC": np.full(SHARES, DEFAULT_NETWORK_SHARE), **values})
+        constants = Constants(**{"network_share_OCC": np.full(SHARES, DEFAULT_NETWORK_SHARE), **values})
     except (SafetensorError, TypeError) as error:
         raise ValueError(f"no adaptation constants: {error!r}") from error
+    for name, expected in default_constants()._asdict().items():
+        found = np.shape(getattr(constants, name))
+        if found != np.shape(expected):
+            raise ValueError(f"no adaptation constants: {name} has the shape {found}")
+    return constants

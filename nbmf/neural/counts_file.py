@@ -12,6 +12,11 @@ from nbmf.neural.counts import CONTEXTS, SCALE, Counts
 _LEVEL = 19
 _MAX_BYTES = 1 << 30
 _PARAMETERS = ("discount_O", "spread_O", "spread_floor_O")
+_DTYPES = {
+    "step_low_N": np.uint8, "step_high_N": np.uint8, "followers_C": np.uint16, "code_N": np.uint8,
+    "count_of_code": np.float64, "vocab_size": np.int64, **dict.fromkeys(_PARAMETERS, np.float64),
+}  # fmt: skip
+_LARGEST = 1e9
 
 
 def save_counts(counts: Counts) -> bytes:
@@ -37,7 +42,13 @@ def load_counts(data: bytes) -> Counts:
     from safetensors.numpy import load
 
     try:
-        arrays = load(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES))
+        # what the header states is allocated, whatever max_output_size says
+        if zstandard.get_frame_parameters(data).content_size > _MAX_BYTES:
+            raise ValueError("no counts: too large")
+        arrays = load(zstandard.ZstdDecompressor().decompress(data))
+        for name, dtype in _DTYPES.items():
+            if arrays[name].dtype != dtype or arrays[name].ndim != 1:
+                raise ValueError(f"no counts: {name} has another type")
         step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
         vocab_size = int(arrays["vocab_size"][0])
         return make_counts(
@@ -73,15 +84,32 @@ def make_counts(
         len(parameter) != CONTEXTS for parameter in (discount_O, spread_O, spread_floor_O)
     ):
         raise ValueError("no counts: codes or parameters missing")
+    n_contexts = n_single
+    for _ in range(CONTEXTS - 1):
+        if n_contexts >= len(first_C):
+            raise ValueError("no counts: sizes do not fit together")
+        n_contexts = int(first_C[n_contexts])
+    if n_contexts != len(followers_C):
+        raise ValueError("no counts: sizes do not fit together")
+    # With counts of at least 1 and discounts below that, every frequency is positive.
+    if (
+        not ((count_of_code >= 1) & (count_of_code <= _LARGEST)).all()
+        or not ((discount_O >= 0) & (discount_O < 1)).all()
+        or not all(((spread >= 0) & (spread <= _LARGEST)).all() for spread in (spread_O, spread_floor_O))
+    ):
+        raise ValueError("no counts: values out of range")
     value_N = count_of_code[code_N].astype(np.int64)
     sums_N = np.concatenate([[0], np.cumsum(value_N)])
+    followed_C = sums_N[first_C[1:]] - sums_N[first_C[:-1]]
+    if followed_C.max(initial=0) > np.iinfo(np.int32).max:
+        raise ValueError("no counts: values out of range")
     single_V = value_N[:vocab_size].astype(np.float64) + 1.0
     return Counts(
         token_N=token_N.astype(np.uint16),
         code_N=np.ascontiguousarray(code_N),
         count_of_code=count_of_code,
         first_C=first_C.astype(np.int32),
-        followed_C=(sums_N[first_C[1:]] - sums_N[first_C[:-1]]).astype(np.int32),
+        followed_C=followed_C.astype(np.int32),
         unigram_V=(single_V * SCALE / single_V.sum()).astype(np.float32),
         discount_O=discount_O,
         spread_O=spread_O,

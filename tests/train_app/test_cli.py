@@ -7,7 +7,7 @@ import synthetic
 import yaml
 
 from cluster.registry import Registry
-from nbmf import json_text
+from nbmf import inspect, json_text
 
 
 @pytest.fixture
@@ -39,6 +39,55 @@ def test_two_runs_of_the_command(nbmf_command, tmp_path, settings_file):
     assert f"nbmf versions promote {other[:12]}" in second.out.decode()
     assert registry.manifest(other).name == "next"
     assert registry.channels().stable == stable
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_counts_alone(nbmf_command, tmp_path, settings_file):
+    """A version without passages of the records: no dictionaries, and sequences of one record are left out."""
+    records = synthetic.records(240, seed=13)
+    rows = [{"said": r, "class": type(r).__name__} for r in records]
+    learnt = synthetic.write_jsonl(tmp_path / "memory.jsonl", rows[:180])
+    watched = synthetic.write_jsonl(tmp_path / "watched.jsonl", rows[180:])
+    registry = Registry(tmp_path / "registry")
+    result = nbmf_command(
+        *("train", "-r", learnt, "--validation", watched, "--payload-field", "said", "--class-field", "class"),
+        *("--out", registry.location, "--config", settings_file, "--preset", "counts", "--no-dictionaries"),
+        *("--runs", tmp_path / "runs"),
+    )
+    assert result.code == 0, result.err
+    manifest = registry.manifest(registry.channels().stable)
+    assert (manifest.architecture, manifest.minimum_reader) == ("counts", 2)
+    assert manifest.dictionaries == {}
+    assert manifest.neural is None
+    assert manifest.data["records"] == 180
+    assert manifest.measured["exact"] == manifest.measured["records"] > 0
+    assert manifest.measured["all"]["nbmf"]["total_ratio"] > manifest.measured["all"]["zstd-19"]["total_ratio"]
+    codec = registry.load(registry.channels().stable)
+    blobs = [codec.encode(record) for record in records[180:]]
+    assert [codec.decode(blob) for blob in blobs] == records[180:]
+    assert {inspect(blob).coder for blob in blobs} == {"counts"}
+
+
+def test_nothing_to_train(nbmf_command, tmp_path):
+    path = synthetic.write_jsonl(tmp_path / "few.jsonl", [1])
+    result = nbmf_command("train", "-r", path, "--out", tmp_path / "registry", "--no-dictionaries")
+    assert result.code == 2
+    assert "nothing to train" in result.err
+    assert "needs a --preset" in result.err
+    assert not (tmp_path / "registry").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_start_from_no_earlier_run(error_of, tmp_path, settings_file):
+    path = synthetic.write_jsonl(tmp_path / "some.jsonl", synthetic.records(80, seed=14))
+    registry = Registry(tmp_path / "registry")
+    message = error_of(
+        *("train", "-r", path, "--out", registry.location, "--config", settings_file, "--preset", "tiny"),
+        *("--no-dictionaries", "--init-from", tmp_path / "nothing", "--runs", tmp_path / "runs"),
+    )
+    assert message.startswith("nbmf: training_failed:")
+    assert "name the folder of an earlier run" in message
+    assert registry.list_ids() == []
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -88,6 +88,7 @@ def _scores(levels: list[Sequences]) -> list[NDArray[np.float64]]:
 def _kept(levels: list[Sequences], scores: list[NDArray[np.float64]], threshold: float) -> list[NDArray[np.bool_]]:
     """Those above the threshold, and the contexts of what is kept."""
     kept = [score > threshold for score in scores]
+    kept[0][:] = True
     for length in range(LENGTHS - 1, 0, -1):
         kept[length - 1][levels[length].context_N[kept[length]]] = True
     return kept
@@ -129,13 +130,13 @@ def _codes(count_N: NDArray[np.int64], count_of_code: NDArray[np.float64]) -> ND
 
 
 def train_counts(stream: TokenStream, vocab_size: int, max_bytes: int) -> Counts:
-    """The most useful counts whose file is at most `max_bytes`."""
+    """The most useful counts whose file is at most `max_bytes`; those of single tokens in any case."""
     levels = count_sequences(stream, vocab_size)
     scores = _scores(levels)
     everything = _build(levels, _kept(levels, scores, -np.inf), vocab_size)
     if len(save_counts(everything)) <= max_bytes:
         return everything
-    finite = np.concatenate([score[np.isfinite(score)] for score in scores])
+    finite = np.concatenate([[0.0], *(score[np.isfinite(score)] for score in scores)])
     # Shares of the sequences that are dropped, halved in: the file's size falls with each.
     low, high = 0.0, 1.0
     best = _build(levels, _kept(levels, scores, np.inf), vocab_size)

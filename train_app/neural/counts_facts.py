@@ -14,6 +14,7 @@ from nbmf.neural.prediction import SHARES
 from train_app.neural.adaptation_facts import Facts
 
 _STEPS = 30
+_PRIOR_SHARE, _PRIOR_TOKENS = 0.8, 2.0
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ def fit_network_share(network: Facts, counted: CountsFacts) -> NDArray[np.float6
     of_set = np.bincount(which, np.add.reduceat(bits, network.starts[:-1]))
     weight_N = np.repeat(1.0 / of_set[which], lengths)
     weight_N *= len(weight_N) / weight_N.sum()
-    share = np.full(int(np.prod(SHARES)), 0.8)
+    share = np.full(int(np.prod(SHARES)), _PRIOR_SHARE)
     whole = np.bincount(situation_N, weight_N, minlength=len(share))
     for _ in range(_STEPS):
         ours = share[situation_N] * network.network_N
         theirs = (1 - share[situation_N]) * counted.facts.network_N
         found = np.bincount(situation_N, weight_N * ours / (ours + theirs), minlength=len(share))
-        share = (found + 0.8 * 10) / (whole + 10)
+        share = (found + _PRIOR_SHARE * _PRIOR_TOKENS) / (whole + _PRIOR_TOKENS)
     return share.reshape(SHARES)
 
 

@@ -58,9 +58,9 @@ def train_network(
     from ray.train.torch import TorchTrainer
 
     run_folder.mkdir(parents=True, exist_ok=True)
+    first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
     tokenizer = _tokenizer(training, config, run_folder, init_from)
     config = config.with_(vocab_size=tokenizer.get_vocab_size())
-    first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
     use_gpu = ray.cluster_resources().get("GPU", 0) >= 1
     resources = {"GPU": 1.0} if use_gpu else {"CPU": settings.cpus_per_worker}
     trainer = TorchTrainer(
@@ -118,11 +118,13 @@ def _cpus() -> float:
 
 def _last_checkpoint(run: Path, config: NeuralConfig) -> Path:
     """The newest checkpoint in an earlier run's folder; Ray Train names them by time."""
+    if not (run / TOKENIZER_FILE).exists():
+        raise TrainingFailed(f"{run} holds no {TOKENIZER_FILE}: name the folder of an earlier run")
     found = sorted(run.glob(f"checkpoint_*/{CHECKPOINT_FILE}"))
     if not found:
         raise TrainingFailed(f"{run} holds no checkpoint to start from: name the folder of an earlier run")
     theirs = NeuralConfig(**torch.load(found[-1], weights_only=True, mmap=True)["config"])
-    if theirs != config:
+    if theirs != config.with_(vocab_size=theirs.vocab_size):
         raise TrainingFailed(f"the network in {run} has other sizes ({theirs}) than the one to train ({config})")
     return found[-1]
 
@@ -131,8 +133,6 @@ def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path, in
     """Made once for a run: a resumed run must not get another vocabulary."""
     path = run_folder / TOKENIZER_FILE
     if not path.exists() and init_from:
-        if not (init_from / TOKENIZER_FILE).exists():
-            raise TrainingFailed(f"{init_from} holds no {TOKENIZER_FILE}: name the folder of an earlier run")
         shutil.copyfile(init_from / TOKENIZER_FILE, path)
     elif not path.exists():
         texts = (s.canonical.decode("utf-8", "replace") for s in samples)

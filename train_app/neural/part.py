@@ -66,6 +66,8 @@ def train_part(
 
     `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
     """
+    if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
+        raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
     folder = plan.run_folder(training).absolute()
     if not validation:
         training, validation = split(training)

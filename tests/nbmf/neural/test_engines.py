@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 
+import counts_versions
 import networks
 import numpy as np
 import pytest
@@ -117,11 +118,13 @@ _CHILD = """
 import hashlib, pickle, sys
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.product import int8_product_is_exact
-parts, records = pickle.load(sys.stdin.buffer)
-codec = NeuralCodec.from_files(*parts)
-streams = codec.encode_batch(records)
-assert streams == [codec.encode(*record) for record in records]
-print(int8_product_is_exact("cpu"), hashlib.sha256(b"|".join(streams)).hexdigest())
+versions, records = pickle.load(sys.stdin.buffer)
+for parts in versions:
+    codec = NeuralCodec.from_files(*parts)
+    streams = codec.encode_batch(records)
+    assert streams == [codec.encode(*record) for record in records]
+    assert all(codec.decode(s, len(r[0]), r[1]) == r[0] for s, r in zip(streams[:2], records))
+    print(int8_product_is_exact("cpu"), hashlib.sha256(b"|".join(streams)).hexdigest())
 """
 
 
@@ -129,10 +132,13 @@ print(int8_product_is_exact("cpu"), hashlib.sha256(b"|".join(streams)).hexdigest
     ("aten", "onednn", "numba_cpu"),
     [("avx2", "AVX2", "haswell"), ("default", "SSE41", "nehalem")],
 )
-def test_imitated_processors(files, codec, records, tmp_path, aten, onednn, numba_cpu) -> None:
-    """The same streams from processes that believe in an older processor."""
-    expected = streams_digest(codec, records[::9])
-    parts = [files[networks.FILES[part]] for part in ("tokenizer", "constants", "model")]
+def test_imitated_processors(
+    files_with_counts, codec, counts_codec, mixed_codec, records, tmp_path, aten, onednn, numba_cpu
+) -> None:
+    """The same streams of network, counts and both from processes that believe in an older processor."""
+    expected = [streams_digest(each, records[::9]) for each in (codec, counts_codec, mixed_codec)]
+    network = [files_with_counts[networks.FILES[part]] for part in ("tokenizer", "constants", "model")]
+    versions = [network, *(counts_versions.parts(files_with_counts, network=both) for both in (False, True))]
     environment = os.environ | {
         "ATEN_CPU_CAPABILITY": aten,
         "ONEDNN_MAX_CPU_ISA": onednn,
@@ -143,9 +149,9 @@ def test_imitated_processors(files, codec, records, tmp_path, aten, onednn, numb
     done = subprocess.run(
         [sys.executable, "-c", _CHILD],
         env=environment,
-        input=pickle.dumps((parts, records[::9])),
+        input=pickle.dumps((versions, records[::9])),
         capture_output=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.decode().split()[-1] == expected
+    assert done.stdout.decode().split()[1::2] == expected

@@ -78,6 +78,32 @@ def test_rotation_is_periodic_in_whole_turns():
     assert (turns[:-1] >= turns[1:]).all()
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_memory_dropout_hides_about_its_share_of_entries(stream, share):
+    """Whole entries, the others as they are."""
+    torch.manual_seed(0)
+    model = NeuralModel(PRESETS["tiny"], memory_dropout=share)
+    entries = torch.rand(8, 500, 16) + 0.5
+    hidden = model.train()._hide_some(entries)
+    shown = (hidden == entries).all(dim=-1)
+    assert ((hidden == 0).all(dim=-1) == ~shown).all()
+    assert (~shown).float().mean().item() == pytest.approx(share, abs=0.03)
+    assert model._hide_some(entries).ne(hidden).any()
+
+
+def test_nothing_is_hidden_in_evaluation_or_without_dropout(stream):
+    torch.manual_seed(0)
+    model = NeuralModel(PRESETS["tiny"], memory_dropout=0.5)
+    torch.nn.init.normal_(model.head.weight, std=0.3)
+    batch = StreamBatches(stream, model.config).at(torch.arange(0, 512, 64), 64)
+    entries = torch.rand(2, 5, 16)
+    with torch.no_grad():
+        assert model.loss(batch) != model.loss(batch)
+        assert model.eval()._hide_some(entries) is entries
+        assert model.loss(batch) == model.loss(batch)
+        assert NeuralModel(PRESETS["tiny"]).train()._hide_some(entries) is entries
+
+
 def test_the_split_keeps_tuning_records_out_of_training():
     samples = networks.sample_records()
     training, tuning = split(samples)

@@ -2,14 +2,15 @@
 
 import networks
 import pytest
+from tokenizers import Tokenizer
 
 from nbmf import Codec, inspect
-from nbmf.coders import NeuralCoder
-from nbmf.manifest import read_version
+from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.manifest import read_version, write_version
 from nbmf.neural.config import PRESETS
 from nbmf.payload import from_canonical, to_canonical
 from train_app.neural import version
-from train_app.neural.job import split, train_network
+from train_app.neural.job import TOKENIZER_FILE, split, train_network
 from train_app.neural.part import LearningPlan, train_part
 
 
@@ -66,20 +67,41 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
     fields, files, measured = train_part(samples, [], plan, lambda _line: None, lambda: None)
     assert abs(measured["quantisation"]["loss_percent"]) < 2
     assert fields["neural"]["decode_us_per_byte"] > 0
-    folder = networks.write_neural_version(tmp_path / "versions", files)
-    codec = Codec(*read_version(folder))
-    coders = set()
+    assert fields["neural"]["counts"] == fields["counts"]["counts"]
+    assert fields["minimum_reader"] == 2
+    manifest = {"name": "tiny", "created_at": "", **fields}
+    codec = Codec(*read_version(tmp_path / write_version(tmp_path, manifest, files)))
+    coders = {type(coder): coder for coder in codec._coders.values()}
     for sample in samples[::5]:
         payload = from_canonical(sample.kind, sample.canonical)
         blob = codec.encode(payload)
-        coders.add(inspect(blob).coder)
+        assert inspect(blob).coder in ("neural", "counts")
         assert to_canonical(codec.decode(blob)) == (sample.kind, sample.canonical)
-    assert NeuralCoder.name in coders
+        for coder in (coders[NeuralCoder], coders[CountsCoder]):
+            body = coder.encode(sample.kind, sample.canonical)
+            assert coder.decode(sample.kind, body, len(sample.canonical)) == sample.canonical
 
 
-def test_the_run_folder_depends_on_records_and_settings(samples, settings, tmp_path):
+def test_a_new_run_starts_from_the_weights_of_an_earlier_one(first, samples, settings, tmp_path):
+    folder, (_, _, lines) = first
+    short = settings.model_copy(update={"max_tokens": 3000})
+    model, tokenizer, checkpoint = train_network(
+        *split(samples), PRESETS["tiny"], short, tmp_path / "next", (more := []).append, folder
+    )
+    fresh, started = (next(line for line in each if "loss_nats" in line) for each in (lines, more))
+    assert (fresh["step"], started["step"]) == (10, 10)
+    assert started["loss_nats"] < fresh["loss_nats"] - 0.5
+    assert more[-1]["tokens"] < lines[-1]["tokens"]
+    assert tokenizer.to_str() == Tokenizer.from_file(str(folder / TOKENIZER_FILE)).to_str()
+    assert checkpoint.is_relative_to(tmp_path / "next")
+    assert model.config.vocab_size == 512
+
+
+def test_the_run_folder_depends_on_records_settings_and_where_it_starts(samples, settings, tmp_path):
     plan = LearningPlan("tiny", settings, tmp_path)
     assert plan.run_folder(samples) == plan.run_folder(samples)
     assert plan.run_folder(samples) != plan.run_folder(samples[1:])
     other = LearningPlan("tiny", settings.model_copy(update={"seed": 2}), tmp_path)
     assert plan.run_folder(samples) != other.run_folder(samples)
+    started = [LearningPlan("tiny", settings, tmp_path, tmp_path / name) for name in ("one", "two")]
+    assert len({each.run_folder(samples) for each in (plan, *started)}) == 3

@@ -1,0 +1,193 @@
+"""Static counts: what is looked up and predicted, against dictionaries of tuples counted from the records."""
+
+from collections import Counter, defaultdict
+
+import networks
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbmf.neural.config import RECORD_TYPES
+from nbmf.neural.counts import (
+    CONTEXTS,
+    LENGTHS,
+    SCALE,
+    Counts,
+    fill_from_counts,
+    follow,
+    longest_context,
+    new_contexts,
+)
+
+Sequence = tuple[int, ...]
+ROUNDED = 1e-7  # a frequency is rounded down once for each context
+
+
+class Reference:
+    """The prediction that the docstring of nbmf.neural.counts promises, from the records themselves."""
+
+    def __init__(self, records: list[Sequence], counts: Counts) -> None:
+        self.counts, self.vocab_size = counts, len(counts.unigram_V)
+        found: Counter[Sequence] = Counter()
+        for record in records:
+            found.update({record[i : i + n] for n in range(1, LENGTHS + 1) for i in range(len(record) - n + 1)})
+        self.count = {sequence: self.rounded(n) for sequence, n in found.items() if n >= 2 or len(sequence) == 1}
+        self.followers: dict[Sequence, dict[int, float]] = defaultdict(dict)
+        for sequence, n in self.count.items():
+            if len(sequence) > 1:
+                self.followers[sequence[:-1]][sequence[-1]] = n
+        single = np.array([self.count.get((token,), 1.0) + 1 for token in range(self.vocab_size)])
+        self.without_context = single / single.sum()
+
+    def rounded(self, n: int) -> float:
+        """Counts are kept as the nearest in a table."""
+        return min(self.counts.count_of_code.tolist(), key=lambda known: abs(known - n))
+
+    def predict(self, history: Sequence) -> np.ndarray:
+        probability = self.without_context
+        for length in range(1, min(CONTEXTS, len(history)) + 1):
+            context = history[-length:]
+            if not (followers := self.followers.get(context)):
+                continue
+            discount, spread, floor = (
+                float(constant[length - 1])
+                for constant in (self.counts.discount_O, self.counts.spread_O, self.counts.spread_floor_O)
+            )
+            seen = max(self.count[context], sum(followers.values()))
+            whole = seen + spread * len(followers) + floor
+            own = np.zeros(self.vocab_size)
+            for token, n in followers.items():
+                own[token] = (n - discount) / whole
+            probability = own + (1 - own.sum()) * probability
+        return probability
+
+
+@pytest.fixture(scope="module")
+def token_records(codec, records) -> list[Sequence]:
+    return [(codec.config.type_id(kind), *codec.tokenizer.encode(data)) for data, kind in records]
+
+
+@pytest.fixture(scope="module")
+def reference(token_records, counts) -> Reference:
+    return Reference(token_records, counts)
+
+
+@pytest.fixture(scope="module")
+def foreign_records(codec) -> list[Sequence]:
+    """Of no record that was counted."""
+    texts = ("Grüße aus 東京: the array that numpy returns is not a copy.", "def load(file): return", "\x00\xff" * 9)
+    return [(codec.config.type_id("text"), *codec.tokenizer.encode(text.encode())) for text in texts]
+
+
+def check_close(frequencies: np.ndarray, total: int, expected: np.ndarray) -> None:
+    """Every token's frequency has one on top of its share."""
+    assert expected.sum() == pytest.approx(1)
+    np.testing.assert_allclose((frequencies - 1) / SCALE, expected, rtol=0, atol=ROUNDED)
+    np.testing.assert_allclose(frequencies / total, expected, rtol=0, atol=2 * len(expected) / SCALE)
+
+
+def predict(counts: Counts, contexts: np.ndarray) -> tuple[np.ndarray, int, int]:
+    frequencies = np.zeros(len(counts.unigram_V), dtype=np.int32)
+    total, best = fill_from_counts(counts, contexts, frequencies)
+    return frequencies, total, best
+
+
+def spelled(counts: Counts) -> dict[int, Sequence]:
+    """Every sequence of the trie by its index."""
+    names = {index: (index,) for index in range(int(counts.first_C[0]))}
+    for context in range(len(counts.first_C) - 1):
+        for index in range(counts.first_C[context], counts.first_C[context + 1]):
+            names[index] = (*names[context], int(counts.token_N[index]))
+    return names
+
+
+@pytest.fixture(scope="module")
+def names(counts) -> dict[int, Sequence]:
+    return spelled(counts)
+
+
+def test_predictions_are_those_of_the_docstring(counts, reference, token_records, foreign_records):
+    chosen = [record[:400] for record in [*token_records[::12], *foreign_records]]
+    for record in chosen:
+        contexts = new_contexts()
+        for position, token in enumerate(record):
+            follow(counts, contexts, token)
+            frequencies, total, _ = predict(counts, contexts)
+            check_close(frequencies, total, reference.predict(record[: position + 1]))
+
+
+def test_frequencies_can_be_coded(counts, token_records, foreign_records):
+    """Every token has one; their sum and the greatest are what is returned."""
+    for record in [*token_records[1::12], *foreign_records]:
+        contexts = new_contexts()
+        for token in record[:400]:
+            follow(counts, contexts, token)
+            frequencies, total, best = predict(counts, contexts)
+            assert frequencies.min() >= 1
+            assert total == frequencies.sum(dtype=np.int64) < 1 << 32
+            assert total <= SCALE + len(frequencies)
+            assert best == frequencies.max()
+
+
+def test_nothing_is_known_before_a_record_starts(counts, reference):
+    contexts = new_contexts()
+    frequencies, total, _ = predict(counts, contexts)
+    assert longest_context(counts, contexts) == 0
+    check_close(frequencies, total, reference.without_context)
+
+
+def test_the_trie_holds_the_sequences_of_two_records(counts, names, reference):
+    single = {(token,) for token in range(int(counts.first_C[0]))}
+    longer = {sequence for sequence in reference.count if len(sequence) > 1}
+    assert len(names) == len(counts.token_N)
+    assert set(names.values()) == single | longer
+    for index, sequence in names.items():
+        assert counts.count_of_code[counts.code_N[index]] == reference.count.get(sequence, 1.0)
+
+
+def check_contexts(counts: Counts, names: dict[int, Sequence], walked: Sequence) -> None:
+    known = set(names.values())
+    extended = {sequence[:-1] for sequence in known if len(sequence) > 1}
+    contexts = new_contexts()
+    for position, token in enumerate(walked):
+        follow(counts, contexts, token)
+        history = walked[: position + 1]
+        expected = [history[-length:] for length in range(1, CONTEXTS + 1)]
+        for length, sequence in enumerate(expected, start=1):
+            there = len(history) >= length and sequence in known
+            assert (names[int(contexts[length - 1])] if contexts[length - 1] >= 0 else None) == (
+                sequence if there else None
+            )
+        longest = max((n for n in range(1, CONTEXTS + 1) if len(history) >= n and history[-n:] in extended), default=0)
+        assert longest_context(counts, contexts) == longest
+
+
+def test_following_records_finds_the_contexts_there_are(counts, names, token_records, foreign_records):
+    for record in [*token_records[2::40], *foreign_records]:
+        check_contexts(counts, names, record[:150])
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_following_any_tokens_finds_the_contexts_there_are(counts, names, token_records, data):
+    """Pieces of records, joined where they do not belong together, and ids of record types in between."""
+    walked: list[int] = []
+    for _ in range(data.draw(st.integers(1, 6))):
+        record = data.draw(st.sampled_from(token_records))
+        begin = data.draw(st.integers(0, len(record) - 1))
+        walked += record[begin : begin + data.draw(st.integers(1, 12))]
+        walked.append(data.draw(st.integers(0, int(counts.first_C[0]) - 1)))
+    check_contexts(counts, names, tuple(walked))
+
+
+def test_each_type_of_record_has_a_start_of_its_own(counts, codec):
+    starts = []
+    for kind in RECORD_TYPES:
+        contexts = new_contexts()
+        follow(counts, contexts, codec.config.type_id(kind))
+        starts.append(predict(counts, contexts)[0])
+    counted = {networks.RECORD_TYPES[sample.kind] for sample in networks.sample_records()}
+    text, conversation = (starts[RECORD_TYPES.index(kind)] for kind in ("text", "conversation"))
+    assert counted >= {"text", "conversation"}
+    assert text.argmax() != conversation.argmax()

@@ -1,0 +1,65 @@
+"""Small versions with static counts, alone or beside the network that networks.py makes."""
+
+from pathlib import Path
+
+import numpy as np
+from networks import FILES, sample_records
+from tokenizers import Tokenizer
+
+from nbmf.manifest import CountsPart, NeuralPart, write_version
+from nbmf.neural.constants import default_constants
+from nbmf.neural.counts import Counts
+from nbmf.neural.counts_file import save_counts
+from nbmf.neural.prediction import SHARES
+from train_app.neural.count import train_counts
+from train_app.neural.data import TokenStream
+from train_app.neural.job import tokenise_samples
+from train_app.neural.version import _constants_file
+
+COUNTS_FILE, MIXED_CONSTANTS_FILE = "counts.zst", "adaptation.mixed.safetensors"
+UNBOUNDED = 1 << 30
+COUNTS_LIMIT, NETWORK_LIMIT = 4096, 1024  # max_payload_bytes
+
+
+def sample_stream(tokenizer: Tokenizer) -> TokenStream:
+    """The sample records as tokens."""
+    return tokenise_samples(sample_records(), tokenizer)
+
+
+def sample_counts(files: dict[str, bytes]) -> Counts:
+    """Counts of all sample records in the vocabulary of a network's files."""
+    tokenizer = Tokenizer.from_str(files[FILES["tokenizer"]].decode())
+    return train_counts(sample_stream(tokenizer), tokenizer.get_vocab_size(), UNBOUNDED)
+
+
+def add_counts(files: dict[str, bytes], counts: Counts) -> dict[str, bytes]:
+    """The network's files, the counts', and constants with another share of the network in each situation."""
+    shares = np.random.default_rng(0).uniform(0.02, 0.98, SHARES)
+    constants = default_constants()._replace(network_share_OCC=shares)
+    return {**files, COUNTS_FILE: save_counts(counts), MIXED_CONSTANTS_FILE: _constants_file(constants)}
+
+
+def parts(files: dict[str, bytes], *, network: bool) -> tuple[bytes | None, ...]:
+    """What NeuralCodec.from_files takes: vocabulary, constants, network, counts."""
+    names = (FILES["tokenizer"], MIXED_CONSTANTS_FILE if network else FILES["constants"], FILES["model"], COUNTS_FILE)
+    return tuple(files[name] if network or name != FILES["model"] else None for name in names)
+
+
+def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool) -> Path:
+    """A version folder of such files: coder `counts`, and with a network `neural` with counts beside it."""
+    limit = {"max_payload_bytes": COUNTS_LIMIT, "decode_us_per_byte": 5.0}
+    counts = CountsPart(counts=COUNTS_FILE, tokenizer=FILES["tokenizer"], constants=FILES["constants"], **limit)
+    manifest = {
+        "name": "counts",
+        "created_at": "2026-01-01T00:00:00Z",
+        "architecture": "counts",
+        "minimum_reader": 2,
+        "counts": counts.model_dump(),
+    }
+    if network:
+        limit = {"max_payload_bytes": NETWORK_LIMIT, "decode_us_per_byte": 50.0}
+        named = {**FILES, "constants": MIXED_CONSTANTS_FILE}
+        manifest["neural"] = NeuralPart(**named, counts=COUNTS_FILE, **limit).model_dump()
+    else:
+        files = {name: files[name] for name in (COUNTS_FILE, FILES["tokenizer"], FILES["constants"])}
+    return parent / write_version(parent, manifest, files)
