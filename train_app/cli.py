@@ -93,6 +93,10 @@ def train(
             help="zstd dictionaries hold passages of the records as they are; without them, a version can be shared."
         ),
     ] = True,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(help="File to keep in the version as it is: a licence, an attribution. Repeatable.", exists=True),
+    ] = None,
     runs: Annotated[
         Path, typer.Option(help="Folder for checkpoints and logs; a stopped run goes on from there.")
     ] = Path("nbmf-runs"),
@@ -141,7 +145,14 @@ def train(
             network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
             plan = LearningPlan(preset.value, network, runs, init_from)
         trained = job.run(
-            sources, registry, settings, name, plan, validation=opened(validation or []), dictionaries=dictionaries
+            sources,
+            registry,
+            settings,
+            name,
+            plan,
+            validation=opened(validation or []),
+            dictionaries=dictionaries,
+            attachments={path.name: path.read_bytes() for path in attach or []},
         )
     terminal = Console()
     terminal.print(report.ratio_table(trained.measured, "Held-out records: raw bytes / coded bytes"))

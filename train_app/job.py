@@ -49,12 +49,13 @@ def run(
     *,
     validation: list[Source] | None = None,
     dictionaries: bool = True,
+    attachments: dict[str, bytes] | None = None,
 ) -> Trained:
     """Trains a version on the sources' records and publishes it. Needs a Ray session.
 
     A network where there is a plan for one: watched and fitted on the records of `validation`, without
-    them on some of the sources'. Raises TooFewRecords, RecordsError,
-    InexactVersion, TrainingFailed.
+    them on some of the sources'. `attachments` become files of the version as they are.
+    Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed.
     """
     measured: dict[str, Any] = {}
     with progress() as bars:
@@ -71,6 +72,7 @@ def run(
             fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
             manifest |= fields
             files |= network_files
+        files |= attachments or {}
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
         measured |= evaluate(
             prepared.holdout,
@@ -94,8 +96,8 @@ def _train_network(
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     from train_app.neural.part import STEPS, train_part
 
-    training = bars.add_task("training the network", total=100)
-    quantising = bars.add_task("quantising and fitting", total=STEPS, visible=False)
+    training = bars.add_task("training the network", total=100, visible=plan.trains_network)
+    building = bars.add_task("counting and fitting", total=STEPS, visible=not plan.trains_network)
 
     def on_line(line: dict[str, Any]) -> None:
         if "progress" in line:
@@ -108,7 +110,7 @@ def _train_network(
             )
 
     def on_step() -> None:
-        bars.update(quantising, advance=1, visible=True)
+        bars.update(building, advance=1, visible=True)
 
     return train_part(samples, validation, plan, on_line, on_step)
 

@@ -95,9 +95,14 @@ def _claim(folder: Path) -> None:
 def _train(old: Path, registry: Registry) -> str:
     from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
+    from train_app.neural.part import COUNTS_ONLY, LearningPlan
+    from train_app.neural.settings import DEFAULT_FILE as LEARNING_FILE
+    from train_app.neural.settings import NeuralTrainConfig
 
     config = configuration.load(TrainConfig, None, DEFAULT_FILE)
-    return job.run([LegacyStore(old)], registry, config, "demo").version_id
+    learning = configuration.load(NeuralTrainConfig, None, LEARNING_FILE)
+    plan = LearningPlan(COUNTS_ONLY, learning, old.parent / "runs")
+    return job.run([LegacyStore(old)], registry, config, "demo", plan).version_id
 
 
 def _serve(registry: Registry, unseen: list[Payload]) -> HttpResult:

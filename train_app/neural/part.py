@@ -47,6 +47,10 @@ class LearningPlan:
     runs_folder: Path
     init_from: Path | None = None
 
+    @property
+    def trains_network(self) -> bool:
+        return self.preset in PRESETS
+
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
         what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{self.init_from or ''}".encode())
