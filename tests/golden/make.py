@@ -18,7 +18,7 @@ import helpers
 import numpy as np
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import NeuralCoder
+from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.payload import to_canonical
 
 HERE = Path(__file__).parent
@@ -106,6 +106,21 @@ NEURAL_BLOBS = {
     "neural_json_long": _json([{"id": i, "name": f"step {i}", "done": i % 3 == 0} for i in range(40)]),
 }
 
+# name -> (what decoding gives, coder); by the first built-in version that has static counts
+COUNTS_VERSION = "b225a9f832bf49e5f7190db441b26f9c3e8f45ad24b4fc27328d4bda9beebfe4"
+COUNTS_BLOBS = {
+    "counts_text": (NEURAL_BLOBS["neural_text"], CountsCoder),
+    "counts_text_foreign": (NEURAL_BLOBS["neural_text_foreign"], CountsCoder),
+    "counts_messages": (NEURAL_BLOBS["neural_messages"], CountsCoder),
+    "counts_json": (NEURAL_BLOBS["neural_json"], CountsCoder),
+    "counts_json_long": (NEURAL_BLOBS["neural_json_long"], CountsCoder),
+    "neural_counts_text": (NEURAL_BLOBS["neural_text"], NeuralCoder),
+    "neural_counts_text_foreign": (NEURAL_BLOBS["neural_text_foreign"], NeuralCoder),
+    "neural_counts_messages": (NEURAL_BLOBS["neural_messages"], NeuralCoder),
+    "neural_counts_json": (NEURAL_BLOBS["neural_json"], NeuralCoder),
+    "neural_counts_json_long": (NEURAL_BLOBS["neural_json_long"], NeuralCoder),
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -143,20 +158,22 @@ def _version():
     return Codec(*manifest.read_version(HERE / "versions" / version_id))
 
 
-def _neural(expected):
-    """(blob, description) by the network, whether or not it is the smallest."""
-    codec = Codec(*manifest.read_version(builtin.FOLDER / NEURAL_VERSION))
+def _learned(expected, version, coder):
+    """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
+    codec = Codec(*manifest.read_version(builtin.FOLDER / version))
     kind, canonical = to_canonical(helpers.build(expected))
-    body = codec._coders[NeuralCoder.number].encode(kind, canonical)
-    blob = frame.pack(kind, NeuralCoder.number, "lossless", codec.reference, codec._seed, canonical, body)
-    description = {"format": "blob", "kind": kind.label, "coder": "neural", "fidelity": "lossless", "codec": codec.id}
+    body = codec._coders[coder.number].encode(kind, canonical)
+    blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
 
 
 def main():
     codec = _version()
     for name, expected in NEURAL_BLOBS.items():
-        _write_pair(name, *_neural(expected))
+        _write_pair(name, *_learned(expected, NEURAL_VERSION, NeuralCoder))
+    for name, (expected, coder) in COUNTS_BLOBS.items():
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
     for name, (expected, coder, fidelity) in BLOBS.items():
         kind, canonical = to_canonical(helpers.build(expected))
         blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)
