@@ -29,14 +29,36 @@ _LANES = 16
 _STEP = 4 * _LANES  # products of one instruction
 
 
+_SUMS = ir.VectorType(ir.IntType(32), _LANES)
+_BYTES = ir.VectorType(ir.IntType(8), _STEP)
+_INSTRUCTION = "llvm.x86.avx512.vpdpbusd.512"
+
+
+def _operand_type() -> Any:
+    """How this LLVM wants the bytes: as such or, in older ones, as 32-bit lanes; None if it knows neither."""
+    for operand in (_BYTES, _SUMS):
+        try:
+            llvmlite.binding.parse_assembly(
+                f"declare {_SUMS} @{_INSTRUCTION}({_SUMS}, {operand}, {operand})\n"
+                f"define {_SUMS} @f({_SUMS} %s, {operand} %a) {{\n"
+                f"%r = call {_SUMS} @{_INSTRUCTION}({_SUMS} %s, {operand} %a, {operand} %a)\n"
+                f"ret {_SUMS} %r }}"
+            ).verify()
+        except RuntimeError:
+            continue
+        return operand
+    return None
+
+
 def _has_vnni() -> bool:
     """Whether numba compiles for a processor with 512-bit VPDPBUSD; a processor set by hand is taken to have none."""
     if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
         return False
     features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("avx512vnni") and features.get("avx512f"))
+    return bool(features.get("avx512vnni") and features.get("avx512f") and _OPERAND)
 
 
+_OPERAND = _operand_type()
 HAS_VNNI = _has_vnni()
 
 
@@ -62,16 +84,14 @@ def _dot_of_steps(_typing: Any, _row: Any, _x: Any, _steps: Any) -> Any:
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         row, x, steps = arguments
-        sums = ir.VectorType(ir.IntType(32), _LANES)
-        raw = ir.VectorType(ir.IntType(8), _STEP)
         dot = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(sums, [sums, raw, raw]), "llvm.x86.avx512.vpdpbusd.512"
+            builder.module, ir.FunctionType(_SUMS, [_SUMS, _OPERAND, _OPERAND]), _INSTRUCTION
         )
         add = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.IntType(32), [sums]), "llvm.vector.reduce.add.v16i32"
+            builder.module, ir.FunctionType(ir.IntType(32), [_SUMS]), f"llvm.vector.reduce.add.v{_LANES}i32"
         )
-        total = cgutils.alloca_once_value(builder, ir.Constant(sums, [0] * _LANES))
-        row, x = (builder.inttoptr(address, raw.as_pointer()) for address in (row, x))
+        total = cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _LANES))
+        row, x = (builder.inttoptr(address, _OPERAND.as_pointer()) for address in (row, x))
         with cgutils.for_range(builder, steps) as loop:
             a, b = (builder.load(builder.gep(pointer, [loop.index]), align=1) for pointer in (row, x))
             builder.store(builder.call(dot, [builder.load(total), a, b]), total)
