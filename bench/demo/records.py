@@ -81,7 +81,8 @@ def _conversations(documented: list[dict[str, Any]]) -> Iterator[Payload]:
 
 def _packages() -> Iterator[Payload]:
     """Metadata and file listings of the installed packages."""
-    for distribution in metadata.distributions():
+    # One that is found in two places, as a package under development may be, counts once.
+    for distribution in {found.name: found for found in metadata.distributions()}.values():
         about = distribution.metadata
         yield {
             "type": "package",
