@@ -37,35 +37,29 @@ class FileEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class NeuralPart(BaseModel):
-    """The network of a version: names of its files, and what it is used for."""
+class _LearnedPart(BaseModel):
+    """What the learned parts have in common: names of files, and what they are used for."""
 
     model_config = ConfigDict(frozen=True)
+
+    tokenizer: str
+    constants: str
+    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
+    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
+    decode_us_per_token: float | None = Field(default=None, gt=0, description="the same by tokens; null in old ones")
+
+
+class NeuralPart(_LearnedPart):
+    """The network of a version."""
 
     model: str
-    tokenizer: str
-    constants: str
     counts: str | None = Field(default=None, description="static counts mixed with the network's predictions")
-    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
-    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
-    decode_us_per_token: float | None = Field(
-        default=None, gt=0, description="the same by tokens; None in old versions"
-    )
 
 
-class CountsPart(BaseModel):
-    """The static counts of a version, for coding without a network: names of its files, and what it is used for."""
-
-    model_config = ConfigDict(frozen=True)
+class CountsPart(_LearnedPart):
+    """The static counts of a version, for coding without a network."""
 
     counts: str
-    tokenizer: str
-    constants: str
-    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
-    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
-    decode_us_per_token: float | None = Field(
-        default=None, gt=0, description="the same by tokens; None in old versions"
-    )
 
 
 class Manifest(BaseModel):
