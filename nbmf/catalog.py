@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
 
 from nbmf import builtin
 from nbmf.codec import WITHOUT_VERSION, Codec
-from nbmf.errors import CorruptBlob, DamagedCodec, UnknownCodec, UnsupportedFormat
+from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError, UnknownCodec, UnsupportedFormat
 from nbmf.frame import Frame
 
 PATH_VARIABLE = "NBMF_CODEC_PATH"
@@ -63,16 +63,43 @@ class Catalog:
 
         Raises UnknownCodec if no version has its reference, BlobError, DamagedCodec.
         """
-        if not parsed.reference:
-            return WITHOUT_VERSION.decode_canonical(parsed)
-        given = [first] if first is not None and first.reference == parsed.reference else []
-        failure: CorruptBlob | None = None
-        for candidate in chain(given, self.candidates(parsed.reference)):
-            try:
-                return candidate.decode_canonical(parsed)
-            except CorruptBlob as error:
-                failure = error
-        raise failure or UnknownCodec(parsed.reference.hex(), self.places())
+        (result,) = self.decode_canonical_batch([parsed], first=first)
+        if isinstance(result, NbmfError):
+            raise result
+        return result
+
+    def decode_canonical_batch(self, frames: Sequence[Frame], *, first: Codec | None = None) -> list[bytes | NbmfError]:
+        """What `decode_canonical` gives for each, or the error that it raises; blobs of one version side by side."""
+        results: list[bytes | NbmfError] = [CorruptBlob("not decoded")] * len(frames)
+        of_reference: dict[bytes, list[int]] = {}
+        for index, parsed in enumerate(frames):
+            of_reference.setdefault(parsed.reference, []).append(index)
+        for reference, chosen in of_reference.items():
+            decoded = self._decode_named(reference, [frames[index] for index in chosen], first)
+            for index, result in zip(chosen, decoded, strict=True):
+                results[index] = result
+        return results
+
+    def _decode_named(self, reference: bytes, frames: list[Frame], first: Codec | None) -> list[bytes | NbmfError]:
+        """Blobs of one reference: what the first version cannot decode, the next tries."""
+        if not reference:
+            return WITHOUT_VERSION.decode_canonical_batch(frames)
+        given = [first] if first is not None and first.reference == reference else []
+        results: list[bytes | NbmfError] = [UnknownCodec(reference.hex(), self.places())] * len(frames)
+        left = list(range(len(frames)))
+        try:
+            for candidate in chain(given, self.candidates(reference)):
+                for index, result in zip(
+                    left, candidate.decode_canonical_batch([frames[index] for index in left]), strict=True
+                ):
+                    results[index] = result
+                left = [index for index in left if isinstance(results[index], CorruptBlob)]
+                if not left:
+                    break
+        except (DamagedCodec, UnsupportedFormat) as error:
+            for index in left:
+                results[index] = error
+        return results
 
     def places(self) -> list[str]:
         """Where this catalogue looks, for error messages."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,11 +103,7 @@ class Codec:
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
         fidelity or effort.
         """
-        if fidelity not in ("lossless", "semantic"):
-            raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
-        kind, canonical = payload.to_canonical(value)
-        if len(canonical) > max_payload_bytes:
-            raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
+        kind, canonical = _canonical(value, fidelity, max_payload_bytes)
         return self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
 
     def encode_canonical(
@@ -119,22 +115,38 @@ class Codec:
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> bytes:
         """As `encode`, from what `payload.to_canonical` gave."""
+        (blob,) = self.encode_canonical_batch([(kind, canonical)], effort=effort, latency_budget_ms=latency_budget_ms)
+        return blob
+
+    def encode_canonical_batch(
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        *,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+    ) -> list[bytes]:
+        """The blob of each record, the same as one by one; by the engine of `nbmf.engine`."""
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
-        best = frame.pack_stored(kind, canonical)
+        best = [frame.pack_stored(*record) for record in records]
         for coder in self._coders.values():
             if effort == "fast" and coder.number == coders.NeuralCoder.number:
                 continue
-            if effort == "auto" and coder.decode_ms(kind, canonical) > latency_budget_ms:
-                continue
-            body = coder.encode(kind, canonical)
-            if body is None:
-                continue
+            chosen = [
+                index
+                for index, record in enumerate(records)
+                if effort != "auto" or coder.decode_ms(*record) <= latency_budget_ms
+            ]
             learned = coder.number in frame.CODERS_WITH_REFERENCE
             reference, seed = (self.reference, self._seed) if learned else (b"", b"")
-            blob = frame.pack(kind, coder.number, "lossless", reference, seed, canonical, body)
-            if len(blob) < len(best):
-                best = blob
+            bodies = coder.encode_batch([records[index] for index in chosen])
+            for index, body in zip(chosen, bodies, strict=True):
+                if body is None:
+                    continue
+                kind, canonical = records[index]
+                blob = frame.pack(kind, coder.number, "lossless", reference, seed, canonical, body)
+                if len(blob) < len(best[index]):
+                    best[index] = blob
         return best
 
     def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:
@@ -150,30 +162,90 @@ class Codec:
 
     def decode_canonical(self, parsed: frame.Frame) -> bytes:
         """The canonical bytes in a parsed blob, checked against its checksum. Raises BlobError, UnknownCodec."""
-        if parsed.reference and parsed.reference != self.reference:
-            raise UnknownCodec(parsed.reference.hex(), [repr(self)])
-        if parsed.coder == frame.STORED:
-            canonical = parsed.body
-        elif parsed.coder not in self._coders:
-            raise CorruptBlob(f"the blob's coder is {coders.NAMES[parsed.coder]}, which {self!r} does not have")
-        else:
-            canonical = self._coders[parsed.coder].decode(parsed.kind, parsed.body, parsed.payload_bytes)
-        frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
+        (result,) = self.decode_canonical_batch([parsed])
+        if isinstance(result, NbmfError):
+            raise result
+        return result
+
+    def decode_canonical_batch(self, frames: Sequence[frame.Frame]) -> list[bytes | NbmfError]:
+        """What `decode_canonical` gives for each, or the error that it raises; by the engine of `nbmf.engine`."""
+        results: list[bytes | NbmfError] = [CorruptBlob("not decoded")] * len(frames)
+        of_coder: dict[int, list[int]] = {}
+        for index, parsed in enumerate(frames):
+            if parsed.reference and parsed.reference != self.reference:
+                results[index] = UnknownCodec(parsed.reference.hex(), [repr(self)])
+            elif parsed.coder == frame.STORED:
+                results[index] = parsed.body
+            elif parsed.coder not in self._coders:
+                name = coders.NAMES[parsed.coder]
+                results[index] = CorruptBlob(f"the blob's coder is {name}, which {self!r} does not have")
+            else:
+                of_coder.setdefault(parsed.coder, []).append(index)
+        for number, chosen in of_coder.items():
+            bodies = [(frames[index].kind, frames[index].body, frames[index].payload_bytes) for index in chosen]
+            for index, decoded in zip(chosen, self._coders[number].decode_batch(bodies), strict=True):
+                results[index] = decoded
+        return [self._verified(*pair) for pair in zip(frames, results, strict=True)]
+
+    def _verified(self, parsed: frame.Frame, canonical: bytes | NbmfError) -> bytes | NbmfError:
+        if isinstance(canonical, NbmfError):
+            return canonical
+        try:
+            frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
+        except CorruptBlob as error:
+            return error
         return canonical
 
     def encode_batch(
-        self, values: Iterable[payload.Payload], fidelity: Fidelity = "lossless"
+        self,
+        values: Iterable[payload.Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> list[bytes | NbmfError]:
-        """A blob, or the error that `encode` raised, for each payload, in order."""
-        return [_attempt(self.encode, value, fidelity) for value in values]
+        """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
+        read = [_attempt(_canonical, value, fidelity, max_payload_bytes) for value in values]
+        good = [record for record in read if not isinstance(record, NbmfError)]
+        blobs = iter(self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms))
+        return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
 
-    def decode_batch(self, blobs: Iterable[bytes]) -> list[payload.Payload | NbmfError]:
-        """A payload, or the error that `decode` raised, for each blob, in order."""
-        return [_attempt(self.decode, blob) for blob in blobs]
+    def decode_batch(
+        self, blobs: Iterable[bytes], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+    ) -> list[payload.Payload | NbmfError]:
+        """A payload, or the error that `decode` raises, for each blob, in order."""
+        parsed = [_attempt(parse_bounded, blob, max_output_bytes) for blob in blobs]
+        good = [one for one in parsed if not isinstance(one, NbmfError)]
+        decoded = iter(self.decode_canonical_batch(good))
+        return [one if isinstance(one, NbmfError) else _attempt(_payload, one, next(decoded)) for one in parsed]
+
+    def warm_up(self) -> None:
+        """Loads the learned parts and compiles what codes with them: about 20 s once a machine, 1 s from the cache."""
+        for kind, data in ((Kind.JSON, b"{}"), (Kind.TEXT, b"warm")):
+            for coder in self._coders.values():
+                (body,) = coder.encode_batch([(kind, data)])
+                if body is not None:
+                    coder.decode(kind, body, len(data))
 
 
 WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
+
+
+def _canonical(value: payload.Payload, fidelity: Fidelity, max_payload_bytes: int) -> tuple[Kind, bytes]:
+    if fidelity not in ("lossless", "semantic"):
+        raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
+    kind, canonical = payload.to_canonical(value)
+    if len(canonical) > max_payload_bytes:
+        raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
+    return kind, canonical
+
+
+def _payload(parsed: frame.Frame, canonical: bytes | NbmfError) -> payload.Payload:
+    if isinstance(canonical, NbmfError):
+        raise canonical
+    return payload.from_canonical(parsed.kind, canonical)
 
 
 def _attempt(function: Any, *args: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
 
@@ -24,3 +26,25 @@ class Coder(Protocol):
 
         Raises CorruptBlob if the body is not one that `encode` could have written for that length.
         """
+
+    def encode_batch(self, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
+        """What `encode` gives for each."""
+
+    def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
+        """What `decode` gives for each, or the error that it raises."""
+
+
+class OneByOne:
+    """Batches for a coder that gains nothing by them."""
+
+    def encode_batch(self: Coder, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
+        return [self.encode(*record) for record in records]
+
+    def decode_batch(self: Coder, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
+        results: list[bytes | CorruptBlob] = []
+        for body in bodies:
+            try:
+                results.append(self.decode(*body))
+            except CorruptBlob as error:
+                results.append(error)
+        return results

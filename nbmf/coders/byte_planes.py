@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nbmf import arrays
+from nbmf.coders.base import OneByOne
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
@@ -16,7 +17,7 @@ from nbmf.payload import Kind
 _MAX_HEAD_BYTES = 128
 
 
-class BytePlanesCoder:
+class BytePlanesCoder(OneByOne):
     """Body: length of the array's header (1 byte), the header, zstd of the planes, each plane apart."""
 
     number: ClassVar[int] = 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from nbmf.coders.base import OneByOne
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
@@ -19,7 +20,7 @@ RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "st
 """What the network is told about a payload of each kind that it codes."""
 
 
-class _LearnedCoder:
+class _LearnedCoder(OneByOne):
     """Text, messages and JSON up to the version's limit."""
 
     number: ClassVar[int]

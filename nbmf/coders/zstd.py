@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import zstandard
 
+from nbmf.coders.base import OneByOne
 from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.payload import Kind
 
@@ -86,7 +87,7 @@ class _Zstd:
         return data
 
 
-class ZstdCoder:
+class ZstdCoder(OneByOne):
     """zstd without a dictionary."""
 
     number: ClassVar[int] = 1
@@ -105,7 +106,7 @@ class ZstdCoder:
         return self._zstd.decompress(body, payload_bytes)
 
 
-class ZstdDictionaryCoder:
+class ZstdDictionaryCoder(OneByOne):
     """zstd with the codec version's trained dictionary for the payload's kind."""
 
     number: ClassVar[int] = 2

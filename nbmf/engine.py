@@ -1,0 +1,54 @@
+"""Which engine codes batches of records, and on how many threads: a setting of the process.
+
+Engines differ in speed alone: the blobs they write, and what they read, are the same.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args
+
+EngineName = Literal["auto", "cpu", "torch"]
+"""cpu: compiled loops. torch: PyTorch for the network, on a GPU if there is one. auto: torch for batches where there
+is a GPU, else cpu. One record alone always goes by the compiled loops."""
+
+NAME_VARIABLE = "NBMF_ENGINE"
+THREADS_VARIABLE = "NBMF_THREADS"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """`threads` that a batch is shared among; the compiled loops hold no GIL."""
+
+    name: EngineName = "auto"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(EngineName):
+            raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}, not {self.name!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads is at least 1, not {self.threads}")
+
+
+_engine: Engine | None = None
+
+
+def configure(name: EngineName = "auto", threads: int = 1) -> None:
+    """Sets the engine of this process, in place of what the environment says. Raises ValueError for an unknown one."""
+    global _engine
+    _engine = Engine(name, threads)
+
+
+def engine() -> Engine:
+    """The engine in force. Raises ValueError if an environment variable has a value that is none."""
+    return _engine or _from_environment()
+
+
+@cache
+def _from_environment() -> Engine:
+    threads = os.environ.get(THREADS_VARIABLE, "1")
+    if not threads.isdecimal():
+        raise ValueError(f"{THREADS_VARIABLE} is a number of threads, not {threads!r}")
+    return Engine(os.environ.get(NAME_VARIABLE, "auto"), int(threads))  # type: ignore[arg-type] # checked there
