@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Literal, get_args
+
+from nbmf.errors import NbmfError
 
 EngineName = Literal["auto", "cpu", "torch"]
 """cpu: compiled loops. torch: PyTorch for the network, on a GPU if there is one. auto: torch for batches where there
@@ -18,9 +21,15 @@ NAME_VARIABLE = "NBMF_ENGINE"
 THREADS_VARIABLE = "NBMF_THREADS"
 
 
+class EngineMissing(NbmfError):
+    """What the engine is made with is not installed."""
+
+    code = "engine_missing"
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`threads` that a batch is shared among; the compiled loops hold no GIL."""
+    """`threads` that a batch is shared among; the compiled loops hold no GIL. Raises ValueError, EngineMissing."""
 
     name: EngineName = "auto"
     threads: int = 1
@@ -30,19 +39,21 @@ class Engine:
             raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}, not {self.name!r}")
         if self.threads < 1:
             raise ValueError(f"threads is at least 1, not {self.threads}")
+        if self.name == "torch" and find_spec("torch") is None:
+            raise EngineMissing("engine torch needs PyTorch: `pip install 'nbmf[train]'`, or choose engine cpu")
 
 
 _engine: Engine | None = None
 
 
 def configure(name: EngineName = "auto", threads: int = 1) -> None:
-    """Sets the engine of this process, in place of what the environment says. Raises ValueError for an unknown one."""
+    """Sets the engine of this process, in place of what the environment says. Raises ValueError, EngineMissing."""
     global _engine
     _engine = Engine(name, threads)
 
 
 def engine() -> Engine:
-    """The engine in force. Raises ValueError if an environment variable has a value that is none."""
+    """The engine in force. Raises ValueError if an environment variable has a value that is none, EngineMissing."""
     return _engine or _from_environment()
 
 

@@ -1,0 +1,30 @@
+"""The engine that codes batches, as a setting of the process."""
+
+import pytest
+
+from nbmf import engine
+from nbmf.engine import Engine, EngineMissing
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    monkeypatch.setattr(engine, "_engine", None)
+
+
+def test_the_engine_that_was_configured():
+    engine.configure("cpu", 2)
+    assert engine.engine() == Engine("cpu", 2)
+
+
+@pytest.mark.parametrize(("name", "threads", "named"), [("gpu", 1, "'gpu'"), ("cpu", 0, "at least 1")])
+def test_what_is_no_engine(name, threads, named):
+    with pytest.raises(ValueError, match=named):
+        engine.configure(name, threads)
+
+
+def test_torch_without_pytorch(monkeypatch):
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    with pytest.raises(EngineMissing, match=r"pip install 'nbmf\[train\]'"):
+        engine.configure("torch")
+    engine.configure("auto")
+    assert engine.engine().name == "auto"
