@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.options import AddressOption, RegistryOption
+from cluster.cli.options import AddressOption, EngineOption, RegistryOption, ThreadsOption
+
+_STARTING = "starting the service (once a machine, its replicas first compile the coders: about a minute)"
 
 
 def serve(
@@ -20,6 +22,8 @@ def serve(
         str | None,
         typer.Option(help="Version to encode with, named as in `nbmf encode`; overrides the file."),
     ] = None,
+    engine: EngineOption = None,
+    threads: ThreadsOption = None,
     registry: RegistryOption = None,
     address: AddressOption = None,
 ) -> None:
@@ -37,13 +41,19 @@ def serve(
     from cluster.session import session
     from serve_app.config import DEFAULT_FILE, ServeConfig
 
-    overrides = {"host": host, "port": port, "version": codec}
+    overrides = {
+        "host": host,
+        "port": port,
+        "version": codec,
+        "engine": engine.value if engine else None,
+        "threads": threads,
+    }
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
     stop = threading.Event()
     with session(address):
         from serve_app.deploy import deploy, undeploy
 
-        with console.status("starting the service"):
+        with console.status(_STARTING):
             url = deploy(settings, Registry(registry))
         typer.echo(f"Serving on {url} (API description: {url}/docs)")
         if address is not None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
+from cluster.wire import BadWire
+from nbmf.codec import Effort
+from nbmf.engine import EngineName
 
 DEFAULT_FILE = "serve/local.yaml"
 Positive = Annotated[int, Field(gt=0)]
@@ -40,13 +44,28 @@ class ServeConfig(StrictModel):
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive
+    effort: Effort = Field("auto", description="of requests that name neither effort nor budget")
     latency_budget_ms: float | None = Field(
         gt=0,
         allow_inf_nan=False,
-        description="coders that would take longer to decode a record are left out, unless the request has its own; "
-        "null for no limit",
+        description="with effort auto, coders that would take longer to decode a record are left out, unless the "
+        "request has a budget of its own; null for no limit, which is what max does",
     )
+    engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
+    threads: Positive = Field(1, description="threads of a replica that share its batches")
     max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 503")
     ingress: DeploymentConfig
     encoder: DeploymentConfig
     decoder: DeploymentConfig
+
+    def effort_of(self, effort: Effort | None, latency_budget_ms: float | None) -> tuple[Effort, float]:
+        """Effort and budget in ms, infinite for none, of a request that names these, one or neither. Raises BadWire.
+
+        A budget is what effort auto keeps to: a request that names a budget only has that effort.
+        """
+        if latency_budget_ms is not None and effort not in (None, "auto"):
+            raise BadWire(f"latency_budget_ms is for effort auto; effort {effort} has none: leave one of the two out")
+        if effort is None:
+            effort = self.effort if latency_budget_ms is None else "auto"
+        budget = self.latency_budget_ms if latency_budget_ms is None else latency_budget_ms
+        return effort, math.inf if budget is None else budget

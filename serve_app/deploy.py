@@ -6,23 +6,28 @@ import logging
 from typing import Any
 
 from cluster.registry import Registry
+from nbmf.engine import Engine
 from serve_app.config import DeploymentConfig, ServeConfig
 
 APPLICATION = "nbmf"
 
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
-    """Deploys and returns the service's URL once it answers. Raises VersionNotFound, DamagedCodec."""
+    """Deploys and returns the service's URL once it answers, its replicas warm.
+
+    Raises VersionNotFound, DamagedCodec, EngineMissing.
+    """
     from ray import serve
 
     # Serve sets this when it is imported; its notes on starting are not for a terminal.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    engine = Engine(config.engine, config.threads)
     version = resolve_version(config, registry)
     serve.start(
         http_options={"host": config.host, "port": config.port, "request_timeout_s": config.request_timeout_s},
         logging_config={"log_level": "WARNING", "enable_access_log": False},
     )
-    serve.run(application(config, registry.location, version), name=APPLICATION, route_prefix="/")
+    serve.run(application(config, registry.location, version, engine), name=APPLICATION, route_prefix="/")
     return f"http://{config.host}:{config.port}"
 
 
@@ -40,7 +45,7 @@ def resolve_version(config: ServeConfig, registry: Registry) -> str:
     return version
 
 
-def application(config: ServeConfig, registry: str, version: str) -> Any:
+def application(config: ServeConfig, registry: str, version: str, engine: Engine) -> Any:
     """Ingress, encoder and decoder, bound to one another."""
     from ray import serve
 
@@ -48,10 +53,10 @@ def application(config: ServeConfig, registry: str, version: str) -> Any:
     from serve_app.replicas import Decoder, Encoder
 
     queued = config.max_queued_requests
-    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(
-        registry, version, config.latency_budget_ms
+    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version, engine)
+    decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(
+        registry, version, engine, config.max_payload_bytes
     )
-    decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(registry, config.max_payload_bytes)
     return _sized(serve.ingress()(Ingress), config.ingress).bind(config, registry, encoder, decoder)
 
 

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from cluster.registry import Registry
 from cluster.wire import BadWire
-from nbmf.codec import inspect
+from nbmf.codec import Effort, inspect
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind
 from nbmf.version import __version__
@@ -70,13 +70,25 @@ class Ingress:
         request: Request,
         kind: Annotated[Literal["bytes", "text", "json"], Query(description="what the octets of a body are")] = "bytes",
         batch: Annotated[bool, Query(description="octets: a batch of length-prefixed records")] = False,
+        effort: Annotated[
+            Effort | None,
+            Query(
+                description="in place of the server's. max: the smallest blob; fast: without the network, larger and "
+                "quicker; auto: the smallest that is decoded within the latency budget"
+            ),
+        ] = None,
         latency_budget_ms: Annotated[
             float | None,
-            Query(gt=0, allow_inf_nan=False, description="longest time to decode a record, in place of the server's"),
+            Query(
+                gt=0,
+                allow_inf_nan=False,
+                description="longest time to decode a record, in place of the server's; effort is then auto",
+            ),
         ] = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
         limit = self._config.max_payload_bytes
+        asked = self._config.effort_of(effort, latency_budget_ms)
         media_type, body = await self._body(request)
         if media_type == OCTETS:
 
@@ -85,9 +97,9 @@ class Ingress:
 
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
-                blobs = await self._encode_each(record, items, latency_budget_ms)
+                blobs = await self._encode_each(record, items, asked)
                 return _octets(bodies.join_batch([b if isinstance(b, Failure) else (_kind(b), b) for b in blobs]))
-            (blob,) = await self._encode_each(record, [body], latency_budget_ms)
+            (blob,) = await self._encode_each(record, [body], asked)
             if isinstance(blob, Failure):
                 return _failed(blob)
             info = inspect(blob)
@@ -98,9 +110,9 @@ class Ingress:
 
         fields = bodies.parse_object(body)
         if "records" in fields:
-            blobs = await self._encode_each(from_json, self._batch(fields, "records"), latency_budget_ms)
+            blobs = await self._encode_each(from_json, self._batch(fields, "records"), asked)
             return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
-        (blob,) = await self._encode_each(from_json, [fields], latency_budget_ms)
+        (blob,) = await self._encode_each(from_json, [fields], asked)
         return _failed(blob) if isinstance(blob, Failure) else _json(bodies.dump(_encoded(blob)))
 
     async def decode(
@@ -191,9 +203,9 @@ class Ingress:
         return items
 
     async def _encode_each(
-        self, read: Callable[[Any], tuple[int, bytes]], items: list[Any], latency_budget_ms: float | None
+        self, read: Callable[[Any], tuple[int, bytes]], items: list[Any], asked: tuple[Effort, float]
     ) -> list[bytes | Failure]:
-        return await _each(read, items, lambda records: self._encoder.encode.remote(records, latency_budget_ms))
+        return await _each(read, items, lambda records: self._encoder.encode.remote(records, *asked))
 
     async def _decode_each(self, read: Callable[[Any], bytes], items: list[Any]) -> list[tuple[int, bytes] | Failure]:
         return await _each(read, items, self._decoder.decode.remote)

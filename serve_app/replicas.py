@@ -10,30 +10,30 @@ import asyncio
 from functools import partial
 
 from cluster.registry import Registry
-from nbmf.codec import parse_bounded
+from nbmf.codec import Codec, Effort, parse_bounded
+from nbmf.engine import Engine, configure
+from nbmf.errors import NbmfError
+from nbmf.frame import Frame
 from nbmf.payload import Kind, from_canonical
-from serve_app.results import Failure, attempt_each
+from serve_app.results import Failure, attempt_batch, attempt_each
 
 
 class Encoder:
-    """Encodes with one codec version, within a latency budget unless a request has its own; None is no limit."""
+    """Encodes with one codec version, a request's records as one batch."""
 
-    def __init__(self, registry: str, version: str, latency_budget_ms: float | None) -> None:
-        self._codec = Registry(registry).load(version)
-        self._latency_budget_ms = latency_budget_ms
+    def __init__(self, registry: str, version: str, engine: Engine) -> None:
+        self._codec = _warm(registry, version, engine)
 
     async def encode(
-        self, records: list[tuple[int, bytes]], latency_budget_ms: float | None = None
+        self, records: list[tuple[int, bytes]], effort: Effort, latency_budget_ms: float
     ) -> list[bytes | Failure]:
-        """Blobs of (kind, canonical bytes), within the budget for decoding a record."""
-        budget = self._latency_budget_ms if latency_budget_ms is None else latency_budget_ms
-        return await asyncio.to_thread(attempt_each, partial(self._encode, budget), records)
+        """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record."""
+        together = partial(self._encode, effort, latency_budget_ms)
+        return await asyncio.to_thread(attempt_batch, together, records)
 
-    def _encode(self, latency_budget_ms: float | None, record: tuple[int, bytes]) -> bytes:
-        kind, canonical = record
-        if latency_budget_ms is None:
-            return self._codec.encode_canonical(Kind(kind), canonical, effort="max")
-        return self._codec.encode_canonical(Kind(kind), canonical, latency_budget_ms=latency_budget_ms)
+    def _encode(self, effort: Effort, latency_budget_ms: float, records: list[tuple[int, bytes]]) -> list[bytes]:
+        canonical = [(Kind(kind), data) for kind, data in records]
+        return self._codec.encode_canonical_batch(canonical, effort=effort, latency_budget_ms=latency_budget_ms)
 
     def ready(self) -> bool:
         """For the ingress's health page: this replica has its codec."""
@@ -41,23 +41,46 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes blobs of any version of the registry, each loaded when a blob first names it."""
+    """Decodes blobs of any version of the registry, a request's blobs as one batch.
 
-    def __init__(self, registry: str, max_payload_bytes: int) -> None:
+    `version` is warm from the start, others are loaded when a blob first names them.
+    """
+
+    def __init__(self, registry: str, version: str, engine: Engine, max_payload_bytes: int) -> None:
         self._catalog = Registry(registry).catalog()
+        self._catalog.add(_warm(registry, version, engine))
         self._max_payload_bytes = max_payload_bytes
 
     async def decode(self, blobs: list[bytes]) -> list[tuple[int, bytes] | Failure]:
         """(kind, canonical bytes) of each blob."""
-        return await asyncio.to_thread(attempt_each, self._decode, blobs)
+        return await asyncio.to_thread(self._decode, blobs)
 
-    def _decode(self, blob: bytes) -> tuple[int, bytes]:
-        parsed = parse_bounded(blob, self._max_payload_bytes)
-        canonical = self._catalog.decode_canonical(parsed)
-        # A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is.
-        from_canonical(parsed.kind, canonical)
-        return int(parsed.kind), canonical
+    def _decode(self, blobs: list[bytes]) -> list[tuple[int, bytes] | Failure]:
+        parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
+        return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
+
+    def _decode_frames(self, frames: list[Frame]) -> list[tuple[int, bytes] | NbmfError]:
+        results = self._catalog.decode_canonical_batch(frames)
+        return [
+            result if isinstance(result, NbmfError) else (int(parsed.kind), result)
+            for parsed, result in zip(frames, results, strict=True)
+        ]
 
     def ready(self) -> bool:
         """For the ingress's health page."""
         return True
+
+
+def _warm(registry: str, version: str, engine: Engine) -> Codec:
+    """The version, loaded and compiled, so that the replica's first request is as quick as others."""
+    configure(engine.name, engine.threads)
+    codec = Registry(registry).load(version)
+    codec.warm_up()
+    return codec
+
+
+def _readable(decoded: tuple[int, bytes]) -> tuple[int, bytes]:
+    """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
+    kind, canonical = decoded
+    from_canonical(Kind(kind), canonical)
+    return decoded

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,10 +11,13 @@ from nbmf.errors import NbmfError
 
 T = TypeVar("T")
 
+# Serve writes this logger's messages to the replica's log file.
+_log = logging.getLogger("ray.serve")
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record's error: `code` as in nbmf.errors, or `bad_request`."""
+    """A record's error: `code` as in nbmf.errors, `bad_request`, or `internal_error` for what nobody foresaw."""
 
     code: str
     message: str
@@ -35,17 +39,49 @@ _STATUS = {
     "body_too_large": 413,
     "batch_too_large": 413,
     "unsupported_media_type": 415,
+    "internal_error": 500,
     "damaged_codec": 503,
     "unavailable": 503,
 }
 
 
-def attempt_each(function: Callable[[Any], T], items: Iterable[Any]) -> list[T | Failure]:
-    """`function` of each item; an NbmfError concerns its item only."""
+def attempt_each(function: Callable[[Any], T], items: Sequence[Any]) -> list[T | Failure]:
+    """`function` of each item; an NbmfError concerns its item only. Items that are failures stay what they are."""
     results: list[T | Failure] = []
     for item in items:
+        if isinstance(item, Failure):
+            results.append(item)
+            continue
         try:
             results.append(function(item))
         except NbmfError as error:
-            results.append(Failure(error.code, str(error)))
+            results.append(_failure(error))
     return results
+
+
+def attempt_batch(function: Callable[[list[Any]], Sequence[T | NbmfError]], items: Sequence[Any]) -> list[T | Failure]:
+    """`function` of all items in one call; if that raises, of one after the other, so that a fault is one item's only.
+
+    Items that are failures stay what they are.
+    """
+    good = [item for item in items if not isinstance(item, Failure)]
+    done = iter(_attempt_all(function, good))
+    return [item if isinstance(item, Failure) else next(done) for item in items]
+
+
+def _attempt_all(function: Callable[[list[Any]], Sequence[T | NbmfError]], items: list[Any]) -> list[T | Failure]:
+    if not items:
+        return []
+    try:
+        return [_failure(r) if isinstance(r, NbmfError) else r for r in function(items)]
+    except Exception as error:
+        if len(items) > 1:
+            return [_attempt_all(function, [item])[0] for item in items]
+        if isinstance(error, NbmfError):
+            return [_failure(error)]
+        _log.exception("a record could not be coded")
+        return [Failure("internal_error", f"the record could not be coded: {type(error).__name__}; see the log")]
+
+
+def _failure(error: NbmfError) -> Failure:
+    return Failure(error.code, str(error))

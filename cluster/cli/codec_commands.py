@@ -15,7 +15,14 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from cluster.cli.options import CodecOption, EffortChoice, EffortOption, RegistryOption
+from cluster.cli.options import (
+    CodecOption,
+    EffortChoice,
+    EffortOption,
+    LatencyBudgetOption,
+    RegistryOption,
+    latency_budget,
+)
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from cluster.wire import BadWire, from_base64, to_wire
@@ -68,22 +75,28 @@ def encode(
     ] = InputFormat.AUTO,
     codec: CodecOption = DEFAULT,
     effort: EffortOption = EffortChoice.AUTO,
+    latency_budget_ms: LatencyBudgetOption = None,
     registry: RegistryOption = None,
 ) -> None:
     """Encode a record, or a record on each line, to nbmf blobs.
 
     Examples: `nbmf encode note.json -o note.nbmf`; `cat memory.jsonl | nbmf encode --as jsonl > blobs.jsonl`.
     """
+    budget_ms = latency_budget(effort, latency_budget_ms)
     version = Registry(registry).load(codec)
+
+    def blob_of(payload: Payload) -> bytes:
+        return version.encode(payload, effort=effort.value, latency_budget_ms=budget_ms)
+
     chosen = input_format if input_format is not InputFormat.AUTO else _SUFFIXES.get(file.suffix if file else "")
     if chosen is InputFormat.JSONL:
 
         def encode_line(line: bytes) -> dict[str, Any]:
-            return {"blob": base64.b64encode(version.encode(_json(line), effort=effort.value)).decode()}
+            return {"blob": base64.b64encode(blob_of(_json(line))).decode()}
 
         _each_line(file, output, encode_line)
     else:
-        _write(output, version.encode(_payload(_read(file), chosen), effort=effort.value), binary=True)
+        _write(output, blob_of(_payload(_read(file), chosen)), binary=True)
 
 
 def decode(

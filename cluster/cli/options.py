@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Annotated, TypeAlias
 
 import typer
+
+from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS
+from nbmf.engine import NAME_VARIABLE, THREADS_VARIABLE
 
 
 class EffortChoice(enum.StrEnum):
@@ -21,7 +25,58 @@ EffortOption: TypeAlias = Annotated[
     typer.Option(
         "--effort",
         help="`max`: the smallest blob. `fast`: without the network, larger and some ten times faster. `auto`: the "
-        "smallest that is expected to be decoded within 100 ms.",
+        "smallest that is expected to be decoded within the latency budget.",
+    ),
+]
+
+LatencyBudgetOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--latency-budget-ms",
+        help="With effort `auto`: how long decoding a record may take, in milliseconds.",
+        show_default=f"{DEFAULT_LATENCY_BUDGET_MS:g}",
+    ),
+]
+
+
+def latency_budget(effort: EffortChoice, latency_budget_ms: float | None) -> float:
+    """The budget in ms that goes with an effort. A budget that is none, or that the effort ignores, is wrong usage."""
+    if latency_budget_ms is None:
+        return DEFAULT_LATENCY_BUDGET_MS
+    if effort is not EffortChoice.AUTO:
+        raise typer.BadParameter(f"--latency-budget-ms is for --effort auto; effort {effort.value} has none")
+    if not 0 < latency_budget_ms < math.inf:
+        raise typer.BadParameter(f"--latency-budget-ms is a number of milliseconds over 0, not {latency_budget_ms:g}")
+    return latency_budget_ms
+
+
+class EngineChoice(enum.StrEnum):
+    """nbmf.engine.EngineName, for the command line."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    TORCH = "torch"
+
+
+EngineOption: TypeAlias = Annotated[
+    EngineChoice | None,
+    typer.Option(
+        "--engine",
+        envvar=NAME_VARIABLE,
+        help="What codes batches: `cpu`, compiled loops; `torch`, PyTorch, on a GPU if there is one; `auto`, the "
+        "second where there is a GPU, else the first. They differ in speed alone.",
+        show_default=False,
+    ),
+]
+
+ThreadsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        envvar=THREADS_VARIABLE,
+        min=1,
+        help="Threads that share a batch, in each process that codes.",
+        show_default=False,
     ),
 ]
 

@@ -13,6 +13,7 @@ import pytest
 from cluster import config as configuration
 from cluster.errors import VersionNotFound
 from cluster.registry import Registry
+from nbmf import engine
 from nbmf.errors import DamagedCodec
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.deploy import resolve_version
@@ -52,7 +53,25 @@ def test_user_errors_of_the_command(tmp_path, error_of):
     assert "no.yaml" in message
 
 
-@pytest.mark.parametrize("option", [("--port", "0"), ("--port", "70000"), ("--port", "http"), ("--prot", "1")])
+@pytest.mark.usefixtures("ray_session")
+def test_an_engine_that_is_not_installed(tmp_path, error_of, monkeypatch):
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    message = error_of("serve", "--registry", tmp_path, "--engine", "torch")
+    assert message.startswith("nbmf: engine_missing:")
+    assert "pip install" in message
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--engine", "gpu"),
+        ("--threads", "0"),
+        ("--port", "0"),
+        ("--port", "70000"),
+        ("--port", "http"),
+        ("--prot", "1"),
+    ],
+)
 def test_wrong_usage(nbmf_command, option):
     result = nbmf_command("serve", *option)
     assert result.code == 2

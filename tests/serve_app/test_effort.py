@@ -1,10 +1,10 @@
-"""The latency budget, from the configuration and from requests, through the ingress to the network of a version.
+"""Effort and latency budget, from the configuration and from requests, through the ingress to a version's network.
 
 Without Ray: the ingress is given a replica that it calls in this process.
 """
 
 import asyncio
-from functools import cache
+import math
 from types import SimpleNamespace
 
 import httpx
@@ -13,6 +13,8 @@ from octets import OCTETS, frame_items, split_items
 
 from cluster import config as configuration
 from nbmf import builtin, inspect, json_text
+from nbmf import engine as engine_setting
+from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.ingress import Ingress
@@ -37,18 +39,21 @@ def registry(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(registry):
-    """A function: a replica with the given budget."""
-    return cache(lambda budget_ms: Encoder(registry, "stable", budget_ms))
+    """A replica, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_setting, "_engine", None)  # which a replica sets, for its process
+        yield Encoder(registry, "stable", Engine())
 
 
 @pytest.fixture(scope="module")
 def ask(encoder, registry):
-    """A function: the answer to POST /v1/encode of a server with the given budget."""
-    config = configuration.load(ServeConfig, None, DEFAULT_FILE)
+    """A function: the answer to POST /v1/encode of a server with the given budget, and effort if it is not auto."""
+    packaged = configuration.load(ServeConfig, None, DEFAULT_FILE).model_dump()
 
-    def post(budget_ms, content, headers=None, **parameters):
-        replica = encoder(budget_ms)
-        handle = SimpleNamespace(encode=SimpleNamespace(remote=replica.encode))
+    def post(budget_ms, content, headers=None, server_effort="auto", **parameters):
+        fields = packaged | {"latency_budget_ms": budget_ms, "effort": server_effort}
+        config = ServeConfig.model_validate(fields)
+        handle = SimpleNamespace(encode=SimpleNamespace(remote=encoder.encode))
         transport = httpx.ASGITransport(Ingress(config, registry, handle, None).__serve_build_asgi_app__())
 
         async def send():
@@ -80,15 +85,13 @@ def test_the_packaged_budget_keeps_the_promise_of_120_ms():
 def test_a_record_beyond_the_budget_goes_to_another_coder(encoder):
     records = [(int(kind), data) for kind, data in map(to_canonical, (TEXT, LONG))]
 
-    def coders(budget_ms, of_request_ms=None):
-        return [inspect(blob).coder for blob in asyncio.run(encoder(budget_ms).encode(records, of_request_ms))]
+    def coders(effort, budget_ms):
+        return [inspect(blob).coder for blob in asyncio.run(encoder.encode(records, effort, budget_ms))]
 
-    assert coders(None) == ["neural", "neural"]
-    assert coders(100) == ["neural", "counts"]
-    assert "neural" not in coders(0.1)
-    assert coders(100, 10_000) == ["neural", "neural"]
-    assert coders(10_000, 100) == ["neural", "counts"]
-    assert coders(None, 100) == ["neural", "counts"]
+    assert coders("auto", math.inf) == coders("max", 0.1) == ["neural", "neural"]
+    assert coders("auto", 100.0) == ["neural", "counts"]
+    assert "neural" not in coders("auto", 0.1)
+    assert coders("fast", math.inf) == ["counts", "counts"]
 
 
 def test_a_request_without_one_gets_the_servers(ask):
@@ -102,10 +105,56 @@ def test_a_request_has_its_own_smaller_or_larger(ask):
     assert _coders(ask(None, _body(TEXT, LONG), latency_budget_ms=100)) == ["neural", "counts"]
 
 
+def test_the_servers_effort(ask):
+    assert _coders(ask(100, _body(TEXT, LONG), server_effort="max")) == ["neural", "neural"]
+    assert _coders(ask(100, _body(TEXT, LONG), server_effort="fast")) == ["counts", "counts"]
+
+
+def test_a_request_has_its_own_effort(ask):
+    assert _coders(ask(100, _body(TEXT, LONG), effort="max")) == ["neural", "neural"]
+    assert _coders(ask(None, _body(TEXT, LONG), effort="fast")) == ["counts", "counts"]
+    assert _coders(ask(100, _body(TEXT, LONG), server_effort="max", effort="auto")) == ["neural", "counts"]
+    assert _coders(ask(None, _body(LONG), effort="auto", latency_budget_ms=100)) == ["counts"]
+
+
+@pytest.mark.parametrize("server_effort", ["fast", "max"])
+def test_a_request_that_names_a_budget_only_has_effort_auto(ask, server_effort):
+    answer = ask(5000, _body(TEXT, LONG), server_effort=server_effort, latency_budget_ms=100)
+    assert _coders(answer) == ["neural", "counts"]
+
+
+@pytest.mark.parametrize("effort", ["fast", "max"])
+def test_a_budget_beside_an_effort_that_has_none_is_refused(ask, effort):
+    answer = ask(100, _body(TEXT), effort=effort, latency_budget_ms=50)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "bad_request"
+    assert "latency_budget_ms is for effort auto" in error["message"]
+
+
+@pytest.mark.parametrize("value", ["quick", "AUTO", ""])
+def test_what_is_no_effort_is_refused(ask, value):
+    answer = ask(100, _body(TEXT), effort=value)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "bad_request"
+    assert "query.effort" in error["message"]
+
+
+def test_a_configuration_from_before_there_was_effort():
+    fields = configuration.load(ServeConfig, None, DEFAULT_FILE).model_dump()
+    for name in ("effort", "engine", "threads"):
+        del fields[name]
+    old = ServeConfig.model_validate(fields | {"latency_budget_ms": None})
+    assert old.effort_of(None, None) == ("auto", math.inf)
+    assert (old.engine, old.threads) == ("auto", 1)
+
+
 def test_octets(ask):
     data = LONG.encode()
     assert ask(100, data, OCTETS, kind="text").headers["X-Nbmf-Coder"] == "counts"
     assert ask(100, data, OCTETS, kind="text", latency_budget_ms=5000).headers["X-Nbmf-Coder"] == "neural"
+    assert ask(100, data, OCTETS, kind="text", effort="max").headers["X-Nbmf-Coder"] == "neural"
     answer = ask(100, frame_items([data, TEXT.encode()]), OCTETS, kind="text", batch=True, latency_budget_ms=5000)
     assert [inspect(blob).coder for _, _, blob in split_items(answer.content)] == ["neural", "neural"]
 

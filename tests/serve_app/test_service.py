@@ -142,6 +142,14 @@ def test_the_latency_budget_is_described(api):
     assert (number["type"], number["exclusiveMinimum"], null["type"]) == ("number", 0, "null")
 
 
+def test_the_effort_is_described(api):
+    parameters = {p["name"]: p for p in api["paths"]["/v1/encode"]["post"]["parameters"]}
+    effort = parameters["effort"]
+    assert (effort["in"], effort["required"]) == ("query", False)
+    choices, null = effort["schema"]["anyOf"]
+    assert (choices["enum"], null["type"]) == (["auto", "fast", "max"], "null")
+
+
 def test_every_schema_is_a_json_schema(api):
     schemas = dict(api["components"]["schemas"])
     for path in ("/v1/encode", "/v1/decode"):

@@ -1,0 +1,147 @@
+"""Encoder and decoder replicas in this process: one call a request, errors of single records, warm from the start."""
+
+import asyncio
+import math
+
+import pytest
+import synthetic
+
+from cluster.registry import Registry
+from nbmf import Codec
+from nbmf import engine as engine_setting
+from nbmf.catalog import Catalog
+from nbmf.engine import Engine
+from nbmf.errors import CorruptBlob, UnsupportedPayload
+from nbmf.payload import to_canonical
+from serve_app.replicas import Decoder, Encoder
+from serve_app.results import Failure, attempt_batch, attempt_each
+
+RECORDS = [(int(kind), data) for kind, data in map(to_canonical, synthetic.records(12, seed=91))]
+
+
+@pytest.fixture(autouse=True)
+def engine_of_the_process(monkeypatch):
+    monkeypatch.setattr(engine_setting, "_engine", None)
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(tmp_path).location
+
+
+@pytest.fixture
+def encoder(registry):
+    return Encoder(registry, "none", Engine())
+
+
+@pytest.fixture
+def decoder(registry):
+    return Decoder(registry, "none", Engine(), 100_000)
+
+
+def encoded(encoder, records=RECORDS):
+    return asyncio.run(encoder.encode(records, "auto", math.inf))
+
+
+def decoded(decoder, blobs):
+    return asyncio.run(decoder.decode(blobs))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """(what was called, with how many records) of each call of the codec and of the catalogue."""
+    found = []
+    for cls, name in ((Codec, "encode_canonical_batch"), (Catalog, "decode_canonical_batch")):
+        original = getattr(cls, name)
+
+        def counted(self, items, *, _original=original, _name=name, **options):
+            found.append((_name, len(items)))
+            return _original(self, items, **options)
+
+        monkeypatch.setattr(cls, name, counted)
+    return found
+
+
+def test_a_request_is_one_batch(encoder, decoder, calls):
+    blobs = encoded(encoder)
+    assert decoded(decoder, blobs) == RECORDS
+    assert calls == [("encode_canonical_batch", 12), ("decode_canonical_batch", 12)]
+
+
+def test_bad_blobs_are_failures_between_good_ones(encoder, decoder):
+    blobs = encoded(encoder)
+    altered = blobs[2][:-1] + bytes([blobs[2][-1] ^ 1])
+    mixed = [b"", *blobs[:5], b"\xff\xff\xff", *blobs[5:], altered]
+    results = decoded(decoder, mixed)
+    bad = [index for index, result in enumerate(results) if isinstance(result, Failure)]
+    assert bad == [0, 6, len(mixed) - 1]
+    assert [result for result in results if not isinstance(result, Failure)] == RECORDS
+
+
+def test_a_blob_over_the_servers_limit(registry, encoder):
+    small = Decoder(registry, "none", Engine(), len(RECORDS[0][1]))
+    first, second = decoded(small, encoded(encoder, [RECORDS[0], (RECORDS[0][0], RECORDS[0][1] + b" ")]))
+    assert first == RECORDS[0]
+    assert second.code == "output_too_large"
+
+
+def test_a_record_that_breaks_the_whole_call_is_alone_in_failing(encoder, decoder, monkeypatch):
+    poison = RECORDS[4][1]
+    original = Codec.encode_canonical_batch
+
+    def breaks(self, records, **options):
+        if any(data == poison for _, data in records):
+            raise IndexError("out of range")
+        return original(self, records, **options)
+
+    monkeypatch.setattr(Codec, "encode_canonical_batch", breaks)
+    results = encoded(encoder)
+    failure = results.pop(4)
+    assert (failure.code, failure.status) == ("internal_error", 500)
+    assert "IndexError" in failure.message
+    assert decoded(decoder, results) == RECORDS[:4] + RECORDS[5:]
+
+
+@pytest.mark.parametrize("version", ["none", "builtin"])
+def test_replicas_are_warm_before_they_are_ready(registry, monkeypatch, version):
+    warm = []
+    monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append(codec))
+    expected = Registry(registry).load(version)
+    Encoder(registry, version, Engine())
+    Decoder(registry, version, Engine(), 1000)
+    assert warm == [expected, expected]
+
+
+def test_replicas_set_the_engine_of_their_process(registry):
+    Encoder(registry, "none", Engine("cpu", 3))
+    assert engine_setting.engine() == Engine("cpu", 3)
+    Decoder(registry, "none", Engine("cpu", 2), 1000)
+    assert engine_setting.engine() == Engine("cpu", 2)
+
+
+# --- results ------------------------------------------------------------------------------------------------------
+
+
+def test_failures_are_passed_on_and_empty_batches_not_tried():
+    before = Failure("bad_request", "no")
+
+    def unused(items):
+        raise AssertionError(items)
+
+    assert attempt_each(unused, [before]) == [before]
+    assert attempt_batch(unused, [before, before]) == [before, before]
+    assert attempt_batch(lambda items: [item + 1 for item in items], [1, before, 2]) == [2, before, 3]
+
+
+def test_errors_in_a_batch_and_of_it():
+    def each(items):
+        return [CorruptBlob("bad") if item == 2 else item for item in items]
+
+    assert attempt_batch(each, [1, 2, 3]) == [1, Failure("corrupt_blob", "bad"), 3]
+
+    def all_or_none(items):
+        if 2 in items:
+            raise UnsupportedPayload("$", "bad")
+        return items
+
+    assert attempt_batch(all_or_none, [1, 2, 3]) == [1, Failure("unsupported_payload", "$: bad"), 3]
