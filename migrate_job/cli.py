@@ -9,7 +9,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.cli.options import AddressOption, CodecOption, RegistryOption
+from cluster.cli.options import (
+    AddressOption,
+    CodecOption,
+    EffortChoice,
+    EffortOption,
+    EngineOption,
+    LatencyBudgetOption,
+    RegistryOption,
+    ThreadsOption,
+    latency_budget,
+)
 from cluster.registry import DEFAULT
 
 EXIT_SOME_FAILED = 3
@@ -21,6 +31,10 @@ def migrate(
     ],
     dest: Annotated[Path, typer.Argument(help="A new folder, or that of a run to go on with.", show_default=False)],
     codec: CodecOption = DEFAULT,
+    effort: EffortOption = EffortChoice.AUTO,
+    latency_budget_ms: LatencyBudgetOption = None,
+    engine: EngineOption = None,
+    threads: ThreadsOption = None,
     registry: RegistryOption = None,
     payload_field: Annotated[
         str | None, typer.Option(help="JSON Lines, Parquet: the field that holds the payload. Without it: the line.")
@@ -42,7 +56,13 @@ def migrate(
     from cluster.session import session
     from cluster.sources import open_source
     from migrate_job import job
+    from nbmf.engine import Engine
 
+    how = {
+        "effort": effort.value,
+        "latency_budget_ms": latency_budget(effort, latency_budget_ms),
+        "engine": Engine(engine.value if engine else "auto", threads or 1),
+    }
     opened = open_source(
         source,
         payload_field=payload_field,
@@ -54,7 +74,7 @@ def migrate(
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     with session(address):
-        report = run_with_progress(job, opened, dest.absolute(), place.location, version)
+        report = run_with_progress(job, opened, dest.absolute(), place.location, version, **how)
     Console().print(report_table(report))
     typer.echo(f"Report: {dest / job.REPORT}")
     if report.dead:
@@ -62,8 +82,8 @@ def migrate(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str) -> Any:
-    """`job.run`, with a bar."""
+def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
+    """`job.run`, with a bar; `how` is passed on."""
     from cluster.progress import progress
 
     with progress("shards") as bars:
@@ -80,6 +100,7 @@ def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version:
             dest,
             registry,
             version,
+            **how,
             on_plan=lambda shards, done: bars.update(task, total=shards, completed=done),
             on_shard=on_shard,
         )

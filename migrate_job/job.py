@@ -15,6 +15,8 @@ from cluster.errors import DestinationError
 from cluster.sources import Source
 from migrate_job.plan import LOCK, Plan
 from migrate_job.shard import migrate_shard
+from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
+from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 
 DEAD_LETTERS = "dead-letters.jsonl"
@@ -51,6 +53,9 @@ def run(
     registry: str,
     version: str,
     fidelity: Fidelity = "lossless",
+    effort: Effort = "auto",
+    latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+    engine: Engine | None = None,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
@@ -59,7 +64,8 @@ def run(
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it.
     """
-    plan = Plan(source, tuple(source.plan()), destination, registry, version, fidelity)
+    shards = tuple(source.plan())
+    plan = Plan(source, shards, destination, registry, version, fidelity, effort, latency_budget_ms, engine or Engine())
     root = getattr(source, "root", None)
     if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
@@ -85,8 +91,17 @@ def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
         return {"counts": json.dumps(migrate_shard(pickle.loads(ray.get(shared)), row["index"]))}  # noqa: S301 - ours
 
     work = ray.data.from_items([{"index": index} for index in todo], override_num_blocks=len(todo))
-    for row in work.map(migrate).iter_rows():
+    for row in work.map(migrate, num_cpus=_cpus(plan.engine.threads)).iter_rows():
         yield json.loads(row["counts"])
+
+
+def _cpus(threads: int) -> int:
+    """CPUs of a task: one a thread, but not more than a node has, or Ray would wait for one that has them."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    largest = max(node["Resources"].get("CPU", 0) for node in nodes if node["Alive"])
+    return max(1, min(threads, int(largest)))
 
 
 def _finish(plan: Plan) -> Report:

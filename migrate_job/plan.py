@@ -5,20 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cluster.errors import DestinationError
 from cluster.sources import Shard, Source
+from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
+from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 
 PLAN = "_plan.json"
 LOCK = "_lock"
 
+_EFFORT_OF_OLD_PLANS = ("auto", 100.0)
+"""What a plan that names neither effort nor budget in ms was made with: its fingerprint has to stay what it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every worker needs: read `source`, write to `destination` with a version of `registry`."""
+    """What every worker needs: read `source`, write to `destination` with a version of `registry`.
+
+    `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another.
+    """
 
     source: Source
     shards: tuple[Shard, ...]
@@ -26,6 +34,9 @@ class Plan:
     registry: str
     version: str
     fidelity: Fidelity
+    effort: Effort = "auto"
+    latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS
+    engine: Engine = field(default_factory=Engine)
 
     def part_file(self, index: int) -> Path:
         """Blobs of a shard."""
@@ -40,10 +51,15 @@ class Plan:
         return self.destination / "_done" / f"{index:06}.json"
 
     def fingerprint(self) -> str:
-        """Changes when the source's listing, the version or the fidelity do."""
+        """Changes when the source's listing, the version, the fidelity or the effort do."""
         what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
+        if self._effort() != _EFFORT_OF_OLD_PLANS:
+            what += map(repr, self._effort())
         shards = [asdict(shard) for shard in self.shards]
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
+
+    def _effort(self) -> tuple[Effort, float | None]:
+        return self.effort, float(self.latency_budget_ms) if self.effort == "auto" else None
 
     def refuse_foreign(self) -> None:
         """Raises DestinationError if the destination holds something that is no migration."""
@@ -56,11 +72,18 @@ class Plan:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
         self.refuse_foreign()
         path = self.destination / PLAN
-        fields = {"fingerprint": self.fingerprint(), "version": self.version, "shards": len(self.shards)}
+        effort, budget_ms = self._effort()
+        fields = {
+            "fingerprint": self.fingerprint(),
+            "version": self.version,
+            "effort": effort,
+            "latency_budget_ms": budget_ms,
+            "shards": len(self.shards),
+        }
         if path.exists():
             if json.loads(path.read_text())["fingerprint"] != fields["fingerprint"]:
                 raise DestinationError(
-                    f"{self.destination} holds a migration of another source or listing, version or fidelity; "
+                    f"{self.destination} holds a migration of another source or listing, version, fidelity or effort; "
                     "choose another folder, or repeat that command to finish it"
                 )
         else:

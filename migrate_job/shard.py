@@ -13,22 +13,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.registry import Registry
-from cluster.sources import BadRecord, Record
+from cluster.sources import BadRecord
+from migrate_job.coding import migrate_records
 from migrate_job.plan import Plan
 from nbmf import Codec, store
-from nbmf.errors import NbmfError
-from nbmf.payload import to_canonical
+from nbmf.engine import configure
 
 _COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.schema().names}
 
 
 def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     """Migrates shard `index` and returns its counts. Running it again writes the same files again."""
+    configure(plan.engine.name, plan.engine.threads)
     codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
-    for item in plan.source.read(plan.shards[index]):
-        outcome = item if isinstance(item, BadRecord) else _migrate(item, codec, plan)
+    for outcome in migrate_records(plan.source.read(plan.shards[index]), codec, plan):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
@@ -49,37 +49,6 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     _write(plan.dead_file(index), lambda path: path.write_text(letters))
     _write(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
-
-
-def _migrate(record: Record, codec: Codec, plan: Plan) -> dict[str, Any] | BadRecord:
-    """The row of a record whose blob decodes to an equal payload, or why there is none."""
-    try:
-        for name in (record.key, record.record_class):
-            name.encode()
-        written = to_canonical(record.payload)
-        blob = codec.encode(record.payload, plan.fidelity)
-        if to_canonical(codec.decode(blob)) != written:
-            return _bad(record, "verification_failed", "the blob decodes to another payload")
-        meta = json.dumps(record.meta)
-    except NbmfError as error:
-        return _bad(record, error.code, str(error))
-    except UnicodeEncodeError as error:
-        return _bad(record, "bad_key", f"key or class is not Unicode text: {error}")
-    except (ValueError, RecursionError) as error:
-        return _bad(record, "bad_meta", f"meta cannot be written as JSON: {error}")
-    return {
-        "key": record.key,
-        "class": record.record_class,
-        "meta": meta,
-        "blob": blob,
-        "preview": record.preview,
-        "source_bytes": record.source_bytes,
-        "payload_bytes": len(written[1]),
-    }
-
-
-def _bad(record: Record, reason: str, detail: str) -> BadRecord:
-    return BadRecord(record.place, reason, detail, record.key, record.source_bytes)
 
 
 def _letter(bad: BadRecord) -> dict[str, Any]:
@@ -103,5 +72,7 @@ def _write(path: Path, write: Any) -> None:
 
 @lru_cache(maxsize=2)
 def _codec(registry: str, version: str) -> Codec:
-    """Loaded once a worker process."""
-    return Registry(registry).load(version)
+    """Loaded once a worker process, and tried: a version that cannot code is no fault of the records."""
+    codec = Registry(registry).load(version)
+    codec.warm_up()
+    return codec

@@ -63,3 +63,46 @@ def test_a_damaged_version_is_found_before_anything_is_done(error_of, tmp_path):
     message = error_of("migrate", path, tmp_path / "new", "--registry", registry.location)
     assert message.startswith("nbmf: damaged_codec:")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_effort_is_part_of_the_plan(nbmf_command, error_of, tmp_path):
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["Remember the invoice of March, and the window seat for Anna."])
+    command = ("migrate", path, tmp_path / "new", "--codec", "builtin")
+    assert nbmf_command(*command, "--effort", "fast", "--engine", "cpu", "--threads", "2").code == 0
+    (row,) = store.iterate(tmp_path / "new")
+    assert row.payload() == "Remember the invoice of March, and the window seat for Anna."
+    plan = json.loads((tmp_path / "new" / "_plan.json").read_text())
+    assert (plan["effort"], plan["latency_budget_ms"]) == ("fast", None)
+    assert error_of(*command).startswith("nbmf: destination_error:")
+    assert error_of(*command, "--latency-budget-ms", "50").startswith("nbmf: destination_error:")
+    assert nbmf_command(*command, "--effort", "fast").code == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--effort", "most"),
+        ("--latency-budget-ms", "0"),
+        ("--latency-budget-ms", "nan"),
+        ("--latency-budget-ms", "inf"),
+        ("--effort", "max", "--latency-budget-ms", "50"),
+        ("--engine", "gpu"),
+        ("--threads", "0"),
+    ],
+)
+def test_wrong_usage(nbmf_command, tmp_path, options):
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
+    result = nbmf_command("migrate", path, tmp_path / "new", *options)
+    assert result.code == 2
+    assert options[-2] in result.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_engine_that_is_not_installed(error_of, tmp_path, monkeypatch):
+    from nbmf import engine
+
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
+    message = error_of("migrate", path, tmp_path / "new", "--engine", "torch")
+    assert message.startswith("nbmf: engine_missing:")

@@ -176,9 +176,8 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
     from nbmf import Codec
 
     class Forgetful(Codec):
-        def decode(self, blob, **_):
-            value = super().decode(blob)
-            return value + "!" if type(value) is str else value
+        def decode_batch(self, blobs, **_):
+            return [value + "!" if type(value) is str else value for value in super().decode_batch(blobs)]
 
     monkeypatch.setattr(shard, "_codec", lambda *_: Forgetful())
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
@@ -212,10 +211,14 @@ def test_another_plan_is_refused(migrated, source, migrate, version, tmp_path, m
     (copy / "records" / "one_more__note.json").write_text('{"payload": 1}')
     with pytest.raises(DestinationError, match="another source"):
         migrate(LegacyStore(copy, MAX_RECORD_BYTES), destination)
-    with pytest.raises(DestinationError, match="version or fidelity"):
+    with pytest.raises(DestinationError, match="version, fidelity or effort"):
         migrate(source, destination, "none")
     with pytest.raises(DestinationError):
         migrate(source, destination, fidelity="semantic")
+    with pytest.raises(DestinationError):
+        migrate(source, destination, effort="max")
+    with pytest.raises(DestinationError):
+        migrate(source, destination, latency_budget_ms=50)
     with pytest.raises(DestinationError):
         migrate(LegacyStore(source.root, MAX_RECORD_BYTES + 1), destination)
     assert results(destination) == before

@@ -1,0 +1,128 @@
+"""Records in batches, without Ray: batches are bounded, and the fault of one record is no other's."""
+
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from cluster.sources import BadRecord, Record
+from migrate_job import coding
+from migrate_job.plan import Plan
+from nbmf import Codec, builtin, inspect
+from nbmf.errors import CorruptBlob, PayloadTooLarge
+from nbmf.payload import to_canonical
+
+
+class RecordingCodec(Codec):
+    """Notes the payloads of each batch; a payload "break …" makes every batch raise that holds it."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoded, self.decoded, self.options = [], [], []
+
+    def encode_batch(self, values, fidelity="lossless", **options):
+        values = list(values)
+        self.encoded.append(values)
+        self.options.append(options)
+        if "break encode" in values:
+            raise IndexError("out of range")
+        if "break with a code" in values:
+            raise PayloadTooLarge("too large")
+        return super().encode_batch(values, fidelity, **options)
+
+    def decode_batch(self, blobs, **options):
+        values = super().decode_batch(blobs, **options)
+        self.decoded.append(values)
+        if "break decode" in values:
+            raise IndexError("out of range")
+        return [CorruptBlob("altered") if value == "corrupt" else value for value in values]
+
+
+@pytest.fixture
+def codec():
+    return RecordingCodec()
+
+
+def plan(**options):
+    return Plan(None, (), Path("new"), "unused", "none", "lossless", **options)
+
+
+def record(payload, key="k"):
+    return Record(key, "note", {"n": 1}, payload, "place", 7)
+
+
+def outcomes(items, codec, **options):
+    return list(coding.migrate_records(items, codec, plan(**options)))
+
+
+def test_rows_are_equal_payloads_in_the_order_of_the_records(codec):
+    payloads = synthetic.records(40, seed=92)
+    rows = outcomes([record(p, str(n)) for n, p in enumerate(payloads)], codec)
+    assert [row["key"] for row in rows] == [str(n) for n in range(40)]
+    assert [to_canonical(Codec().decode(row["blob"])) for row in rows] == list(map(to_canonical, payloads))
+    assert [row["payload_bytes"] for row in rows] == [len(to_canonical(p)[1]) for p in payloads]
+    assert {(row["class"], row["meta"], row["preview"], row["source_bytes"]) for row in rows} == {
+        ("note", '{"n": 1}', False, 7)
+    }
+    assert len(codec.encoded) == len(codec.decoded) == 1
+
+
+def test_batches_are_of_at_most_so_many_records(codec):
+    rows = outcomes([record(n) for n in range(600)], codec)
+    assert len(rows) == 600
+    assert [len(batch) for batch in codec.encoded] == [256, 256, 88]
+
+
+def test_batches_are_of_at_most_so_many_bytes(codec, monkeypatch):
+    monkeypatch.setattr(coding, "BATCH_BYTES", 100)
+    sizes = [40, 40, 20, 1, 300, 99, 1]
+    rows = outcomes([record("x" * size) for size in sizes], codec)
+    assert [row["payload_bytes"] for row in rows] == sizes
+    assert [[len(text) for text in batch] for batch in codec.encoded] == [[40, 40, 20], [1], [300], [99, 1]]
+
+
+def test_bad_records_keep_their_places(codec):
+    bad = BadRecord("place", "not_json", "cut off")
+    items = [bad, record("a"), record(object()), record("corrupt"), record("b"), record("c", "\ud800"), bad]
+    first, a, unsupported, corrupt, b, bad_key, last = outcomes(items, codec)
+    assert first is last is bad
+    assert (Codec().decode(a["blob"]), Codec().decode(b["blob"])) == ("a", "b")
+    reasons = [letter.reason for letter in (unsupported, corrupt, bad_key)]
+    assert reasons == ["unsupported_payload", "corrupt_blob", "bad_key"]
+    assert (corrupt.key, corrupt.place, corrupt.source_bytes) == ("k", "place", 7)
+    assert codec.encoded == [["a", "corrupt", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "detail"),
+    [
+        ("break encode", "internal_error", "IndexError: out of range"),
+        ("break decode", "internal_error", "IndexError: out of range"),
+        ("break with a code", "payload_too_large", "too large"),
+    ],
+)
+def test_a_record_that_breaks_the_batch_is_alone_in_failing(codec, payload, reason, detail):
+    a, letter, b = outcomes([record("a"), record(payload, "the bad one"), record("b")], codec)
+    assert (Codec().decode(a["blob"]), Codec().decode(b["blob"])) == ("a", "b")
+    assert (letter.reason, letter.detail, letter.key) == (reason, detail, "the bad one")
+    assert codec.encoded == [["a", payload, "b"], ["a"], [payload], ["b"]]
+
+
+def test_effort_and_budget_are_the_plans(codec):
+    outcomes([record("a")], codec)
+    outcomes([record("a")], codec, effort="fast", latency_budget_ms=7.0)
+    assert codec.options == [
+        {"effort": "auto", "latency_budget_ms": 100.0},
+        {"effort": "fast", "latency_budget_ms": 7.0},
+    ]
+
+
+def test_effort_reaches_the_network():
+    codec = Codec.load(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
+    items = [record("Remember that Anna prefers the window seat, and the invoice of March.")]
+    coders = [
+        inspect(outcomes(items, codec, **options)[0]["blob"]).coder
+        for options in ({}, {"effort": "max"}, {"effort": "fast"}, {"latency_budget_ms": 1e-6})
+    ]
+    assert coders[:3] == ["neural", "neural", "counts"]
+    assert coders[3] not in ("neural", "counts")
