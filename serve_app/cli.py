@@ -11,7 +11,7 @@ import typer
 
 from cluster.cli.options import AddressOption, EngineOption, RegistryOption, ThreadsOption
 
-_STARTING = "starting the service (once a machine, its replicas first compile the coders: about a minute)"
+_STARTING = "starting the service (a new machine first compiles the coders: a minute)"
 
 
 def serve(

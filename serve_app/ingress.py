@@ -1,6 +1,6 @@
 """The HTTP ingress: reads and bounds bodies, hands bytes to encoder and decoder, writes answers.
 
-Whatever a client sends is answered with a 4xx and a reason that a program can read, never a 5xx.
+Whatever a client sends is answered with a 4xx and a reason that a program can read; a 500 is a fault of the coder.
 """
 
 from __future__ import annotations

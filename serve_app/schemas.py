@@ -40,7 +40,7 @@ class ErrorDetail(BaseModel):
 
 
 class Error(BaseModel):
-    """The body of every 4xx and 503."""
+    """The body of every 4xx and 5xx."""
 
     error: ErrorDetail
 
@@ -110,5 +110,6 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": Error, "description": "body, batch or payload too large"},
     415: {"model": Error, "description": "neither JSON nor octets"},
     422: {"model": Error, "description": "the record cannot be encoded, or the blob not decoded"},
+    500: {"model": Error, "description": "a fault of the service; its log says more"},
     503: {"model": Error, "description": "overloaded; see Retry-After"},
 }

@@ -14,7 +14,7 @@ import synthetic
 import typer
 
 from cluster.registry import Registry
-from nbmf import Codec, inspect, json_text
+from nbmf import Codec, builtin, inspect, json_text
 from nbmf.payload import to_canonical
 
 COMMANDS = [
@@ -194,6 +194,23 @@ def test_the_registry_of_the_environment(nbmf_command, registry, stable, monkeyp
     blob = run(nbmf_command, None, "encode", stdin=text)
     assert inspect(blob).codec == stable.id[:4]
     assert run(nbmf_command, None, "decode", stdin=blob) == text
+
+
+def test_a_latency_budget(nbmf_command, tmp_path):
+    text = "Remember that Anna prefers the window seat, and that the invoice of March is still open."
+    version = (builtin.FOLDER / "DEFAULT").read_text().strip()
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / version).symlink_to(builtin.FOLDER / version)
+
+    def coder(*options):
+        command = ("encode", "--codec", version, *options)
+        return inspect(run(nbmf_command, Registry(tmp_path), *command, stdin=text.encode())).coder
+
+    assert coder("--latency-budget-ms", "5000") == "neural"
+    assert coder("--latency-budget-ms", "0.001") not in ("neural", "counts")
+    refused = nbmf_command("encode", "--effort", "fast", "--latency-budget-ms", "50", stdin=text.encode())
+    assert (refused.code, refused.out) == (2, b"")
+    assert "--effort auto" in refused.err
 
 
 def test_inspect(nbmf_command, stable):

@@ -20,7 +20,9 @@ from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, jsonl, legacy, open_source
 from migrate_job import job, shard
 from migrate_job.plan import Plan
-from nbmf import store
+from nbmf import engine, store
+from nbmf.codec import WITHOUT_VERSION
+from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 
 MAX_RECORD_BYTES = 30_000
@@ -180,6 +182,7 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
             return [value + "!" if type(value) is str else value for value in super().decode_batch(blobs)]
 
     monkeypatch.setattr(shard, "_codec", lambda *_: Forgetful())
+    monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
     plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
@@ -189,6 +192,29 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
     assert (counts["migrated"], counts["dead_reasons"]) == (1, {"verification_failed": 1})
     (row,) = store.iterate(plan.destination)
     assert row.payload() == [1]
+
+
+def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
+    from nbmf import Codec
+
+    warm = []
+    monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append((codec, engine.engine())))
+    monkeypatch.setattr(engine, "_engine", None)
+    shard._codec.cache_clear()
+    source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1]))
+    (tmp_path / "new").mkdir()
+    plan = Plan(
+        source, tuple(source.plan()), tmp_path / "new", str(tmp_path), "none", "lossless", engine=Engine("cpu", 3)
+    )
+    plan.claim()
+    for _ in range(2):
+        shard.migrate_shard(plan, 0)
+    assert warm == [(WITHOUT_VERSION, Engine("cpu", 3))]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_cpus_of_a_task():
+    assert [job._cpus(threads) for threads in (1, 3, 100)] == [1, 3, 4]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
