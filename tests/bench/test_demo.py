@@ -14,6 +14,7 @@ from cluster.errors import DestinationError, TooFewRecords
 from cluster.sources import LegacyStore
 from migrate_job import shard
 from migrate_job.plan import Plan
+from nbmf import engine
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.payload import to_canonical
 
@@ -76,7 +77,7 @@ def test_no_record_is_there_twice(many):
 
 
 @pytest.fixture
-def demo_store(tmp_path):
+def demo_store(tmp_path, monkeypatch):
     """A legacy store as the demo writes it, migrated without Ray."""
     payloads = synthetic.records(30, seed=51)
     write_legacy_store(tmp_path / "old", payloads)
@@ -84,6 +85,7 @@ def demo_store(tmp_path):
     plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
     plan.destination.mkdir()
     plan.claim()
+    monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     for index in range(len(plan.shards)):
         shard.migrate_shard(plan, index)
     return source, plan.destination
