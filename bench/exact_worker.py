@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from nbmf.manifest import read_version
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.compiled import Network, Scratch, make_network, new_scratch, next_frequencies
+from nbmf.neural.compiled import next_frequencies
 from nbmf.neural.jit import compiled
+from nbmf.neural.network import Cache, Network, Scratch, make_network, new_cache, new_scratch
 from nbmf.neural.weights import IntegerWeights
 
 Tokens = NDArray[np.int32]
@@ -116,9 +117,12 @@ def _update(digest: hashlib.blake2b, frequencies: NDArray[np.int32]) -> None:
 
 
 @compiled
-def _step_all(network: Network, scratch: Scratch, tokens: Tokens, out: NDArray[np.int32]) -> None:
+def _step_all(network: Network, cache: Cache, scratch: Scratch, tokens: Tokens, out: NDArray[np.int32]) -> None:
+    """Token by token, as when decoding."""
     for position in range(len(tokens)):
-        next_frequencies(network, scratch, tokens[position], out[position])
+        scratch.token_B[0] = tokens[position]
+        next_frequencies(network, cache, scratch, 1)
+        out[position] = scratch.frequency_BV[0, : out.shape[1]]
 
 
 def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
@@ -127,7 +131,7 @@ def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator
     for index, (record_type, data) in enumerate(job.records):
         tokens = _tokens(codec, record_type, data)
         frequencies = np.empty((len(tokens) - 1, vocab_size), dtype=np.int32)
-        _step_all(network, new_scratch(codec.config), tokens[:-1], frequencies)
+        _step_all(network, new_cache(codec.config), new_scratch(codec.config), tokens[:-1], frequencies)
         digest = _digest()
         _update(digest, frequencies)
         stream = codec.encode_predicted(frequencies, int(tokens[0]), tokens[1:])

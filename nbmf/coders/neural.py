@@ -6,9 +6,9 @@ numba and tokenizers are loaded when the first record is coded, not when a versi
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from nbmf.coders.base import OneByOne
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
@@ -20,7 +20,7 @@ RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "st
 """What the network is told about a payload of each kind that it codes."""
 
 
-class _LearnedCoder(OneByOne):
+class _LearnedCoder:
     """Text, messages and JSON up to the version's limit."""
 
     number: ClassVar[int]
@@ -41,17 +41,37 @@ class _LearnedCoder(OneByOne):
         return kind in RECORD_TYPES and 0 < size <= self._part.max_payload_bytes
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
-        if not self._takes(kind, len(canonical)):
-            return None
-        return self._loaded().encode(canonical, RECORD_TYPES[kind])
+        return self.encode_batch([(kind, canonical)])[0]
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        if not self._takes(kind, payload_bytes):
-            raise CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {payload_bytes} bytes")
-        try:
-            return self._loaded().decode(body, payload_bytes, RECORD_TYPES[kind])
-        except ValueError as error:
-            raise CorruptBlob(f"{self.name} body: {error}") from error
+        (result,) = self.decode_batch([(kind, body, payload_bytes)])
+        if isinstance(result, CorruptBlob):
+            raise result
+        return result
+
+    def encode_batch(self, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
+        bodies: list[bytes | None] = [None] * len(records)
+        taken = [index for index, (kind, canonical) in enumerate(records) if self._takes(kind, len(canonical))]
+        if taken:
+            chosen = [(records[index][1], RECORD_TYPES[records[index][0]]) for index in taken]
+            for index, body in zip(taken, self._loaded().encode_batch(chosen), strict=True):
+                bodies[index] = body
+        return bodies
+
+    def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
+        results: list[bytes | CorruptBlob] = [self._refused(kind, size) for kind, _, size in bodies]
+        taken = [index for index, (kind, _, size) in enumerate(bodies) if self._takes(kind, size)]
+        if taken:
+            chosen = [(bodies[i][1], bodies[i][2], RECORD_TYPES[bodies[i][0]]) for i in taken]
+            for index, data in zip(taken, self._loaded().decode_batch(chosen), strict=True):
+                size = bodies[index][2]
+                results[index] = (
+                    CorruptBlob(f"{self.name} body: the stream does not end at {size} bytes") if data is None else data
+                )
+        return results
+
+    def _refused(self, kind: Kind, size: int) -> CorruptBlob:
+        return CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {size} bytes")
 
     def decode_ms(self, kind: Kind, canonical: bytes) -> float:
         """As measured where the version was trained; by tokens where that was: foreign scripts have one a byte."""

@@ -11,12 +11,12 @@ No fastmath, no float reduction over the vocabulary. Any change here is another 
 Experts: 0 network, 1 + k counts of order k, 5 copy.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import compiled
+from nbmf.neural.jit import compiled, uncounted
 from nbmf.neural.scalars import Real, Whole
 
 ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
@@ -49,7 +49,10 @@ class Constants(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """One record's counts and match; sized for `n` tokens. Arrays of one element are scalars."""
+    """A record's counts and match, with room for N - 1 tokens. Arrays of one element are scalars.
+
+    Of several records: each array has one more dimension, the first.
+    """
 
     history_N: NDArray[np.int32]
     position: NDArray[np.int64]
@@ -76,41 +79,78 @@ class Memory(NamedTuple):
     mixed_E: NDArray[np.float64]  # weights in force for this token
 
 
-def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
-    """An empty memory for a record of at most `n` tokens."""
+def new_memories(records: int, n: int, vocab_size: int) -> Memory:
+    """Room for several records of at most `n` tokens each; `start_memory` makes each ready."""
     slots = 16
     while slots < 2 * (n + 1):
         slots *= 2
 
-    rows, hashed = (ORDERS, n + 1), (ORDERS, slots)
+    def zeros(dtype: Any, *shape: int) -> NDArray[Any]:
+        return np.zeros((records, *shape), dtype=dtype)
+
     return Memory(
-        history_N=np.zeros(n + 1, dtype=np.int32),
-        position=np.zeros(1, dtype=np.int64),
-        slots=np.zeros(hashed, dtype=np.int32),
-        slot_keys=np.zeros(hashed, dtype=np.uint64),
-        total=np.zeros(rows, dtype=np.int32),
-        distinct=np.zeros(rows, dtype=np.int32),
-        last=np.zeros(rows, dtype=np.int32),
-        first_node=np.full(rows, -1, dtype=np.int32),
-        node_token=np.zeros(rows, dtype=np.int32),
-        node_count=np.zeros(rows, dtype=np.int32),
-        node_next=np.zeros(rows, dtype=np.int32),
-        n_contexts=np.zeros(ORDERS, dtype=np.int64),
-        n_nodes=np.zeros(ORDERS, dtype=np.int64),
-        count_V=np.zeros(vocab_size, dtype=np.int32),
-        active=np.full(ORDERS, -1, dtype=np.int32),
-        active_slot=np.full(ORDERS, -1, dtype=np.int64),
-        match=np.array([-1, 0], dtype=np.int64),
-        copy_hits=np.zeros((MATCH_LENGTHS, 2)),
-        weight_E=constants.prior_E.copy(),
-        gate_GE=constants.gate_GE.copy(),
-        copy_gate_GE=constants.copy_gate_GE.copy(),
-        chain=np.zeros(EXPERTS),
-        mixed_E=np.zeros(EXPERTS),
+        history_N=zeros(np.int32, n + 1),
+        position=zeros(np.int64, 1),
+        slots=zeros(np.int32, ORDERS, slots),
+        slot_keys=zeros(np.uint64, ORDERS, slots),
+        total=zeros(np.int32, ORDERS, n + 1),
+        distinct=zeros(np.int32, ORDERS, n + 1),
+        last=zeros(np.int32, ORDERS, n + 1),
+        first_node=zeros(np.int32, ORDERS, n + 1),
+        node_token=zeros(np.int32, ORDERS, n + 1),
+        node_count=zeros(np.int32, ORDERS, n + 1),
+        node_next=zeros(np.int32, ORDERS, n + 1),
+        n_contexts=zeros(np.int64, ORDERS),
+        n_nodes=zeros(np.int64, ORDERS),
+        count_V=zeros(np.int32, vocab_size),
+        active=zeros(np.int32, ORDERS),
+        active_slot=zeros(np.int64, ORDERS),
+        match=zeros(np.int64, 2),
+        copy_hits=zeros(np.float64, MATCH_LENGTHS, 2),
+        weight_E=zeros(np.float64, EXPERTS),
+        gate_GE=zeros(np.float64, GATES, EXPERTS),
+        copy_gate_GE=zeros(np.float64, COPY_GATES, EXPERTS),
+        chain=zeros(np.float64, EXPERTS),
+        mixed_E=zeros(np.float64, EXPERTS),
     )
 
 
+def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
+    """An empty memory for a record of at most `n` tokens."""
+    memory = Memory(*(array[0] for array in new_memories(1, n, vocab_size)))
+    start_memory(memory, constants)
+    return memory
+
+
+@uncounted
+def memory_of(memories: Memory, record: Whole) -> Memory:
+    """One of several."""
+    m, r = memories, record
+    return Memory(
+        m.history_N[r], m.position[r], m.slots[r], m.slot_keys[r], m.total[r], m.distinct[r], m.last[r],
+        m.first_node[r], m.node_token[r], m.node_count[r], m.node_next[r], m.n_contexts[r], m.n_nodes[r],
+        m.count_V[r], m.active[r], m.active_slot[r], m.match[r], m.copy_hits[r], m.weight_E[r], m.gate_GE[r],
+        m.copy_gate_GE[r], m.chain[r], m.mixed_E[r],
+    )  # fmt: skip
+
+
 @compiled
+def start_memory(memory: Memory, constants: Constants) -> None:
+    """Forget the record before. What belongs to a context or node is set when that is made."""
+    memory.position[0] = 0
+    memory.slots[:] = 0
+    memory.n_contexts[:] = 0
+    memory.n_nodes[:] = 0
+    memory.count_V[:] = 0
+    memory.match[0] = -1
+    memory.match[1] = 0
+    memory.copy_hits[:] = 0.0
+    memory.weight_E[:] = constants.prior_E
+    memory.gate_GE[:] = constants.gate_GE
+    memory.copy_gate_GE[:] = constants.copy_gate_GE
+
+
+@uncounted
 def find_contexts(memory: Memory) -> None:
     """Look up the contexts that end at the current position, and the token to copy."""
     position = memory.position[0]
@@ -146,7 +186,7 @@ def find_contexts(memory: Memory) -> None:
                 break
 
 
-@compiled
+@uncounted
 def copy_token(memory: Memory) -> Whole:
     """The token the copy expert expects, or -1."""
     if memory.match[0] < 0:
@@ -154,7 +194,7 @@ def copy_token(memory: Memory) -> Whole:
     return np.int64(memory.history_N[memory.match[0]])
 
 
-@compiled
+@uncounted
 def copy_bucket(network: Real) -> int:
     """Bucket of the network's probability of the token to copy; 0 the likeliest."""
     bucket = 0
@@ -165,7 +205,7 @@ def copy_bucket(network: Real) -> int:
     return bucket
 
 
-@compiled
+@uncounted
 def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
     """Probability that the copy is right; `network` is the network's probability of it."""
     row = min(memory.match[1], MATCH_LENGTHS - 1)
@@ -175,7 +215,7 @@ def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
     return trust
 
 
-@compiled
+@uncounted
 def confidence_bucket(confidence: Real) -> int:
     """Bucket of the probability of the likeliest token."""
     if confidence > 0.9:
@@ -185,7 +225,7 @@ def confidence_bucket(confidence: Real) -> int:
     return 1 if confidence > 0.2 else 0
 
 
-@compiled
+@uncounted
 def gate(memory: Memory, confidence: Real) -> int:
     """The situation: longest known context, how sure it looks, how sure the network is."""
     order = ORDERS - 1
@@ -198,7 +238,7 @@ def gate(memory: Memory, confidence: Real) -> int:
     return (order * 3 + state) * CONFIDENCES + confidence_bucket(confidence)
 
 
-@compiled
+@uncounted
 def copy_gate(memory: Memory, network: Real) -> int:
     """The copy on offer: its length, and the network's probability of it; 0 for none."""
     if memory.match[0] < 0:
@@ -209,7 +249,7 @@ def copy_gate(memory: Memory, network: Real) -> int:
     return 1 + row * COPY_BUCKETS + copy_bucket(network)
 
 
-@compiled
+@uncounted
 def mix_weights(memory: Memory, situation: Whole, copying: Whole) -> None:
     """The record's weights times the factors of both gates; who has nothing to say gets 0."""
     total = 0.0
@@ -228,21 +268,21 @@ def mix_weights(memory: Memory, situation: Whole, copying: Whole) -> None:
         memory.mixed_E[expert] /= total
 
 
-@compiled
+@uncounted
 def context_spread(memory: Memory, constants: Constants, order: Whole, context: Whole) -> Real:
     distinct = np.float64(memory.distinct[order, context])
     spread: Real = max(constants.spread_K[order] * distinct, constants.spread_floor_K[order])
     return spread
 
 
-@compiled
+@uncounted
 def context_total(memory: Memory, constants: Constants, order: Whole, context: Whole, spread: Real) -> Real:
     taken = constants.discount_K[order] * np.float64(memory.distinct[order, context])
     whole: Real = np.float64(memory.total[order, context]) - taken + spread
     return whole
 
 
-@compiled
+@uncounted
 def find_node(memory: Memory, order: Whole, context: Whole, token: Whole) -> Whole:
     """The node that counts `token` in a context, or -1."""
     if order == 0:
@@ -253,7 +293,7 @@ def find_node(memory: Memory, order: Whole, context: Whole, token: Whole) -> Who
     return node
 
 
-@compiled
+@uncounted
 def token_probabilities(memory: Memory, constants: Constants, token: Whole, network: Real, trust: Real) -> None:
     """What each expert gave to `token`, into memory.chain."""
     memory.chain[NETWORK] = network
@@ -273,7 +313,19 @@ def token_probabilities(memory: Memory, constants: Constants, token: Whole, netw
     memory.chain[COPY] = trust * hit + (1.0 - trust) * below
 
 
-@compiled
+@uncounted
+def _level(memory: Memory, constants: Constants, order: Whole, weight: Real) -> tuple[Real, Real]:
+    """Of a weight from longer contexts: what one count of this order's is worth, and what is left for shorter ones."""
+    here: Real = weight + np.float64(memory.mixed_E[1 + order])
+    context = np.int64(memory.active[order])
+    if context < 0:
+        return 0.0, here
+    spread = context_spread(memory, constants, order, context)
+    whole = context_total(memory, constants, order, context, spread)
+    return here * SCALE / whole, here * spread / whole
+
+
+@uncounted
 def fill_frequencies(
     memory: Memory,
     constants: Constants,
@@ -283,31 +335,23 @@ def fill_frequencies(
     out_V: NDArray[np.int32],
 ) -> Whole:
     """The mixture as integers, into `out_V`; returns their sum."""
-    weight = memory.mixed_E[COPY]
+    weight: Any = memory.mixed_E[COPY]
     copied = copy_token(memory)
     copied_extra = np.floor(weight * trust * SCALE)
     weight = weight * (1.0 - trust)
     # from the longest context down, how much of the mixture reaches each level
-    level_weight = np.zeros(ORDERS)
-    level_unit = np.zeros(ORDERS)
+    rest: Real = weight
     for order in range(ORDERS - 1, -1, -1):
-        weight = weight + memory.mixed_E[1 + order]
-        context = np.int64(memory.active[order])
-        if context >= 0:
-            spread = context_spread(memory, constants, order, context)
-            whole = context_total(memory, constants, order, context, spread)
-            level_unit[order] = weight * SCALE / whole
-            level_weight[order] = weight
-            weight = weight * spread / whole
-    weight = weight + memory.mixed_E[NETWORK]
-    factor = np.float32(weight * SCALE / np.float64(network_total))
+        _, rest = _level(memory, constants, order, rest)
+    rest = rest + memory.mixed_E[NETWORK]
+    factor = np.float32(rest * SCALE / np.float64(network_total))
     for token in range(len(out_V)):
         out_V[token] = np.int32(np.float32(network_V[token]) * factor) + 1
-    for order in range(ORDERS):
-        context = np.int64(memory.active[order])
-        if context >= 0 and level_weight[order] > 0.0:
-            node = np.int64(memory.first_node[order, context])
-            discount, unit = constants.discount_K[order], level_unit[order]
+    for order in range(ORDERS - 1, -1, -1):
+        unit, weight = _level(memory, constants, order, weight)
+        if unit > 0.0:
+            node = np.int64(memory.first_node[order, memory.active[order]])
+            discount = constants.discount_K[order]
             while node >= 0:
                 count = np.float64(memory.node_count[order, node]) - discount
                 out_V[memory.node_token[order, node]] += np.int32(np.floor(count * unit))
@@ -320,13 +364,13 @@ def fill_frequencies(
     return total
 
 
-@compiled
+@uncounted
 def _bounded(factor: Real) -> Real:
     """No factor may run away in a record of any length."""
     return min(max(factor, 1.0 / GATE_LIMIT), GATE_LIMIT)
 
 
-@compiled
+@uncounted
 def learn(memory: Memory, constants: Constants, token: Whole, situation: Whole, copying: Whole) -> None:
     """After `token` is known and memory.chain holds its probabilities: weights, counts, match."""
     mixture = 0.0
@@ -352,7 +396,7 @@ def learn(memory: Memory, constants: Constants, token: Whole, situation: Whole, 
     memory.position[0] = position + 1
 
 
-@compiled
+@uncounted
 def _follow_match(memory: Memory, token: Whole) -> None:
     source = memory.match[0]
     if source >= 0:
@@ -367,13 +411,16 @@ def _follow_match(memory: Memory, token: Whole) -> None:
             memory.match[1] = 0
 
 
-@compiled
+@uncounted
 def _count(memory: Memory, order: Whole, token: Whole, position: Whole) -> None:
     context = np.int64(memory.active[order])
     if context < 0:
         context = memory.n_contexts[order]
         memory.n_contexts[order] += 1
         memory.slots[order, memory.active_slot[order]] = context + 1
+        memory.total[order, context] = 0
+        memory.distinct[order, context] = 0
+        memory.first_node[order, context] = -1
     memory.total[order, context] += 1
     memory.last[order, context] = position
     node = find_node(memory, order, context, token)

@@ -1,26 +1,44 @@
-"""NeuralCodec: bytes of one record to a stream and back."""
+"""NeuralCodec: bytes of records to streams and back."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.adaptation import Constants, new_memory
-from nbmf.neural.compiled import NOTHING, make_network, new_scratch, no_network
+from nbmf.engine import engine
+from nbmf.neural.adaptation import Constants, new_memories
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.constants import load_constants
-from nbmf.neural.counts import Counts, new_contexts, no_counts
+from nbmf.neural.counts import CONTEXTS, Counts, no_counts
 from nbmf.neural.counts_file import load_counts
-from nbmf.neural.prediction import Prediction, Predictor
-from nbmf.neural.record_loop import decode_record, encode_frequencies, encode_record
+from nbmf.neural.network import NOTHING, make_network, new_cache, new_scratch, no_network
+from nbmf.neural.prediction import Predictor
+from nbmf.neural.record_loop import Blobs, Work, decode_records, encode_predicted, encode_record, new_slots
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
 
 if TYPE_CHECKING:
     from nbmf.neural.torch_engine import TorchEngine
 
-BATCH_POSITIONS = 2048  # rows of frequencies held at once by encode_batch: 4 bytes x vocabulary each
+AT_ONCE = 16
+"""Tokens that the network takes in at once: enough that reading its weights costs little, few enough for the caches."""
+
+GPU_BATCH = 64
+"""Records that make a batch worth a GPU's while."""
+
+_GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
+_SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
+
+R = TypeVar("R")
+Stream = tuple[bytes, int, str]
+"""Of a record: the stream, the record's length in bytes, its type."""
 
 
 class NeuralCodec:
@@ -45,18 +63,18 @@ class NeuralCodec:
         if sizes != {vocab_size}:
             raise ValueError(f"a vocabulary of {vocab_size} tokens, and predictions for {sorted(sizes)}")
         self._network = network
-        self._predictor = Predictor(
+        self.predictor = Predictor(
             make_network(*network) if network else no_network(),
             counts or no_counts(),
             constants.network_share_OCC,
         )
-        self._constants = constants
-        self._token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
+        self.constants = constants
+        self.token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
 
     @classmethod
     def from_files(
         cls, tokenizer: bytes, constants: bytes, model: bytes | None = None, counts: bytes | None = None
-    ) -> "NeuralCodec":
+    ) -> NeuralCodec:
         """From the contents of a codec version's files. Raises ValueError if they are none of ours."""
         return cls(
             NeuralTokenizer.from_json(tokenizer.decode()),
@@ -65,67 +83,56 @@ class NeuralCodec:
             load_counts(counts) if counts else None,
         )
 
-    def _start(self) -> Prediction:
-        vocab_size = self.tokenizer.vocab_size
-        return Prediction(
-            new_scratch(self.config),
-            new_contexts(),
+    @property
+    def network(self) -> tuple[IntegerWeights, NeuralConfig] | None:
+        """None for counts alone."""
+        return self._network
+
+    def work(self, n: int, slots: int = 1, at_once: int = 1, *, network: bool = True) -> Work:
+        """Work space for `slots` records of at most `n` tokens, the network taking in `at_once` tokens, or none."""
+        config, vocab_size = self.config if network else NOTHING, self.tokenizer.vocab_size
+        return Work(
+            new_cache(config, slots),
+            new_scratch(config, at_once),
+            new_memories(slots, n, vocab_size),
+            np.full((slots, CONTEXTS), -1, dtype=np.int64),
             *(np.zeros(vocab_size, dtype=np.int32) for _ in range(3)),
         )
 
     def _type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
 
+    def _tokens(self, data: bytes) -> NDArray[np.int32]:
+        return np.array(self.tokenizer.encode(data), dtype=np.int32)
+
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
-        """One record, with the compiled engine; needs no PyTorch."""
-        tokens_T = np.array(self.tokenizer.encode(data), dtype=np.int32)
-        memory = new_memory(len(tokens_T), self.tokenizer.vocab_size, self._constants)
-        stream = encode_record(
-            self._predictor, self._start(), self._constants, memory, self._type_id(record_type), tokens_T
-        )
-        return stream.tobytes()
+        """The stream of one record."""
+        tokens_T = self._tokens(data)
+        work = self.work(len(tokens_T), at_once=min(len(tokens_T), AT_ONCE) or 1)
+        return encode_record(self.predictor, self.constants, work, self._type_id(record_type), tokens_T).tobytes()
 
     def encode_batch(self, records: Sequence[tuple[bytes, str]]) -> list[bytes]:
-        """Many records, the network with the PyTorch engine; the same streams as `encode`."""
-        if self._network is None:
-            return [self.encode(*record) for record in records]
-        from nbmf.neural.torch_engine import TorchEngine
+        """Many records (bytes, type), by the engine of `nbmf.engine`; the same streams as `encode`."""
+        tokens = [self._tokens(data) for data, _ in records]
+        type_ids = [self._type_id(record_type) for _, record_type in records]
+        if self._by_torch(len(records)):
+            from nbmf.neural.torch_batches import encode_by_torch
 
-        engine = TorchEngine(*self._network)
-        tokens = [np.array(self.tokenizer.encode(data), dtype=np.int32) for data, _ in records]
-        streams: list[bytes] = [b""] * len(records)
-        order = sorted(range(len(records)), key=lambda index: len(tokens[index]))
-        group: list[int] = []
-        for index in order:
-            if group and (len(group) + 1) * (len(tokens[index]) + 1) > BATCH_POSITIONS:
-                self._encode_group(engine, records, tokens, group, streams)
-                group = []
-            group.append(index)
-        if group:
-            self._encode_group(engine, records, tokens, group, streams)
-        return streams
+            return encode_by_torch(self, type_ids, tokens)
 
-    def _encode_group(
-        self,
-        engine: "TorchEngine",
-        records: Sequence[tuple[bytes, str]],
-        tokens: Sequence[NDArray[np.int32]],
-        group: Sequence[int],
-        streams: list[bytes],
-    ) -> None:
-        type_ids = [self._type_id(records[index][1]) for index in group]
-        inputs = [
-            np.concatenate(([type_id], tokens[index][:-1])) for index, type_id in zip(group, type_ids, strict=True)
-        ]
-        for index, type_id, network_TV in zip(group, type_ids, engine.frequencies(inputs), strict=True):
-            streams[index] = self.encode_predicted(network_TV, type_id, tokens[index])
+        def encode(group: list[int]) -> list[bytes]:
+            work = self.work(max(len(tokens[index]) for index in group), at_once=AT_ONCE)
+            return [
+                encode_record(self.predictor, self.constants, work, type_ids[index], tokens[index]).tobytes()
+                for index in group
+            ]
+
+        return _in_groups(encode, [*map(len, tokens)])
 
     def encode_predicted(self, network_TV: NDArray[np.int32], type_id: int, tokens_T: NDArray[np.int32]) -> bytes:
         """One record's stream from frequencies that any engine gave for it."""
-        memory = new_memory(len(tokens_T), self.tokenizer.vocab_size, self._constants)
-        return encode_frequencies(
-            network_TV, self._predictor, self._start(), self._constants, memory, type_id, tokens_T
-        ).tobytes()
+        work = self.work(len(tokens_T))
+        return encode_predicted(self.predictor, self.constants, work, network_TV, type_id, tokens_T).tobytes()
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.
@@ -133,18 +140,97 @@ class NeuralCodec:
         Time and memory are bounded by `n_bytes`. A damaged stream may decode to other bytes:
         the blob's checksum tells.
         """
-        tokens_T = np.zeros(n_bytes, dtype=np.int32)
-        count = decode_record(
-            self._predictor,
-            self._start(),
-            self._constants,
-            new_memory(n_bytes, self.tokenizer.vocab_size, self._constants),
-            self._type_id(record_type),
-            np.frombuffer(stream, dtype=np.uint8),
-            self._token_lengths_V,
-            n_bytes,
-            tokens_T,
-        )
-        if count < 0:
+        (data,) = self._decode_group([(stream, n_bytes, record_type)])
+        if data is None:
             raise ValueError(f"the stream does not end at {n_bytes} bytes")
-        return self.tokenizer.decode(tokens_T[:count].tolist())
+        return data
+
+    def decode_batch(self, streams: Sequence[Stream]) -> list[bytes | None]:
+        """Many streams by the engine of `nbmf.engine`; None for one that can't be a record of its length."""
+        if self._by_torch(len(streams)):
+            from nbmf.neural.torch_batches import decode_by_torch
+
+            return decode_by_torch(self, streams)
+        return _in_groups(
+            lambda group: self._decode_group([streams[index] for index in group]),
+            [n_bytes for _, n_bytes, _ in streams],
+        )
+
+    def _decode_group(self, streams: Sequence[Stream]) -> list[bytes | None]:
+        blobs = self.blobs(streams)
+        if len(blobs.n_bytes_N):
+            longest = int(blobs.n_bytes_N.max())
+            count = min(len(blobs.n_bytes_N), AT_ONCE, max(1, _SLOT_TOKENS // longest))
+            work = self.work(longest, count, count)
+            decode_records(self.predictor, self.constants, work, new_slots(count), blobs, self.token_lengths_V)
+        return self.decoded(streams, blobs)
+
+    def blobs(self, streams: Sequence[Stream]) -> Blobs:
+        """Those of records that are not empty, in order, for the compiled loop."""
+        whole = [stream for stream in streams if stream[1] > 0]
+        n_bytes_N = np.array([n_bytes for _, n_bytes, _ in whole], dtype=np.int64)
+        return Blobs(
+            stream_X=np.frombuffer(b"".join(data for data, _, _ in whole), dtype=np.uint8).copy(),
+            stream_begin_N=np.cumsum([0, *(len(data) for data, _, _ in whole)], dtype=np.int64),
+            type_N=np.array([self._type_id(record_type) for _, _, record_type in whole], dtype=np.int64),
+            n_bytes_N=n_bytes_N,
+            token_begin_N=np.cumsum([0, *n_bytes_N[:-1]], dtype=np.int64),
+            tokens_X=np.zeros(n_bytes_N.sum(), dtype=np.int32),
+            count_N=np.zeros(len(whole), dtype=np.int64),
+        )
+
+    def decoded(self, streams: Sequence[Stream], blobs: Blobs) -> list[bytes | None]:
+        """The bytes of each stream, once `blobs` holds their tokens."""
+        parts = iter(zip(blobs.token_begin_N.tolist(), blobs.count_N.tolist(), strict=False))
+        results: list[bytes | None] = []
+        for _, n_bytes, _ in streams:
+            begin, count = next(parts) if n_bytes > 0 else (0, 0)
+            tokens = blobs.tokens_X[begin : begin + max(count, 0)].tolist()
+            results.append(self.tokenizer.decode(tokens) if count >= 0 else None)
+        return results
+
+    def _by_torch(self, records: int) -> bool:
+        if self._network is None or records < 2 or engine().name == "cpu":
+            return False
+        return engine().name == "torch" or (records >= GPU_BATCH and gpu_is_there())
+
+    @cached_property
+    def torch_engine(self) -> TorchEngine:
+        """The network in PyTorch, on a GPU if there is one."""
+        from nbmf.neural.torch_engine import TorchEngine
+
+        if self._network is None:
+            raise ValueError("the version has no network")
+        return TorchEngine(*self._network, device="cuda" if gpu_is_there() else "cpu")
+
+
+@cache
+def gpu_is_there() -> bool:
+    """Whether PyTorch can use an NVIDIA GPU; PyTorch is not loaded where the machine has none."""
+    if not Path("/dev/nvidiactl").exists() or find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _in_groups(work: Callable[[list[int]], list[R]], sizes: list[int]) -> list[R]:
+    """What `work` gives for groups of indices of records of like size, shared among the engine's threads; in order."""
+    if not sizes:
+        return []
+    groups: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        if not groups or sizes[index] * _GROUP_SPREAD < sizes[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(index)
+    threads = engine().threads
+    hands = [group[hand::threads] for group in groups for hand in range(threads) if group[hand::threads]]
+    if threads == 1:
+        done = [work(hand) for hand in hands]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            done = [*pool.map(work, hands)]
+    results: dict[int, R] = {}
+    for hand, parts in zip(hands, done, strict=True):
+        results.update(zip(hand, parts, strict=True))
+    return [results[index] for index in range(len(sizes))]

@@ -11,7 +11,7 @@ These are changed only together with the format number: any change is another bi
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import compiled
+from nbmf.neural.jit import uncounted
 from nbmf.neural.scalars import Whole
 
 State = NDArray[np.uint64]
@@ -26,14 +26,17 @@ _LOW_MASK = np.uint64((1 << 48) - 1)
 _FULL = np.uint64((1 << 56) - 1)
 
 
-@compiled
-def start_encoder() -> State:
-    state = np.zeros(4, dtype=np.uint64)
+def new_state() -> State:
+    return np.zeros(4, dtype=np.uint64)
+
+
+@uncounted
+def start_encoder(state: State) -> None:
+    state[:] = 0
     state[RANGE] = _FULL
-    return state
 
 
-@compiled
+@uncounted
 def _put(state: State, out: Bytes) -> None:
     """Write the top byte of low; a carry goes into the bytes before it."""
     top = state[LOW] >> _TOP_SHIFT
@@ -49,7 +52,7 @@ def _put(state: State, out: Bytes) -> None:
     state[LOW] = (state[LOW] & _LOW_MASK) << _U8
 
 
-@compiled
+@uncounted
 def encode_symbol(state: State, out: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     """`before` is the sum of the frequencies of the symbols before; `out` must have room."""
     unit = state[RANGE] // np.uint64(total)
@@ -60,7 +63,7 @@ def encode_symbol(state: State, out: Bytes, before: Whole, frequency: Whole, tot
         state[RANGE] <<= _U8
 
 
-@compiled
+@uncounted
 def finish_encoder(state: State, out: Bytes) -> Whole:
     """Write the shortest tail that names the interval; returns the length of the stream."""
     low, size = state[LOW], state[RANGE]
@@ -78,17 +81,16 @@ def finish_encoder(state: State, out: Bytes) -> Whole:
     return length
 
 
-@compiled
-def start_decoder(stream: Bytes) -> State:
-    state = np.zeros(4, dtype=np.uint64)
+@uncounted
+def start_decoder(state: State, stream: Bytes) -> None:
+    state[:] = 0
     state[RANGE] = _FULL
     state[LENGTH] = np.uint64(len(stream))
     for _ in range(7):
         state[LOW] = (state[LOW] << _U8) | _next_byte(state, stream)
-    return state
 
 
-@compiled
+@uncounted
 def _next_byte(state: State, stream: Bytes) -> np.uint64:
     """Behind its end a stream goes on with zeros."""
     position = np.int64(state[POSITION])
@@ -98,14 +100,14 @@ def _next_byte(state: State, stream: Bytes) -> np.uint64:
     return np.uint64(0)
 
 
-@compiled
+@uncounted
 def decode_target(state: State, total: Whole) -> Whole:
     """A number in [0, total): the symbol is the one whose interval holds it."""
     unit = state[RANGE] // np.uint64(total)
     return min(np.int64(state[LOW] // unit), np.int64(total) - 1)
 
 
-@compiled
+@uncounted
 def decode_advance(state: State, stream: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     unit = state[RANGE] // np.uint64(total)
     state[LOW] -= unit * np.uint64(before)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import compiled
-from nbmf.neural.scalars import Whole
+from nbmf.neural.jit import uncounted
+from nbmf.neural.scalars import Real, Whole
 
 LENGTHS = 6
 CONTEXTS = LENGTHS - 1
@@ -47,13 +47,12 @@ def no_counts() -> Counts:
     )  # fmt: skip
 
 
-@compiled
 def new_contexts() -> NDArray[np.int64]:
     """The sequences of 1 to CONTEXTS tokens that end here, -1 where unknown: at a record's start, all."""
     return np.full(CONTEXTS, -1, dtype=np.int64)
 
 
-@compiled
+@uncounted
 def follow(counts: Counts, contexts: NDArray[np.int64], token: Whole) -> None:
     """Take in one token."""
     for length in range(CONTEXTS - 1, 0, -1):
@@ -73,7 +72,7 @@ def follow(counts: Counts, contexts: NDArray[np.int64], token: Whole) -> None:
     contexts[0] = token
 
 
-@compiled
+@uncounted
 def longest_context(counts: Counts, contexts: NDArray[np.int64]) -> int:
     """Length of the longest context that has followers, 0 for none."""
     for length in range(CONTEXTS, 0, -1):
@@ -83,31 +82,35 @@ def longest_context(counts: Counts, contexts: NDArray[np.int64]) -> int:
     return 0
 
 
-@compiled
+@uncounted
+def _level(counts: Counts, order: Whole, context: Whole, weight: Real) -> tuple[Real, Real]:
+    """A context that `weight` reaches: what one counted follower is worth, and what is left for shorter contexts."""
+    distinct = np.float64(counts.first_C[context + 1] - counts.first_C[context])
+    if distinct == 0.0:
+        return 0.0, weight
+    followed = np.float64(counts.followed_C[context])
+    seen = max(counts.count_of_code[counts.code_N[context]], followed)
+    whole = seen + counts.spread_O[order] * distinct + counts.spread_floor_O[order]
+    given = followed - counts.discount_O[order] * distinct
+    return weight * SCALE / whole, weight * ((whole - given) / whole)
+
+
+@uncounted
 def fill_from_counts(counts: Counts, contexts: NDArray[np.int64], out_V: NDArray[np.int32]) -> tuple[Whole, Whole]:
     """The next token's frequencies into `out_V`; their sum, and the greatest."""
-    unit_O = np.zeros(CONTEXTS)
-    weight = 1.0
+    weight: Real = 1.0
     for order in range(CONTEXTS - 1, -1, -1):
-        context = contexts[order]
-        if context < 0:
-            continue
-        distinct = np.float64(counts.first_C[context + 1] - counts.first_C[context])
-        if distinct == 0.0:
-            continue
-        followed = np.float64(counts.followed_C[context])
-        seen = max(counts.count_of_code[counts.code_N[context]], followed)
-        whole = seen + counts.spread_O[order] * distinct + counts.spread_floor_O[order]
-        unit_O[order] = weight * SCALE / whole
-        given = followed - counts.discount_O[order] * distinct
-        weight = weight * ((whole - given) / whole)
+        if contexts[order] >= 0:
+            _, weight = _level(counts, order, contexts[order], weight)
     factor = np.float32(weight)
     for token in range(len(out_V)):
         out_V[token] = np.int32(counts.unigram_V[token] * factor) + 1
-    for order in range(CONTEXTS):
+    weight = 1.0
+    for order in range(CONTEXTS - 1, -1, -1):
         context = contexts[order]
-        if context >= 0 and unit_O[order] > 0.0:
-            discount, unit = counts.discount_O[order], unit_O[order]
+        if context >= 0:
+            unit, weight = _level(counts, order, context, weight)
+            discount = counts.discount_O[order]
             for node in range(counts.first_C[context], counts.first_C[context + 1]):
                 count = counts.count_of_code[counts.code_N[node]] - discount
                 out_V[counts.token_N[node]] += np.int32(np.floor(count * unit))

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmf.neural.adaptation import CONFIDENCES, confidence_bucket
-from nbmf.neural.compiled import Network, Scratch, next_frequencies
 from nbmf.neural.counts import CONTEXTS, SCALE, Counts, fill_from_counts, follow, longest_context
-from nbmf.neural.jit import compiled
+from nbmf.neural.jit import uncounted
+from nbmf.neural.network import Network
 from nbmf.neural.scalars import Real, Whole
 from nbmf.neural.weights import FREQUENCY_PEAK
 
@@ -29,44 +29,34 @@ class Predictor(NamedTuple):
     network_share_OCC: NDArray[np.float64]  # by longest context, the counts' confidence, the network's
 
 
-class Prediction(NamedTuple):
-    """One record being stepped through, and what is expected next."""
-
-    scratch: Scratch
-    contexts: NDArray[np.int64]
-    network_V: NDArray[np.int32]
-    counts_V: NDArray[np.int32]
-    base_V: NDArray[np.int32]
-
-
-@compiled
-def predict(predictor: Predictor, prediction: Prediction, last: Whole) -> tuple[Whole, Real]:
-    """After the token `last`: frequencies into base_V; their sum, and the highest probability."""
-    if len(predictor.network.head_VD) == 0:
-        follow(predictor.counts, prediction.contexts, last)
-        total, best = fill_from_counts(predictor.counts, prediction.contexts, prediction.base_V)
-        return total, np.float64(best) / np.float64(total)
-    network_total = next_frequencies(predictor.network, prediction.scratch, last, prediction.network_V)
-    return join_counts(predictor, prediction, prediction.network_V, network_total, last)
-
-
-@compiled
-def join_counts(
-    predictor: Predictor, prediction: Prediction, network_V: NDArray[np.int32], network_total: Whole, last: Whole
+@uncounted
+def predict(
+    predictor: Predictor,
+    contexts: NDArray[np.int64],
+    last: Whole,
+    network_V: NDArray[np.int32],
+    network_total: Whole,
+    counts_V: NDArray[np.int32],
+    base_V: NDArray[np.int32],
 ) -> tuple[Whole, Real]:
-    """The same from the network's frequencies, worked out by whichever engine."""
-    sure = np.float64(FREQUENCY_PEAK) / np.float64(network_total)
-    base_V = prediction.base_V
+    """After the token `last`: frequencies into base_V; their sum, and the highest probability.
+
+    `network_V` is what the network gave, by whichever engine; `contexts` follow the record; `counts_V` is work space.
+    """
     counts = predictor.counts
+    if len(predictor.network.head_VD) == 0:
+        follow(counts, contexts, last)
+        total, best = fill_from_counts(counts, contexts, base_V)
+        return total, np.float64(best) / np.float64(total)
+    sure = np.float64(FREQUENCY_PEAK) / np.float64(network_total)
     if len(counts.token_N) == 0:
         for token in range(len(base_V)):
             base_V[token] = network_V[token]
         return network_total, sure
-    follow(counts, prediction.contexts, last)
-    counts_V = prediction.counts_V
-    counts_total, best = fill_from_counts(counts, prediction.contexts, counts_V)
+    follow(counts, contexts, last)
+    counts_total, best = fill_from_counts(counts, contexts, counts_V)
     counts_sure = np.float64(best) / np.float64(counts_total)
-    order = longest_context(counts, prediction.contexts)
+    order = longest_context(counts, contexts)
     share = predictor.network_share_OCC[order, confidence_bucket(counts_sure), confidence_bucket(sure)]
     network_factor = np.float32(share * SCALE / np.float64(network_total))
     counts_factor = np.float32((1.0 - share) * SCALE / np.float64(counts_total))

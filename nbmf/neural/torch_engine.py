@@ -32,6 +32,14 @@ class EngineState:
     values_BHCK: list[Tensor] = field(default_factory=list)
     shifted_BD: list[Tensor] = field(default_factory=list)
 
+    def keep(self, rows: NDArray[np.integer]) -> None:
+        """Go on with these records only."""
+        if self.tokens_B2 is not None:
+            self.tokens_B2 = self.tokens_B2[rows]
+        index = torch.from_numpy(rows)
+        for tensors in (self.keys_BHCK, self.values_BHCK, self.shifted_BD):
+            tensors[:] = [tensor[index.to(tensor.device)] for tensor in tensors]
+
 
 def _round_int8(x: Tensor) -> Tensor:
     return (x + 0.5).floor_().clamp_(-INT8_LIMIT, INT8_LIMIT).to(torch.int8)

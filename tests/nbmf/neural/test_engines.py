@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.compiled import make_network, new_scratch, next_frequencies
+from nbmf.neural.compiled import next_frequencies, start_record
 from nbmf.neural.config import NeuralConfig
+from nbmf.neural.network import make_network, new_cache, new_scratch
 from nbmf.neural.product import float32_product, int8_product_is_exact
 from nbmf.neural.torch_engine import EngineState, TorchEngine
 from nbmf.neural.weights import IntegerWeights
@@ -90,14 +91,41 @@ def test_stepping_one_by_one(network: Network, tokens, reference) -> None:
     check_equal([np.stack(got)], [reference[-1][:STEPS]])
 
 
-def test_compiled_loop(network: Network, tokens, reference) -> None:
-    compiled = make_network(*network)
+@pytest.mark.parametrize("at_once", [1, 5, 16, 40])
+def test_compiled_loop(network: Network, tokens, reference, at_once) -> None:
+    """Tokens of one record, one by one and many at once."""
+    compiled, vocab_size = make_network(*network), network[1].vocab_size
     for record, expected in zip(tokens, reference, strict=True):
-        scratch, got = new_scratch(network[1]), np.zeros_like(expected)
-        for position, token in enumerate(record):
-            total = next_frequencies(compiled, scratch, int(token), got[position])
-            assert total == got[position].sum(dtype=np.int64)
-        check_equal([got], [expected])
+        cache, scratch = new_cache(network[1]), new_scratch(network[1], at_once)
+        for begin in range(0, len(record), at_once):
+            part = record[begin : begin + at_once]
+            scratch.token_B[: len(part)] = part
+            next_frequencies(compiled, cache, scratch, len(part))
+            got = scratch.frequency_BV[: len(part), :vocab_size]
+            check_equal([got], [expected[begin : begin + at_once]])
+            np.testing.assert_array_equal(scratch.total_B[: len(part)], got.sum(axis=1, dtype=np.int64))
+
+
+def test_compiled_loop_side_by_side(network: Network, tokens, reference) -> None:
+    """Tokens of as many records; a slot is used again when its record has ended."""
+    compiled, (_, config) = make_network(*network), network
+    cache, scratch = new_cache(config, 3), new_scratch(config, 3)
+    waiting = list(range(len(tokens)))
+    places: list[tuple[int, int] | None] = [None] * 3
+    while waiting or any(places):
+        rows = []
+        for slot, place in enumerate(places):
+            if place is None and waiting:
+                places[slot] = (waiting.pop(), 0)
+                start_record(compiled, cache, slot)
+            if places[slot] is not None:
+                record, position = places[slot]
+                scratch.slot_B[len(rows)], scratch.token_B[len(rows)] = slot, tokens[record][position]
+                rows.append((slot, record, position))
+        next_frequencies(compiled, cache, scratch, len(rows))
+        for row, (slot, record, position) in enumerate(rows):
+            np.testing.assert_array_equal(scratch.frequency_BV[row, : config.vocab_size], reference[record][position])
+            places[slot] = (record, position + 1) if position + 1 < len(tokens[record]) else None
 
 
 def test_float32_product_is_exact_beyond_one_piece() -> None:

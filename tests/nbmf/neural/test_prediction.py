@@ -75,28 +75,41 @@ def test_damaged_streams_end(either, records):
             assert len(either.decode(wrong, len(data), kind)) == len(data)
 
 
+class Stepping:
+    """A codec's predictions one after the other, the network's frequencies given."""
+
+    def __init__(self, codec: NeuralCodec) -> None:
+        self.predictor, self.contexts = codec.predictor, new_contexts()
+        self.base_V, self.counts_V = (np.zeros(codec.tokenizer.vocab_size, dtype=np.int32) for _ in range(2))
+
+    def __call__(self, last, network=None):
+        network = self.counts_V if network is None else network
+        total = network.sum(dtype=np.int64)
+        return predict(self.predictor, self.contexts, last, network, total, self.counts_V, self.base_V)
+
+
 def test_counts_alone_predict_what_the_counts_say(counts_codec, counts, records):
-    prediction, contexts = counts_codec._start(), new_contexts()
+    stepping, contexts = Stepping(counts_codec), new_contexts()
     frequencies = np.zeros(counts_codec.tokenizer.vocab_size, dtype=np.int32)
     data, kind = records[3]
     for last in [counts_codec._type_id(kind), *counts_codec.tokenizer.encode(data)[:60]]:
-        total, confidence = predict(counts_codec._predictor, prediction, last)
+        total, confidence = stepping(last)
         follow(counts, contexts, last)
         assert fill_from_counts(counts, contexts, frequencies) == (total, round(confidence * total))
-        np.testing.assert_array_equal(prediction.base_V, frequencies)
+        np.testing.assert_array_equal(stepping.base_V, frequencies)
 
 
 def test_the_mixture_is_that_of_the_docstring(mixed_codec, network, counts, records):
     """A share for each situation of the network's probabilities, the rest of the counts'."""
-    shares = mixed_codec._constants.network_share_OCC
+    shares = mixed_codec.constants.network_share_OCC
     vocab_size = mixed_codec.tokenizer.vocab_size
     from_counts, situations = np.zeros(vocab_size, dtype=np.int32), set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
         tokens = [mixed_codec._type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
         (rows,) = TorchEngine(*network).frequencies([np.array(tokens)])
-        prediction, contexts = mixed_codec._start(), new_contexts()
+        stepping, contexts = Stepping(mixed_codec), new_contexts()
         for last, from_network in zip(tokens, rows, strict=True):
-            total, confidence = predict(mixed_codec._predictor, prediction, last)
+            total, confidence = stepping(last, from_network)
             follow(counts, contexts, last)
             counts_total, best = fill_from_counts(counts, contexts, from_counts)
             network_shares, counts_shares = from_network / from_network.sum(dtype=np.int64), from_counts / counts_total
@@ -109,9 +122,9 @@ def test_the_mixture_is_that_of_the_docstring(mixed_codec, network, counts, reco
             situations.add(situation)
             share = shares[situation]
             expected = share * network_shares + (1 - share) * counts_shares
-            np.testing.assert_allclose((prediction.base_V - 1) / SCALE, expected, rtol=0, atol=2e-7)
-            assert prediction.base_V.min() >= 1
-            assert total == prediction.base_V.sum(dtype=np.int64) < 1 << 32
+            np.testing.assert_allclose((stepping.base_V - 1) / SCALE, expected, rtol=0, atol=2e-7)
+            assert stepping.base_V.min() >= 1
+            assert total == stepping.base_V.sum(dtype=np.int64) < 1 << 32
             assert confidence == pytest.approx(share * network_shares.max() + (1 - share) * counts_shares.max())
     assert len(situations) > 10
 
@@ -120,10 +133,10 @@ def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
     data, kind = records[7]
     tokens = [codec._type_id(kind), *codec.tokenizer.encode(data)[:50]]
     (rows,) = TorchEngine(*network).frequencies([np.array(tokens)])
-    prediction = codec._start()
+    stepping = Stepping(codec)
     for last, from_network in zip(tokens, rows, strict=True):
-        total, confidence = predict(codec._predictor, prediction, last)
-        np.testing.assert_array_equal(prediction.base_V, from_network)
+        total, confidence = stepping(last, from_network)
+        np.testing.assert_array_equal(stepping.base_V, from_network)
         assert total == from_network.sum(dtype=np.int64)
         assert confidence == FREQUENCY_PEAK / total
 
@@ -131,7 +144,7 @@ def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
 def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec, network):
     other = networks.vocabulary(networks.sample_records()[::2], 400)
     tokenizer = type(codec.tokenizer)(other)
-    constants, counts = counts_codec._constants, counts_codec._predictor.counts
+    constants, counts = counts_codec.constants, counts_codec.predictor.counts
     smaller = counts._replace(unigram_V=counts.unigram_V[:-1])
     for parts in ((tokenizer, None, counts), (tokenizer, network, None), (codec.tokenizer, network, smaller)):
         vocabulary, model, counted = parts
@@ -141,4 +154,4 @@ def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec
 
 def test_something_must_predict(codec):
     with pytest.raises(ValueError, match="vocabulary of"):
-        NeuralCodec(codec.tokenizer, codec._constants)
+        NeuralCodec(codec.tokenizer, codec.constants)

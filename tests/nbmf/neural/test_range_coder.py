@@ -8,13 +8,15 @@ from nbmf.neural.coder import (
     decode_target,
     encode_symbol,
     finish_encoder,
+    new_state,
     start_decoder,
     start_encoder,
 )
 
 
 def encode(intervals: list[tuple[int, int, int]]) -> bytes:
-    state, out = start_encoder(), np.zeros(8 * len(intervals) + 16, dtype=np.uint8)
+    state, out = new_state(), np.zeros(8 * len(intervals) + 16, dtype=np.uint8)
+    start_encoder(state)
     for before, frequency, total in intervals:
         encode_symbol(state, out, before, frequency, total)
     return out[: finish_encoder(state, out)].tobytes()
@@ -23,7 +25,8 @@ def encode(intervals: list[tuple[int, int, int]]) -> bytes:
 def check_round_trip(intervals: list[tuple[int, int, int]]) -> bytes:
     stream = encode(intervals)
     array = np.frombuffer(stream, dtype=np.uint8)
-    state = start_decoder(array)
+    state = new_state()
+    start_decoder(state, array)
     for before, frequency, total in intervals:
         assert before <= decode_target(state, total) < before + frequency
         decode_advance(state, array, before, frequency, total)
@@ -67,7 +70,8 @@ def test_any_bytes_decode_to_something() -> None:
     generator = np.random.default_rng(5)
     for _ in range(50):
         array = generator.integers(0, 256, 40).astype(np.uint8)
-        state = start_decoder(array)
+        state = new_state()
+        start_decoder(state, array)
         for _ in range(200):
             target = decode_target(state, 1000)
             assert 0 <= target < 1000
