@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import speed_cli
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -124,6 +125,11 @@ def exact(
         typer.echo(line)
     if report["differences"] or any(row["failure"] for row in report["modes"]):
         raise typer.Exit(1)
+
+
+bench.command()(speed_cli.latency)
+bench.command()(speed_cli.throughput)
+bench.command()(speed_cli.start)
 
 
 def exact_table(report: dict[str, Any]) -> Table:
