@@ -10,7 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.cli.options import CodecOption, EffortChoice, RegistryOption
+from bench import speed_cli
+from bench.options import (
+    DataOption,
+    EffortsOption,
+    EveryOption,
+    JsonOption,
+    PayloadFieldOption,
+    SetFieldOption,
+    TrainOption,
+    efforts_of,
+)
+from cluster.cli.options import CodecOption, RegistryOption
 from cluster.registry import DEFAULT
 
 bench = typer.Typer(help="Measure codec versions against other codecs.", no_args_is_help=True)
@@ -26,26 +37,19 @@ def _group() -> None:
 
 @bench.command()
 def ratio(
-    data: Annotated[Path, typer.Option(help="Records to measure on (.jsonl, .parquet, a folder).", show_default=False)],
-    train: Annotated[
-        Path | None, typer.Option(help="Records that zstd's dictionary and PPMd's prime are taken from.")
-    ] = None,
-    payload_field: Annotated[str | None, typer.Option(help="Field or column that holds the payload.")] = None,
-    set_field: Annotated[str | None, typer.Option(help="Field or column that names a record's set.")] = None,
+    data: DataOption,
+    train: TrainOption = None,
+    payload_field: PayloadFieldOption = None,
+    set_field: SetFieldOption = None,
     apart: Annotated[
         list[str] | None, typer.Option(help="A set to leave out of the total, as it overlaps with --train. Repeatable.")
     ] = None,
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
-    effort: Annotated[
-        list[EffortChoice] | None,
-        typer.Option(
-            help="Effort of ours to measure, each a column; repeatable. [default: max, fast]", show_default=False
-        ),
-    ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take every n-th record only.")] = 1,
+    effort: EffortsOption = None,
+    every: EveryOption = 1,
     processes: Annotated[int, typer.Option(min=1)] = 1,
-    json_output: Annotated[Path | None, typer.Option("--json", help="Write the results there as JSON.")] = None,
+    json_output: JsonOption = None,
 ) -> None:
     """Ratios by set: our whole blobs against zlib, zstd, brotli, xz, zstd with a dictionary and primed PPMd.
 
@@ -55,6 +59,7 @@ def ratio(
     import json
 
     from bench import ratio as ratio_bench
+    from bench.records import read
     from cluster.progress import progress
     from cluster.registry import Registry
     from cluster.sources import open_source
@@ -63,10 +68,10 @@ def ratio(
     version = place.resolve(codec)
     place.load(version)
     fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
-    records = ratio_bench.read(open_source(data, **fields))[::every]
-    training = ratio_bench.read(open_source(train, **fields)) if train else []
+    records = read(open_source(data, **fields))[::every]
+    training = read(open_source(train, **fields)) if train else []
     left_out = frozenset(apart or [])
-    efforts: tuple[Any, ...] = tuple(choice.value for choice in effort or (EffortChoice.MAX, EffortChoice.FAST))
+    efforts = efforts_of(effort)
     with progress("records") as bars:
         task = bars.add_task("coding", total=len(records))
         report = ratio_bench.run(
@@ -83,13 +88,13 @@ def ratio(
 @bench.command()
 def exact(
     data: Annotated[Path, typer.Option(help="Records to try (.jsonl, .parquet, a folder).", show_default=False)],
-    payload_field: Annotated[str | None, typer.Option(help="Field or column that holds the payload.")] = None,
-    set_field: Annotated[str | None, typer.Option(help="Field or column that names a record's set.")] = None,
+    payload_field: PayloadFieldOption = None,
+    set_field: SetFieldOption = None,
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
-    every: Annotated[int, typer.Option(min=1, help="Take every n-th record only.")] = 1,
+    every: EveryOption = 1,
     processes: Annotated[int, typer.Option(min=1, help="Modes that run at the same time.")] = 1,
-    json_output: Annotated[Path | None, typer.Option("--json", help="Write the results there as JSON.")] = None,
+    json_output: JsonOption = None,
 ) -> None:
     """Check that a version's network gives the same integers for every record, however they are worked out.
 
@@ -120,6 +125,11 @@ def exact(
         typer.echo(line)
     if report["differences"] or any(row["failure"] for row in report["modes"]):
         raise typer.Exit(1)
+
+
+bench.command()(speed_cli.latency)
+bench.command()(speed_cli.throughput)
+bench.command()(speed_cli.start)
 
 
 def exact_table(report: dict[str, Any]) -> Table:

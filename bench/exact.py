@@ -208,11 +208,14 @@ def run_apart(job: Job, variables: dict[str, str], on_record: Callable[[], None]
                 result.process = fields
         if process.wait() != 0:
             errors.seek(0)
-            lines = errors.read().decode(errors="replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "no message")
-            result.failure = f"exit code {process.returncode}: {last}"
+            result.failure = f"exit code {process.returncode}: {last_line(errors.read().decode(errors='replace'))}"
     result.seconds = time.perf_counter() - start
     return result
+
+
+def last_line(messages: str) -> str:
+    """What a process that failed said last: of a traceback, the error."""
+    return next((line for line in reversed(messages.split("\n")) if line.strip()), "no message")
 
 
 def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRecord]) -> dict[str, Any]:

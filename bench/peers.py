@@ -19,49 +19,68 @@ import pyppmd
 import zstandard
 
 Sizes: TypeAlias = Callable[[Sequence[bytes]], list[int]]
+Compress: TypeAlias = Callable[[bytes], bytes]
+Decompress: TypeAlias = Callable[[bytes, int], bytes]
+"""From what was compressed and how many bytes it was."""
+
+ZSTD, BROTLI = "zstd-19", "brotli-11"
+ZSTD_WITH_DICTIONARY, PRIMED_PPMD = "zstd-19+dict", "PPMd-6 primed"
 
 DICTIONARY_BYTES = 112_640
 PRIME_BYTES = 1 << 20
 _MAX_DICTIONARY_SAMPLES = 12_000
-_PPMD_ORDER, _PPMD_MEMORY_BYTES = 6, 64 << 20
+PPMD_ORDER, PPMD_MEMORY_BYTES = 6, 64 << 20
 _XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
 
 def peers(training: Sequence[bytes]) -> dict[str, Sizes]:
     """Name -> sizes of records. Without training records, those that learn from them are left out."""
     result: dict[str, Sizes] = {
-        "zlib-9": _each(lambda data: len(zlib.compress(data, 9))),
-        "zstd-19": _each(lambda data: len(zstandard.ZstdCompressor(level=19).compress(data))),
-        "brotli-11": _each(lambda data: len(brotli.compress(data, quality=11))),
-        "xz-9e": _each(lambda data: len(lzma.compress(data, lzma.FORMAT_RAW, filters=_XZ_FILTERS))),
+        "zlib-9": _each(lambda data: zlib.compress(data, 9)),
+        ZSTD: _each(lambda data: zstandard.ZstdCompressor(level=19).compress(data)),
+        BROTLI: _each(lambda data: brotli.compress(data, quality=11)),
+        "xz-9e": _each(lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=_XZ_FILTERS)),
     }
     if training:
-        shuffled = list(training)
-        random.Random(0).shuffle(shuffled)
-        result["zstd-19+dict"] = _zstd_with_dictionary(shuffled[:_MAX_DICTIONARY_SAMPLES])
-        result["PPMd-6 primed"] = _primed_ppmd(b"".join(shuffled[:_MAX_DICTIONARY_SAMPLES])[:PRIME_BYTES])
+        samples = learning_samples(training)
+        result[ZSTD_WITH_DICTIONARY] = _each(zstd_with_dictionary(samples)[0])
+        result[PRIMED_PPMD] = primed_ppmd(prime(samples))
     return result
 
 
-def _each(size: Callable[[bytes], int]) -> Sizes:
-    return lambda records: [size(record) for record in records]
+def learning_samples(training: Sequence[bytes]) -> list[bytes]:
+    """The training records that dictionaries and primes are taken from, in an order of their own."""
+    shuffled = list(training)
+    random.Random(0).shuffle(shuffled)
+    return shuffled[:_MAX_DICTIONARY_SAMPLES]
 
 
-def _zstd_with_dictionary(samples: list[bytes]) -> Sizes:
+def prime(samples: Sequence[bytes]) -> bytes:
+    """What PPMd reads before a record."""
+    return b"".join(samples)[:PRIME_BYTES]
+
+
+def _each(compress: Compress) -> Sizes:
+    return lambda records: [len(compress(record)) for record in records]
+
+
+def zstd_with_dictionary(samples: Sequence[bytes]) -> tuple[Compress, Decompress]:
+    """zstd -19 with a dictionary trained on the samples, and nothing in the frame that a container holds anyway."""
     dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, [*samples])
     parameters = zstandard.ZstdCompressionParameters.from_level(
         19, write_content_size=False, write_checksum=False, write_dict_id=False
     )
     compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
-    return _each(lambda data: len(compressor.compress(data)))
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
+    return compressor.compress, lambda blob, size: decompressor.decompress(blob, max_output_size=size)
 
 
-def _primed_ppmd(prime: bytes) -> Sizes:
+def primed_ppmd(prime_bytes: bytes) -> Sizes:
     """One fork a record: the child inherits the primed model, codes its record and reports the size."""
 
     def sizes(records: Sequence[bytes]) -> list[int]:
-        encoder = pyppmd.Ppmd7Encoder(_PPMD_ORDER, _PPMD_MEMORY_BYTES)
-        encoder.encode(prime)
+        encoder = pyppmd.Ppmd7Encoder(PPMD_ORDER, PPMD_MEMORY_BYTES)
+        encoder.encode(prime_bytes)
 
         def in_child(record: bytes) -> int:
             read_end, write_end = os.pipe()

@@ -6,52 +6,24 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from bench.peers import peers
+from bench.records import BenchRecord, NotEqual
 from cluster.measure import ratio_statistics
 from cluster.registry import Registry
-from cluster.sources import BadRecord, Source
 from nbmf import Codec
 from nbmf.codec import WITHOUT_VERSION, Effort, parse_bounded
 from nbmf.coders import NAMES
-from nbmf.errors import NbmfError
-from nbmf.payload import Kind, to_canonical
 
 OURS = "nbmf"
 ALL = "all sets"
 _CHUNK_RECORDS = 16
 _Row: TypeAlias = tuple[int, float, float, int]
 """Bytes of the blob, seconds to encode and to decode, number of the coder."""
-
-
-class NotEqual(NbmfError):
-    """A record did not decode to what was encoded."""
-
-    code = "not_equal"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchRecord:
-    """A record's set, kind and canonical bytes."""
-
-    set: str
-    kind: Kind
-    canonical: bytes
-
-
-def read(source: Source) -> list[BenchRecord]:
-    """All good records of a source; their class is their set."""
-    records = []
-    for shard in source.plan():
-        for item in source.read(shard):
-            if not isinstance(item, BadRecord):
-                records.append(BenchRecord(item.record_class or "records", *to_canonical(item.payload)))
-    return records
 
 
 def run(

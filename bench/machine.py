@@ -1,0 +1,56 @@
+"""What a measurement ran on: numbers without it say little."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from nbmf.version import __version__
+
+PACKAGES = ("numba", "numpy", "zstandard", "brotli", "pyppmd")
+
+
+def facts() -> dict[str, Any]:
+    """Processor, cores that this process may use, system, and the releases of what codes; no date and no host name."""
+    return {
+        "processor": _processor(),
+        "cores": _cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "nbmf": __version__,
+        **{name: _release(name) for name in PACKAGES},
+    }
+
+
+def sentence(machine: dict[str, Any]) -> str:
+    """The facts in a line."""
+    cores = machine["cores"]
+    return (
+        f"{machine['processor']}, {cores} core{'s' if cores != 1 else ''}, {machine['system']}, "
+        f"Python {machine['python']}, numba {machine['numba']}, nbmf {machine['nbmf']}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _release(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

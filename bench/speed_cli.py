@@ -1,0 +1,218 @@
+"""`nbmf bench latency`, `throughput` and `start`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench.options import (
+    DataOption,
+    EffortsOption,
+    EveryOption,
+    JsonOption,
+    PayloadFieldOption,
+    SetFieldOption,
+    TrainOption,
+    efforts_of,
+)
+from cluster.cli.options import CodecOption, RegistryOption
+from cluster.registry import DEFAULT
+
+BATCH_SIZES, PROCESSES = (1, 4, 16, 64, 256), (1, 2)
+
+
+def latency(
+    data: DataOption,
+    train: TrainOption = None,
+    payload_field: PayloadFieldOption = None,
+    set_field: SetFieldOption = None,
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    effort: EffortsOption = None,
+    every: EveryOption = 1,
+    per_size: Annotated[int, typer.Option(min=1, help="Records of each size, at most.")] = 60,
+    json_output: JsonOption = None,
+) -> None:
+    """Time to encode and to decode one record, by its size: p50 and p95, on one core of this process.
+
+    Beside zstd and brotli, and with --train zstd with a dictionary and primed PPMd, which code the same records in
+    turn with ours. Every record is decoded and compared. PPMd is given twice: as pyppmd has to be used, reading its
+    1 MB prime anew for each record, and with that time left out. Needs the packages of the extra `bench`.
+    """
+    from bench.extra import require
+
+    require("brotli", "pyppmd")
+    _check_writable(json_output, "--json")
+    from bench import latency as latency_bench
+    from bench import speed_tables
+    from cluster.progress import progress
+    from cluster.registry import Registry
+
+    place = Registry(registry)
+    version = place.resolve(codec)
+    loaded = place.load(version)
+    with progress("records") as bars:
+        task = bars.add_task("preparing", total=None)
+        records, training = _read(data, train, payload_field, set_field, every)
+        report = latency_bench.run(
+            records,
+            training,
+            loaded,
+            efforts_of(effort),
+            per_size,
+            latency_bench.token_counter(place, version),
+            lambda total: bars.update(task, description="measuring", total=total),
+            lambda: bars.advance(task),
+        )
+    _write(json_output, report)
+    console = Console()
+    for table in speed_tables.latency_tables(report):
+        console.print(table)
+    console.print(speed_tables.latency_totals(report))
+    for reason, count in report["left_out"].items():
+        if count:
+            typer.echo(f"{count:,} records left out: {reason}")
+    _say_where(report)
+
+
+def throughput(
+    data: DataOption,
+    train: TrainOption = None,
+    payload_field: PayloadFieldOption = None,
+    set_field: SetFieldOption = None,
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    effort: EffortsOption = None,
+    every: EveryOption = 1,
+    batch_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Records a batch; repeatable. [default: 1, 4, 16, 64, 256]", metavar="N", show_default=False
+        ),
+    ] = None,
+    processes: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Processes at the same time; repeatable. [default: 1, 2]", metavar="N", show_default=False
+        ),
+    ] = None,
+    kb: Annotated[
+        int,
+        typer.Option(min=1, help="Payload of a measurement, kB; more if the largest batch would not be full."),
+    ] = 400,
+    json_output: JsonOption = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a plot of ratio against speed there, a .png.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Payload a second that is encoded and decoded on one core, by batch size, and by several processes at once.
+
+    Beside zstd and brotli, and with --train zstd with a dictionary and primed PPMd (see `nbmf bench latency`), on the
+    same records. Every record is decoded and compared, outside the timed part. Medians of 3 repeats. Takes about
+    ten minutes with the built-in version. Needs the packages of the extra `bench`.
+    """
+    from bench.extra import require
+
+    require("brotli", "pyppmd", *(["matplotlib"] if plot else []))
+    _check_writable(json_output, "--json")
+    _check_writable(plot, "--plot")
+    if plot and plot.suffix != ".png":
+        raise typer.BadParameter(f"{plot} does not end in .png", param_hint="--plot")
+    from bench import scaling, speed_tables
+    from bench import throughput as throughput_bench
+    from cluster.progress import progress
+    from cluster.registry import Registry
+
+    place = Registry(registry)
+    version = place.resolve(codec)
+    loaded = place.load(version)
+    efforts, counts = efforts_of(effort), sorted({*(processes or PROCESSES)})
+    sizes = sorted({*(batch_size or BATCH_SIZES)})
+    with progress("measurements") as bars:
+        task = bars.add_task("preparing", total=None)
+        records, training = _read(data, train, payload_field, set_field, every)
+        chosen = throughput_bench.pick(records, kb * 1000, max(sizes))
+        report = throughput_bench.run(
+            chosen,
+            training,
+            loaded,
+            efforts,
+            sizes,
+            lambda total: bars.update(task, description="one core", total=total),
+            lambda: bars.advance(task),
+        )
+        task = bars.add_task("processes", total=len(efforts) * len(counts))
+        report["processes"] = scaling.run(
+            chosen, (place.location, version), efforts, report["one_core"], counts, lambda: bars.advance(task)
+        )
+    _write(json_output, report)
+    if plot:
+        from bench import speed_plot
+
+        speed_plot.write(report, plot)
+    console = Console()
+    console.print(speed_tables.throughput_table(report))
+    console.print(speed_tables.scaling_table(report))
+    _say_where(report)
+
+
+def start(
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    effort: EffortsOption = None,
+    json_output: JsonOption = None,
+) -> None:
+    """Time from a fresh Python process to its first record, with and without compiled code in the cache.
+
+    Each line is a process that imports nbmf, loads the version, and encodes, or decodes, the same record twice. With
+    an empty cache it compiles first, as once on every machine. With a filled one: median of 3 processes.
+    """
+    _check_writable(json_output, "--json")
+    from bench import speed_tables
+    from bench import start as start_bench
+    from cluster.progress import progress
+    from cluster.registry import Registry
+
+    place = Registry(registry)
+    folder = start_bench.folder_of(place, place.resolve(codec))
+    efforts = efforts_of(effort)
+    with progress("processes") as bars:
+        task = bars.add_task("starting", total=start_bench.steps(efforts))
+        report = start_bench.run(folder, efforts, lambda: bars.advance(task))
+    _write(json_output, report)
+    Console().print(speed_tables.start_table(report))
+    _say_where(report)
+
+
+def _read(data: Path, train: Path | None, payload_field: str | None, set_field: str | None, every: int) -> Any:
+    """The records to measure on, and the canonical bytes of those to learn from."""
+    from bench.records import read
+    from cluster.sources import open_source
+
+    fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
+    training = read(open_source(train, **fields)) if train else []
+    return read(open_source(data, **fields))[::every], [record.canonical for record in training]
+
+
+def _check_writable(path: Path | None, option: str) -> None:
+    """Before minutes of measuring, not after."""
+    if path and not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"folder {path.absolute().parent} does not exist", param_hint=option)
+
+
+def _write(path: Path | None, report: dict[str, Any]) -> None:
+    if path:
+        path.write_text(json.dumps(report, indent=1))
+
+
+def _say_where(report: dict[str, Any]) -> None:
+    """Codec version, records and machine."""
+    from bench.machine import sentence
+
+    version = f"version {report['codec'][:12]}" if report["codec"] else "no version"
+    records = "1 record" if report["records"] == 1 else f"{report['records']:,} records"
+    typer.echo(f"{version}; {records}, {report['payload_bytes']:,} bytes of payload; {sentence(report['machine'])}")
