@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import compiled, uncounted
+from nbmf.neural.jit import compiled, inlined
 from nbmf.neural.scalars import Real, Whole
 
 ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
@@ -122,7 +122,7 @@ def new_memory(n: int, vocab_size: int, constants: Constants) -> Memory:
     return memory
 
 
-@uncounted
+@inlined
 def memory_of(memories: Memory, record: Whole) -> Memory:
     """One of several."""
     m, r = memories, record
@@ -150,7 +150,7 @@ def start_memory(memory: Memory, constants: Constants) -> None:
     memory.copy_gate_GE[:] = constants.copy_gate_GE
 
 
-@uncounted
+@inlined
 def find_contexts(memory: Memory) -> None:
     """Look up the contexts that end at the current position, and the token to copy."""
     position = memory.position[0]
@@ -186,7 +186,7 @@ def find_contexts(memory: Memory) -> None:
                 break
 
 
-@uncounted
+@inlined
 def copy_token(memory: Memory) -> Whole:
     """The token the copy expert expects, or -1."""
     if memory.match[0] < 0:
@@ -194,7 +194,7 @@ def copy_token(memory: Memory) -> Whole:
     return np.int64(memory.history_N[memory.match[0]])
 
 
-@uncounted
+@inlined
 def copy_bucket(network: Real) -> int:
     """Bucket of the network's probability of the token to copy; 0 the likeliest."""
     bucket = 0
@@ -205,7 +205,7 @@ def copy_bucket(network: Real) -> int:
     return bucket
 
 
-@uncounted
+@inlined
 def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
     """Probability that the copy is right; `network` is the network's probability of it."""
     row = min(memory.match[1], MATCH_LENGTHS - 1)
@@ -215,7 +215,7 @@ def copy_trust(memory: Memory, constants: Constants, network: Real) -> Real:
     return trust
 
 
-@uncounted
+@inlined
 def confidence_bucket(confidence: Real) -> int:
     """Bucket of the probability of the likeliest token."""
     if confidence > 0.9:
@@ -225,7 +225,7 @@ def confidence_bucket(confidence: Real) -> int:
     return 1 if confidence > 0.2 else 0
 
 
-@uncounted
+@inlined
 def gate(memory: Memory, confidence: Real) -> int:
     """The situation: longest known context, how sure it looks, how sure the network is."""
     order = ORDERS - 1
@@ -238,7 +238,7 @@ def gate(memory: Memory, confidence: Real) -> int:
     return (order * 3 + state) * CONFIDENCES + confidence_bucket(confidence)
 
 
-@uncounted
+@inlined
 def copy_gate(memory: Memory, network: Real) -> int:
     """The copy on offer: its length, and the network's probability of it; 0 for none."""
     if memory.match[0] < 0:
@@ -249,7 +249,7 @@ def copy_gate(memory: Memory, network: Real) -> int:
     return 1 + row * COPY_BUCKETS + copy_bucket(network)
 
 
-@uncounted
+@inlined
 def mix_weights(memory: Memory, situation: Whole, copying: Whole) -> None:
     """The record's weights times the factors of both gates; who has nothing to say gets 0."""
     total = 0.0
@@ -268,21 +268,21 @@ def mix_weights(memory: Memory, situation: Whole, copying: Whole) -> None:
         memory.mixed_E[expert] /= total
 
 
-@uncounted
+@inlined
 def context_spread(memory: Memory, constants: Constants, order: Whole, context: Whole) -> Real:
     distinct = np.float64(memory.distinct[order, context])
     spread: Real = max(constants.spread_K[order] * distinct, constants.spread_floor_K[order])
     return spread
 
 
-@uncounted
+@inlined
 def context_total(memory: Memory, constants: Constants, order: Whole, context: Whole, spread: Real) -> Real:
     taken = constants.discount_K[order] * np.float64(memory.distinct[order, context])
     whole: Real = np.float64(memory.total[order, context]) - taken + spread
     return whole
 
 
-@uncounted
+@inlined
 def find_node(memory: Memory, order: Whole, context: Whole, token: Whole) -> Whole:
     """The node that counts `token` in a context, or -1."""
     if order == 0:
@@ -293,7 +293,7 @@ def find_node(memory: Memory, order: Whole, context: Whole, token: Whole) -> Who
     return node
 
 
-@uncounted
+@inlined
 def token_probabilities(memory: Memory, constants: Constants, token: Whole, network: Real, trust: Real) -> None:
     """What each expert gave to `token`, into memory.chain."""
     memory.chain[NETWORK] = network
@@ -313,7 +313,7 @@ def token_probabilities(memory: Memory, constants: Constants, token: Whole, netw
     memory.chain[COPY] = trust * hit + (1.0 - trust) * below
 
 
-@uncounted
+@inlined
 def _level(memory: Memory, constants: Constants, order: Whole, weight: Real) -> tuple[Real, Real]:
     """Of a weight from longer contexts: what one count of this order's is worth, and what is left for shorter ones."""
     here: Real = weight + np.float64(memory.mixed_E[1 + order])
@@ -325,7 +325,7 @@ def _level(memory: Memory, constants: Constants, order: Whole, weight: Real) -> 
     return here * SCALE / whole, here * spread / whole
 
 
-@uncounted
+@inlined
 def fill_frequencies(
     memory: Memory,
     constants: Constants,
@@ -364,13 +364,13 @@ def fill_frequencies(
     return total
 
 
-@uncounted
+@inlined
 def _bounded(factor: Real) -> Real:
     """No factor may run away in a record of any length."""
     return min(max(factor, 1.0 / GATE_LIMIT), GATE_LIMIT)
 
 
-@uncounted
+@inlined
 def learn(memory: Memory, constants: Constants, token: Whole, situation: Whole, copying: Whole) -> None:
     """After `token` is known and memory.chain holds its probabilities: weights, counts, match."""
     mixture = 0.0
@@ -396,7 +396,7 @@ def learn(memory: Memory, constants: Constants, token: Whole, situation: Whole, 
     memory.position[0] = position + 1
 
 
-@uncounted
+@inlined
 def _follow_match(memory: Memory, token: Whole) -> None:
     source = memory.match[0]
     if source >= 0:
@@ -411,7 +411,7 @@ def _follow_match(memory: Memory, token: Whole) -> None:
             memory.match[1] = 0
 
 
-@uncounted
+@inlined
 def _count(memory: Memory, order: Whole, token: Whole, position: Whole) -> None:
     context = np.int64(memory.active[order])
     if context < 0:

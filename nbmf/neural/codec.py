@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
@@ -18,7 +19,7 @@ from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts import CONTEXTS, Counts, no_counts
 from nbmf.neural.counts_file import load_counts
-from nbmf.neural.network import NOTHING, make_network, new_cache, new_scratch, no_network
+from nbmf.neural.network import AT_ONCE, NOTHING, make_network, new_cache, new_scratch, no_network
 from nbmf.neural.prediction import Predictor
 from nbmf.neural.record_loop import Blobs, Work, decode_records, encode_predicted, encode_record, new_slots
 from nbmf.neural.tokenizer import NeuralTokenizer
@@ -27,12 +28,13 @@ from nbmf.neural.weights import IntegerWeights
 if TYPE_CHECKING:
     from nbmf.neural.torch_engine import TorchEngine
 
-AT_ONCE = 16
-"""Tokens that the network takes in at once: enough that reading its weights costs little, few enough for the caches."""
+SIDE_BY_SIDE = 16
+"""Records decoded at once."""
 
 GPU_BATCH = 64
 """Records that make a batch worth a GPU's while."""
 
+_KEPT_TOKENS = 256, 16384  # smallest and largest work space that a thread keeps
 _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
 
@@ -69,6 +71,7 @@ class NeuralCodec:
             constants.network_share_OCC,
         )
         self.constants = constants
+        self._kept = threading.local()
         self.token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
 
     @classmethod
@@ -89,15 +92,30 @@ class NeuralCodec:
         return self._network
 
     def work(self, n: int, slots: int = 1, at_once: int = 1, *, network: bool = True) -> Work:
-        """Work space for `slots` records of at most `n` tokens, the network taking in `at_once` tokens, or none."""
+        """Work space for `slots` records of at most `n` tokens, `at_once` of a record in one step of the network."""
         config, vocab_size = self.config if network else NOTHING, self.tokenizer.vocab_size
+        cache = new_cache(config, slots, at_once)
         return Work(
-            new_cache(config, slots),
-            new_scratch(config, at_once),
+            cache,
+            new_scratch(config, cache, max(slots, at_once)),
             new_memories(slots, n, vocab_size),
             np.full((slots, CONTEXTS), -1, dtype=np.int64),
             *(np.zeros(vocab_size, dtype=np.int32) for _ in range(3)),
         )
+
+    def _kept_work(self, n: int, at_once: int) -> Work:
+        """Work space for one record, kept for the thread's next: making it takes longer than coding a small record."""
+        size = _KEPT_TOKENS[0]
+        while size < n:
+            size *= 4
+        if size > _KEPT_TOKENS[1]:
+            return self.work(n, 1, at_once)
+        kept = self._kept.__dict__
+        key = f"{at_once} {size}"
+        if key not in kept:
+            kept[key] = self.work(size, 1, at_once)
+        work: Work = kept[key]
+        return work
 
     def _type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
@@ -107,9 +125,11 @@ class NeuralCodec:
 
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
         """The stream of one record."""
-        tokens_T = self._tokens(data)
-        work = self.work(len(tokens_T), at_once=min(len(tokens_T), AT_ONCE) or 1)
-        return encode_record(self.predictor, self.constants, work, self._type_id(record_type), tokens_T).tobytes()
+        return self._encode(self._type_id(record_type), self._tokens(data))
+
+    def _encode(self, type_id: int, tokens_T: NDArray[np.int32]) -> bytes:
+        work = self._kept_work(len(tokens_T), AT_ONCE)
+        return encode_record(self.predictor, self.constants, work, type_id, tokens_T).tobytes()
 
     def encode_batch(self, records: Sequence[tuple[bytes, str]]) -> list[bytes]:
         """Many records (bytes, type), by the engine of `nbmf.engine`; the same streams as `encode`."""
@@ -119,15 +139,9 @@ class NeuralCodec:
             from nbmf.neural.torch_batches import encode_by_torch
 
             return encode_by_torch(self, type_ids, tokens)
-
-        def encode(group: list[int]) -> list[bytes]:
-            work = self.work(max(len(tokens[index]) for index in group), at_once=AT_ONCE)
-            return [
-                encode_record(self.predictor, self.constants, work, type_ids[index], tokens[index]).tobytes()
-                for index in group
-            ]
-
-        return _in_groups(encode, [*map(len, tokens)])
+        return _in_groups(
+            lambda group: [self._encode(type_ids[index], tokens[index]) for index in group], [*map(len, tokens)]
+        )
 
     def encode_predicted(self, network_TV: NDArray[np.int32], type_id: int, tokens_T: NDArray[np.int32]) -> bytes:
         """One record's stream from frequencies that any engine gave for it."""
@@ -160,8 +174,8 @@ class NeuralCodec:
         blobs = self.blobs(streams)
         if len(blobs.n_bytes_N):
             longest = int(blobs.n_bytes_N.max())
-            count = min(len(blobs.n_bytes_N), AT_ONCE, max(1, _SLOT_TOKENS // longest))
-            work = self.work(longest, count, count)
+            count = min(len(blobs.n_bytes_N), SIDE_BY_SIDE, max(1, _SLOT_TOKENS // longest))
+            work = self.work(longest, count) if count > 1 else self._kept_work(longest, 1)
             decode_records(self.predictor, self.constants, work, new_slots(count), blobs, self.token_lengths_V)
         return self.decoded(streams, blobs)
 

@@ -11,7 +11,7 @@ These are changed only together with the format number: any change is another bi
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import uncounted
+from nbmf.neural.jit import inlined, uncounted
 from nbmf.neural.scalars import Whole
 
 State = NDArray[np.uint64]
@@ -36,7 +36,7 @@ def start_encoder(state: State) -> None:
     state[RANGE] = _FULL
 
 
-@uncounted
+@inlined
 def _put(state: State, out: Bytes) -> None:
     """Write the top byte of low; a carry goes into the bytes before it."""
     top = state[LOW] >> _TOP_SHIFT
@@ -52,7 +52,7 @@ def _put(state: State, out: Bytes) -> None:
     state[LOW] = (state[LOW] & _LOW_MASK) << _U8
 
 
-@uncounted
+@inlined
 def encode_symbol(state: State, out: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     """`before` is the sum of the frequencies of the symbols before; `out` must have room."""
     unit = state[RANGE] // np.uint64(total)
@@ -81,7 +81,7 @@ def finish_encoder(state: State, out: Bytes) -> Whole:
     return length
 
 
-@uncounted
+@inlined
 def start_decoder(state: State, stream: Bytes) -> None:
     state[:] = 0
     state[RANGE] = _FULL
@@ -90,7 +90,7 @@ def start_decoder(state: State, stream: Bytes) -> None:
         state[LOW] = (state[LOW] << _U8) | _next_byte(state, stream)
 
 
-@uncounted
+@inlined
 def _next_byte(state: State, stream: Bytes) -> np.uint64:
     """Behind its end a stream goes on with zeros."""
     position = np.int64(state[POSITION])
@@ -100,14 +100,14 @@ def _next_byte(state: State, stream: Bytes) -> np.uint64:
     return np.uint64(0)
 
 
-@uncounted
+@inlined
 def decode_target(state: State, total: Whole) -> Whole:
     """A number in [0, total): the symbol is the one whose interval holds it."""
     unit = state[RANGE] // np.uint64(total)
     return min(np.int64(state[LOW] // unit), np.int64(total) - 1)
 
 
-@uncounted
+@inlined
 def decode_advance(state: State, stream: Bytes, before: Whole, frequency: Whole, total: Whole) -> None:
     unit = state[RANGE] // np.uint64(total)
     state[LOW] -= unit * np.uint64(before)

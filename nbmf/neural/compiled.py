@@ -19,11 +19,17 @@ from nbmf.neural.hashing import (
     MULTIPLIER_C,
     MULTIPLIER_MIX,
 )
-from nbmf.neural.jit import uncounted
+from nbmf.neural.jit import inlined, uncounted
 from nbmf.neural.network import (
+    AROUND,
+    BEGIN,
     BIGRAM_BITS,
+    END,
+    FIRST,
     HEADS,
+    LAST,
     PADDING,
+    PLACE,
     TRIGRAM_BITS,
     VOCABULARY,
     WINDOW,
@@ -61,7 +67,10 @@ def next_frequencies(network: Network, cache: Cache, scratch: Scratch, count: Wh
             _norm(scratch.x_BD[b], network.norm_factor_N[2 * layer], y_D)
             for d in range(len(shifted_D)):
                 shifted_D[d], y_D[d] = y_D[d], shifted_D[d]
-        _project(network, cache, scratch, layer, count)
+        _project(network, scratch, layer, count)
+        for b in range(count):
+            _keep(network, cache, scratch, layer, b)
+        _attend(network, cache, scratch, layer, count)
         out, scale = network.attention_out_LDD[layer], network.attention_out_scale_LD[layer]
         _add_products(scratch, count, out, scale, scratch.y_BD)
         for b in range(count):
@@ -85,7 +94,7 @@ def _mix_hash(value: np.uint64, bits: Whole) -> np.int64:
     return np.int64(value >> np.uint64(32 - bits))
 
 
-@uncounted
+@inlined
 def _add_products(
     scratch: Scratch, count: Whole, weight: NDArray[np.uint8], scale: NDArray[np.float32], y_BK: NDArray[np.int8]
 ) -> None:
@@ -99,7 +108,7 @@ def _add_products(
             x_D[d] = min(max(total, np.int32(-RESIDUAL_LIMIT)), np.int32(RESIDUAL_LIMIT))
 
 
-@uncounted
+@inlined
 def _norm(x_D: NDArray[np.int32], norm_factor: Real, y_D: NDArray[np.int8]) -> None:
     squares = np.int64(0)
     for d in range(len(x_D)):
@@ -109,7 +118,7 @@ def _norm(x_D: NDArray[np.int32], norm_factor: Real, y_D: NDArray[np.int8]) -> N
         y_D[d] = _round_int8(np.float32(x_D[d]) * factor)
 
 
-@uncounted
+@inlined
 def _embed(network: Network, cache: Cache, scratch: Scratch, b: Whole) -> None:
     """The token's embedding into x, the table rows of its n-grams into memory, its position's turns."""
     slot, token = scratch.slot_B[b], scratch.token_B[b]
@@ -129,8 +138,8 @@ def _embed(network: Network, cache: Cache, scratch: Scratch, b: Whole) -> None:
     for d in range(len(x_D)):
         x_D[d] = np.int32(np.floor(np.float32(network.embedding_ID[token, d]) * scale + _HALF))
     position = cache.position_S[slot]
-    scratch.position_B[b] = position
     cache.position_S[slot] = position + 1
+    _span(network, cache, scratch, b, position)
     period = len(network.rotary_cos_P)
     for pair in range(len(network.rotary_turns_K)):
         turns = (position * network.rotary_turns_K[pair]) % period
@@ -138,25 +147,32 @@ def _embed(network: Network, cache: Cache, scratch: Scratch, b: Whole) -> None:
         scratch.sine_BK[b, pair] = network.rotary_cos_P[(turns - period // 4) % period]
 
 
-@uncounted
-def _project(network: Network, cache: Cache, scratch: Scratch, layer: Whole, count: Whole) -> None:
-    """Attention: y in, the mixed values of all heads as int8 out, into y.
+@inlined
+def _span(network: Network, cache: Cache, scratch: Scratch, b: Whole, position: Whole) -> None:
+    """Which places of the ring a token sees: a stretch or, where the ring goes around, two; and whole blocks of it."""
+    C = cache.keys_SLHCK.shape[3]
+    seen = min(position + 1, network.sizes[WINDOW])
+    place = position % C
+    begin, end, around = max(place + 1 - seen, 0), place + 1, max(seen - place - 1, 0)
+    if seen == C:
+        begin, end, around = 0, C, 0
+    span = scratch.span_B6[b]
+    span[PLACE], span[BEGIN], span[END], span[AROUND] = place, begin, end, around
+    span[FIRST], span[LAST] = (0, C) if around else (begin // LANES * LANES, -(-end // LANES) * LANES)
 
-    A key or value goes into the cache before any later token of its record asks for it, and takes the
-    place of one that no token of this step sees.
-    """
+
+@inlined
+def _project(network: Network, scratch: Scratch, layer: Whole, count: Whole) -> None:
+    """Queries, keys and values of all heads, not yet turned, from y."""
     weight, scale = network.query_key_value_LED[layer], network.query_key_value_scale_LE[layer]
     row_products(weight, scratch.y_BD, count, 0, len(weight), scratch.product_BR, scratch.products)
-    scaled_E = scratch.scaled_E
     for b in range(count):
-        product_R = scratch.product_BR[b]
+        scaled_E, product_R = scratch.scaled_BE[b], scratch.product_BR[b]
         for row in range(len(scaled_E)):
             scaled_E[row] = np.float32(product_R[row]) * scale[row]
-        _keep(network, cache, scratch, layer, b)
-        _attend(network, cache, scratch, layer, b)
 
 
-@uncounted
+@inlined
 def _turned(
     scaled_K: NDArray[np.float32], cosine_K: NDArray[np.float32], sine_K: NDArray[np.float32], out_K: NDArray[np.int8]
 ) -> None:
@@ -168,14 +184,14 @@ def _turned(
         out_K[half + pair] = _round_int8(second * cosine_K[pair] + first * sine_K[pair])
 
 
-@uncounted
+@inlined
 def _keep(network: Network, cache: Cache, scratch: Scratch, layer: Whole, b: Whole) -> None:
     """Key and value of a token into the cache."""
-    scaled_E, value_K = scratch.scaled_E, scratch.value_K
+    scaled_E, value_K = scratch.scaled_BE[b], scratch.value_K
     D, slot = len(scaled_E) // 3, scratch.slot_B[b]
     K = D // network.sizes[HEADS]
     keys_HCK, values_HKC = cache.keys_SLHCK[slot, layer], cache.values_SLHKC[slot, layer]
-    place = scratch.position_B[b] % keys_HCK.shape[1]
+    place = scratch.span_B6[b, PLACE]
     for head in range(len(keys_HCK)):
         begin = D + head * K
         _turned(scaled_E[begin : begin + K], scratch.cosine_BK[b], scratch.sine_BK[b], value_K)
@@ -186,40 +202,59 @@ def _keep(network: Network, cache: Cache, scratch: Scratch, layer: Whole, b: Who
         put_column(values_HKC[head], place, value_K)
 
 
-@uncounted
-def _attend(network: Network, cache: Cache, scratch: Scratch, layer: Whole, b: Whole) -> None:
-    """What a token's queries find in the cache, into y."""
-    scaled_E, query_1K, score_C, mixed_2K = scratch.scaled_E, scratch.query_1K, scratch.score_1C[0], scratch.mixed_2K
-    low_C, high_C, slot = scratch.digit_2C[0], scratch.digit_2C[1], scratch.slot_B[b]
-    keys_HCK, values_HKC = cache.keys_SLHCK[slot, layer], cache.values_SLHKC[slot, layer]
-    H, C, K = len(keys_HCK), keys_HCK.shape[1], len(scaled_E) // 3 // len(keys_HCK)
-    # what is seen: a stretch of the ring or, where it goes around, two; whole blocks `first` to `last` hold them
-    position = scratch.position_B[b]
-    seen = min(position + 1, network.sizes[WINDOW])
-    end = position % C + 1
-    begin, around = max(end - seen, 0), max(seen - end, 0)
-    first, last = (0, C) if around else (begin // LANES * LANES, -(-end // LANES) * LANES)
-    table = network.attention_exp
-    for c in range(C):
-        low_C[c] = 0
-        high_C[c] = 0
-    for head in range(H):
-        out_K = scratch.y_BD[b, head * K : (head + 1) * K]
-        _turned(scaled_E[head * K : (head + 1) * K], scratch.cosine_BK[b], scratch.sine_BK[b], query_1K[0])
-        row_products(keys_HCK[head], query_1K, 1, first, last, scratch.score_1C, scratch.products)
-        best = max(_highest(score_C[begin:end]), _highest(score_C[C - around :]))
+@inlined
+def _attend(network: Network, cache: Cache, scratch: Scratch, layer: Whole, count: Whole) -> None:
+    """What the tokens' queries find in the cache, into y. Stage by stage, as each waits for the one before."""
+    query_BK, score_BC, digit_B2C, mixed_B2K = scratch.query_BK, scratch.score_BC, scratch.digit_B2C, scratch.mixed_B2K
+    span_B6, slot_B, table = scratch.span_B6, scratch.slot_B, network.attention_exp
+    K = scratch.scaled_BE.shape[1] // 3 // network.sizes[HEADS]
+    C = score_BC.shape[1]
+    for head in range(network.sizes[HEADS]):
+        for b in range(count):
+            _turned(
+                scratch.scaled_BE[b, head * K : (head + 1) * K], scratch.cosine_BK[b], scratch.sine_BK[b], query_BK[b]
+            )
+        b = 0
+        while b < count:
+            following, first, last = b + 1, span_B6[b, FIRST], span_B6[b, LAST]
+            while following < count and slot_B[following] == slot_B[b]:
+                first = min(first, span_B6[following, FIRST])
+                last = max(last, span_B6[following, LAST])
+                following += 1
+            keys_CK = cache.keys_SLHCK[slot_B[b], layer, head]
+            row_products(
+                keys_CK, query_BK[b:following], following - b, first, last, score_BC[b:following], scratch.products
+            )
+            b = following
         scale = network.index_scale_LH[layer, head]
-        total = _weigh(table, score_C[begin:end], best, scale, low_C[begin:end], high_C[begin:end])
-        if around:
-            total += _weigh(table, score_C[C - around :], best, scale, low_C[C - around :], high_C[C - around :])
-        digit_products(values_HKC[head], scratch.digit_2C, first, last, mixed_2K, scratch.products)
-        factor = network.value_scale_LH[layer, head] / np.float32(total)
-        low_K, high_K = mixed_2K[0], mixed_2K[1]
-        for k in range(len(out_K)):
-            out_K[k] = _round_int8(np.float32(np.int32(low_K[k] + np.int32(256) * high_K[k])) * factor)
+        for b in range(count):
+            begin, end, around = span_B6[b, BEGIN], span_B6[b, END], span_B6[b, AROUND]
+            score_C, low_C, high_C = score_BC[b], digit_B2C[b, 0], digit_B2C[b, 1]
+            best = max(_highest(score_C[begin:end]), _highest(score_C[C - around :]))
+            total = _weigh(table, score_C[begin:end], best, scale, low_C[begin:end], high_C[begin:end])
+            if around:
+                total += _weigh(table, score_C[C - around :], best, scale, low_C[C - around :], high_C[C - around :])
+            for c in range(span_B6[b, FIRST], begin):
+                low_C[c] = high_C[c] = 0
+            for c in range(end, span_B6[b, LAST] - around):
+                low_C[c] = high_C[c] = 0
+            scratch.factor_B[b] = network.value_scale_LH[layer, head] / np.float32(total)
+        for b in range(count):
+            values_KC = cache.values_SLHKC[slot_B[b], layer, head]
+            first, last = span_B6[b, FIRST], span_B6[b, LAST]
+            digit_products(values_KC, digit_B2C[b], first, last, mixed_B2K[b], scratch.products)
+        for b in range(count):
+            out_K, low_K, high_K, factor = (
+                scratch.y_BD[b, head * K : (head + 1) * K],
+                mixed_B2K[b, 0],
+                mixed_B2K[b, 1],
+                scratch.factor_B[b],
+            )
+            for k in range(len(out_K)):
+                out_K[k] = _round_int8(np.float32(np.int32(low_K[k] + np.int32(256) * high_K[k])) * factor)
 
 
-@uncounted
+@inlined
 def _highest(score_C: NDArray[np.int32]) -> np.int32:
     best = np.int32(-(1 << 31))
     for c in range(len(score_C)):
@@ -227,7 +262,7 @@ def _highest(score_C: NDArray[np.int32]) -> np.int32:
     return best
 
 
-@uncounted
+@inlined
 def _weigh(
     attention_exp: NDArray[np.int32],
     score_C: NDArray[np.int32],
@@ -253,7 +288,7 @@ def _weigh(
     return total
 
 
-@uncounted
+@inlined
 def _feed_forward(network: Network, scratch: Scratch, layer: Whole, count: Whole) -> None:
     weight, scale = network.expand_LFD[layer], network.expand_scale_LF[layer]
     row_products(weight, scratch.y_BD, count, 0, len(weight), scratch.product_BR, scratch.products)
@@ -266,7 +301,7 @@ def _feed_forward(network: Network, scratch: Scratch, layer: Whole, count: Whole
     _add_products(scratch, count, contract, scale, scratch.hidden_BF)
 
 
-@uncounted
+@inlined
 def _head(network: Network, scratch: Scratch, count: Whole) -> None:
     row_products(network.head_VD, scratch.y_BD, count, 0, len(network.head_VD), scratch.frequency_BV, scratch.products)
     last = np.int32(len(network.frequency_exp) - 1)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import uncounted
+from nbmf.neural.jit import inlined
 from nbmf.neural.scalars import Real, Whole
 
 LENGTHS = 6
@@ -52,7 +52,7 @@ def new_contexts() -> NDArray[np.int64]:
     return np.full(CONTEXTS, -1, dtype=np.int64)
 
 
-@uncounted
+@inlined
 def follow(counts: Counts, contexts: NDArray[np.int64], token: Whole) -> None:
     """Take in one token."""
     for length in range(CONTEXTS - 1, 0, -1):
@@ -72,7 +72,7 @@ def follow(counts: Counts, contexts: NDArray[np.int64], token: Whole) -> None:
     contexts[0] = token
 
 
-@uncounted
+@inlined
 def longest_context(counts: Counts, contexts: NDArray[np.int64]) -> int:
     """Length of the longest context that has followers, 0 for none."""
     for length in range(CONTEXTS, 0, -1):
@@ -82,7 +82,7 @@ def longest_context(counts: Counts, contexts: NDArray[np.int64]) -> int:
     return 0
 
 
-@uncounted
+@inlined
 def _level(counts: Counts, order: Whole, context: Whole, weight: Real) -> tuple[Real, Real]:
     """A context that `weight` reaches: what one counted follower is worth, and what is left for shorter contexts."""
     distinct = np.float64(counts.first_C[context + 1] - counts.first_C[context])
@@ -95,7 +95,7 @@ def _level(counts: Counts, order: Whole, context: Whole, weight: Real) -> tuple[
     return weight * SCALE / whole, weight * ((whole - given) / whole)
 
 
-@uncounted
+@inlined
 def fill_from_counts(counts: Counts, contexts: NDArray[np.int64], out_V: NDArray[np.int32]) -> tuple[Whole, Whole]:
     """The next token's frequencies into `out_V`; their sum, and the greatest."""
     weight: Real = 1.0

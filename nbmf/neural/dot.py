@@ -182,7 +182,9 @@ def _make_tile(blocks: int, vectors: int, with_offset: bool) -> Any:
     return tile
 
 
-_tile_4x6, _tile_4x4, _tile_4x1 = (_make_tile(_BLOCKS, vectors, True) for vectors in (6, 4, 1))
+_tile_4x6, _tile_4x4, _tile_4x3, _tile_4x2, _tile_4x1 = (
+    _make_tile(_BLOCKS, vectors, True) for vectors in (6, 4, 3, 2, 1)
+)
 _tile_1x4, _tile_1x1 = (_make_tile(1, vectors, True) for vectors in (4, 1))
 _digits_4, _digits_1 = (_make_tile(blocks, 2, False) for blocks in (_BLOCKS, 1))
 
@@ -235,6 +237,12 @@ def row_products(
                 elif tall and b + 4 <= vectors:
                     _tile_4x4(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
                     b += 4
+                elif tall and b + 3 <= vectors:
+                    _tile_4x3(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                    b += 3
+                elif tall and b + 2 <= vectors:
+                    _tile_4x2(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                    b += 2
                 elif tall:
                     _tile_4x1(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
                     b += 1

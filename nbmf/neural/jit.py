@@ -37,18 +37,25 @@ def uncounted(function: F) -> F:
     return _compile(function, counted=False)
 
 
-def _compile(function: F, *, counted: bool) -> F:
+def inlined(function: F) -> F:
+    """As `uncounted`, copied into its callers: passing a tuple of fifty arrays takes longer than a small function."""
+    return _compile(function, counted=False, forceinline=True)
+
+
+def _compile(function: F, *, counted: bool, **options: Any) -> F:
     # said in both cases: a function for which nothing is said gets it from whichever calls it first
-    options = {"_nrt": counted} if hasattr(DefaultOptions, "_nrt") else {}
+    options |= {"error_model": "numpy", "nogil": True}
+    if hasattr(DefaultOptions, "_nrt"):
+        options["_nrt"] = counted
     njit: Any = numba.njit
     folder = _cache_folder()
     if folder is None:
-        return cast(F, njit(nogil=True, **options)(function))
+        return cast(F, njit(**options)(function))
     config: Any = numba.config
     before = config.CACHE_DIR
     config.CACHE_DIR = folder  # numba looks at it when a function is decorated
     try:
-        return cast(F, njit(cache=True, nogil=True, **options)(function))
+        return cast(F, njit(cache=True, **options)(function))
     finally:
         config.CACHE_DIR = before
 

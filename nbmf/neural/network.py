@@ -48,6 +48,14 @@ class Network(NamedTuple):
 HEADS, BIGRAM_BITS, TRIGRAM_BITS, WINDOW, VOCABULARY, PADDING = range(6)
 
 
+PLACE, BEGIN, END, AROUND, FIRST, LAST = range(6)
+# of a token in the ring; seen are BEGIN to END and the last AROUND, in whole blocks FIRST to LAST
+
+AT_ONCE = 16
+"""Most tokens of a record that are taken in at once: so many that reading the weights costs little, few enough for the
+caches."""
+
+
 class Cache(NamedTuple):
     """What the network remembers of the records in work; keys and values in rings of C positions."""
 
@@ -63,7 +71,7 @@ class Scratch(NamedTuple):
 
     slot_B: NDArray[np.int64]
     token_B: NDArray[np.int64]
-    position_B: NDArray[np.int64]
+    span_B6: NDArray[np.int64]  # places in the ring, named below
     cosine_BK: NDArray[np.float32]  # [B, K/2]
     sine_BK: NDArray[np.float32]
     x_BD: NDArray[np.int32]
@@ -71,12 +79,13 @@ class Scratch(NamedTuple):
     memory_BM: NDArray[np.int8]
     hidden_BF: NDArray[np.int8]
     product_BR: NDArray[np.int32]  # of any matrix but the head
-    scaled_E: NDArray[np.float32]
+    scaled_BE: NDArray[np.float32]
     value_K: NDArray[np.int8]
-    query_1K: NDArray[np.int8]
-    score_1C: NDArray[np.int32]
-    digit_2C: NDArray[np.uint8]
-    mixed_2K: NDArray[np.int32]
+    query_BK: NDArray[np.int8]
+    score_BC: NDArray[np.int32]
+    digit_B2C: NDArray[np.uint8]
+    mixed_B2K: NDArray[np.int32]
+    factor_B: NDArray[np.float32]
     frequency_BV: NDArray[np.int32]
     total_B: NDArray[np.int64]
     products: ProductScratch
@@ -142,9 +151,11 @@ def no_network() -> Network:
     return Network(**{name: np.zeros((0,) * ndim, dtype=dtype) for name, (dtype, ndim) in types.items()})
 
 
-def new_cache(config: NeuralConfig, slots: int = 1) -> Cache:
-    """For `slots` records in work at once."""
-    L, H, K, C = config.n_layers, config.n_heads, config.d_head, padded(config.window, LANES)
+def new_cache(config: NeuralConfig, slots: int = 1, at_once: int = 1) -> Cache:
+    """For `slots` records in work, up to `at_once` tokens of a record in one step."""
+    L, H, K = config.n_layers, config.n_heads, config.d_head
+    # the last of those tokens must not take the place of one that the first still sees
+    C = padded(config.window + at_once - 1, LANES) if config.window else 0
     return Cache(
         keys_SLHCK=packed_zeros((slots, L, H, C, K)),
         values_SLHKC=packed_zeros((slots, L, H, K, C), offset=0).view(np.int8),
@@ -154,8 +165,9 @@ def new_cache(config: NeuralConfig, slots: int = 1) -> Cache:
     )
 
 
-def new_scratch(config: NeuralConfig, tokens_at_once: int = 1) -> Scratch:
-    B, D, K, C = tokens_at_once, config.d_model, config.d_head, padded(config.window, LANES)
+def new_scratch(config: NeuralConfig, cache: Cache, tokens: int = 1) -> Scratch:
+    """For up to `tokens` in one step, of one record or several."""
+    B, D, K, C = tokens, config.d_model, config.d_head, cache.keys_SLHCK.shape[3]
     products = padded(max(3 * D, config.d_feed_forward), LANES)
     widest = max(padded(max(D, config.d_feed_forward, 2 * config.d_memory, K), COLUMNS), C)
 
@@ -165,7 +177,7 @@ def new_scratch(config: NeuralConfig, tokens_at_once: int = 1) -> Scratch:
     return Scratch(
         slot_B=zeros(np.int64, B),
         token_B=zeros(np.int64, B),
-        position_B=zeros(np.int64, B),
+        span_B6=zeros(np.int64, B, 6),
         cosine_BK=zeros(np.float32, B, K // 2),
         sine_BK=zeros(np.float32, B, K // 2),
         x_BD=zeros(np.int32, B, D),
@@ -173,12 +185,13 @@ def new_scratch(config: NeuralConfig, tokens_at_once: int = 1) -> Scratch:
         memory_BM=zeros(np.int8, B, padded(2 * config.d_memory, COLUMNS)),
         hidden_BF=zeros(np.int8, B, padded(config.d_feed_forward, COLUMNS)),
         product_BR=zeros(np.int32, B, products),
-        scaled_E=zeros(np.float32, 3 * D),
+        scaled_BE=zeros(np.float32, B, 3 * D),
         value_K=zeros(np.int8, padded(K, LANES)),
-        query_1K=zeros(np.int8, 1, padded(K, COLUMNS)),
-        score_1C=zeros(np.int32, 1, C),
-        digit_2C=zeros(np.uint8, 2, C),
-        mixed_2K=zeros(np.int32, 2, padded(K, LANES)),
+        query_BK=zeros(np.int8, B, padded(K, COLUMNS)),
+        score_BC=zeros(np.int32, B, C),
+        digit_B2C=zeros(np.uint8, B, 2, C),
+        mixed_B2K=zeros(np.int32, B, 2, padded(K, LANES)),
+        factor_B=zeros(np.float32, B),
         frequency_BV=zeros(np.int32, B, padded(config.vocab_size, LANES)),
         total_B=zeros(np.int64, B),
         products=new_product_scratch(B, widest),

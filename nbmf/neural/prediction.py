@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nbmf.neural.adaptation import CONFIDENCES, confidence_bucket
 from nbmf.neural.counts import CONTEXTS, SCALE, Counts, fill_from_counts, follow, longest_context
-from nbmf.neural.jit import uncounted
+from nbmf.neural.jit import inlined
 from nbmf.neural.network import Network
 from nbmf.neural.scalars import Real, Whole
 from nbmf.neural.weights import FREQUENCY_PEAK
@@ -29,7 +29,7 @@ class Predictor(NamedTuple):
     network_share_OCC: NDArray[np.float64]  # by longest context, the counts' confidence, the network's
 
 
-@uncounted
+@inlined
 def predict(
     predictor: Predictor,
     contexts: NDArray[np.int64],

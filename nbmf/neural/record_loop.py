@@ -38,7 +38,7 @@ from nbmf.neural.coder import (
     start_encoder,
 )
 from nbmf.neural.compiled import next_frequencies, start_record
-from nbmf.neural.jit import compiled, uncounted
+from nbmf.neural.jit import compiled, inlined, uncounted
 from nbmf.neural.network import Cache, Scratch
 from nbmf.neural.prediction import Predictor, predict
 from nbmf.neural.scalars import Real, Whole
@@ -46,7 +46,7 @@ from nbmf.neural.scalars import Real, Whole
 BLOCK = 64  # symbols whose frequencies are summed at once in the search for the decoded one
 
 
-@uncounted
+@inlined
 def _mix(
     memory: Memory,
     constants: Constants,
@@ -70,7 +70,7 @@ def _mix(
     return total, situation, copying, trust
 
 
-@uncounted
+@inlined
 def _sum_before(frequency_V: NDArray[np.int32], token: Whole) -> Whole:
     before = np.int64(0)
     for symbol in range(token):
@@ -78,7 +78,7 @@ def _sum_before(frequency_V: NDArray[np.int32], token: Whole) -> Whole:
     return before
 
 
-@uncounted
+@inlined
 def _find_symbol(frequency_V: NDArray[np.int32], target: Whole) -> tuple[Whole, Whole]:
     """The symbol whose interval holds `target`, and the sum of the frequencies before it."""
     symbol, before = 0, np.int64(0)

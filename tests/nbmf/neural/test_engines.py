@@ -96,7 +96,8 @@ def test_compiled_loop(network: Network, tokens, reference, at_once) -> None:
     """Tokens of one record, one by one and many at once."""
     compiled, vocab_size = make_network(*network), network[1].vocab_size
     for record, expected in zip(tokens, reference, strict=True):
-        cache, scratch = new_cache(network[1]), new_scratch(network[1], at_once)
+        cache = new_cache(network[1], at_once=at_once)
+        scratch = new_scratch(network[1], cache, at_once)
         for begin in range(0, len(record), at_once):
             part = record[begin : begin + at_once]
             scratch.token_B[: len(part)] = part
@@ -109,7 +110,8 @@ def test_compiled_loop(network: Network, tokens, reference, at_once) -> None:
 def test_compiled_loop_side_by_side(network: Network, tokens, reference) -> None:
     """Tokens of as many records; a slot is used again when its record has ended."""
     compiled, (_, config) = make_network(*network), network
-    cache, scratch = new_cache(config, 3), new_scratch(config, 3)
+    cache = new_cache(config, 3)
+    scratch = new_scratch(config, cache, 3)
     waiting = list(range(len(tokens)))
     places: list[tuple[int, int] | None] = [None] * 3
     while waiting or any(places):

@@ -1,10 +1,12 @@
 """Records round-trip whatever they hold, and every way of encoding gives the same stream."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from nbmf import engine
 from nbmf.neural.codec import NeuralCodec
 
 AWKWARD = [
@@ -26,10 +28,53 @@ def test_round_trip(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> Non
         assert codec.decode(stream, len(data), kind) == data
 
 
+@pytest.fixture(params=[("cpu", 1), ("cpu", 3), ("auto", 1), ("torch", 1)], ids=str)
+def any_engine(request, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "_engine", engine.Engine(*request.param))
+
+
+@pytest.mark.usefixtures("any_engine")
 def test_batches_give_the_same_streams(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> None:
     chosen = [*records[::5], *AWKWARD]
     streams = codec.encode_batch(chosen)
     assert streams == [codec.encode(data, kind) for data, kind in chosen]
+    given = [(stream, len(data), kind) for stream, (data, kind) in zip(streams, chosen, strict=True)]
+    assert codec.decode_batch(given) == [data for data, _ in chosen]
+
+
+@pytest.mark.usefixtures("any_engine")
+def test_a_damaged_stream_of_a_batch_is_told_and_the_others_come_back(codec: NeuralCodec, records) -> None:
+    """A record of one byte more or less than its stream's can't end there, unless a token fits by chance."""
+    chosen = records[:40:2]
+    given = [(codec.encode(data, kind), len(data), kind) for data, kind in chosen]
+    for index in range(0, len(given), 4):
+        stream, size, kind = given[index]
+        given[index] = (stream, size - 1, kind)
+    decoded = codec.decode_batch(given)
+    assert [data for index, data in enumerate(decoded) if index % 4] == [
+        data for index, (data, _) in enumerate(chosen) if index % 4
+    ]
+    assert None in decoded[::4]
+    assert all(data is None or len(data) == len(chosen[4 * i][0]) - 1 for i, data in enumerate(decoded[::4]))
+
+
+def test_empty_batches(codec: NeuralCodec) -> None:
+    assert codec.encode_batch([]) == codec.decode_batch([]) == []
+    assert codec.decode_batch([(b"", 0, "text")] * 3) == [b""] * 3
+
+
+def test_threads_share_a_codec(codec: NeuralCodec, records: list[tuple[bytes, str]]) -> None:
+    """Each has work space of its own."""
+    chosen = records[::7]
+    expected = [codec.encode(*record) for record in chosen]
+
+    def code(_: int) -> bool:
+        streams = [codec.encode(*record) for record in chosen]
+        back = [codec.decode(s, len(data), kind) for s, (data, kind) in zip(streams, chosen, strict=True)]
+        return streams == expected and back == [data for data, _ in chosen]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(code, range(8)))
 
 
 def test_adaptation_learns_repetition(codec: NeuralCodec) -> None:
