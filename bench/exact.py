@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bench.exact_worker import Found, Job
+from bench.exact_worker import Found, Job, Measure
 from cluster.registry import BUILTIN, NONE, Registry
 from cluster.sources import BadRecord, Source
 from nbmf.builtin import default_folder
@@ -30,8 +30,6 @@ from nbmf.coders.neural import RECORD_TYPES
 from nbmf.errors import NbmfError
 from nbmf.manifest import read_version
 from nbmf.payload import to_canonical
-
-Measure = Literal["compiled", "torch", "encode"]
 
 IMITATED = {
     "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "NUMBA_CPU_NAME": "haswell"},
@@ -46,6 +44,12 @@ class NoNetwork(NbmfError):
     """A version has no network, or no record is one that it takes."""
 
     code = "no_network"
+
+
+class UnknownMode(NbmfError):
+    """There is no mode of such a name."""
+
+    code = "unknown_mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ def modes() -> list[Mode]:
         Mode("torch, one by one, 2 threads", "torch", threads=2),
         Mode("torch, batches of 8", "torch", batch=8),
         Mode("torch, batches of 64", "torch", batch=64),
-        Mode("compiled loop, whole encode", "encode"),
+        Mode("compiled loop, 16 tokens at once", "compiled", batch=16),
+        Mode("compiled loop, whole records, 64 side by side", "records", batch=64),
     ]
     for cpu in IMITATED if platform.machine() in _X86 else ():
         result += [
@@ -96,6 +101,18 @@ def modes() -> list[Mode]:
             Mode(f"{cpu}: torch, batches of 8", "torch", batch=8, imitated=cpu),
         ]
     return result
+
+
+def chosen(parts: Sequence[str]) -> list[Mode]:
+    """The first mode, and those whose names hold one of these; all, if there are none. Raises UnknownMode."""
+    everything = modes()
+    for part in parts:
+        if not any(part.lower() in mode.name.lower() for mode in everything):
+            raise UnknownMode(
+                f"no mode's name holds {part!r}; there are: {'; '.join(mode.name for mode in everything)}"
+            )
+    named = [mode for mode in everything[1:] if any(part.lower() in mode.name.lower() for part in parts)]
+    return [everything[0], *named] if parts else everything
 
 
 def version_folder(registry: Registry, name: str) -> Path:
@@ -135,8 +152,9 @@ def run(
     processes: int,
     on_start: Callable[[int], None],
     on_record: Callable[[], None],
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report: {"modes": [...], "differences": [...], ...}. Raises NoNetwork.
+    """The report: {"modes": [...], "differences": [...], ...}. Raises NoNetwork, UnknownMode.
 
     `on_start` is told how many records all modes have together; `on_record` is called after each.
     """
@@ -146,7 +164,7 @@ def run(
     records, left_out = read(source, every, manifest.neural.max_payload_bytes)
     if not records:
         raise NoNetwork(f"no record that the network takes ({left_out} are left to other coders)")
-    todo = modes()
+    todo = chosen(only)
     on_start(len(todo) * len(records))
     given = [(record.record_type, record.canonical) for record in records]
     with tempfile.TemporaryDirectory(prefix="nbmf-exact-") as scratch, ThreadPoolExecutor(processes) as pool:

@@ -35,11 +35,14 @@ DEALT_BATCHES = 4
 """Records of neighbouring ranks by length are dealt into so many batches: unequal, but little padding."""
 
 
+Measure = Literal["compiled", "torch", "records"]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to work out. `records` are (record type, canonical bytes) that the version's network takes."""
 
-    measure: Literal["compiled", "torch", "encode"]
+    measure: Measure
     version: Path
     records: list[tuple[str, bytes]]
     batch: int = 1
@@ -72,8 +75,8 @@ def run(job: Job) -> Iterator[Found]:
         files[part.model],
         files[part.counts] if part.counts else None,
     )
-    if job.measure == "encode":
-        return _encode(codec, job)
+    if job.measure == "records":
+        return _records(codec, job)
     weights, _ = IntegerWeights.load(files[part.model])
     if job.measure == "torch":
         return _torch(weights, codec, job)
@@ -118,11 +121,13 @@ def _update(digest: hashlib.blake2b, frequencies: NDArray[np.int32]) -> None:
 
 @compiled
 def _step_all(network: Network, cache: Cache, scratch: Scratch, tokens: Tokens, out: NDArray[np.int32]) -> None:
-    """Token by token, as when decoding."""
-    for position in range(len(tokens)):
-        scratch.token_B[0] = tokens[position]
-        next_frequencies(network, cache, scratch, 1)
-        out[position] = scratch.frequency_BV[0, : out.shape[1]]
+    """As many tokens at once as `scratch` has room for."""
+    at_once = len(scratch.token_B)
+    for begin in range(0, len(tokens), at_once):
+        part = tokens[begin : begin + at_once]
+        scratch.token_B[: len(part)] = part
+        next_frequencies(network, cache, scratch, len(part))
+        out[begin : begin + len(part)] = scratch.frequency_BV[: len(part), : out.shape[1]]
 
 
 def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
@@ -131,7 +136,8 @@ def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator
     for index, (record_type, data) in enumerate(job.records):
         tokens = _tokens(codec, record_type, data)
         frequencies = np.empty((len(tokens) - 1, vocab_size), dtype=np.int32)
-        _step_all(network, new_cache(codec.config), new_scratch(codec.config), tokens[:-1], frequencies)
+        cache = new_cache(codec.config, at_once=job.batch)
+        _step_all(network, cache, new_scratch(codec.config, cache, job.batch), tokens[:-1], frequencies)
         digest = _digest()
         _update(digest, frequencies)
         stream = codec.encode_predicted(frequencies, int(tokens[0]), tokens[1:])
@@ -174,7 +180,13 @@ def batches(lengths: list[int], batch: int) -> Iterator[list[int]]:
         yield from (neighbours[hand::hands] for hand in range(hands))
 
 
-def _encode(codec: NeuralCodec, job: Job) -> Iterator[Found]:
-    for index, (record_type, data) in enumerate(job.records):
-        stream = codec.encode(data, record_type)
-        yield Found(index, len(codec.tokenizer.encode(data)), stream=_digest(stream).hexdigest())
+def _records(codec: NeuralCodec, job: Job) -> Iterator[Found]:
+    """Streams of whole records, decoded side by side."""
+    for begin in range(0, len(job.records), job.batch):
+        part = job.records[begin : begin + job.batch]
+        streams = codec.encode_batch([(data, record_type) for record_type, data in part])
+        given = [(stream, len(data), record_type) for stream, (record_type, data) in zip(streams, part, strict=True)]
+        decoded = codec.decode_batch(given)
+        for index, (_, data) in enumerate(part):
+            tokens, stream = len(codec.tokenizer.encode(data)), _digest(streams[index]).hexdigest()
+            yield Found(begin + index, tokens, stream=stream, decoded=decoded[index] == data)

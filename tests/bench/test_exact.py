@@ -19,7 +19,7 @@ LEFT_OUT = "too long for the network " * 200
 QUICK = [
     Mode("loop", "compiled"),
     Mode("batches", "torch", batch=8),
-    Mode("encode", "encode"),
+    Mode("records", "records"),
 ]
 
 
@@ -113,6 +113,15 @@ def test_a_sample(command):
 
 
 @pytest.mark.usefixtures("quick")
+def test_modes_can_be_chosen(command):
+    result, report = command("--mode", "RECORDS", "--every", 4)
+    assert result.code == 0
+    assert [row["name"] for row in report["modes"]] == [QUICK[0].name, "records"]
+    with pytest.raises(exact.UnknownMode, match=r"'avx9'.*records"):
+        exact.chosen(["records", "avx9"])
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_planted_difference_is_named(command, monkeypatch):
     """One mode is told another type for one record, so the network starts it with another token."""
     apart = exact.run_apart
@@ -194,7 +203,7 @@ def test_a_stream_that_decodes_to_something_else_is_noticed(folder, given, monke
 
 
 def test_another_stream_is_noticed(folder, given):
-    loop, encoded = (list(exact_worker.run(Job(measure, folder, given[:2]))) for measure in ("compiled", "encode"))
+    loop, encoded = (list(exact_worker.run(Job(measure, folder, given[:2]))) for measure in ("compiled", "records"))
     assert [exact._problem(a, b) for a, b in zip(loop, encoded, strict=True)] == [None, None]
     assert exact._problem(loop[0], dataclasses.replace(encoded[0], stream=encoded[1].stream)) == "another stream"
 
