@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
 from nbmf.codec import WITHOUT_VERSION, Codec
 
 FOLDER = Path(__file__).parent / "builtin_versions"
-"""Version folders, never removed, and a file DEFAULT with the id of the one that encodes."""
+"""Version folders, never removed; a file DEFAULT with the id of the one that encodes; and a file SPEED.json."""
 
 _DEFAULT = FOLDER / "DEFAULT"
+_SPEED = FOLDER / "SPEED.json"
+"""Microseconds a token of a version's parts with this release of nbmf, in place of what its manifest, which can't be
+changed, says of an older one: for latency budgets. By `nbmf bench latency`."""
 
 
 @cache
 def default_codec() -> Codec:
     """The built-in version that `nbmf.encode` uses; one without learned parts if the package has none."""
     folder = default_folder()
-    if folder is None:
-        return WITHOUT_VERSION
+    return WITHOUT_VERSION if folder is None else load(folder)
+
+
+def load(folder: Path) -> Codec:
+    """A built-in version, to encode with."""
     from nbmf.manifest import read_version
 
-    return Codec(*read_version(folder))
+    version_id, manifest, files = read_version(folder)
+    speeds = json.loads(_SPEED.read_text()).get(version_id, {})
+    parts = {
+        name: getattr(manifest, name).model_copy(update={"decode_us_per_token": decode_us_per_token})
+        for name, decode_us_per_token in speeds.items()
+    }
+    return Codec(version_id, manifest.model_copy(update=parts), files)
 
 
 def default_folder() -> Path | None:

@@ -59,7 +59,8 @@ class Codec:
 
             learned.append(coders.ZstdDictionaryCoder(dictionaries(manifest, files or {})))
             if manifest.neural:
-                learned.append(coders.NeuralCoder(manifest.neural, files or {}))
+                network = coders.NeuralCoder(manifest.neural, files or {})
+                learned += [network, coders.SegmentsCoder(network)]
             if manifest.counts:
                 learned.append(coders.CountsCoder(manifest.counts, files or {}))
         self._coders: dict[int, coders.Coder] = {c.number: c for c in (*coders.CODEC_FREE, *learned)}
@@ -96,8 +97,8 @@ class Codec:
     ) -> bytes:
         """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
-        "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it;
-        "fast" always leaves out the network, "max" nothing.
+        "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it, or cuts
+        the record into segments that are decoded side by side; "fast" always leaves out the network, "max" nothing.
 
         This version of the package keeps every payload lossless: "semantic" only permits more.
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
@@ -129,17 +130,17 @@ class Codec:
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         best = [frame.pack_stored(*record) for record in records]
+        by_network: set[int] = set()
         for coder in self._coders.values():
-            if effort == "fast" and coder.number == coders.NeuralCoder.number:
+            if effort == "fast" and coder.number in coders.NETWORK:
                 continue
-            chosen = [
-                index
-                for index, record in enumerate(records)
-                if effort != "auto" or coder.decode_ms(*record) <= latency_budget_ms
-            ]
+            # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
+            left_out = by_network if effort == "auto" and coder.number == coders.CountsCoder.number else ()
+            chosen = [index for index in range(len(records)) if index not in left_out]
             learned = coder.number in frame.CODERS_WITH_REFERENCE
             reference, seed = (self.reference, self._seed) if learned else (b"", b"")
-            bodies = coder.encode_batch([records[index] for index in chosen])
+            budget = latency_budget_ms if effort == "auto" else None
+            bodies = coder.encode_batch([records[index] for index in chosen], budget)
             for index, body in zip(chosen, bodies, strict=True):
                 if body is None:
                     continue
@@ -147,6 +148,8 @@ class Codec:
                 blob = frame.pack(kind, coder.number, "lossless", reference, seed, canonical, body)
                 if len(blob) < len(best[index]):
                     best[index] = blob
+                if coder.number == coders.NeuralCoder.number:
+                    by_network.add(index)
         return best
 
     def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:

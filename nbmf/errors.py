@@ -13,6 +13,7 @@
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   └── DamagedCodec                          a version's files are missing or altered
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
+    ├── (engine.EngineMissing)                     the chosen engine is not installed
     └── (cluster.errors)                          registry, configuration, sessions, jobs
 
 An UnknownCodec is never reported as corruption: the record is whole, its version is elsewhere.

@@ -18,26 +18,27 @@ class Coder(Protocol):
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         """The body, or None where the coder does not apply to this payload."""
 
-    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
-        """About how long decoding takes, for latency budgets; 0 where it is nothing to speak of or does not apply."""
-
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         """Exactly `payload_bytes` canonical bytes; neither work nor memory may exceed that bound.
 
         Raises CorruptBlob if the body is not one that `encode` could have written for that length.
         """
 
-    def encode_batch(self, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
-        """What `encode` gives for each."""
+    def encode_batch(
+        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
+        """What `encode` gives for each; None too where decoding is expected to take longer than the budget."""
 
     def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
         """What `decode` gives for each, or the error that it raises."""
 
 
 class OneByOne:
-    """Batches for a coder that gains nothing by them."""
+    """Batches for a coder that gains nothing by them, and decodes in no time worth naming."""
 
-    def encode_batch(self: Coder, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
+    def encode_batch(
+        self: Coder, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
         return [self.encode(*record) for record in records]
 
     def decode_batch(self: Coder, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:

@@ -33,9 +33,6 @@ class BytePlanesCoder(OneByOne):
         planes = _transpose(canonical[at:], rows=-1, columns=int(dtype[2]))
         return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
-    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
-        return 0.0
-
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind is not Kind.ARRAY or not body:
             raise CorruptBlob("byte planes hold an array only")

@@ -37,7 +37,8 @@ class _LearnedCoder:
     def __reduce__(self) -> tuple[type[Self], tuple[NeuralPart | CountsPart, dict[str, bytes]]]:
         return type(self), (self._part, self._files)
 
-    def _takes(self, kind: Kind, size: int) -> bool:
+    def takes(self, kind: Kind, size: int) -> bool:
+        """Whether a payload of so many canonical bytes is one for this coder."""
         return kind in RECORD_TYPES and 0 < size <= self._part.max_payload_bytes
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
@@ -49,39 +50,49 @@ class _LearnedCoder:
             raise result
         return result
 
-    def encode_batch(self, records: Sequence[tuple[Kind, bytes]]) -> list[bytes | None]:
+    def encode_batch(
+        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
-        taken = [index for index, (kind, canonical) in enumerate(records) if self._takes(kind, len(canonical))]
+        taken = [
+            index
+            for index, record in enumerate(records)
+            if self.takes(record[0], len(record[1]))
+            and (latency_budget_ms is None or self.decode_ms(record[1]) <= latency_budget_ms)
+        ]
         if taken:
             chosen = [(records[index][1], RECORD_TYPES[records[index][0]]) for index in taken]
-            for index, body in zip(taken, self._loaded().encode_batch(chosen), strict=True):
+            for index, body in zip(taken, self.codec().encode_batch(chosen), strict=True):
                 bodies[index] = body
         return bodies
 
     def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
-        results: list[bytes | CorruptBlob] = [self._refused(kind, size) for kind, _, size in bodies]
-        taken = [index for index, (kind, _, size) in enumerate(bodies) if self._takes(kind, size)]
+        results: list[bytes | CorruptBlob] = [self.refused(kind, size) for kind, _, size in bodies]
+        taken = [index for index, (kind, _, size) in enumerate(bodies) if self.takes(kind, size)]
         if taken:
             chosen = [(bodies[i][1], bodies[i][2], RECORD_TYPES[bodies[i][0]]) for i in taken]
-            for index, data in zip(taken, self._loaded().decode_batch(chosen), strict=True):
+            for index, data in zip(taken, self.codec().decode_batch(chosen), strict=True):
                 size = bodies[index][2]
                 results[index] = (
                     CorruptBlob(f"{self.name} body: the stream does not end at {size} bytes") if data is None else data
                 )
         return results
 
-    def _refused(self, kind: Kind, size: int) -> CorruptBlob:
+    def refused(self, kind: Kind, size: int) -> CorruptBlob:
+        """The error for a body that says it is not."""
         return CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {size} bytes")
 
-    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
-        """As measured where the version was trained; by tokens where that was: foreign scripts have one a byte."""
-        if not self._takes(kind, len(canonical)):
-            return 0.0
+    def decode_ms(self, canonical: bytes) -> float:
+        """About how long decoding takes, as measured where the version was trained.
+
+        By tokens where that was: foreign scripts have one a byte.
+        """
         if self._part.decode_us_per_token is None:
             return len(canonical) * self._part.decode_us_per_byte / 1000
-        return len(self._loaded().tokenizer.encode(canonical)) * self._part.decode_us_per_token / 1000
+        return len(self.codec().tokenizer.encode(canonical)) * self._part.decode_us_per_token / 1000
 
-    def _loaded(self) -> NeuralCodec:
+    def codec(self) -> NeuralCodec:
+        """Made when first asked for."""
         with self._lock:
             if self._codec is None:
                 from nbmf.neural.codec import NeuralCodec

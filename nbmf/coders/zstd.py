@@ -99,9 +99,6 @@ class ZstdCoder(OneByOne):
     def encode(self, kind: Kind, canonical: bytes) -> bytes:
         return self._zstd.compress(canonical)
 
-    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
-        return 0.0
-
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         return self._zstd.decompress(body, payload_bytes)
 
@@ -118,9 +115,6 @@ class ZstdDictionaryCoder(OneByOne):
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         zstd = self._zstd.get(kind)
         return zstd.compress(canonical) if zstd else None
-
-    def decode_ms(self, kind: Kind, canonical: bytes) -> float:
-        return 0.0
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         zstd = self._zstd.get(kind)

@@ -18,7 +18,7 @@ import helpers
 import numpy as np
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder
 from nbmf.payload import to_canonical
 
 HERE = Path(__file__).parent
@@ -121,6 +121,13 @@ COUNTS_BLOBS = {
     "neural_counts_json_long": (NEURAL_BLOBS["neural_json_long"], NeuralCoder),
 }
 
+# name -> (what decoding gives, segments); by the network of COUNTS_VERSION
+SEGMENTS_BLOBS = {
+    "segments_two": (NEURAL_BLOBS["neural_text"], 2),
+    "segments_foreign": (NEURAL_BLOBS["neural_text_foreign"], 3),
+    "segments_four": (NEURAL_BLOBS["neural_json_long"], 4),
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -158,11 +165,11 @@ def _version():
     return Codec(*manifest.read_version(HERE / "versions" / version_id))
 
 
-def _learned(expected, version, coder):
+def _learned(expected, version, coder, **options):
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))
     kind, canonical = to_canonical(helpers.build(expected))
-    body = codec._coders[coder.number].encode(kind, canonical)
+    body = codec._coders[coder.number].encode(kind, canonical, **options)
     blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
     description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
@@ -174,6 +181,8 @@ def main():
         _write_pair(name, *_learned(expected, NEURAL_VERSION, NeuralCoder))
     for name, (expected, coder) in COUNTS_BLOBS.items():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
+    for name, (expected, segments) in SEGMENTS_BLOBS.items():
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, segments=segments))
     for name, (expected, coder, fidelity) in BLOBS.items():
         kind, canonical = to_canonical(helpers.build(expected))
         blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)

@@ -12,6 +12,7 @@ import nbmf
 from nbmf import builtin
 from nbmf.catalog import Catalog
 from nbmf.codec import parse_bounded
+from nbmf.coders import NeuralCoder
 from nbmf.manifest import is_id, read_version
 from nbmf.payload import to_canonical
 
@@ -77,3 +78,24 @@ def test_an_installation_encodes_with_it_at_once():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_record_over_the_budget_is_cut_into_segments_or_left_to_the_counts(codec):
+    text = str(source.getdoc(json)) + str(source.getdoc(tokenize)) + str(source.getdoc(subprocess))
+    (network,) = (coder for coder in codec._coders.values() if isinstance(coder, NeuralCoder))
+    whole_ms = network.decode_ms(text.encode())
+    coders = {}
+    for share in (1.01, 0.7, 0.2, 0.001):
+        blob = codec.encode(text, latency_budget_ms=share * whole_ms)
+        assert codec.decode(blob) == text
+        coders[share] = nbmf.inspect(blob).coder
+    assert coders == {1.01: "neural", 0.7: "neural_segments", 0.2: "counts", 0.001: "zstd"}
+
+
+def test_budgets_go_by_what_this_release_takes(folder):
+    """The manifest says what an older one took."""
+    manifest = read_version(folder)[1]
+    ours = builtin.load(folder).manifest
+    for part in ("neural", "counts"):
+        assert getattr(ours, part).decode_us_per_token < getattr(manifest, part).decode_us_per_token
+    assert builtin.load(folder).id == folder.name

@@ -56,6 +56,8 @@ BLOBS = [
 NEURAL_BLOBS = ["neural_text", "neural_text_foreign", "neural_messages", "neural_json", "neural_json_long"]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
+SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
+LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
 
@@ -72,7 +74,7 @@ def _files():
 
 
 def test_the_files_are_those_expected():
-    pairs = [f"{name}.{end}" for name in BLOBS + NEURAL_BLOBS + COUNTS_BLOBS + DICT_BLOBS for end in ("blob", "json")]
+    pairs = [f"{name}.{end}" for name in BLOBS + LEARNED_BLOBS + DICT_BLOBS for end in ("blob", "json")]
     versions = [f"versions/{v}/{file}" for v in VERSIONS for file in ("manifest.json", "zstd.dict")]
     assert _files() == sorted(pairs + versions)
 
@@ -83,7 +85,7 @@ def test_no_file_was_changed():
     assert [hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() for _, name in lines] == [h for h, _ in lines]
 
 
-@pytest.mark.parametrize("name", BLOBS + NEURAL_BLOBS + COUNTS_BLOBS)
+@pytest.mark.parametrize("name", BLOBS + LEARNED_BLOBS)
 def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
     fresh_default_catalog(GOLDEN / "versions")
     blob, described = _read(name)

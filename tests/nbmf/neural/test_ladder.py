@@ -14,7 +14,7 @@ from nbmf.catalog import Catalog
 from nbmf.codec import parse_bounded
 from nbmf.coders import NeuralCoder
 from nbmf.manifest import read_version, write_version
-from nbmf.payload import Kind, from_canonical
+from nbmf.payload import from_canonical
 
 MESSAGES = [{"role": "user", "content": "numpy.linalg.solve"}, {"role": "user", "content": "numpy.linalg.qr"}]
 
@@ -69,7 +69,7 @@ def test_other_kinds_and_long_payloads_are_left_to_other_coders(loaded):
 def test_a_latency_budget_leaves_the_network_out(loaded):
     coder = next(c for c in loaded._coders.values() if isinstance(c, NeuralCoder))
     repeated = [MESSAGES[0]] * 3
-    assert coder.decode_ms(Kind.TEXT, b"x" * 1000) == 50.0
+    assert coder.decode_ms(b"x" * 1000) == 50.0
     fast = loaded.encode(repeated, latency_budget_ms=0.001)
     assert nbmf.inspect(fast).coder != "neural"
     assert loaded.decode(fast) == repeated

@@ -1,0 +1,112 @@
+"""The network over the parts of a long record, decoded side by side: when the whole would take too long to decode.
+
+Each part is a record of its own to the network and to the adaptation, which costs some of the ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import ClassVar
+
+from nbmf import varint
+from nbmf.coders.neural import RECORD_TYPES, NeuralCoder
+from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
+
+MAX_SEGMENTS = 4
+"""That a writer cuts: with more, the counts alone are smaller. A reader takes any number."""
+
+_TIME_OF_MANY = 0.34
+"""Of a token's time, what it takes when the reading of weights is shared by many; `nbmf bench throughput` tells."""
+
+
+class SegmentsCoder:
+    """What a version's network codes, in the fewest segments that decode within the budget; nothing without one."""
+
+    number: ClassVar[int] = 6
+    name: ClassVar[str] = "neural_segments"
+
+    def __init__(self, whole: NeuralCoder) -> None:
+        self._whole = whole
+
+    def encode(self, kind: Kind, canonical: bytes, segments: int = MAX_SEGMENTS) -> bytes | None:
+        if not self._whole.takes(kind, len(canonical)) or len(canonical) < segments:
+            return None
+        parts = [(canonical[begin:end], RECORD_TYPES[kind]) for begin, end in pairwise(_cuts(len(canonical), segments))]
+        streams = self._whole.codec().encode_batch(parts)
+        lengths = b"".join(varint.to_bytes(len(stream)) for stream in streams[:-1])
+        return varint.to_bytes(segments) + lengths + b"".join(streams)
+
+    def encode_batch(
+        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
+        bodies: list[bytes | None] = []
+        for kind, canonical in records:
+            segments = 1
+            if latency_budget_ms is not None and self._whole.takes(kind, len(canonical)):
+                segments = _fewest(self._whole.decode_ms(canonical), latency_budget_ms)
+            bodies.append(self.encode(kind, canonical, segments) if segments > 1 else None)
+        return bodies
+
+    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        (result,) = self.decode_batch([(kind, body, payload_bytes)])
+        if isinstance(result, CorruptBlob):
+            raise result
+        return result
+
+    def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
+        results: list[bytes | CorruptBlob] = []
+        parts: list[tuple[Kind, bytes, int]] = []
+        spans: list[tuple[int, slice]] = []
+        for kind, body, payload_bytes in bodies:
+            try:
+                mine = self._parts(kind, body, payload_bytes)
+            except CorruptBlob as error:
+                results.append(error)
+                continue
+            spans.append((len(results), slice(len(parts), len(parts) + len(mine))))
+            parts += mine
+            results.append(b"")
+        decoded = self._whole.decode_batch(parts)
+        for index, span in spans:
+            failed = [part for part in decoded[span] if isinstance(part, CorruptBlob)]
+            results[index] = (
+                failed[0] if failed else b"".join(part for part in decoded[span] if isinstance(part, bytes))
+            )
+        return results
+
+    def _parts(self, kind: Kind, body: bytes, payload_bytes: int) -> list[tuple[Kind, bytes, int]]:
+        """Kind, stream and length of each segment. Raises CorruptBlob."""
+        if not self._whole.takes(kind, payload_bytes):
+            raise self._whole.refused(kind, payload_bytes)
+        segments, at = varint.read(body, 0)
+        if not 2 <= segments <= payload_bytes:
+            raise CorruptBlob(f"{self.name} body: {segments} segments of {payload_bytes} bytes")
+        ends = []
+        for _ in range(segments - 1):
+            length, at = varint.read(body, at)
+            ends.append(length)
+        begins = [*accumulate(ends, initial=at)]
+        if begins[-1] > len(body):
+            raise CorruptBlob(f"{self.name} body: its streams are longer than the body")
+        cuts = _cuts(payload_bytes, segments)
+        return [
+            (kind, body[begin:end], cuts[index + 1] - cuts[index])
+            for index, (begin, end) in enumerate(pairwise([*begins, len(body)]))
+        ]
+
+
+def _cuts(size: int, segments: int) -> list[int]:
+    """Where segments begin and end: of equal length, the later ones a byte longer if need be."""
+    return [size * index // segments for index in range(segments + 1)]
+
+
+def _fewest(whole_ms: float, budget_ms: float) -> int:
+    """How many segments decode within the budget; 1 if the whole does, or if none would."""
+    if whole_ms <= budget_ms:
+        return 1
+    for segments in range(2, MAX_SEGMENTS + 1):
+        if whole_ms * (_TIME_OF_MANY + (1 - _TIME_OF_MANY) / segments) <= budget_ms:
+            return segments
+    return 1
