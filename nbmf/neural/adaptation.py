@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import compiled, inlined
+from nbmf.neural.jit import inlined, uncounted
 from nbmf.neural.scalars import Real, Whole
 
 ORDERS = 4  # contexts of 0, 1, 2 and 3 tokens
@@ -134,20 +134,28 @@ def memory_of(memories: Memory, record: Whole) -> Memory:
     )  # fmt: skip
 
 
-@compiled
+@uncounted
 def start_memory(memory: Memory, constants: Constants) -> None:
-    """Forget the record before. What belongs to a context or node is set when that is made."""
+    """Forget the record before. What belongs to a context or node is set when that is made.
+
+    Loops: numba compiles the copying of arrays with all that could be wrong with their shapes, for seconds.
+    """
+    for order in range(ORDERS):
+        memory.n_contexts[order] = memory.n_nodes[order] = 0
+        for slot in range(memory.slots.shape[1]):
+            memory.slots[order, slot] = 0
+    for token in range(len(memory.count_V)):
+        memory.count_V[token] = 0
     memory.position[0] = 0
-    memory.slots[:] = 0
-    memory.n_contexts[:] = 0
-    memory.n_nodes[:] = 0
-    memory.count_V[:] = 0
-    memory.match[0] = -1
-    memory.match[1] = 0
-    memory.copy_hits[:] = 0.0
-    memory.weight_E[:] = constants.prior_E
-    memory.gate_GE[:] = constants.gate_GE
-    memory.copy_gate_GE[:] = constants.copy_gate_GE
+    memory.match[0], memory.match[1] = -1, 0
+    for length in range(MATCH_LENGTHS):
+        memory.copy_hits[length, 0] = memory.copy_hits[length, 1] = 0.0
+    for expert in range(EXPERTS):
+        memory.weight_E[expert] = constants.prior_E[expert]
+        for situation in range(GATES):
+            memory.gate_GE[situation, expert] = constants.gate_GE[situation, expert]
+        for copying in range(COPY_GATES):
+            memory.copy_gate_GE[copying, expert] = constants.copy_gate_GE[copying, expert]
 
 
 @inlined

@@ -32,7 +32,7 @@ def new_state() -> State:
 
 @uncounted
 def start_encoder(state: State) -> None:
-    state[:] = 0
+    state[LOW] = state[POSITION] = state[LENGTH] = 0
     state[RANGE] = _FULL
 
 
@@ -83,7 +83,7 @@ def finish_encoder(state: State, out: Bytes) -> Whole:
 
 @inlined
 def start_decoder(state: State, stream: Bytes) -> None:
-    state[:] = 0
+    state[LOW] = state[POSITION] = state[LENGTH] = 0
     state[RANGE] = _FULL
     state[LENGTH] = np.uint64(len(stream))
     for _ in range(7):

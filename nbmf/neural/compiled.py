@@ -48,8 +48,11 @@ _LIMIT = np.float32(INT8_LIMIT)
 def start_record(network: Network, cache: Cache, slot: Whole) -> None:
     """Forget what was in a slot."""
     cache.position_S[slot] = 0
-    cache.tokens_S2[slot, :] = network.sizes[PADDING]
-    cache.shifted_SLD[slot] = 0
+    cache.tokens_S2[slot, 0] = cache.tokens_S2[slot, 1] = network.sizes[PADDING]
+    shifted_LD = cache.shifted_SLD[slot]
+    for layer in range(len(shifted_LD)):
+        for d in range(shifted_LD.shape[1]):
+            shifted_LD[layer, d] = 0
 
 
 @uncounted

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.jit import inlined
+from nbmf.neural.jit import compiled, inlined
 from nbmf.neural.scalars import Real, Whole
 
 LENGTHS = 6
@@ -47,6 +47,7 @@ def no_counts() -> Counts:
     )  # fmt: skip
 
 
+@compiled
 def new_contexts() -> NDArray[np.int64]:
     """The sequences of 1 to CONTEXTS tokens that end here, -1 where unknown: at a record's start, all."""
     return np.full(CONTEXTS, -1, dtype=np.int64)

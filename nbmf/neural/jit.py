@@ -44,7 +44,7 @@ def inlined(function: F) -> F:
 
 def _compile(function: F, *, counted: bool, **options: Any) -> F:
     # said in both cases: a function for which nothing is said gets it from whichever calls it first
-    options |= {"error_model": "numpy", "nogil": True}
+    options |= {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
     if hasattr(DefaultOptions, "_nrt"):
         options["_nrt"] = counted
     njit: Any = numba.njit

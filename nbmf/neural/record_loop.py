@@ -140,7 +140,9 @@ def new_slots(count: int) -> Slots:
 def start_slot(predictor: Predictor, constants: Constants, work: Work, slot: Whole) -> None:
     """Make a slot ready for another record."""
     start_memory(memory_of(work.memories, slot), constants)
-    work.contexts_SO[slot, :] = -1
+    contexts_O = work.contexts_SO[slot]
+    for order in range(len(contexts_O)):
+        contexts_O[order] = -1
     if len(predictor.network.head_VD):
         start_record(predictor.network, work.cache, slot)
 
@@ -278,11 +280,11 @@ def decode_records(
     token_lengths_V: NDArray[np.int32],
 ) -> None:
     """All records, none of them empty: as many side by side as there are slots, the next when one has ended."""
-    scratch, following, n_records = work.scratch, 0, len(blobs.n_bytes_N)
+    scratch, following = work.scratch, np.int64(0)
     while True:
-        count = 0
+        count = np.int64(0)
         for slot in range(len(slots.record_S)):
-            if slots.record_S[slot] < 0 and following < n_records:
+            if slots.record_S[slot] < 0 and following < len(blobs.n_bytes_N):
                 start_decoding(predictor, constants, work, slots, blobs, slot, following)
                 following += 1
             if slots.record_S[slot] >= 0:
