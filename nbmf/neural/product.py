@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 FLOAT32_TERMS = (1 << 24) // (127 * 127)  # 1,040
 
@@ -27,7 +28,15 @@ def float32_product(x_NK: Tensor, weight_OK: Tensor) -> Tensor:
 
 
 def _int8_product(x_NK: Tensor, weight_KO: Tensor) -> Tensor:
-    return torch._int_mm(x_NK, weight_KO)
+    return padded_int8_product(x_NK, weight_KO) if x_NK.is_cuda else torch._int_mm(x_NK, weight_KO)
+
+
+def padded_int8_product(x_NK: Tensor, weight_KO: Tensor) -> Tensor:
+    """For GPUs: `torch._int_mm` takes more than 16 rows there, and multiples of 8 terms and outputs. Zeros fill up."""
+    (rows, terms), outputs = x_NK.shape, weight_KO.size(1)
+    x_NK = pad(x_NK, (0, -terms % 8, 0, max(17 - rows, 0)))
+    weight_KO = pad(weight_KO, (0, -outputs % 8, 0, -terms % 8))
+    return torch._int_mm(x_NK, weight_KO)[:rows, :outputs]
 
 
 @cache

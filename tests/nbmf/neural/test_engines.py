@@ -17,7 +17,7 @@ from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.compiled import next_frequencies, start_record
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.network import make_network, new_cache, new_scratch
-from nbmf.neural.product import float32_product, int8_product_is_exact
+from nbmf.neural.product import float32_product, int8_product_is_exact, padded_int8_product
 from nbmf.neural.torch_engine import EngineState, TorchEngine
 from nbmf.neural.weights import IntegerWeights
 
@@ -89,6 +89,25 @@ def test_stepping_one_by_one(network: Network, tokens, reference) -> None:
     engine, state = TorchEngine(*network), EngineState()
     got = [engine.step(np.array([[token]]), state)[0, 0].numpy() for token in tokens[-1][:STEPS]]
     check_equal([np.stack(got)], [reference[-1][:STEPS]])
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="PyTorch finds no NVIDIA GPU: the same integers on one are not tested here"
+)
+@pytest.mark.parametrize("exact_int8", [True, False])
+def test_on_a_gpu(network: Network, tokens, reference, exact_int8) -> None:
+    engine = TorchEngine(*network, device="cuda", exact_int8=exact_int8)
+    check_equal(engine.frequencies(tokens), reference)
+
+
+@pytest.mark.skipif(not int8_product_is_exact("cpu"), reason="torch._int_mm is not exact on this processor")
+@pytest.mark.parametrize("sizes", [(1, 64, 64), (16, 30, 13), (17, 8, 8), (40, 192, 577)])
+def test_what_is_filled_up_for_a_gpu_changes_no_sum(sizes) -> None:
+    rows, terms, outputs = sizes
+    generator = np.random.default_rng(rows)
+    x, weight = (generator.integers(-127, 128, shape, dtype=np.int8) for shape in ((rows, terms), (terms, outputs)))
+    got = padded_int8_product(torch.from_numpy(x), torch.from_numpy(weight))
+    np.testing.assert_array_equal(got.numpy(), x.astype(np.int64) @ weight.astype(np.int64))
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 16, 40])
