@@ -135,8 +135,10 @@ class Codec:
             if effort == "fast" and coder.number in coders.NETWORK:
                 continue
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
-            left_out = by_network if effort == "auto" and coder.number == coders.CountsCoder.number else ()
-            chosen = [index for index in range(len(records)) if index not in left_out]
+            second = coder.number == coders.SegmentsCoder.number or (
+                effort == "auto" and coder.number == coders.CountsCoder.number
+            )
+            chosen = [index for index in range(len(records)) if not (second and index in by_network)]
             learned = coder.number in frame.CODERS_WITH_REFERENCE
             reference, seed = (self.reference, self._seed) if learned else (b"", b"")
             budget = latency_budget_ms if effort == "auto" else None
@@ -224,7 +226,7 @@ class Codec:
         return [one if isinstance(one, NbmfError) else _attempt(_payload, one, next(decoded)) for one in parsed]
 
     def warm_up(self) -> None:
-        """Loads the learned parts and compiles what codes with them: about 20 s once a machine, 1 s from the cache."""
+        """Loads the learned parts and compiles what codes with them: half a minute once a machine, then a second."""
         for kind, data in ((Kind.JSON, b"{}"), (Kind.TEXT, b"warm")):
             for coder in self._coders.values():
                 (body,) = coder.encode_batch([(kind, data)])

@@ -13,6 +13,9 @@ from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
@@ -54,15 +57,16 @@ class _LearnedCoder:
         self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
     ) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
-        taken = [
-            index
-            for index, record in enumerate(records)
-            if self.takes(record[0], len(record[1]))
-            and (latency_budget_ms is None or self.decode_ms(record[1]) <= latency_budget_ms)
-        ]
+        taken: list[int] = []
+        tokens: list[tuple[NDArray[np.int32], str]] = []
+        for index, (kind, canonical) in enumerate(records):
+            if self.takes(kind, len(canonical)):
+                record = self.codec().tokens(canonical), RECORD_TYPES[kind]
+                if latency_budget_ms is None or self._decode_ms(len(canonical), len(record[0])) <= latency_budget_ms:
+                    taken.append(index)
+                    tokens.append(record)
         if taken:
-            chosen = [(records[index][1], RECORD_TYPES[records[index][0]]) for index in taken]
-            for index, body in zip(taken, self.codec().encode_batch(chosen), strict=True):
+            for index, body in zip(taken, self.codec().encode_tokens(tokens), strict=True):
                 bodies[index] = body
         return bodies
 
@@ -87,9 +91,12 @@ class _LearnedCoder:
 
         By tokens where that was: foreign scripts have one a byte.
         """
+        return self._decode_ms(len(canonical), len(self.codec().tokens(canonical)))
+
+    def _decode_ms(self, n_bytes: int, n_tokens: int) -> float:
         if self._part.decode_us_per_token is None:
-            return len(canonical) * self._part.decode_us_per_byte / 1000
-        return len(self.codec().tokenizer.encode(canonical)) * self._part.decode_us_per_token / 1000
+            return n_bytes * self._part.decode_us_per_byte / 1000
+        return n_tokens * self._part.decode_us_per_token / 1000
 
     def codec(self) -> NeuralCodec:
         """Made when first asked for."""

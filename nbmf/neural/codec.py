@@ -120,12 +120,13 @@ class NeuralCodec:
     def _type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
 
-    def _tokens(self, data: bytes) -> NDArray[np.int32]:
+    def tokens(self, data: bytes) -> NDArray[np.int32]:
+        """Of a record's bytes."""
         return np.array(self.tokenizer.encode(data), dtype=np.int32)
 
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
         """The stream of one record."""
-        return self._encode(self._type_id(record_type), self._tokens(data))
+        return self._encode(self._type_id(record_type), self.tokens(data))
 
     def _encode(self, type_id: int, tokens_T: NDArray[np.int32]) -> bytes:
         work = self._kept_work(len(tokens_T), AT_ONCE)
@@ -133,7 +134,11 @@ class NeuralCodec:
 
     def encode_batch(self, records: Sequence[tuple[bytes, str]]) -> list[bytes]:
         """Many records (bytes, type), by the engine of `nbmf.engine`; the same streams as `encode`."""
-        tokens = [self._tokens(data) for data, _ in records]
+        return self.encode_tokens([(self.tokens(data), record_type) for data, record_type in records])
+
+    def encode_tokens(self, records: Sequence[tuple[NDArray[np.int32], str]]) -> list[bytes]:
+        """The same of records whose tokens are known."""
+        tokens = [tokens_T for tokens_T, _ in records]
         type_ids = [self._type_id(record_type) for _, record_type in records]
         if self._by_torch(len(records)):
             from nbmf.neural.torch_batches import encode_by_torch

@@ -80,7 +80,8 @@ def pack(matrix: NDArray[np.int8]) -> NDArray[np.uint8]:
     wide = np.full(result.shape, OFFSET, dtype=np.uint8)
     wide[..., :R, :K] = matrix.view(np.uint8) ^ OFFSET
     if HAS_VNNI:
-        wide = wide.reshape(*before, -1, LANES, result.shape[-1] // COLUMNS, COLUMNS).swapaxes(-3, -2)
+        rows, columns = result.shape[-2:]
+        wide = wide.reshape(*before, rows // LANES, LANES, columns // COLUMNS, COLUMNS).swapaxes(-3, -2)
     result[...] = wide.reshape(result.shape)
     return result
 
