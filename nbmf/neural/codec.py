@@ -34,7 +34,7 @@ SIDE_BY_SIDE = 16
 GPU_BATCH = 64
 """Records that make a batch worth a GPU's while."""
 
-_KEPT_TOKENS = 256, 16384  # smallest and largest work space that a thread keeps
+_KEPT_TOKENS = 256, 4096  # smallest and largest work space that a thread keeps: 2 MB at most, of each of two kinds
 _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
 
@@ -85,11 +85,6 @@ class NeuralCodec:
             IntegerWeights.load(model) if model else None,
             load_counts(counts) if counts else None,
         )
-
-    @property
-    def network(self) -> tuple[IntegerWeights, NeuralConfig] | None:
-        """None for counts alone."""
-        return self._network
 
     def work(self, n: int, slots: int = 1, at_once: int = 1, *, network: bool = True) -> Work:
         """Work space for `slots` records of at most `n` tokens, `at_once` of a record in one step of the network."""
