@@ -64,6 +64,9 @@ class NeuralCodec:
         sizes |= {len(counts.unigram_V)} if counts else set()
         if sizes != {vocab_size}:
             raise ValueError(f"a vocabulary of {vocab_size} tokens, and predictions for {sorted(sizes)}")
+        self.token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
+        if not self.token_lengths_V.all():
+            raise ValueError("a vocabulary with tokens of no bytes: a damaged stream could be decoded without end")
         self._network = network
         self.predictor = Predictor(
             make_network(*network) if network else no_network(),
@@ -72,7 +75,6 @@ class NeuralCodec:
         )
         self.constants = constants
         self._kept = threading.local()
-        self.token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
 
     @classmethod
     def from_files(

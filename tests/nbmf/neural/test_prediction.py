@@ -1,6 +1,7 @@
 """Counts alone, and a network with counts: exact round trips, one stream each, the mixture that is promised."""
 
 import contextlib
+import copy
 
 import networks
 import numpy as np
@@ -155,3 +156,11 @@ def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec
 def test_something_must_predict(codec):
     with pytest.raises(ValueError, match="vocabulary of"):
         NeuralCodec(codec.tokenizer, codec.constants)
+
+
+def test_every_token_has_bytes(codec, network):
+    """Or a damaged stream could go on for ever."""
+    tokenizer = copy.copy(codec.tokenizer)
+    tokenizer.bytes_of_id = [*codec.tokenizer.bytes_of_id[:-1], b""]
+    with pytest.raises(ValueError, match="no bytes"):
+        NeuralCodec(tokenizer, codec.constants, network)
