@@ -57,7 +57,9 @@ class Ingress:
         api.add_api_route(
             "/v1/decode", self.decode, **post, response_model=schemas.Decoded, openapi_extra=schemas.DECODE
         )
-        api.add_api_route("/v1/versions", self.versions, response_model=schemas.Versions)
+        api.add_api_route(
+            "/v1/versions", self.versions, response_model=schemas.Versions, response_model_exclude_unset=True
+        )
         api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=unhealthy)
         api.add_exception_handler(NbmfError, _on_error)
         api.add_exception_handler(BackPressureError, _on_overload)
@@ -148,24 +150,27 @@ class Ingress:
         return _failed(result) if isinstance(result, Failure) else _json(_decoded(result))
 
     async def versions(self) -> Any:
-        """Codec versions in the registry."""
+        """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
         return await asyncio.to_thread(self._versions)
 
     def _versions(self) -> dict[str, Any]:
         channels = self._registry.channels()
         rows = []
-        for version_id in self._registry.list_ids():
-            manifest = self._registry.manifest(version_id)
-            rows.append(
-                {
-                    "id": version_id,
+        for version_id, manifest in self._registry.manifests():
+            row: dict[str, Any] = {
+                "id": version_id,
+                "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
+            }
+            if isinstance(manifest, NbmfError):
+                row["error"] = {"code": manifest.code, "message": str(manifest)}
+            else:
+                row |= {
                     "name": manifest.name,
                     "created_at": manifest.created_at,
                     "architecture": manifest.architecture,
-                    "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                     "measured": manifest.measured.get("all", {}),
                 }
-            )
+            rows.append(row)
         return {"versions": rows}
 
     async def healthz(self) -> Any:

@@ -66,14 +66,15 @@ class Decoded(BaseModel):
 
 
 class Version(BaseModel):
-    """A codec version."""
+    """A codec version; of one that cannot be used, `error` in place of what its manifest tells."""
 
     id: str
-    name: str
-    created_at: str
-    architecture: str
     channels: list[str]
-    measured: dict[str, Any]
+    name: str | None = None
+    created_at: str | None = None
+    architecture: str | None = None
+    measured: dict[str, Any] | None = None
+    error: ErrorDetail | None = None
 
 
 class Versions(BaseModel):
