@@ -37,7 +37,8 @@ class Service:
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json"), answer.text
         fields = answer.json()
         assert fields.keys() == {"error"}
-        assert fields["error"].keys() == {"code", "message"}
+        assert fields["error"].keys() == {"code", "message", "request_id"}
+        assert answer.headers.get_list("X-Request-Id") == [fields["error"]["request_id"]]
         assert fields["error"]["code"] == code, fields
         assert fields["error"]["message"]
         return fields["error"]["message"]

@@ -88,6 +88,18 @@ def test_a_damaged_version_is_the_servers_fault(service, version, later_version)
     assert service.octets("/v1/decode", blob).status_code == 200
 
 
+def test_ids_of_requests(service):
+    """Serve has a part in them: an id is in the answer once."""
+    for path, status in (("/healthz", 200), ("/v1/nothing", 404)):
+        answer = service.client.get(path, headers={"X-Request-Id": "mine-1"})
+        assert (answer.status_code, answer.headers.get_list("X-Request-Id")) == (status, ["mine-1"])
+        made = [service.client.get(path).headers.get_list("X-Request-Id") for _ in range(2)]
+        assert [len(ids) for ids in made] == [1, 1]
+        assert made[0] != made[1]
+    answer = service.client.post("/v1/encode", content=b"{", headers={"X-Request-Id": "not one"})
+    assert answer.headers.get_list("X-Request-Id")[0] == answer.json()["error"]["request_id"] != "not one"
+
+
 # --- OpenAPI ------------------------------------------------------------------------------------------------------
 
 
