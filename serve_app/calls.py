@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -16,6 +17,7 @@ class Call:
 
     request_id: str
     arrived: float
+    deadline: float = math.inf
     status: int | None = None
     code: str | None = None
     records: int | None = None

@@ -41,7 +41,9 @@ class ServeConfig(StrictModel):
     port: int = Field(ge=1, le=65535)
     version: str = Field(description="version to encode with, named as in Registry.resolve")
     access_log: bool = Field(True, description="a line of JSON for each request, on the replica's standard error")
-    request_timeout_s: float = Field(gt=0)
+    request_timeout_s: float = Field(
+        gt=0, allow_inf_nan=False, description="longest time for a request, which may ask for less"
+    )
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive

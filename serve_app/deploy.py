@@ -11,6 +11,9 @@ from serve_app.config import DeploymentConfig, ServeConfig
 
 APPLICATION = "nbmf"
 
+_TIMEOUT_MARGIN_S = 5
+"""Serve's own time limit is later than the service's, whose answer says more."""
+
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
     """Deploys and returns the service's URL once it answers, its replicas warm.
@@ -27,7 +30,7 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
         http_options={
             "host": config.host,
             "port": config.port,
-            "request_timeout_s": config.request_timeout_s,
+            "request_timeout_s": config.request_timeout_s + _TIMEOUT_MARGIN_S,
         },
         # As JSON, lines have the request's id.
         logging_config={"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False},

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
@@ -19,15 +19,24 @@ from nbmf.codec import Effort, inspect
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind
 from nbmf.version import __version__
-from serve_app import answers, bodies, request_log, schemas
+from serve_app import answers, bodies, deadlines, request_log, schemas
 from serve_app.answers import RequestFailed
 from serve_app.bodies import JSON, OCTETS, BatchTooLarge, BodyTooLarge, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
+from serve_app.deadlines import deadline_of, until
 from serve_app.request_log import RequestLog
 from serve_app.results import Failure, attempt_each
 
 _HEALTH_TIMEOUT_S = 5
+TimeoutMs: TypeAlias = Annotated[
+    int | None,
+    Header(
+        alias=deadlines.HEADER,
+        gt=0,
+        description="how long the client waits, in milliseconds; no longer than the server's request_timeout_s",
+    ),
+]
 
 
 class Ingress:
@@ -100,11 +109,12 @@ class Ingress:
                 description="longest time to decode a record, in place of the server's; effort is then auto",
             ),
         ] = None,
+        timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
         limit = self._config.max_payload_bytes
         asked = self._config.effort_of(effort, latency_budget_ms)
-        media_type, body = await self._body(request)
+        media_type, body = await self._body(request, timeout_ms)
         if media_type == OCTETS:
 
             def record(data: bytes) -> tuple[int, bytes]:
@@ -136,9 +146,10 @@ class Ingress:
         self,
         request: Request,
         batch: Annotated[bool, Query(description="octets: a batch of length-prefixed blobs")] = False,
+        timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Decode a blob, or a batch of them, of any registered codec version."""
-        media_type, body = await self._body(request)
+        media_type, body = await self._body(request, timeout_ms)
         if media_type == OCTETS:
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
@@ -200,8 +211,11 @@ class Ingress:
             raise RequestFailed(failure) from error
         return {"status": "ok"}
 
-    async def _body(self, request: Request) -> tuple[str, bytes]:
-        """(media type, body), counted while it arrives. Raises UnsupportedMediaType, BodyTooLarge."""
+    async def _body(self, request: Request, timeout_ms: int | None) -> tuple[str, bytes]:
+        """(media type, body), counted while it arrives, which it must do before the request's deadline.
+
+        Raises UnsupportedMediaType, BodyTooLarge, DeadlineExceeded.
+        """
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type not in (JSON, OCTETS):
             raise UnsupportedMediaType(f"send {JSON} or {OCTETS}, not {media_type!r}")
@@ -210,11 +224,14 @@ class Ingress:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise too_large
+        call = call_of(request)
+        call.deadline = deadline_of(call.arrived, timeout_ms, self._config.request_timeout_s)
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
+        async with until(call.deadline):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
         return media_type, bytes(body)
 
     def _batch(self, fields: dict[str, Any], name: str) -> list[Any]:
@@ -228,26 +245,32 @@ class Ingress:
     async def _encode_each(
         self, request: Request, read: Callable[[Any], tuple[int, bytes]], items: list[Any], asked: tuple[Effort, float]
     ) -> list[bytes | Failure]:
-        return await _each(request, read, items, lambda records: self._encoder.encode.remote(records, *asked))
+        deadline = call_of(request).deadline
+        return await _each(request, read, items, lambda records: self._encoder.encode.remote(records, *asked, deadline))
 
     async def _decode_each(
         self, request: Request, read: Callable[[Any], bytes], items: list[Any]
     ) -> list[tuple[int, bytes] | Failure]:
-        return await _each(request, read, items, lambda blobs: self._decoder.decode.remote(blobs))
+        deadline = call_of(request).deadline
+        return await _each(request, read, items, lambda blobs: self._decoder.decode.remote(blobs, deadline))
 
 
 async def _each(
     request: Request,
     read: Callable[[Any], Any],
     items: list[Any],
-    work: Callable[[list[Any]], Awaitable[list[Any]]],
+    work: Callable[[list[Any]], Awaitable[list[Any] | Failure]],
 ) -> list[Any]:
     """Reads the items, gives those that could be read to `work` in one call, and returns results in order."""
-    call_of(request).records = len(items)
+    call = call_of(request)
+    call.records = len(items)
     results: list[Any] = attempt_each(read, items)
     good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
     if good:
-        done = await work([results[index] for index in good])
+        async with until(call.deadline):
+            done = await work([results[index] for index in good])
+        if isinstance(done, Failure):
+            raise RequestFailed(done)
         for index, result in zip(good, done, strict=True):
             results[index] = result
     return results

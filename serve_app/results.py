@@ -44,6 +44,7 @@ _STATUS = {
     "damaged_codec": 503,
     "registry_error": 503,
     "unavailable": 503,
+    "deadline_exceeded": 504,
 }
 
 

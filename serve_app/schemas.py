@@ -115,6 +115,7 @@ _ERRORS = {
     422: "the record cannot be encoded, or the blob not decoded",
     500: "a fault of the service; its log says more",
     503: "overloaded, or a part of the service is down; see Retry-After",
+    504: "the request's time was over before it was done",
 }
 
 
