@@ -14,6 +14,7 @@ from serve_app.results import Failure, log_fault
 
 RETRY_AFTER_S = 1
 _HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="nbmf"'},
     503: {"Retry-After": str(RETRY_AFTER_S)},
 }
 

@@ -13,13 +13,14 @@ _KEY = "nbmf.call"
 
 @dataclass(slots=True)
 class Call:
-    """One request. Times are in seconds since the epoch."""
+    """One request. Times are in seconds since the epoch; `api_key` is the name of a key, never a key."""
 
     request_id: str
     arrived: float
     deadline: float = math.inf
     status: int | None = None
     code: str | None = None
+    api_key: str | None = None
     records: int | None = None
     bytes_in: int = 0
     bytes_out: int = 0

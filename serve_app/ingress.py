@@ -21,6 +21,7 @@ from nbmf.payload import Kind
 from nbmf.version import __version__
 from serve_app import answers, bodies, deadlines, request_log, schemas
 from serve_app.answers import RequestFailed
+from serve_app.api_keys import Authenticator
 from serve_app.bodies import JSON, OCTETS, BatchTooLarge, BodyTooLarge, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
@@ -49,6 +50,7 @@ class Ingress:
         self._registry = Registry(registry)
         self._encoder = encoder
         self._decoder = decoder
+        self._authenticator = Authenticator(config.api_keys)
         if config.access_log:
             request_log.write_to_stderr()
 
@@ -60,10 +62,12 @@ class Ingress:
             description="Encode and decode records of agents' memory. "
             "Errors are `{error: {code, message, request_id}}`.",
         )
+        needs = self._authenticator.needs
         api.add_api_route(
             "/v1/encode",
             self.encode,
             methods=["POST"],
+            dependencies=needs("encode"),
             response_model=schemas.Encoded,
             responses=schemas.ERRORS,
             openapi_extra=schemas.ENCODE,
@@ -72,6 +76,7 @@ class Ingress:
             "/v1/decode",
             self.decode,
             methods=["POST"],
+            dependencies=needs("decode"),
             response_model=schemas.Decoded,
             responses=schemas.ERRORS,
             openapi_extra=schemas.DECODE,
@@ -79,9 +84,10 @@ class Ingress:
         api.add_api_route(
             "/v1/versions",
             self.versions,
+            dependencies=needs("encode", "decode", "admin"),
             response_model=schemas.Versions,
             response_model_exclude_unset=True,
-            responses=schemas.errors(503),
+            responses=schemas.errors(401, 403, 503),
         )
         api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
         answers.add_handlers(api)

@@ -87,6 +87,7 @@ class RequestLog:
                 "route": scope["path"] if scope["path"] in self._routes else None,
                 "status": call.status,
                 "code": call.code,
+                "api_key": call.api_key,
                 "records": call.records,
                 "bytes_in": call.bytes_in,
                 "bytes_out": call.bytes_out,

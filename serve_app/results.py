@@ -33,6 +33,7 @@ class Failure:
 _STATUS = {
     "bad_request": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "unknown_codec": 404,
     "version_not_found": 404,
     "payload_too_large": 413,

@@ -109,6 +109,8 @@ DECODE = _body(DecodeRequest, "the blob; or a batch")
 
 _ERRORS = {
     400: "the request cannot be understood",
+    401: "no API key, or none of the server's",
+    403: "the API key has not the role that this needs",
     404: "the codec version that the blob names is not registered",
     413: "body, batch or payload too large",
     415: "neither JSON nor octets",

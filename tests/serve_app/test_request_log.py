@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from keys import entry
 from octets import OCTETS, frame_items
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
@@ -16,6 +17,7 @@ from nbmf import Codec
 from serve_app.request_ids import request_id
 
 MARKER = "Anna-prefers-the-window-seat"
+WRITER = "nbmf_writers-key"
 FIELDS = {
     "time",
     "request_id",
@@ -23,6 +25,7 @@ FIELDS = {
     "route",
     "status",
     "code",
+    "api_key",
     "records",
     "bytes_in",
     "bytes_out",
@@ -115,7 +118,9 @@ def test_every_answer_and_line_has_an_id(in_process, log, method, path, body, st
 
 def test_a_line(in_process, log):
     body = json.dumps({"records": [{"payload": "a"}, {"payload": "b"}, {}]}).encode()
-    answer = in_process()("POST", "/v1/encode?effort=fast", content=body, headers={"X-Request-Id": "r-1"})
+    answer = in_process(api_keys=[entry("writer", WRITER, "encode")])(
+        "POST", "/v1/encode?effort=fast", content=body, headers={"X-Api-Key": WRITER, "X-Request-Id": "r-1"}
+    )
     assert answer.status_code == 200
     line = _only(log)
     assert line.keys() == FIELDS
@@ -127,6 +132,7 @@ def test_a_line(in_process, log):
         "route": "/v1/encode",
         "status": 200,
         "code": None,
+        "api_key": "writer",
         "records": 3,
         "bytes_in": len(body),
         "bytes_out": len(answer.content),
@@ -140,6 +146,15 @@ def test_a_line_of_a_request_that_failed(in_process, log):
     in_process()("GET", f"/{MARKER}?{MARKER}")
     line = _only(log)
     assert (line["status"], line["code"], line["route"], line["records"]) == (404, "not_found", None, None)
+
+
+def test_the_name_of_a_key_without_the_role(in_process, log):
+    ask = in_process(api_keys=[entry("writer", WRITER, "encode")])
+    ask("POST", "/v1/decode", headers={"X-Api-Key": WRITER})
+    assert (_only(log)["api_key"], log) == ("writer", [])
+    ask("POST", "/v1/decode", headers={"X-Api-Key": "unknown"})
+    line = _only(log)
+    assert (line["api_key"], line["code"], line["status"]) == (None, "unauthorized", 401)
 
 
 def test_no_log(in_process, log):
@@ -200,9 +215,10 @@ CONFIDENTIAL = {
 }
 
 
+@pytest.mark.parametrize("keys", [[], [entry("writer", WRITER, "encode")]], ids=["open", "keys"])
 @pytest.mark.parametrize(("path", "body", "headers"), CONFIDENTIAL.values(), ids=CONFIDENTIAL.keys())
-def test_no_contents_in_the_log(in_process, log, path, body, headers):
-    in_process()("POST", path, content=body, headers=headers)
+def test_no_contents_in_the_log(in_process, log, path, body, headers, keys):
+    in_process(api_keys=keys)("POST", path, content=body, headers=headers)
     (line,) = log
     assert json.loads(line).keys() == FIELDS
     assert MARKER not in line
