@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.exceptions import HTTPException
 
@@ -50,6 +51,7 @@ def add_handlers(api: FastAPI) -> None:
     api.add_exception_handler(NbmfError, _on_error)
     api.add_exception_handler(BackPressureError, _on_overload)
     api.add_exception_handler(DeploymentUnavailableError, _on_unavailable)
+    api.add_exception_handler(RayActorError, _on_unavailable)  # a replica died with the request
     api.add_exception_handler(RequestValidationError, _on_bad_parameters)
     api.add_exception_handler(HTTPException, _on_no_route)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from keys import entry
 from octets import OCTETS, frame_items
+from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
@@ -258,7 +259,9 @@ def test_a_fault_of_the_ingress_is_answered_and_logged(in_process, log):
 # --- overload -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [BackPressureError(201, 200), DeploymentUnavailableError("Encoder")])
+@pytest.mark.parametrize(
+    "error", [BackPressureError(201, 200), DeploymentUnavailableError("Encoder"), ActorDiedError()]
+)
 def test_when_to_come_again(in_process, log, error):
     async def encode(*_):
         raise error
