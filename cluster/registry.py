@@ -2,12 +2,16 @@
 
 versions/<id>/...   immutable; manifest.json is written last, so a version without one is not there
 channels.json       stable, candidate, and the history of both
+channels.lock       empty; locked by who changes channels.json or deletes a version, on local filesystems
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,6 +23,7 @@ from cluster.errors import RegistryError, VersionInUse, VersionNotFound
 from nbmf.builtin import default_codec
 from nbmf.catalog import Catalog
 from nbmf.codec import WITHOUT_VERSION, Codec
+from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
 
 Channel: TypeAlias = Literal["stable", "candidate"]
@@ -85,8 +90,9 @@ class Registry:
                 self._fs.create_dir(target, recursive=True)
                 for name in [*sorted(files), MANIFEST]:
                     self._write(f"{target}/{name}", (folder / name).read_bytes())
-        if self.channels().stable is None:
-            self.assign("stable", version_id)
+        with self._locked():
+            if self.channels().stable is None:
+                self._assign("stable", version_id)
         return version_id
 
     def list_ids(self) -> list[str]:
@@ -120,6 +126,16 @@ class Registry:
     def manifest(self, version_id: str) -> Manifest:
         """The manifest of a version. Raises VersionNotFound, DamagedCodec."""
         return read_version(self.fetch(version_id))[1]
+
+    def manifests(self) -> Iterator[tuple[str, Manifest | NbmfError]]:
+        """Ids of all complete versions, sorted, each with its manifest, or with what is wrong with the version."""
+        for version_id in self.list_ids():
+            try:
+                yield version_id, self.manifest(version_id)
+            except NbmfError as error:
+                yield version_id, error
+            except OSError as error:
+                yield version_id, DamagedCodec(f"version {version_id[:12]} cannot be read: {error}")
 
     def load(self, name: str = DEFAULT) -> Codec:
         """The version called `name` (see `resolve`), every file verified. Raises VersionNotFound, DamagedCodec."""
@@ -165,7 +181,15 @@ class Registry:
             raise RegistryError(f"registry {self.location}: channels.json is not readable: {error}") from error
 
     def assign(self, channel: Channel, version_id: str | None) -> None:
-        """Puts a version on a channel (None empties it) and appends to the history. Raises VersionNotFound."""
+        """Puts a version on a channel (None empties it) and appends to the history.
+
+        On a local filesystem, processes that do so at once wait for one another. Elsewhere there is no lock:
+        one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
+        """
+        with self._locked():
+            self._assign(channel, version_id)
+
+    def _assign(self, channel: Channel, version_id: str | None) -> None:
         if version_id is not None and version_id not in self.list_ids():
             raise VersionNotFound(f"registry {self.location} has no version {version_id}")
         channels = self.channels()
@@ -176,20 +200,36 @@ class Registry:
         self._fs.create_dir(self._root, recursive=True)
         self._write(f"{path}.{os.getpid()}.new", updated.model_dump_json(indent=1).encode())
         self._fs.move(f"{path}.{os.getpid()}.new", path)
+        if self.channels() != updated:
+            raise RegistryError(
+                f"registry {self.location}: another process changed the channels at the same time; "
+                "see `nbmf versions list` and repeat what is missing"
+            )
 
     def delete(self, version_id: str) -> None:
         """Removes a version that was never stable or candidate. Raises VersionInUse, VersionNotFound.
 
         One that was may have written blobs, and without it they could not be read.
         """
-        if version_id not in self.list_ids():
-            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
-        if any(t.version == version_id for t in self.channels().history):
-            raise VersionInUse(f"version {version_id[:12]} is or was on a channel: blobs may name it; it is kept")
-        # The manifest goes first: a half-deleted version is then no version.
-        target = self._path("versions", version_id)
-        self._fs.delete_file(f"{target}/{MANIFEST}")
-        self._fs.delete_dir(target)
+        with self._locked():
+            if version_id not in self.list_ids():
+                raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+            if any(t.version == version_id for t in self.channels().history):
+                raise VersionInUse(f"version {version_id[:12]} is or was on a channel: blobs may name it; it is kept")
+            # The manifest goes first: a half-deleted version is then no version.
+            target = self._path("versions", version_id)
+            self._fs.delete_file(f"{target}/{MANIFEST}")
+            self._fs.delete_dir(target)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self.is_local:
+            yield
+            return
+        self._fs.create_dir(self._root, recursive=True)
+        with Path(self._path("channels.lock")).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def catalog(self) -> Catalog:
         """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it."""

@@ -30,6 +30,7 @@ def serve(
     """Serve encode and decode over HTTP, until Ctrl-C.
 
     `POST /v1/encode`, `POST /v1/decode`, `GET /v1/versions`, `GET /healthz`, and their description at `/docs`.
+    Who may use it: `api_keys` of the configuration (`nbmf api-key new`), else whoever reaches it.
     On a running cluster (`--address`) the service is deployed and stays when this command ends.
 
     Example: `nbmf serve --registry ./registry`, then
@@ -49,6 +50,14 @@ def serve(
         "threads": threads,
     }
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
+    if settings.is_open:
+        console.print(
+            f"nbmf: warning: {settings.host} is open to other machines and no API key is asked for; "
+            "see `nbmf api-key new`",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     stop = threading.Event()
     with session(address):
         from serve_app.deploy import deploy, undeploy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from ipaddress import ip_address
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -14,6 +15,7 @@ from nbmf.engine import EngineName
 
 DEFAULT_FILE = "serve/local.yaml"
 Positive = Annotated[int, Field(gt=0)]
+Role: TypeAlias = Literal["encode", "decode", "admin"]
 
 
 class DeploymentConfig(StrictModel):
@@ -34,13 +36,25 @@ class DeploymentConfig(StrictModel):
         return self
 
 
+class ApiKey(StrictModel):
+    """A key that clients send. It is random and long, so its plain SHA-256 gives nothing away."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="for the log")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the key in hex; never the key")
+    roles: tuple[Role, ...] = Field(min_length=1)
+
+
 class ServeConfig(StrictModel):
     """Configuration of `nbmf serve`."""
 
     host: str
     port: int = Field(ge=1, le=65535)
     version: str = Field(description="version to encode with, named as in Registry.resolve")
-    request_timeout_s: float = Field(gt=0)
+    api_keys: tuple[ApiKey, ...] = Field((), description="none: whoever reaches the server may use it")
+    access_log: bool = Field(True, description="a line of JSON for each request, on the replica's standard error")
+    request_timeout_s: float = Field(
+        gt=0, allow_inf_nan=False, description="longest time for a request, which may ask for less"
+    )
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive
@@ -58,6 +72,19 @@ class ServeConfig(StrictModel):
     encoder: DeploymentConfig
     decoder: DeploymentConfig
 
+    @model_validator(mode="after")
+    def _distinct_keys(self) -> ServeConfig:
+        for field in ("name", "sha256"):
+            values = [getattr(key, field) for key in self.api_keys]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two api_keys have the same {field}")
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach the server, and it asks for no key."""
+        return not self.api_keys and not _is_loopback(self.host)
+
     def effort_of(self, effort: Effort | None, latency_budget_ms: float | None) -> tuple[Effort, float]:
         """Effort and budget in ms, infinite for none, of a request that names these, one or neither. Raises BadWire.
 
@@ -69,3 +96,10 @@ class ServeConfig(StrictModel):
             effort = self.effort if latency_budget_ms is None else "auto"
         budget = self.latency_budget_ms if latency_budget_ms is None else latency_budget_ms
         return effort, math.inf if budget is None else budget
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

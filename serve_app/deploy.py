@@ -11,6 +11,9 @@ from serve_app.config import DeploymentConfig, ServeConfig
 
 APPLICATION = "nbmf"
 
+_TIMEOUT_MARGIN_S = 5
+"""Serve's own time limit is later than the service's, whose answer says more."""
+
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
     """Deploys and returns the service's URL once it answers, its replicas warm.
@@ -24,8 +27,13 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
     engine = Engine(config.engine, config.threads)
     version = resolve_version(config, registry)
     serve.start(
-        http_options={"host": config.host, "port": config.port, "request_timeout_s": config.request_timeout_s},
-        logging_config={"log_level": "WARNING", "enable_access_log": False},
+        http_options={
+            "host": config.host,
+            "port": config.port,
+            "request_timeout_s": config.request_timeout_s + _TIMEOUT_MARGIN_S,
+        },
+        # As JSON, lines have the request's id.
+        logging_config={"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False},
     )
     serve.run(application(config, registry.location, version, engine), name=APPLICATION, route_prefix="/")
     return f"http://{config.host}:{config.port}"
@@ -49,6 +57,7 @@ def application(config: ServeConfig, registry: str, version: str, engine: Engine
     """Ingress, encoder and decoder, bound to one another."""
     from ray import serve
 
+    from serve_app.answers import RETRY_AFTER_S
     from serve_app.ingress import Ingress
     from serve_app.replicas import Decoder, Encoder
 
@@ -57,7 +66,9 @@ def application(config: ServeConfig, registry: str, version: str, engine: Engine
     decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(
         registry, version, engine, config.max_payload_bytes
     )
-    return _sized(serve.ingress()(Ingress), config.ingress).bind(config, registry, encoder, decoder)
+    retry = {"retry_after_s": RETRY_AFTER_S}
+    ingress = _sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=retry)
+    return ingress.bind(config, registry, encoder, decoder)
 
 
 def _sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:

@@ -1,20 +1,17 @@
 """The HTTP ingress: reads and bounds bodies, hands bytes to encoder and decoder, writes answers.
 
-Whatever a client sends is answered with a 4xx and a reason that a program can read; a 500 is a fault of the coder.
+Whatever a client sends is answered with a 4xx and a reason that a program can read; a 500 is a fault of the service.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from ray.serve.exceptions import BackPressureError
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
-from starlette.exceptions import HTTPException
 
 from cluster.registry import Registry
 from cluster.wire import BadWire
@@ -22,13 +19,25 @@ from nbmf.codec import Effort, inspect
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind
 from nbmf.version import __version__
-from serve_app import bodies, schemas
+from serve_app import answers, bodies, deadlines, request_log, schemas
+from serve_app.answers import RequestFailed
+from serve_app.api_keys import Authenticator
 from serve_app.bodies import JSON, OCTETS, BatchTooLarge, BodyTooLarge, UnsupportedMediaType
+from serve_app.calls import call_of
 from serve_app.config import ServeConfig
+from serve_app.deadlines import deadline_of, until
+from serve_app.request_log import RequestLog
 from serve_app.results import Failure, attempt_each
 
 _HEALTH_TIMEOUT_S = 5
-_RETRY_AFTER_S = "1"
+TimeoutMs: TypeAlias = Annotated[
+    int | None,
+    Header(
+        alias=deadlines.HEADER,
+        gt=0,
+        description="how long the client waits, in milliseconds; no longer than the server's request_timeout_s",
+    ),
+]
 
 
 class Ingress:
@@ -41,28 +50,49 @@ class Ingress:
         self._registry = Registry(registry)
         self._encoder = encoder
         self._decoder = decoder
+        self._authenticator = Authenticator(config.api_keys)
+        if config.access_log:
+            request_log.write_to_stderr()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The routes, bound to this replica."""
         api = FastAPI(
             title="nbmf",
             version=__version__,
-            description="Encode and decode records of agents' memory. Errors are `{error: {code, message}}`.",
+            description="Encode and decode records of agents' memory. "
+            "Errors are `{error: {code, message, request_id}}`.",
         )
-        post: dict[str, Any] = {"methods": ["POST"], "responses": schemas.ERRORS}
-        unhealthy: dict[int | str, dict[str, Any]] = {503: {"model": schemas.Error}}
+        needs = self._authenticator.needs
         api.add_api_route(
-            "/v1/encode", self.encode, **post, response_model=schemas.Encoded, openapi_extra=schemas.ENCODE
+            "/v1/encode",
+            self.encode,
+            methods=["POST"],
+            dependencies=needs("encode"),
+            response_model=schemas.Encoded,
+            responses=schemas.ERRORS,
+            openapi_extra=schemas.ENCODE,
         )
         api.add_api_route(
-            "/v1/decode", self.decode, **post, response_model=schemas.Decoded, openapi_extra=schemas.DECODE
+            "/v1/decode",
+            self.decode,
+            methods=["POST"],
+            dependencies=needs("decode"),
+            response_model=schemas.Decoded,
+            responses=schemas.ERRORS,
+            openapi_extra=schemas.DECODE,
         )
-        api.add_api_route("/v1/versions", self.versions, response_model=schemas.Versions)
-        api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=unhealthy)
-        api.add_exception_handler(NbmfError, _on_error)
-        api.add_exception_handler(BackPressureError, _on_overload)
-        api.add_exception_handler(RequestValidationError, _on_bad_parameters)
-        api.add_exception_handler(HTTPException, _on_no_route)
+        api.add_api_route(
+            "/v1/versions",
+            self.versions,
+            dependencies=needs("encode", "decode", "admin"),
+            response_model=schemas.Versions,
+            response_model_exclude_unset=True,
+            responses=schemas.errors(401, 403, 503),
+        )
+        api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
+        answers.add_handlers(api)
+        routes = {route.path for route in api.routes if isinstance(route, APIRoute)}
+        api.add_middleware(RequestLog, routes=routes, enabled=self._config.access_log)
         return api
 
     async def encode(
@@ -85,11 +115,12 @@ class Ingress:
                 description="longest time to decode a record, in place of the server's; effort is then auto",
             ),
         ] = None,
+        timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
         limit = self._config.max_payload_bytes
         asked = self._config.effort_of(effort, latency_budget_ms)
-        media_type, body = await self._body(request)
+        media_type, body = await self._body(request, timeout_ms)
         if media_type == OCTETS:
 
             def record(data: bytes) -> tuple[int, bytes]:
@@ -97,11 +128,11 @@ class Ingress:
 
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
-                blobs = await self._encode_each(record, items, asked)
+                blobs = await self._encode_each(request, record, items, asked)
                 return _octets(bodies.join_batch([b if isinstance(b, Failure) else (_kind(b), b) for b in blobs]))
-            (blob,) = await self._encode_each(record, [body], asked)
+            (blob,) = await self._encode_each(request, record, [body], asked)
             if isinstance(blob, Failure):
-                return _failed(blob)
+                raise RequestFailed(blob)
             info = inspect(blob)
             return _octets(blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
 
@@ -110,33 +141,36 @@ class Ingress:
 
         fields = bodies.parse_object(body)
         if "records" in fields:
-            blobs = await self._encode_each(from_json, self._batch(fields, "records"), asked)
+            blobs = await self._encode_each(request, from_json, self._batch(fields, "records"), asked)
             return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
-        (blob,) = await self._encode_each(from_json, [fields], asked)
-        return _failed(blob) if isinstance(blob, Failure) else _json(bodies.dump(_encoded(blob)))
+        (blob,) = await self._encode_each(request, from_json, [fields], asked)
+        if isinstance(blob, Failure):
+            raise RequestFailed(blob)
+        return _json(bodies.dump(_encoded(blob)))
 
     async def decode(
         self,
         request: Request,
         batch: Annotated[bool, Query(description="octets: a batch of length-prefixed blobs")] = False,
+        timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Decode a blob, or a batch of them, of any registered codec version."""
-        media_type, body = await self._body(request)
+        media_type, body = await self._body(request, timeout_ms)
         if media_type == OCTETS:
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
-                results = await self._decode_each(bytes, items)
+                results = await self._decode_each(request, bytes, items)
                 return _octets(
                     bodies.join_batch([r if isinstance(r, Failure) else (r[0], _octets_of(r)) for r in results])
                 )
-            (result,) = await self._decode_each(bytes, [body])
+            (result,) = await self._decode_each(request, bytes, [body])
             if isinstance(result, Failure):
-                return _failed(result)
+                raise RequestFailed(result)
             kind = Kind(result[0])
             return Response(_octets_of(result), 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
         fields = bodies.parse_object(body)
         if "blobs" in fields:
-            results = await self._decode_each(bodies.blob_from_json, self._batch(fields, "blobs"))
+            results = await self._decode_each(request, bodies.blob_from_json, self._batch(fields, "blobs"))
             parts = [
                 bodies.dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r)
                 for r in results
@@ -144,28 +178,33 @@ class Ingress:
             return _json(b'{"results":[' + b",".join(parts) + b"]}")
         if fields.keys() != {"blob"}:
             raise BadWire("a body has `blob`, or `blobs` for a batch, and nothing else")
-        (result,) = await self._decode_each(bodies.blob_from_json, [fields["blob"]])
-        return _failed(result) if isinstance(result, Failure) else _json(_decoded(result))
+        (result,) = await self._decode_each(request, bodies.blob_from_json, [fields["blob"]])
+        if isinstance(result, Failure):
+            raise RequestFailed(result)
+        return _json(_decoded(result))
 
     async def versions(self) -> Any:
-        """Codec versions in the registry."""
+        """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
         return await asyncio.to_thread(self._versions)
 
     def _versions(self) -> dict[str, Any]:
         channels = self._registry.channels()
         rows = []
-        for version_id in self._registry.list_ids():
-            manifest = self._registry.manifest(version_id)
-            rows.append(
-                {
-                    "id": version_id,
+        for version_id, manifest in self._registry.manifests():
+            row: dict[str, Any] = {
+                "id": version_id,
+                "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
+            }
+            if isinstance(manifest, NbmfError):
+                row["error"] = {"code": manifest.code, "message": str(manifest)}
+            else:
+                row |= {
                     "name": manifest.name,
                     "created_at": manifest.created_at,
                     "architecture": manifest.architecture,
-                    "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                     "measured": manifest.measured.get("all", {}),
                 }
-            )
+            rows.append(row)
         return {"versions": rows}
 
     async def healthz(self) -> Any:
@@ -174,11 +213,15 @@ class Ingress:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 await asyncio.gather(self._encoder.ready.remote(), self._decoder.ready.remote())
         except Exception as error:
-            return _failed(Failure("unavailable", f"a deployment does not answer: {type(error).__name__}"))
+            failure = Failure("unavailable", f"a deployment does not answer: {type(error).__name__}")
+            raise RequestFailed(failure) from error
         return {"status": "ok"}
 
-    async def _body(self, request: Request) -> tuple[str, bytes]:
-        """(media type, body), counted while it arrives. Raises UnsupportedMediaType, BodyTooLarge."""
+    async def _body(self, request: Request, timeout_ms: int | None) -> tuple[str, bytes]:
+        """(media type, body), counted while it arrives, which it must do before the request's deadline.
+
+        Raises UnsupportedMediaType, BodyTooLarge, DeadlineExceeded.
+        """
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type not in (JSON, OCTETS):
             raise UnsupportedMediaType(f"send {JSON} or {OCTETS}, not {media_type!r}")
@@ -187,11 +230,14 @@ class Ingress:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise too_large
+        call = call_of(request)
+        call.deadline = deadline_of(call.arrived, timeout_ms, self._config.request_timeout_s)
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
+        async with until(call.deadline):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
         return media_type, bytes(body)
 
     def _batch(self, fields: dict[str, Any], name: str) -> list[Any]:
@@ -203,45 +249,37 @@ class Ingress:
         return items
 
     async def _encode_each(
-        self, read: Callable[[Any], tuple[int, bytes]], items: list[Any], asked: tuple[Effort, float]
+        self, request: Request, read: Callable[[Any], tuple[int, bytes]], items: list[Any], asked: tuple[Effort, float]
     ) -> list[bytes | Failure]:
-        return await _each(read, items, lambda records: self._encoder.encode.remote(records, *asked))
+        deadline = call_of(request).deadline
+        return await _each(request, read, items, lambda records: self._encoder.encode.remote(records, *asked, deadline))
 
-    async def _decode_each(self, read: Callable[[Any], bytes], items: list[Any]) -> list[tuple[int, bytes] | Failure]:
-        return await _each(read, items, self._decoder.decode.remote)
+    async def _decode_each(
+        self, request: Request, read: Callable[[Any], bytes], items: list[Any]
+    ) -> list[tuple[int, bytes] | Failure]:
+        deadline = call_of(request).deadline
+        return await _each(request, read, items, lambda blobs: self._decoder.decode.remote(blobs, deadline))
 
 
 async def _each(
-    read: Callable[[Any], Any], items: list[Any], work: Callable[[list[Any]], Awaitable[list[Any]]]
+    request: Request,
+    read: Callable[[Any], Any],
+    items: list[Any],
+    work: Callable[[list[Any]], Awaitable[list[Any] | Failure]],
 ) -> list[Any]:
     """Reads the items, gives those that could be read to `work` in one call, and returns results in order."""
+    call = call_of(request)
+    call.records = len(items)
     results: list[Any] = attempt_each(read, items)
     good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
     if good:
-        for index, done in zip(good, await work([results[index] for index in good]), strict=True):
-            results[index] = done
+        async with until(call.deadline):
+            done = await work([results[index] for index in good])
+        if isinstance(done, Failure):
+            raise RequestFailed(done)
+        for index, result in zip(good, done, strict=True):
+            results[index] = result
     return results
-
-
-async def _on_error(_request: Request, error: Exception) -> Response:
-    return _failed(Failure(getattr(error, "code", "bad_request"), str(error)))
-
-
-async def _on_overload(_request: Request, _error: Exception) -> Response:
-    return _failed(Failure("unavailable", "the server has more requests than it can queue; try again later"))
-
-
-async def _on_no_route(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-    content = {"error": {"code": code, "message": str(error.detail)}}
-    return JSONResponse(content, error.status_code, error.headers)
-
-
-async def _on_bad_parameters(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return _failed(Failure("bad_request", problems))
 
 
 def _encoded(blob: bytes) -> dict[str, Any]:
@@ -270,12 +308,3 @@ def _json(content: bytes) -> Response:
 
 def _octets(content: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(content, 200, headers, OCTETS)
-
-
-def _failed(failure: Failure) -> Response:
-    headers = {"Retry-After": _RETRY_AFTER_S} if failure.status == 503 else None
-    # ASCII: a message may quote a lone surrogate.
-    content = {
-        "error": {k: v.encode("utf-8", "backslashreplace").decode() for k, v in bodies.failure_fields(failure).items()}
-    }
-    return JSONResponse(content, failure.status, headers)

@@ -7,7 +7,10 @@ health checks must be answered while a large record is coded.
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeVar
 
 from cluster.registry import Registry
 from nbmf.codec import Codec, Effort, parse_bounded
@@ -15,7 +18,10 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import NbmfError
 from nbmf.frame import Frame
 from nbmf.payload import Kind, from_canonical
+from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.results import Failure, attempt_batch, attempt_each
+
+T = TypeVar("T")
 
 
 class Encoder:
@@ -25,11 +31,18 @@ class Encoder:
         self._codec = _warm(registry, version, engine)
 
     async def encode(
-        self, records: list[tuple[int, bytes]], effort: Effort, latency_budget_ms: float
-    ) -> list[bytes | Failure]:
-        """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record."""
+        self,
+        records: list[tuple[int, bytes]],
+        effort: Effort,
+        latency_budget_ms: float,
+        deadline: float = math.inf,
+    ) -> list[bytes | Failure] | Failure:
+        """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record.
+
+        Nothing is coded after the deadline, in seconds since the epoch: the request fails as a whole.
+        """
         together = partial(self._encode, effort, latency_budget_ms)
-        return await asyncio.to_thread(attempt_batch, together, records)
+        return await asyncio.to_thread(_before, deadline, partial(attempt_batch, together), records)
 
     def _encode(self, effort: Effort, latency_budget_ms: float, records: list[tuple[int, bytes]]) -> list[bytes]:
         canonical = [(Kind(kind), data) for kind, data in records]
@@ -51,9 +64,11 @@ class Decoder:
         self._catalog.add(_warm(registry, version, engine))
         self._max_payload_bytes = max_payload_bytes
 
-    async def decode(self, blobs: list[bytes]) -> list[tuple[int, bytes] | Failure]:
-        """(kind, canonical bytes) of each blob."""
-        return await asyncio.to_thread(self._decode, blobs)
+    async def decode(
+        self, blobs: list[bytes], deadline: float = math.inf
+    ) -> list[tuple[int, bytes] | Failure] | Failure:
+        """(kind, canonical bytes) of each blob; as in Encoder.encode, nothing after the deadline."""
+        return await asyncio.to_thread(_before, deadline, self._decode, blobs)
 
     def _decode(self, blobs: list[bytes]) -> list[tuple[int, bytes] | Failure]:
         parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
@@ -69,6 +84,15 @@ class Decoder:
     def ready(self) -> bool:
         """For the ingress's health page."""
         return True
+
+
+def _before(deadline: float, work: Callable[[list[Any]], T], items: list[Any]) -> T | Failure:
+    """The work, unless it is too late. Called by the thread that does it: calls may wait for a thread."""
+    try:
+        check(deadline)
+    except DeadlineExceeded as error:
+        return Failure(error.code, str(error))
+    return work(items)
 
 
 def _warm(registry: str, version: str, engine: Engine) -> Codec:

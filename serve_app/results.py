@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ class Failure:
 _STATUS = {
     "bad_request": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "unknown_codec": 404,
     "version_not_found": 404,
     "payload_too_large": 413,
@@ -41,8 +43,16 @@ _STATUS = {
     "unsupported_media_type": 415,
     "internal_error": 500,
     "damaged_codec": 503,
+    "registry_error": 503,
     "unavailable": 503,
+    "deadline_exceeded": 504,
 }
+
+
+def log_fault(what: str, error: Exception) -> None:
+    """Tells where in the program an error was raised; not its message, which may quote a payload."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("%s: %s\n%s", what, type(error).__name__, frames)
 
 
 def attempt_each(function: Callable[[Any], T], items: Sequence[Any]) -> list[T | Failure]:
@@ -79,7 +89,7 @@ def _attempt_all(function: Callable[[list[Any]], Sequence[T | NbmfError]], items
             return [_attempt_all(function, [item])[0] for item in items]
         if isinstance(error, NbmfError):
             return [_failure(error)]
-        _log.exception("a record could not be coded")
+        log_fault("a record could not be coded", error)
         return [Failure("internal_error", f"the record could not be coded: {type(error).__name__}; see the log")]
 
 

@@ -37,6 +37,7 @@ class ErrorDetail(BaseModel):
 
     code: str
     message: str
+    request_id: str | None = Field(default=None, description="of a request; a single record of a batch has none")
 
 
 class Error(BaseModel):
@@ -66,14 +67,15 @@ class Decoded(BaseModel):
 
 
 class Version(BaseModel):
-    """A codec version."""
+    """A codec version; of one that cannot be used, `error` in place of what its manifest tells."""
 
     id: str
-    name: str
-    created_at: str
-    architecture: str
     channels: list[str]
-    measured: dict[str, Any]
+    name: str | None = None
+    created_at: str | None = None
+    architecture: str | None = None
+    measured: dict[str, Any] | None = None
+    error: ErrorDetail | None = None
 
 
 class Versions(BaseModel):
@@ -104,12 +106,24 @@ def _body(model: type[BaseModel], octets: str) -> dict[str, Any]:
 
 ENCODE = _body(EncodeRequest, "the record, read as the query parameter `kind` says; or a batch")
 DECODE = _body(DecodeRequest, "the blob; or a batch")
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Error, "description": "the request cannot be understood"},
-    404: {"model": Error, "description": "the codec version that the blob names is not registered"},
-    413: {"model": Error, "description": "body, batch or payload too large"},
-    415: {"model": Error, "description": "neither JSON nor octets"},
-    422: {"model": Error, "description": "the record cannot be encoded, or the blob not decoded"},
-    500: {"model": Error, "description": "a fault of the service; its log says more"},
-    503: {"model": Error, "description": "overloaded; see Retry-After"},
+
+_ERRORS = {
+    400: "the request cannot be understood",
+    401: "no API key, or none of the server's",
+    403: "the API key has not the role that this needs",
+    404: "the codec version that the blob names is not registered",
+    413: "body, batch or payload too large",
+    415: "neither JSON nor octets",
+    422: "the record cannot be encoded, or the blob not decoded",
+    500: "a fault of the service; its log says more",
+    503: "overloaded, or a part of the service is down; see Retry-After",
+    504: "the request's time was over before it was done",
 }
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """A route's answers with these statuses."""
+    return {status: {"model": Error, "description": _ERRORS[status]} for status in statuses}
+
+
+ERRORS = errors(*_ERRORS)

@@ -7,10 +7,14 @@ from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cluster.cli.options import RegistryOption
+from cluster.progress import console
 from cluster.registry import Channel, Registry
+from nbmf.errors import NbmfError
+from nbmf.manifest import Manifest
 
 app = typer.Typer(help="List, show, promote and delete codec versions of a registry.", no_args_is_help=True)
 
@@ -28,33 +32,34 @@ class ChannelName(enum.StrEnum):
 
 @app.command("list")
 def list_versions(registry: RegistryOption = None) -> None:
-    """List all versions: id, channel, name, age, ratio on held-out records."""
+    """List all versions: id, channel, name, age, ratio on held-out records; of damaged ones, what is wrong."""
     place = Registry(registry)
     channels = place.channels()
-    ids = place.list_ids()
-    if not ids:
+    versions = list(place.manifests())
+    if not versions:
         typer.echo(f"Registry {place.location} has no versions; `nbmf train` makes one.")
         return
     table = Table(title=f"Codec versions in {place.location}")
     for column in ("id", "channel", "name", "created (UTC)", "architecture", "held-out ratio"):
         table.add_column(column)
-    for version_id in ids:
-        manifest = place.manifest(version_id)
+    for version_id, manifest in versions:
         on = [
             name
             for name, held in (("stable", channels.stable), ("candidate", channels.candidate))
             if held == version_id
         ]
-        measured = manifest.measured.get("all", {}).get("nbmf", {}).get("total_ratio")
-        table.add_row(
-            version_id[:12],
-            ", ".join(on),
-            manifest.name,
-            manifest.created_at[:16],
-            manifest.architecture,
-            f"{measured:.2f}" if measured else "",
-        )
+        cells = ["[red]damaged[/red]"] if isinstance(manifest, NbmfError) else _cells(manifest)
+        table.add_row(version_id[:12], ", ".join(on), *cells)
     Console().print(table)
+    for version_id, manifest in versions:
+        if isinstance(manifest, NbmfError):
+            console.print(f"nbmf: {version_id[:12]}: {manifest.code}: {manifest}", markup=False, soft_wrap=True)
+
+
+def _cells(manifest: Manifest) -> list[str]:
+    measured = manifest.measured.get("all", {}).get("nbmf", {}).get("total_ratio")
+    ratio = f"{measured:.2f}" if measured else ""
+    return [escape(manifest.name), manifest.created_at[:16], manifest.architecture, ratio]
 
 
 @app.command()

@@ -26,6 +26,8 @@ COMMANDS = [
     "versions show",
     "versions promote",
     "versions delete",
+    "api-key",
+    "api-key new",
     "train",
     "serve",
     "migrate",
@@ -84,7 +86,7 @@ def test_help(nbmf_command, command):
     if command == "":
         assert all(name in out for name in COMMANDS if " " not in name)
         assert "Exit codes" in out
-    elif command != "versions":
+    elif command not in ("versions", "api-key"):
         from cluster.cli.main import app
 
         group = typer.main.get_command(app)
@@ -302,6 +304,20 @@ def test_list(nbmf_command, registry):
 
 def test_list_of_an_empty_registry(nbmf_command, tmp_path):
     assert "no versions" in run(nbmf_command, Registry(tmp_path), "versions", "list").decode()
+
+
+def test_a_damaged_version_is_one_line_of_the_list(nbmf_command, own_registry):
+    stable = own_registry.channels().stable
+    other = next(i for i in own_registry.list_ids() if i != stable)
+    (own_registry.fetch(stable) / "d").write_bytes(b"altered")
+    result = nbmf_command("versions", "list", "--registry", own_registry.location)
+    assert result.code == 0
+    rows = {word: line for line in result.out.decode().splitlines() for word in line.split() if len(word) == 12}
+    assert "damaged" in rows[stable[:12]]
+    assert "stable" in rows[stable[:12]]
+    assert "damaged" not in rows[other[:12]]
+    assert f"{stable[:12]}: damaged_codec:" in result.err
+    assert "was altered" in result.err
 
 
 def test_show(nbmf_command, registry):

@@ -1,6 +1,11 @@
 """The registry on local and other filesystems: what is published is found again, whole, and nothing in use is lost."""
 
+import contextlib
 import json
+import subprocess
+import sys
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -221,6 +226,120 @@ def test_a_reader_never_sees_unfinished_channels(local, monkeypatch):
     local.assign("stable", second)
     assert seen == [first, first]
     assert local.channels().stable == second
+
+
+def test_changes_at_once_wait_for_one_another(local, monkeypatch):
+    """The second begins while the first is about to write; both are in the history, each over the other's."""
+    first, second = publish(local, "a"), publish(local, "b")
+    write = Registry._write
+    others = []
+
+    def meanwhile(self, path, content):
+        monkeypatch.setattr(Registry, "_write", write)
+        other = threading.Thread(target=Registry(local.location).assign, args=("candidate", second))
+        other.start()
+        other.join(0.3)  # without a lock it is done by now
+        others.append(other)
+        write(self, path, content)
+
+    monkeypatch.setattr(Registry, "_write", meanwhile)
+    local.assign("stable", second)
+    for other in others:
+        other.join()
+    channels = local.channels()
+    assert (channels.stable, channels.candidate) == (second, second)
+    assert [t.version for t in channels.history] == [first, second, second]
+
+
+ASSIGN = """
+import sys
+from cluster.registry import Registry
+location, channel, version, times = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(int(times)):
+    Registry(location).assign(channel, version)
+"""
+
+
+def test_two_processes_lose_nothing_of_each_other(local, repository):
+    version_id = publish(local)
+    start = [sys.executable, "-c", ASSIGN, local.location]
+    commands = [[*start, channel, version_id, "40"] for channel in ("stable", "candidate")]
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=repository, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for command in commands
+        ]
+        for process in processes:
+            assert process.stdout.readline() == b"ready\n"
+        for process in processes:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+    assert [process.returncode for process in processes] == [0, 0]
+    counts = Counter(t.channel for t in local.channels().history)
+    assert counts == {"stable": 41, "candidate": 40}
+
+
+def test_the_first_of_two_that_are_published_at_once_stays_stable(local, monkeypatch):
+    """The second looks whether there is a stable version when the first is already one."""
+    ids = []
+    original = Registry.list_ids
+
+    def meanwhile(self):
+        monkeypatch.setattr(Registry, "list_ids", original)
+        ids.append(publish(Registry(local.location), "first"))
+        return original(self)
+
+    monkeypatch.setattr(Registry, "list_ids", meanwhile)
+    ids.append(publish(local, "second"))
+    assert local.channels().stable == ids[0]
+    assert [t.version for t in local.channels().history] == ids[:1]
+
+
+def test_a_change_that_another_overwrote_is_told(remote, monkeypatch):
+    """Where nothing can be locked. What is in the registry is the other's."""
+    version_id = publish(remote)
+    theirs = remote.channels()
+
+    class Overwritten:
+        def __getattr__(self, name):
+            return getattr(filesystem, name)
+
+        def move(self, source, target):
+            filesystem.move(source, target)
+            registry_of_another._write(target, theirs.model_dump_json().encode())
+
+    filesystem, registry_of_another = remote._fs, Registry(remote.location)
+    registry_of_another._fs = filesystem
+    monkeypatch.setattr(remote, "_fs", Overwritten())
+    with pytest.raises(RegistryError, match="another process"):
+        remote.assign("candidate", version_id)
+    assert remote.channels() == theirs
+
+
+def test_damaged_versions_are_between_whole_ones(registry, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    ids = sorted(publish(registry, name) for name in "abc")
+    (_version_folder(registry, ids[1]) / "zstd.dict").write_bytes(b"altered")
+    found = list(registry.manifests())
+    assert [version_id for version_id, _ in found] == ids
+    assert isinstance(found[1][1], DamagedCodec)
+    assert {found[0][1].name, found[2][1].name} < set("abc")
+
+
+def test_a_version_that_cannot_be_read_is_listed_as_damaged(local, monkeypatch):
+    version_id = publish(local)
+
+    def no_permission(self, version_id):
+        raise PermissionError(13, "Permission denied", "manifest.json")
+
+    monkeypatch.setattr(Registry, "fetch", no_permission)
+    ((found, error),) = local.manifests()
+    assert (found, type(error)) == (version_id, DamagedCodec)
+    assert "Permission denied" in str(error)
 
 
 def test_channels_that_cannot_be_read_are_named(local):

@@ -1,8 +1,10 @@
-"""One service of the trained version, on real Serve, for all tests of this folder."""
+"""One service of the trained version, on real Serve, for all tests of this folder; and services without Ray."""
 
+import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -35,7 +37,8 @@ class Service:
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json"), answer.text
         fields = answer.json()
         assert fields.keys() == {"error"}
-        assert fields["error"].keys() == {"code", "message"}
+        assert fields["error"].keys() == {"code", "message", "request_id"}
+        assert answer.headers.get_list("X-Request-Id") == [fields["error"]["request_id"]]
         assert fields["error"]["code"] == code, fields
         assert fields["error"]["message"]
         return fields["error"]["message"]
@@ -62,3 +65,45 @@ def service(version):
     with contextlib.closing(httpx.Client(base_url=url, timeout=60)) as client:
         yield Service(url, config, client)
     undeploy()
+
+
+@dataclass(frozen=True)
+class ServiceInProcess:
+    """The ingress in this process, asked through ASGI. Serve's own part of a request is not there."""
+
+    ingress: object
+
+    def __call__(self, method, path, **options):
+        transport = httpx.ASGITransport(self.ingress.__serve_build_asgi_app__())
+
+        async def send():
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture
+def in_process(tmp_path, monkeypatch):
+    """A function: a service in this process, of no version, with other settings, or other replicas, than the usual."""
+    from cluster import config as configuration
+    from cluster.registry import Registry
+    from nbmf import engine
+    from nbmf.engine import Engine
+    from serve_app.config import DEFAULT_FILE, ServeConfig
+    from serve_app.ingress import Ingress
+    from serve_app.replicas import Decoder, Encoder
+
+    monkeypatch.setattr(engine, "_engine", None)  # which a replica sets, for its process
+    registry = Registry(tmp_path / "registry").location
+    encoder, decoder = Encoder(registry, "none", Engine()), Decoder(registry, "none", Engine(), 100_000)
+
+    def make(encode=encoder.encode, decode=decoder.decode, **settings):
+        config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
+        handles = [
+            SimpleNamespace(**{name: SimpleNamespace(remote=method)})
+            for name, method in (("encode", encode), ("decode", decode))
+        ]
+        return ServiceInProcess(Ingress(config, registry, *handles))
+
+    return make

@@ -61,6 +61,19 @@ def test_an_engine_that_is_not_installed(tmp_path, error_of, monkeypatch):
     assert "pip install" in message
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_a_server_that_is_open_to_others_is_warned_of(tmp_path, nbmf_command):
+    def warnings(*options):
+        result = nbmf_command("serve", "--registry", tmp_path, "--codec", "stable", *options)
+        assert "version_not_found" in result.err
+        return [line for line in result.err.splitlines() if "warning" in line]
+
+    (line,) = warnings("--host", "0.0.0.0")
+    assert "0.0.0.0" in line
+    assert "nbmf api-key new" in line
+    assert warnings() == warnings("--host", "::1") == []
+
+
 @pytest.mark.parametrize(
     "option",
     [

@@ -340,7 +340,7 @@ def test_garbage_is_never_a_server_error(service, path, seed):
         assert 200 <= answer.status_code < 500, (path, media_type, parameters, body)
         if answer.status_code != 200:
             error = answer.json()["error"]
-            assert error.keys() == {"code", "message"}
+            assert error.keys() == {"code", "message", "request_id"}
         elif answer.headers["content-type"] == "application/json":
             json_text.loads(answer.content.decode("utf-8", "surrogatepass"))
     assert {200, 400, 415} <= statuses

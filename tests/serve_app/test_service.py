@@ -88,6 +88,26 @@ def test_a_damaged_version_is_the_servers_fault(service, version, later_version)
     assert service.octets("/v1/decode", blob).status_code == 200
 
 
+def test_ids_of_requests(service):
+    """Serve has a part in them: an id is in the answer once."""
+    for path, status in (("/healthz", 200), ("/v1/nothing", 404)):
+        answer = service.client.get(path, headers={"X-Request-Id": "mine-1"})
+        assert (answer.status_code, answer.headers.get_list("X-Request-Id")) == (status, ["mine-1"])
+        made = [service.client.get(path).headers.get_list("X-Request-Id") for _ in range(2)]
+        assert [len(ids) for ids in made] == [1, 1]
+        assert made[0] != made[1]
+    answer = service.client.post("/v1/encode", content=b"{", headers={"X-Request-Id": "not one"})
+    assert answer.headers.get_list("X-Request-Id")[0] == answer.json()["error"]["request_id"] != "not one"
+
+
+def test_a_request_that_has_too_little_time(service):
+    """A millisecond is over when the body is read and parsed."""
+    body = json.dumps({"records": [{"payload": synthetic.records(1, seed=1)[0]}] * 50}).encode()
+    answer = service.client.post("/v1/encode", content=body, headers={"X-Request-Timeout-Ms": "1"})
+    service.error(answer, 504, "deadline_exceeded")
+    assert service.client.post("/v1/encode", content=body, headers={"X-Request-Timeout-Ms": "60000"}).is_success
+
+
 # --- OpenAPI ------------------------------------------------------------------------------------------------------
 
 
@@ -129,7 +149,7 @@ def test_the_description_is_whole(api):
     for path in ("/v1/encode", "/v1/decode"):
         operation = api["paths"][path]["post"]
         assert operation["summary"]
-        assert {"200", "400", "404", "413", "415", "422", "503"} <= operation["responses"].keys()
+        assert {"200", "400", "401", "403", "404", "413", "415", "422", "503", "504"} <= operation["responses"].keys()
         assert operation["requestBody"]["content"].keys() == {"application/json", "application/octet-stream"}
 
 

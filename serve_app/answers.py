@@ -1,0 +1,87 @@
+"""Answers to requests that failed: `{"error": {"code", "message", "request_id"}}` and the headers that go with it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from starlette.exceptions import HTTPException
+
+from nbmf.errors import NbmfError
+from serve_app.calls import call_of
+from serve_app.results import Failure, log_fault
+
+RETRY_AFTER_S = 1
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="nbmf"'},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
+}
+
+
+class RequestFailed(Exception):
+    """The whole request ends with this failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failed(request: Request, failure: Failure, status: int | None = None) -> Response:
+    """The answer to a request that failed; its status is the failure's unless another is given."""
+    call = call_of(request)
+    call.code = failure.code
+    status = status or failure.status
+    # ASCII: a message may quote a lone surrogate.
+    message = failure.message.encode("utf-8", "backslashreplace").decode()
+    content = {"error": {"code": failure.code, "message": message, "request_id": call.request_id}}
+    return JSONResponse(content, status, _HEADERS.get(status))
+
+
+def fault(request: Request, error: Exception) -> Response:
+    """The answer after an error that nobody foresaw, which goes to the log."""
+    log_fault(f"request {call_of(request).request_id}", error)
+    return failed(request, Failure("internal_error", f"a fault of the server: {type(error).__name__}; see its log"))
+
+
+def add_handlers(api: FastAPI) -> None:
+    """Errors of routes become answers."""
+    api.add_exception_handler(RequestFailed, _on_failure)
+    api.add_exception_handler(NbmfError, _on_error)
+    api.add_exception_handler(BackPressureError, _on_overload)
+    api.add_exception_handler(DeploymentUnavailableError, _on_unavailable)
+    api.add_exception_handler(RayActorError, _on_unavailable)  # a replica died with the request
+    api.add_exception_handler(RequestValidationError, _on_bad_parameters)
+    api.add_exception_handler(HTTPException, _on_no_route)
+
+
+async def _on_failure(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestFailed)  # noqa: S101
+    return failed(request, error.failure)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return failed(request, Failure(getattr(error, "code", "bad_request"), str(error)))
+
+
+async def _on_overload(request: Request, _error: Exception) -> Response:
+    return failed(request, Failure("unavailable", "the server has more requests than it can queue; try again later"))
+
+
+async def _on_unavailable(request: Request, _error: Exception) -> Response:
+    return failed(request, Failure("unavailable", "the part of the server that does this is down; try again later"))
+
+
+async def _on_no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    answer = failed(request, Failure(code, str(error.detail)), error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_bad_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return failed(request, Failure("bad_request", problems))

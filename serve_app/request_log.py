@@ -1,0 +1,96 @@
+"""The log of requests: one line of JSON for each.
+
+A line has names and sizes, never contents: no payload, no header, no query, and of paths only those of routes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from asyncio import CancelledError
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app import calls, request_ids
+from serve_app.answers import fault
+from serve_app.calls import Call
+
+_log = logging.getLogger("nbmf.requests")
+
+
+def write_to_stderr() -> None:
+    """Lines go to this process's standard error, which Ray keeps among its session's logs."""
+    if not _log.handlers:
+        # Not sys.stderr: in a replica Serve puts its own logger there, which drops these lines.
+        _log.addHandler(logging.StreamHandler(sys.__stderr__))
+        _log.setLevel(logging.INFO)
+        _log.propagate = False
+
+
+class RequestLog:
+    """ASGI middleware: a request gets its Call and its id, always an answer, and its line if `enabled`."""
+
+    def __init__(self, app: ASGIApp, *, routes: Collection[str], enabled: bool) -> None:
+        self._app = app
+        self._routes = routes
+        self._enabled = enabled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received_id = Headers(scope=scope).get(request_ids.HEADER)
+        call = Call(request_ids.request_id(received_id), time.time())
+        calls.begin(scope, call)
+        started = time.perf_counter()
+
+        async def counted_receive() -> Message:
+            message = await receive()
+            call.bytes_in += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                # Serve itself answers with the id that a request came with, and gives one to those without.
+                if call.request_id != received_id:
+                    MutableHeaders(scope=message).append(request_ids.HEADER, call.request_id)
+            call.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, counted_receive, counted_send)
+        except CancelledError:
+            call.code = "cancelled"
+            raise
+        except Exception as error:
+            if call.status is not None:
+                raise
+            await fault(Request(scope), error)(scope, receive, counted_send)
+        finally:
+            if self._enabled:
+                _log.info(self._line(scope, call, time.perf_counter() - started))
+
+    def _line(self, scope: Scope, call: Call, duration_s: float) -> str:
+        return json.dumps(
+            {
+                "time": datetime.fromtimestamp(call.arrived, UTC).isoformat(timespec="milliseconds"),
+                "request_id": call.request_id,
+                "method": scope["method"],
+                "route": scope["path"] if scope["path"] in self._routes else None,
+                "status": call.status,
+                "code": call.code,
+                "api_key": call.api_key,
+                "records": call.records,
+                "bytes_in": call.bytes_in,
+                "bytes_out": call.bytes_out,
+                "duration_ms": round(duration_s * 1000, 2),
+            }
+        )
