@@ -31,8 +31,8 @@ _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 def prepare_environment(address: str | None = None) -> None:
     """Sets what must be set before Ray is imported; values that the user set stay.
 
-    A local session has no token authentication: its ports listen on this machine only, and Ray would
-    write a token into the home folder. Whether a running cluster has it is the cluster's affair.
+    A local session has no token authentication, as Ray would write a token into the home folder. Some of Ray's ports
+    listen on all addresses: keep strangers away from them by a firewall. Whether a running cluster has it is the cluster's affair.
     """
     for name, value in (_ENVIRONMENT if address is not None else _ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
