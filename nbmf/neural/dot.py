@@ -6,11 +6,13 @@ vector's sum is taken off again. Sixteen rows fill the lanes of a register, four
 bytes of a packed matrix stand in that order, and no sum has to be gathered from the lanes. A tile of
 64 rows stays in the first cache while all vectors pass by it.
 
-Where there is no such instruction, bytes stay row by row, and a plain loop gives the same sums.
+Where there is AVX2 only, VPMADDWD does the same with two 16-bit products to each of eight lanes (there is
+an instruction for bytes, but it saturates). Elsewhere bytes stay row by row, and a plain loop gives the same sums.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import llvmlite.binding  # type: ignore[import-untyped]
@@ -28,44 +30,73 @@ from nbmf.neural.scalars import Whole
 cgutils: Any = numba_cgutils  # not typed
 
 OFFSET = 128
-LANES = 16
-COLUMNS = 4  # products in a lane
-_OFFSETS = 0x80808080  # of a lane
-_STEP = LANES * COLUMNS  # products of one instruction
-_BLOCKS = 4  # of 16 rows in a tile
+_BLOCKS = 4  # of rows in a tile
 
 _INT32 = ir.IntType(32)
-_SUMS = ir.VectorType(_INT32, LANES)
-_BYTES = ir.VectorType(ir.IntType(8), _STEP)
-_INSTRUCTION = "llvm.x86.avx512.vpdpbusd.512"
+_AVX2_PROCESSORS = ("haswell", "broadwell", "znver1", "znver2", "znver3")  # that a user may name for numba
 
 
-def _operand_type() -> Any:
-    """How this LLVM wants the bytes: as such or, in older ones, as 32-bit lanes; None if it knows neither."""
-    for operand in (_BYTES, _SUMS):
-        try:
-            llvmlite.binding.parse_assembly(
-                f"declare {_SUMS} @{_INSTRUCTION}({_SUMS}, {operand}, {operand})\n"
-                f"define {_SUMS} @f({_SUMS} %s, {operand} %a) {{\n"
-                f"%r = call {_SUMS} @{_INSTRUCTION}({_SUMS} %s, {operand} %a, {operand} %a)\n"
-                f"ret {_SUMS} %r }}"
-            ).verify()
-        except RuntimeError:
-            continue
-        return operand
+@dataclass(frozen=True, slots=True)
+class _Instruction:
+    """A product and a sum for every lane. `operand` is how LLVM wants the factors; rows are loaded as bytes."""
+
+    name: str
+    lanes: int
+    columns: int  # products in a lane
+    operand: Any
+    adds: bool  # to a sum that it is given
+    most_vectors: int  # beside four blocks of rows, in registers
+
+
+def _vpdpbusd() -> _Instruction | None:
+    """With its factors as bytes or, in older LLVMs, as 32-bit lanes."""
+    name, sums = "llvm.x86.avx512.vpdpbusd.512", ir.VectorType(_INT32, 16)
+    for operand in (ir.VectorType(ir.IntType(8), 64), sums):
+        if _is_known(sums, name, (sums, operand, operand)):
+            return _Instruction(name, 16, 4, operand, adds=True, most_vectors=6)
     return None
 
 
-def _has_vnni() -> bool:
-    """Whether numba compiles for a processor with 512-bit VPDPBUSD; a processor set by hand is taken to have none."""
-    if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
+def _vpmaddwd() -> _Instruction | None:
+    name, operand = "llvm.x86.avx2.pmadd.wd", ir.VectorType(ir.IntType(16), 16)
+    known = _is_known(ir.VectorType(_INT32, 8), name, (operand, operand))
+    return _Instruction(name, 8, 2, operand, adds=False, most_vectors=2) if known else None
+
+
+def _is_known(result: Any, name: str, operands: tuple[Any, ...]) -> bool:
+    """Whether this LLVM has such an instruction."""
+    given = ", ".join(f"{operand} %a{index}" for index, operand in enumerate(operands))
+    try:
+        llvmlite.binding.parse_assembly(
+            f"declare {result} @{name}({', '.join(map(str, operands))})\n"
+            f"define {result} @f({given}) {{\n%r = call {result} @{name}({given})\nret {result} %r }}"
+        ).verify()
+    except RuntimeError:
         return False
+    return True
+
+
+def _instruction() -> _Instruction | None:
+    """The best of the processor that numba compiles for; None: the plain loop."""
+    config: Any = numba.config
+    if config.CPU_NAME or config.CPU_FEATURES:
+        return _vpmaddwd() if config.CPU_NAME in _AVX2_PROCESSORS else None
     features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("avx512vnni") and features.get("avx512f") and _OPERAND)
+    if features.get("avx512vnni") and features.get("avx512f") and (vpdpbusd := _vpdpbusd()):
+        return vpdpbusd
+    return _vpmaddwd() if features.get("avx2") else None
 
 
-_OPERAND = _operand_type()
-HAS_VNNI = _has_vnni()
+INSTRUCTION = _instruction()
+PACKED = INSTRUCTION is not None
+LANES = INSTRUCTION.lanes if INSTRUCTION else 16
+COLUMNS = INSTRUCTION.columns if INSTRUCTION else 4
+_STEP = LANES * COLUMNS
+_CACHE_LINE = 64
+_GROUP = np.uint32 if COLUMNS == 4 else np.uint16  # the bytes of a lane
+_OFFSETS = 0x80808080 if COLUMNS == 4 else 0x8080
+_WIDE = PACKED and COLUMNS == 2  # vectors are wanted as 16-bit numbers
+_MOST_VECTORS = INSTRUCTION.most_vectors if INSTRUCTION else 1
 
 
 def padded(size: int, to: int) -> int:
@@ -79,7 +110,7 @@ def pack(matrix: NDArray[np.int8]) -> NDArray[np.uint8]:
     result = packed_zeros(matrix.shape)
     wide = np.full(result.shape, OFFSET, dtype=np.uint8)
     wide[..., :R, :K] = matrix.view(np.uint8) ^ OFFSET
-    if HAS_VNNI:
+    if PACKED:
         rows, columns = result.shape[-2:]
         wide = wide.reshape(*before, rows // LANES, LANES, columns // COLUMNS, COLUMNS).swapaxes(-3, -2)
     result[...] = wide.reshape(result.shape)
@@ -90,8 +121,8 @@ def packed_zeros(shape: tuple[int, ...], offset: int = OFFSET) -> NDArray[np.uin
     """A packed matrix [..., R, K] of zeros, its first byte at an address that whole cache lines start at."""
     shape = (*shape[:-2], padded(shape[-2], LANES), padded(shape[-1], COLUMNS))
     size = int(np.prod(shape))
-    whole = np.full(size + _STEP, offset, dtype=np.uint8)
-    begin = -whole.ctypes.data % _STEP
+    whole = np.full(size + _CACHE_LINE, offset, dtype=np.uint8)
+    begin = -whole.ctypes.data % _CACHE_LINE
     return whole[begin : begin + size].reshape(shape)
 
 
@@ -99,11 +130,11 @@ def packed_zeros(shape: tuple[int, ...], offset: int = OFFSET) -> NDArray[np.uin
 def put_row(matrix_RK: NDArray[np.uint8], row: Whole, values_K: NDArray[np.int8]) -> None:
     """Sets a row of a packed matrix; as many values as it has columns."""
     flat, K = matrix_RK.reshape(matrix_RK.size), matrix_RK.shape[1]
-    if HAS_VNNI:
-        to, groups = flat.view(np.uint32), values_K.view(np.uint32)
+    if PACKED:
+        to, groups = flat.view(_GROUP), values_K.view(_GROUP)
         begin = row // LANES * (LANES * K // COLUMNS) + row % LANES
         for group in range(len(groups)):
-            to[np.uint64(begin + group * LANES)] = groups[group] ^ np.uint32(_OFFSETS)
+            to[np.uint64(begin + group * LANES)] = groups[group] ^ _GROUP(_OFFSETS)
     else:
         for k in range(K):
             flat[row * K + k] = np.int32(values_K[k]) + OFFSET
@@ -113,7 +144,7 @@ def put_row(matrix_RK: NDArray[np.uint8], row: Whole, values_K: NDArray[np.int8]
 def put_column(matrix_RK: NDArray[np.int8], column: Whole, values_R: NDArray[np.int8]) -> None:
     """Sets a column of a packed matrix without offset; as many values as it has rows."""
     flat, K = matrix_RK.reshape(matrix_RK.size), matrix_RK.shape[1]
-    if HAS_VNNI:
+    if PACKED:
         begin = column // COLUMNS * _STEP + column % COLUMNS
         for block in range(len(values_R) // LANES):
             for lane in range(LANES):
@@ -124,7 +155,11 @@ def put_column(matrix_RK: NDArray[np.int8], column: Whole, values_R: NDArray[np.
 
 
 def _make_tile(blocks: int, vectors: int, with_offset: bool) -> Any:
-    """The sums of `blocks` times 16 rows with `vectors` vectors; a matrix with offset, or vectors without sign."""
+    """The sums of `blocks` of rows with `vectors` vectors; a matrix with offset, or vectors without sign."""
+    if INSTRUCTION is None:
+        return None
+    use = INSTRUCTION
+    sums_type, operand = ir.VectorType(_INT32, use.lanes), use.operand
 
     @intrinsic
     def tile(
@@ -144,9 +179,8 @@ def _make_tile(blocks: int, vectors: int, with_offset: bool) -> Any:
 
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             matrix, block_stride, steps, x, x_stride, out, out_stride, offsets = arguments
-            dot = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_SUMS, [_SUMS, _OPERAND, _OPERAND]), _INSTRUCTION
-            )
+            factors = [sums_type, operand, operand] if use.adds else [operand, operand]
+            product = cgutils.get_or_insert_function(builder.module, ir.FunctionType(sums_type, factors), use.name)
 
             def at(base: Any, index: Any, stride: Any) -> Any:
                 index, stride = (ir.Constant(base.type, v) if isinstance(v, int) else v for v in (index, stride))
@@ -156,26 +190,35 @@ def _make_tile(blocks: int, vectors: int, with_offset: bool) -> Any:
                 return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
 
             def in_all_lanes(address: Any) -> Any:
-                none = ir.Constant(_SUMS, ir.Undefined)
+                none = ir.Constant(sums_type, ir.Undefined)
                 first = builder.insert_element(none, load(address, _INT32), ir.Constant(_INT32, 0))
-                return builder.shuffle_vector(first, none, ir.Constant(_SUMS, [0] * LANES))
+                return builder.shuffle_vector(first, none, ir.Constant(sums_type, [0] * use.lanes))
 
-            zero = ir.Constant(_SUMS, [0] * LANES)
+            def load_rows(address: Any) -> Any:
+                if use.adds:
+                    return load(address, operand)
+                rows = load(address, ir.VectorType(ir.IntType(8), _STEP))
+                return builder.zext(rows, operand) if with_offset else builder.sext(rows, operand)
+
+            def add_products(total: Any, rows: Any, columns: Any) -> Any:
+                if not use.adds:
+                    return builder.add(total, builder.call(product, [rows, columns]))
+                return builder.call(product, [total, rows, columns] if with_offset else [total, columns, rows])
+
+            zero = ir.Constant(sums_type, [0] * use.lanes)
             sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(blocks)]
             with cgutils.for_range(builder, steps) as loop:
-                rows = [load(at(at(matrix, i, block_stride), loop.index, _STEP), _OPERAND) for i in range(blocks)]
+                rows = [load_rows(at(at(matrix, i, block_stride), loop.index, _STEP)) for i in range(blocks)]
                 for j in range(vectors):
-                    columns = in_all_lanes(at(at(x, j, x_stride), loop.index, COLUMNS))
-                    columns = builder.bitcast(columns, _OPERAND)
+                    columns = builder.bitcast(in_all_lanes(at(at(x, j, x_stride), loop.index, 4)), operand)
                     for i in range(blocks):
-                        factors = (rows[i], columns) if with_offset else (columns, rows[i])
-                        builder.store(builder.call(dot, [builder.load(sums[i][j]), *factors]), sums[i][j])
+                        builder.store(add_products(builder.load(sums[i][j]), rows[i], columns), sums[i][j])
             for j in range(vectors):
                 taken_off = in_all_lanes(at(offsets, j, 4)) if with_offset else zero
                 for i in range(blocks):
-                    address = at(at(out, j, out_stride), i, 4 * LANES)
+                    address = at(at(out, j, out_stride), i, 4 * use.lanes)
                     total = builder.sub(builder.load(sums[i][j]), taken_off)
-                    builder.store(total, builder.inttoptr(address, _SUMS.as_pointer()), align=1)
+                    builder.store(total, builder.inttoptr(address, sums_type.as_pointer()), align=1)
             return context.get_dummy_value()
 
         return signature, generate
@@ -194,11 +237,11 @@ class ProductScratch(NamedTuple):
     """Work space of the products."""
 
     taken_off_B: NDArray[np.int32]
-    wide_K: NDArray[np.int16]  # both factors in 16 bits: one multiply-add instruction, where there is no VPDPBUSD
+    wide_BK: NDArray[np.int16]  # the vectors in 16 bits, where there is no VPDPBUSD
 
 
 def new_product_scratch(vectors: int, columns: int) -> ProductScratch:
-    return ProductScratch(np.zeros(vectors, dtype=np.int32), np.zeros(columns, dtype=np.int16))
+    return ProductScratch(np.zeros(vectors, dtype=np.int32), np.zeros((max(vectors, 2), columns), dtype=np.int16))
 
 
 @uncounted
@@ -211,19 +254,23 @@ def row_products(
     out_BR: NDArray[np.int32],
     scratch: ProductScratch,
 ) -> None:
-    """Rows `begin` to `end`, whole blocks of 16, of a packed matrix times the first vectors, into columns of out_BR.
+    """Rows `begin` to `end`, whole blocks, of a packed matrix times the first vectors, into columns of out_BR.
 
     x_BK has as many columns as the packed matrix. |sums| below 2^31 is the caller's care.
     """
     K = matrix_RK.shape[1]
-    taken_off_B, wide_K = scratch.taken_off_B, scratch.wide_K
+    taken_off_B, wide_BK = scratch.taken_off_B, scratch.wide_BK
     for b in range(vectors):
         total = np.int32(0)
         for k in range(K):
             total = np.int32(total + np.int32(x_BK[b, k]))
         taken_off_B[b] = np.int32(OFFSET) * total
-    if HAS_VNNI:
-        matrix, x, out, off = matrix_RK.ctypes.data, x_BK.ctypes.data, out_BR.ctypes.data, taken_off_B.ctypes.data
+        if _WIDE or not PACKED:
+            for k in range(K):
+                wide_BK[b, k] = x_BK[b, k]
+    if PACKED:
+        matrix, out, off = matrix_RK.ctypes.data, out_BR.ctypes.data, taken_off_B.ctypes.data
+        x, x_stride = (wide_BK.ctypes.data, 2 * wide_BK.shape[1]) if _WIDE else (x_BK.ctypes.data, K)
         steps, stride, out_stride = K // COLUMNS, LANES * K, 4 * out_BR.shape[1]
         row = begin
         while row < end:
@@ -231,33 +278,33 @@ def row_products(
             rows = matrix + row * K
             b = 0
             while b < vectors:
-                at_x, at_out, at_off = x + b * K, out + b * out_stride + 4 * row, off + 4 * b
-                if tall and b + 6 <= vectors:
-                    _tile_4x6(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                at_x, at_out, at_off = x + b * x_stride, out + b * out_stride + 4 * row, off + 4 * b
+                most = min(vectors - b, _MOST_VECTORS)
+                if tall and most >= 6:
+                    _tile_4x6(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 6
-                elif tall and b + 4 <= vectors:
-                    _tile_4x4(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                elif tall and most >= 4:
+                    _tile_4x4(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 4
-                elif tall and b + 3 <= vectors:
-                    _tile_4x3(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                elif tall and most == 3:
+                    _tile_4x3(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 3
-                elif tall and b + 2 <= vectors:
-                    _tile_4x2(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                elif tall and most == 2:
+                    _tile_4x2(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 2
                 elif tall:
-                    _tile_4x1(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                    _tile_4x1(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 1
-                elif b + 4 <= vectors:
-                    _tile_1x4(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                elif vectors - b >= 4:
+                    _tile_1x4(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 4
                 else:
-                    _tile_1x1(rows, stride, steps, at_x, K, at_out, out_stride, at_off)
+                    _tile_1x1(rows, stride, steps, at_x, x_stride, at_out, out_stride, at_off)
                     b += 1
             row += _BLOCKS * LANES if tall else LANES
     else:
         for b in range(vectors):
-            for k in range(K):
-                wide_K[k] = x_BK[b, k]
+            wide_K = wide_BK[b]
             for row in range(begin, end):
                 total = np.int32(0)
                 for k in range(K):
@@ -276,23 +323,28 @@ def digit_products(
 ) -> None:
     """Columns `begin` to `end`, whole groups of 4, of a packed matrix without offset times two vectors without sign."""
     R, K = matrix_RK.shape
-    if HAS_VNNI:
-        matrix, x, out = matrix_RK.ctypes.data, x_2K.ctypes.data, out_2R.ctypes.data
+    wide_2K = scratch.wide_BK
+    if _WIDE or not PACKED:
+        for digit in range(2):
+            for k in range(begin, end):
+                wide_2K[digit, k] = x_2K[digit, k]
+    if PACKED:
+        matrix, out = matrix_RK.ctypes.data, out_2R.ctypes.data
+        x, x_stride = (wide_2K.ctypes.data, 2 * wide_2K.shape[1]) if _WIDE else (x_2K.ctypes.data, x_2K.shape[1])
+        x += begin * 4 // COLUMNS
         steps, stride, out_stride = (end - begin) // COLUMNS, LANES * K, 4 * out_2R.shape[1]
         row = 0
         while row < R:
             rows, at_out = matrix + row * K + begin * LANES, out + 4 * row
             if row + _BLOCKS * LANES <= R:
-                _digits_4(rows, stride, steps, x + begin, x_2K.shape[1], at_out, out_stride, matrix)
+                _digits_4(rows, stride, steps, x, x_stride, at_out, out_stride, matrix)
                 row += _BLOCKS * LANES
             else:
-                _digits_1(rows, stride, steps, x + begin, x_2K.shape[1], at_out, out_stride, matrix)
+                _digits_1(rows, stride, steps, x, x_stride, at_out, out_stride, matrix)
                 row += LANES
     else:
-        wide_K = scratch.wide_K
         for digit in range(2):
-            for k in range(begin, end):
-                wide_K[k] = x_2K[digit, k]
+            wide_K = wide_2K[digit]
             for row in range(R):
                 total = np.int32(0)
                 for k in range(begin, end):

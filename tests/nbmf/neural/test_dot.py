@@ -53,7 +53,8 @@ def test_pack_keeps_layers_apart() -> None:
     packed = pack(layers)
     for one, whole in zip(layers, packed, strict=True):
         np.testing.assert_array_equal(whole, pack(one))
-        assert whole.ctypes.data % 64 == 0
+        assert whole.ctypes.data % (LANES * COLUMNS) == 0
+    assert packed.ctypes.data % 64 == 0
 
 
 def test_rows_that_are_put_are_multiplied() -> None:
