@@ -32,7 +32,8 @@ def prepare_environment(address: str | None = None) -> None:
     """Sets what must be set before Ray is imported; values that the user set stay.
 
     A local session has no token authentication, as Ray would write a token into the home folder. Some of Ray's ports
-    listen on all addresses: keep strangers away from them by a firewall. Whether a running cluster has it is the cluster's affair.
+    listen on all addresses: keep strangers away from them by a firewall. Whether a running cluster has such
+    authentication is the cluster's affair.
     """
     for name, value in (_ENVIRONMENT if address is not None else _ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
