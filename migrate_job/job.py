@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
-from cluster.sources import Source
+from cluster.sources import Source, SourceChanged
 from migrate_job.plan import LOCK, Plan
 from migrate_job.shard import migrate_shard
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
@@ -62,7 +62,8 @@ def run(
     """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
 
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
-    Raises DestinationError if the folder is not this migration's or another run is at work in it.
+    Raises DestinationError if the folder is not this migration's or another run is at work in it, and
+    SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     """
     shards = tuple(source.plan())
     plan = Plan(source, shards, destination, registry, version, fidelity, effort, latency_budget_ms, engine or Engine())
@@ -88,10 +89,16 @@ def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
     shared = ray.put(pickle.dumps(plan))
 
     def migrate(row: dict[str, Any]) -> dict[str, Any]:
-        return {"counts": json.dumps(migrate_shard(pickle.loads(ray.get(shared)), row["index"]))}  # noqa: S301 - ours
+        plan: Plan = pickle.loads(ray.get(shared))  # noqa: S301 - ours
+        try:
+            return {"counts": json.dumps(migrate_shard(plan, row["index"])), "changed": ""}
+        except SourceChanged as error:  # raised here, it would reach the user as an error of Ray's
+            return {"counts": "", "changed": str(error)}
 
     work = ray.data.from_items([{"index": index} for index in todo], override_num_blocks=len(todo))
     for row in work.map(migrate, num_cpus=_cpus(plan.engine.threads)).iter_rows():
+        if row["changed"]:
+            raise SourceChanged(row["changed"])
         yield json.loads(row["counts"])
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Shard, Source
@@ -16,6 +17,9 @@ from nbmf.payload import Fidelity
 
 PLAN = "_plan.json"
 LOCK = "_lock"
+
+_FORMAT = 2
+"""Plans without a format are from before listings had modification times: theirs are compared without."""
 
 _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 """What a plan that names neither effort nor budget in ms was made with: its fingerprint has to stay what it was."""
@@ -50,12 +54,15 @@ class Plan:
         """Counts of a shard; written last, so a shard without one is not done."""
         return self.destination / "_done" / f"{index:06}.json"
 
-    def fingerprint(self) -> str:
-        """Changes when the source's listing, the version, the fidelity or the effort do."""
+    def fingerprint(self, plan_format: int = _FORMAT) -> str:
+        """Changes when the source's listing or files, the version, the fidelity or the effort do."""
         what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
         if self._effort() != _EFFORT_OF_OLD_PLANS:
             what += map(repr, self._effort())
-        shards = [asdict(shard) for shard in self.shards]
+        shards: list[dict[str, Any]] = [{"path": shard.path, "span": shard.span} for shard in self.shards]
+        if plan_format >= _FORMAT:
+            for fields, shard in zip(shards, self.shards, strict=True):
+                fields["files"] = shard.files
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
 
     def _effort(self) -> tuple[Effort, float | None]:
@@ -74,6 +81,7 @@ class Plan:
         path = self.destination / PLAN
         effort, budget_ms = self._effort()
         fields = {
+            "format": _FORMAT,
             "fingerprint": self.fingerprint(),
             "version": self.version,
             "effort": effort,
@@ -81,10 +89,11 @@ class Plan:
             "shards": len(self.shards),
         }
         if path.exists():
-            if json.loads(path.read_text())["fingerprint"] != fields["fingerprint"]:
+            held = json.loads(path.read_text())
+            if held["fingerprint"] != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
-                    f"{self.destination} holds a migration of another source or listing, version, fidelity or effort; "
-                    "choose another folder, or repeat that command to finish it"
+                    f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
+                    "or of files that were modified since; choose another folder, or repeat that command to finish it"
                 )
         else:
             # The plan comes first and whole: a run killed at any point after it can go on.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.registry import Registry
-from cluster.sources import BadRecord
+from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding import migrate_records
 from migrate_job.plan import Plan
 from nbmf import Codec, store
@@ -23,16 +23,21 @@ _COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.sch
 
 
 def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
-    """Migrates shard `index` and returns its counts. Running it again writes the same files again."""
+    """Migrates shard `index` and returns its counts. Running it again writes the same files again.
+
+    Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
+    """
     configure(plan.engine.name, plan.engine.threads)
     codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
+    check_unchanged(plan.shards[index])
     for outcome in migrate_records(plan.source.read(plan.shards[index]), codec, plan):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
             rows.append(outcome)
+    check_unchanged(plan.shards[index])
     counts = {
         "records": len(rows) + len(dead),
         "migrated": len(rows),
