@@ -57,15 +57,16 @@ class Plan:
     def fingerprint(self, plan_format: int = _FORMAT) -> str:
         """Changes when the source's listing or files, the version, the fidelity or the effort do."""
         what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
-        if self._effort() != _EFFORT_OF_OLD_PLANS:
-            what += map(repr, self._effort())
+        if self.effort_and_budget() != _EFFORT_OF_OLD_PLANS:
+            what += map(repr, self.effort_and_budget())
         shards: list[dict[str, Any]] = [{"path": shard.path, "span": shard.span} for shard in self.shards]
         if plan_format >= _FORMAT:
             for fields, shard in zip(shards, self.shards, strict=True):
                 fields["files"] = shard.files
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
 
-    def _effort(self) -> tuple[Effort, float | None]:
+    def effort_and_budget(self) -> tuple[Effort, float | None]:
+        """The effort, and the budget in ms where the effort has one."""
         return self.effort, float(self.latency_budget_ms) if self.effort == "auto" else None
 
     def refuse_foreign(self) -> None:
@@ -79,7 +80,7 @@ class Plan:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
         self.refuse_foreign()
         path = self.destination / PLAN
-        effort, budget_ms = self._effort()
+        effort, budget_ms = self.effort_and_budget()
         fields = {
             "format": _FORMAT,
             "fingerprint": self.fingerprint(),
