@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,13 @@ def migrate(
     key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Only records of this class; may be given again for more.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many records (of these classes).", show_default=False)
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing: code a sample and estimate the rest from it.")
     ] = False,
@@ -77,6 +85,8 @@ def migrate(
         "effort": effort.value,
         "latency_budget_ms": latency_budget(effort, latency_budget_ms),
         "engine": Engine(engine.value if engine else "auto", threads or 1),
+        "classes": tuple(classes or ()),
+        "limit": limit,
     }
     opened = open_source(
         source,
@@ -111,9 +121,11 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
     from cluster.progress import progress
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
     from migrate_job.plan import Plan
+    from migrate_job.selection import find_cut
     from nbmf.engine import configure
 
     plan = Plan(source, tuple(source.plan()), dest, registry.location, version, "lossless", **how)
+    plan = replace(plan, cut=find_cut(plan))
     configure(plan.engine.name, plan.engine.threads)
     codec = registry.load(version)
     codec.warm_up()

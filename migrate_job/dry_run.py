@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.sources import BadRecord, Item, Shard, check_unchanged
+from cluster.sources import BadRecord, Item, check_unchanged
 from migrate_job.coding import Row, migrate_records
 from migrate_job.plan import Plan
+from migrate_job.selection import selection_of
 from nbmf import Codec
 
 SAMPLE_RECORDS = 500
@@ -39,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """Estimates for the whole source, and what was seen in the sample itself.
+    """Estimates for all of the source that is wanted, and what was seen in the sample itself.
 
     `core_hours` are of one core reading, encoding and decoding; `wall_seconds` on `cpus` cores, start not included.
     """
@@ -88,30 +89,31 @@ def dry_run(
     shards done and to do. Raises SourceChanged if a file that was read is written to meanwhile.
     """
     shards = min(_SAMPLE_SHARDS, max(1, sample_records // 2))
-    chosen = [plan.shards[at] for at in evenly_spaced(len(plan.shards), shards)]
-    counted = [_count(shard, plan, clock) for shard in chosen]
+    wanted_shards = [index for index in range(len(plan.shards)) if plan.cut is None or index <= plan.cut[0]]
+    chosen = [wanted_shards[at] for at in evenly_spaced(len(wanted_shards), shards)]
+    counted = [_count(index, plan, clock) for index in chosen]
     wanted = _positions([records for records, _ in counted], sample_records)
     failures: Counter[str] = Counter()
     samples: list[_ShardSample] = []
-    for shard, (records, reading_s), positions in zip(chosen, counted, wanted, strict=True):
-        values = _code(shard, positions, plan, codec, failures, clock)
+    for index, (records, reading_s), positions in zip(chosen, counted, wanted, strict=True):
+        values = _code(index, positions, plan, codec, failures, clock)
         values[:, 3] += reading_s / max(1, records)
-        samples.append(_ShardSample(records, shard.size_bytes, values))
+        samples.append(_ShardSample(records, plan.shards[index].size_bytes, values))
         on_shard(len(samples), len(chosen))
-    totals = _bootstrap(samples, sum(shard.size_bytes for shard in plan.shards), len(plan.shards))
-    every_shard = len(samples) == len(plan.shards)
+    totals = _bootstrap(samples, sum(plan.shards[index].size_bytes for index in wanted_shards), len(wanted_shards))
+    every_shard = len(samples) == len(wanted_shards)
     every_record = every_shard and all(len(sample.values) == sample.records for sample in samples)
     exact = {"records": every_shard, "core_seconds": False}
     estimates = {name: _estimate(totals[:, at], exact.get(name, every_record)) for at, name in enumerate(_QUANTITIES)}
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.nan_to_num(totals[:, 2] / totals[:, 3])
-    used = max(1, min(cpus, len(plan.shards) * plan.engine.threads))
+    used = max(1, min(cpus, len(wanted_shards) * plan.engine.threads))
     effort, budget_ms = plan.effort_and_budget()
     return DryRun(
         version=plan.version,
         effort=effort,
         latency_budget_ms=budget_ms,
-        shards=len(plan.shards),
+        shards=len(wanted_shards),
         sampled_shards=len(samples),
         sampled_records=sum(len(sample.values) for sample in samples),
         sampled_failures=dict(sorted(failures.items())),
@@ -150,21 +152,22 @@ def _positions(counts: list[int], wanted: int) -> list[list[int]]:
     return found
 
 
-def _count(shard: Shard, plan: Plan, clock: Callable[[], float]) -> tuple[int, float]:
-    """How many records a shard has, and seconds to read them."""
+def _count(index: int, plan: Plan, clock: Callable[[], float]) -> tuple[int, float]:
+    """How many records of a shard are wanted, and seconds to read them."""
     begin = clock()
-    records = sum(1 for _ in plan.source.read(shard))
-    check_unchanged(shard)
+    records = sum(1 for _ in selection_of(plan, index).of(plan.source.read(plan.shards[index])))
+    check_unchanged(plan.shards[index])
     return records, clock() - begin
 
 
 def _code(
-    shard: Shard, positions: list[int], plan: Plan, codec: Codec, failures: Counter[str], clock: Callable[[], float]
+    index: int, positions: list[int], plan: Plan, codec: Codec, failures: Counter[str], clock: Callable[[], float]
 ) -> NDArray[np.float64]:
     """A row of four quantities a record; the shard is read again, so that only these records are held."""
     wanted = set(positions)
-    items: list[Item] = [item for at, item in enumerate(plan.source.read(shard)) if at in wanted]
-    check_unchanged(shard)
+    selected = selection_of(plan, index).of(plan.source.read(plan.shards[index]))
+    items: list[Item] = [item for at, item in enumerate(selected) if at in wanted]
+    check_unchanged(plan.shards[index])
     begin = clock()
     outcomes = list(migrate_records(items, codec, plan))
     coding_s = clock() - begin

@@ -7,13 +7,14 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source, SourceChanged
 from migrate_job.plan import LOCK, Plan
+from migrate_job.selection import find_cut
 from migrate_job.shard import migrate_shard
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
@@ -25,7 +26,7 @@ REPORT = "report.json"
 
 @dataclass(slots=True)
 class Report:
-    """Totals of a migration; `records` = `migrated` + `dead`, and `previews` are among the migrated."""
+    """Totals of a migration; `records` = `migrated` + `dead` + `skipped`, and `previews` are among the migrated."""
 
     version: str
     records: int = 0
@@ -33,6 +34,8 @@ class Report:
     previews: int = 0
     dead: int = 0
     dead_reasons: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    skipped_reasons: dict[str, int] = field(default_factory=dict)
     source_bytes: int = 0
     payload_bytes: int = 0
     blob_bytes: int = 0
@@ -40,9 +43,10 @@ class Report:
     def add(self, counts: dict[str, Any]) -> None:
         """Adds a shard's counts."""
         for name, value in counts.items():
-            if name == "dead_reasons":
+            if isinstance(value, dict):
+                totals: dict[str, int] = getattr(self, name)
                 for reason, count in value.items():
-                    self.dead_reasons[reason] = self.dead_reasons.get(reason, 0) + count
+                    totals[reason] = totals.get(reason, 0) + count
             else:
                 setattr(self, name, getattr(self, name) + value)
 
@@ -56,6 +60,8 @@ def run(
     effort: Effort = "auto",
     latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     engine: Engine | None = None,
+    classes: tuple[str, ...] = (),
+    limit: int | None = None,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
@@ -66,7 +72,8 @@ def run(
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     """
     shards = tuple(source.plan())
-    plan = Plan(source, shards, destination, registry, version, fidelity, effort, latency_budget_ms, engine or Engine())
+    how = (fidelity, effort, latency_budget_ms, engine or Engine(), classes, limit)
+    plan = Plan(source, shards, destination, registry, version, *how)
     root = getattr(source, "root", None)
     if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
@@ -75,7 +82,7 @@ def run(
         plan.claim()
         todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
         on_plan(len(plan.shards), len(plan.shards) - len(todo))
-        for counts in _migrate_shards(plan, todo):
+        for counts in _migrate_shards(replace(plan, cut=find_cut(plan)) if todo else plan, todo):
             on_shard(counts)
         return _finish(plan)
 

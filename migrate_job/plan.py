@@ -29,7 +29,8 @@ _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 class Plan:
     """What every worker needs: read `source`, write to `destination` with a version of `registry`.
 
-    `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another.
+    `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another. Only records of
+    `classes` are migrated, of all if there are none, and only the first `limit` of them; `cut` is where that is.
     """
 
     source: Source
@@ -41,6 +42,9 @@ class Plan:
     effort: Effort = "auto"
     latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS
     engine: Engine = field(default_factory=Engine)
+    classes: tuple[str, ...] = ()
+    limit: int | None = None
+    cut: tuple[int, int] | None = None
 
     def part_file(self, index: int) -> Path:
         """Blobs of a shard."""
@@ -55,10 +59,12 @@ class Plan:
         return self.destination / "_done" / f"{index:06}.json"
 
     def fingerprint(self, plan_format: int = _FORMAT) -> str:
-        """Changes when the source's listing or files, the version, the fidelity or the effort do."""
-        what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
+        """Changes when the source's listing or files, the version, the fidelity, the effort or a filter do."""
+        what: list[Any] = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
         if self.effort_and_budget() != _EFFORT_OF_OLD_PLANS:
             what += map(repr, self.effort_and_budget())
+        if self.classes or self.limit is not None:
+            what.append({"classes": sorted(set(self.classes)), "limit": self.limit})
         shards: list[dict[str, Any]] = [{"path": shard.path, "span": shard.span} for shard in self.shards]
         if plan_format >= _FORMAT:
             for fields, shard in zip(shards, self.shards, strict=True):
@@ -87,6 +93,8 @@ class Plan:
             "version": self.version,
             "effort": effort,
             "latency_budget_ms": budget_ms,
+            "classes": sorted(set(self.classes)),
+            "limit": self.limit,
             "shards": len(self.shards),
         }
         if path.exists():
@@ -94,7 +102,8 @@ class Plan:
             if held["fingerprint"] != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
                     f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
-                    "or of files that were modified since; choose another folder, or repeat that command to finish it"
+                    "--class or --limit, or of files that were modified since; choose another folder, or repeat that "
+                    "command to finish it"
                 )
         else:
             # The plan comes first and whole: a run killed at any point after it can go on.

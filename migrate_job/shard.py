@@ -16,6 +16,7 @@ from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding import migrate_records
 from migrate_job.plan import Plan
+from migrate_job.selection import selection_of
 from nbmf import Codec, store
 from nbmf.engine import configure
 
@@ -31,19 +32,22 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
+    selection = selection_of(plan, index)
     check_unchanged(plan.shards[index])
-    for outcome in migrate_records(plan.source.read(plan.shards[index]), codec, plan):
+    for outcome in migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
             rows.append(outcome)
     check_unchanged(plan.shards[index])
     counts = {
-        "records": len(rows) + len(dead),
+        "records": len(rows) + len(dead) + selection.skipped.total(),
         "migrated": len(rows),
         "previews": sum(row["preview"] for row in rows),
         "dead": len(dead),
         "dead_reasons": Counter(letter.reason for letter in dead),
+        "skipped": selection.skipped.total(),
+        "skipped_reasons": selection.skipped,
         "source_bytes": sum(row["source_bytes"] for row in rows),
         "payload_bytes": sum(row["payload_bytes"] for row in rows),
         "blob_bytes": sum(len(row["blob"]) for row in rows),

@@ -19,6 +19,8 @@ def report_table(report: Any) -> Table:
         table.add_row("of these, previews of the stub (carried over as they are)", f"{report.previews:,}")
     for reason, count in sorted(report.dead_reasons.items()):
         table.add_row(f"dead letters: {reason}", f"{count:,}")
+    for reason, count in sorted(report.skipped_reasons.items()):
+        table.add_row(f"skipped: {reason}", f"{count:,}")
     table.add_row("bytes in the source", f"{report.source_bytes:,}")
     table.add_row("payload bytes", f"{report.payload_bytes:,}")
     table.add_row("blob bytes", f"{report.blob_bytes:,}")
