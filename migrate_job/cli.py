@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import TextColumn, TimeRemainingColumn
 
 from cluster.cli.options import (
     AddressOption,
@@ -142,17 +143,18 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
 
 def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
-    """`job.run`, with a bar; `how` is passed on."""
+    """`job.run`, with a bar; `how` is passed on. Rates are of this run, not of shards that were done before."""
     from cluster.progress import progress
+    from migrate_job.rates import Rates
 
-    with progress("shards") as bars:
-        task = bars.add_task("migrating", total=None)
-        migrated = 0
+    columns = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[rates]}"))
+    with progress("shards", *columns) as bars:
+        task = bars.add_task("migrating", total=None, rates="")
+        rates = Rates()
 
         def on_shard(counts: dict[str, Any]) -> None:
-            nonlocal migrated
-            migrated += counts["migrated"]
-            bars.update(task, advance=1, description=f"migrating: {migrated:,} records")
+            rates.add(counts)
+            bars.update(task, advance=1, rates=str(rates))
 
         return job.run(
             source,
