@@ -109,7 +109,7 @@ def migrate(
     with session(address):
         report = run_with_progress(job, opened, dest.absolute(), place.location, version, **how)
     Console().print(report_table(report))
-    typer.echo(f"Report: {dest / job.REPORT}")
+    typer.echo(f"Report: {dest / job.REPORT}, {dest / job.REPORT_PAGE}")
     if report.dead:
         typer.echo(f"{report.dead} records were not migrated: {dest / job.DEAD_LETTERS}")
         raise typer.Exit(EXIT_SOME_FAILED)

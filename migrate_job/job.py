@@ -7,13 +7,15 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source, SourceChanged
 from migrate_job.plan import LOCK, Plan
+from migrate_job.report import Report as Report
+from migrate_job.report_html import to_html
 from migrate_job.selection import find_cut
 from migrate_job.shard import migrate_shard
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
@@ -22,33 +24,7 @@ from nbmf.payload import Fidelity
 
 DEAD_LETTERS = "dead-letters.jsonl"
 REPORT = "report.json"
-
-
-@dataclass(slots=True)
-class Report:
-    """Totals of a migration; `records` = `migrated` + `dead` + `skipped`, and `previews` are among the migrated."""
-
-    version: str
-    records: int = 0
-    migrated: int = 0
-    previews: int = 0
-    dead: int = 0
-    dead_reasons: dict[str, int] = field(default_factory=dict)
-    skipped: int = 0
-    skipped_reasons: dict[str, int] = field(default_factory=dict)
-    source_bytes: int = 0
-    payload_bytes: int = 0
-    blob_bytes: int = 0
-
-    def add(self, counts: dict[str, Any]) -> None:
-        """Adds a shard's counts."""
-        for name, value in counts.items():
-            if isinstance(value, dict):
-                totals: dict[str, int] = getattr(self, name)
-                for reason, count in value.items():
-                    totals[reason] = totals.get(reason, 0) + count
-            else:
-                setattr(self, name, getattr(self, name) + value)
+REPORT_PAGE = "report.html"
 
 
 def run(
@@ -119,13 +95,14 @@ def _cpus(threads: int) -> int:
 
 
 def _finish(plan: Plan) -> Report:
-    report = Report(plan.version)
+    report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
     with (plan.destination / DEAD_LETTERS).open("w") as letters:
         for index in range(len(plan.shards)):
             letters.write(plan.dead_file(index).read_text())
-    (plan.destination / REPORT).write_text(json.dumps(asdict(report), indent=1))
+    (plan.destination / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
+    (plan.destination / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding import migrate_records
+from migrate_job.details import details
 from migrate_job.plan import Plan
 from migrate_job.selection import selection_of
 from nbmf import Codec, store
@@ -28,6 +30,7 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
 
     Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
     """
+    begin = time.perf_counter()
     configure(plan.engine.name, plan.engine.threads)
     codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
@@ -51,6 +54,8 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
         "source_bytes": sum(row["source_bytes"] for row in rows),
         "payload_bytes": sum(row["payload_bytes"] for row in rows),
         "blob_bytes": sum(len(row["blob"]) for row in rows),
+        **details(rows),
+        "seconds": round(time.perf_counter() - begin, 3),
     }
     table = pa.Table.from_pylist(rows, schema=store.schema())
     _write(plan.part_file(index), lambda path: pq.write_table(table, path, compression=_COMPRESSION))
