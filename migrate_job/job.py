@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from nbmf.payload import Fidelity
 DEAD_LETTERS = "dead-letters.jsonl"
 REPORT = "report.json"
 REPORT_PAGE = "report.html"
+_SCRATCH = re.compile(r"(part-|_done/|_dead/).*\.tmp\.\d+")
 
 
 def run(
@@ -56,6 +58,7 @@ def run(
     plan.refuse_foreign()  # before a lock file is put into someone's folder
     with _exclusive(destination):
         plan.claim()
+        _remove_scratch(destination)
         todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
         on_plan(len(plan.shards), len(plan.shards) - len(todo))
         for counts in _migrate_shards(replace(plan, cut=find_cut(plan)) if todo else plan, todo):
@@ -104,6 +107,14 @@ def _finish(plan: Plan) -> Report:
     (plan.destination / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
     (plan.destination / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
     return report
+
+
+def _remove_scratch(destination: Path) -> None:
+    """Files that a killed run had begun and not yet named. With the lock held, no other run is at work on them."""
+    for folder in (destination, destination / "_done", destination / "_dead"):
+        for path in folder.glob("*.tmp.*"):
+            if _SCRATCH.fullmatch(str(path.relative_to(destination))):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
