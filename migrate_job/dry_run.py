@@ -68,9 +68,13 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class _ShardSample:
-    """One shard: how many records it has, its bytes, and a row of the last four quantities a sampled record."""
+    """One shard: its records, their bytes in the source, and its own bytes, filtered records among them.
+
+    `values` has a row a sampled record: the last four quantities, and its bytes in the source even if it failed.
+    """
 
     records: int
+    read_bytes: int
     size_bytes: int
     values: NDArray[np.float64]
 
@@ -92,13 +96,13 @@ def dry_run(
     wanted_shards = [index for index in range(len(plan.shards)) if plan.cut is None or index <= plan.cut[0]]
     chosen = [wanted_shards[at] for at in evenly_spaced(len(wanted_shards), shards)]
     counted = [_count(index, plan, clock) for index in chosen]
-    wanted = _positions([records for records, _ in counted], sample_records)
+    wanted = _positions([records for records, _, _ in counted], sample_records)
     failures: Counter[str] = Counter()
     samples: list[_ShardSample] = []
-    for index, (records, reading_s), positions in zip(chosen, counted, wanted, strict=True):
+    for index, (records, read_bytes, reading_s), positions in zip(chosen, counted, wanted, strict=True):
         values = _code(index, positions, plan, codec, failures, clock)
         values[:, 3] += reading_s / max(1, records)
-        samples.append(_ShardSample(records, plan.shards[index].size_bytes, values))
+        samples.append(_ShardSample(records, read_bytes, plan.shards[index].size_bytes, values))
         on_shard(len(samples), len(chosen))
     totals = _bootstrap(samples, sum(plan.shards[index].size_bytes for index in wanted_shards), len(wanted_shards))
     every_shard = len(samples) == len(wanted_shards)
@@ -152,18 +156,21 @@ def _positions(counts: list[int], wanted: int) -> list[list[int]]:
     return found
 
 
-def _count(index: int, plan: Plan, clock: Callable[[], float]) -> tuple[int, float]:
-    """How many records of a shard are wanted, and seconds to read them."""
+def _count(index: int, plan: Plan, clock: Callable[[], float]) -> tuple[int, int, float]:
+    """How many records of a shard are wanted, their bytes in the source, and seconds to read them."""
     begin = clock()
-    records = sum(1 for _ in selection_of(plan, index).of(plan.source.read(plan.shards[index])))
+    records = read_bytes = 0
+    for item in selection_of(plan, index).of(plan.source.read(plan.shards[index])):
+        records += 1
+        read_bytes += item.source_bytes
     check_unchanged(plan.shards[index])
-    return records, clock() - begin
+    return records, read_bytes, clock() - begin
 
 
 def _code(
     index: int, positions: list[int], plan: Plan, codec: Codec, failures: Counter[str], clock: Callable[[], float]
 ) -> NDArray[np.float64]:
-    """A row of four quantities a record; the shard is read again, so that only these records are held."""
+    """A row a record, as in _ShardSample; the shard is read again, so that only these records are held."""
     wanted = set(positions)
     selected = selection_of(plan, index).of(plan.source.read(plan.shards[index]))
     items: list[Item] = [item for at, item in enumerate(selected) if at in wanted]
@@ -172,31 +179,34 @@ def _code(
     outcomes = list(migrate_records(items, codec, plan))
     coding_s = clock() - begin
     failures.update(outcome.reason for outcome in outcomes if isinstance(outcome, BadRecord))
-    values = np.array([_sizes(outcome) for outcome in outcomes], np.float64).reshape(-1, 4)
+    rows = [(*_sizes(outcome), 0, item.source_bytes) for outcome, item in zip(outcomes, items, strict=True)]
+    values = np.array(rows, np.float64).reshape(-1, 5)
     # A batch is timed as a whole; a record's part of that is as its payload's.
     payload_bytes = values[:, 1]
     values[:, 3] = coding_s * (payload_bytes / payload_bytes.sum() if payload_bytes.any() else 1 / max(1, len(values)))
     return values
 
 
-def _sizes(outcome: Row | BadRecord) -> tuple[int, int, int, int]:
-    """Source, payload and blob bytes as a report counts them, and a place for seconds."""
+def _sizes(outcome: Row | BadRecord) -> tuple[int, int, int]:
+    """Source, payload and blob bytes as a report counts them."""
     if isinstance(outcome, BadRecord):
-        return 0, 0, 0, 0
-    return outcome["source_bytes"], outcome["payload_bytes"], len(outcome["blob"]), 0
+        return 0, 0, 0
+    return outcome["source_bytes"], outcome["payload_bytes"], len(outcome["blob"])
 
 
 def _bootstrap(samples: list[_ShardSample], source_bytes: int, shards: int) -> NDArray[np.float64]:
     """Totals of each quantity: the estimate first, then a row a replicate.
 
     Records are drawn within each shard, unless all of them were sampled; shards are drawn too, unless all were.
+    What is known of every record that was read, its bytes in the source, is made use of (a ratio estimator): else
+    one long record more or less in the sample would shift everything.
     """
     if not samples:
         return np.zeros((1, len(_QUANTITIES)))
     rng = np.random.default_rng(_SEED)
     counts = np.array([sample.records for sample in samples], np.float64)
     sizes = np.array([sample.size_bytes for sample in samples], np.float64)
-    means = np.zeros((_REPLICATES + 1, len(samples), len(_QUANTITIES)))
+    means = np.zeros((_REPLICATES + 1, len(samples), len(_QUANTITIES) + 1))
     means[:, :, 0] = 1
     for at, sample in enumerate(samples):
         taken = len(sample.values)
@@ -210,7 +220,11 @@ def _bootstrap(samples: list[_ShardSample], source_bytes: int, shards: int) -> N
     if len(samples) < shards:
         drawn_shards[1:] = rng.integers(len(samples), size=(_REPLICATES, len(samples)))
     replicates = np.arange(_REPLICATES + 1)[:, None]
+    read_bytes = np.array([sample.read_bytes for sample in samples], np.float64)[drawn_shards].sum(axis=1)
     sums: NDArray[np.float64] = (counts[:, None] * means)[replicates, drawn_shards].sum(axis=1)
+    expected_bytes = sums[:, -1]  # of the same records, from the sample alone
+    ratio = np.divide(read_bytes, expected_bytes, out=np.ones_like(read_bytes), where=expected_bytes > 0)
+    sums = np.concatenate([sums[:, :1], sums[:, 1:-1] * ratio[:, None]], axis=1)
     # A shard stands for the others in proportion to its bytes, which are known for all of them.
     scale: NDArray[np.float64] = source_bytes / np.maximum(sizes[drawn_shards].sum(axis=1), 1)
     return sums * (scale[:, None] if len(samples) < shards else 1)

@@ -76,6 +76,15 @@ def test_what_is_estimated_is_in_range(estimate, count):
     assert 250 <= found.sampled_records <= 350
 
 
+def test_long_records_do_not_shift_it(estimate):
+    """A few records hold most of the bytes; what share of them is in the sample is known."""
+    records = [text * (200 if n % 37 == 0 else 1) for n, text in enumerate(["some text of a record "] * 1500)]
+    payload_bytes, _ = totals(records)
+    found = estimate(records, 100)
+    assert found.payload_bytes.value == pytest.approx(payload_bytes, rel=0.1)
+    assert found.payload_bytes.low < payload_bytes < found.payload_bytes.high
+
+
 def test_the_same_every_time(estimate):
     records = synthetic.records(500, seed=33)
     assert estimate(records, 50) == estimate(records, 50)
