@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 console = Console(stderr=True)
 """Messages go to standard error: standard output is for results and blobs."""
 
 
-def progress(unit: str = "") -> Progress:
-    """A progress display; tasks without a total show a count and a spinner."""
+_SPEED_PERIOD_S = 600
+"""Time left is told from the steps of this long: one step, as a shard, may take longer than rich's 30 s."""
+
+
+def progress(unit: str = "", *columns: ProgressColumn) -> Progress:
+    """A progress display, with more columns at its end; tasks without a total show a count and a spinner."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -18,6 +30,8 @@ def progress(unit: str = "") -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
+        *columns,
+        speed_estimate_period=_SPEED_PERIOD_S,
         console=console,
         transient=True,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import TextColumn, TimeRemainingColumn
 
 from cluster.cli.options import (
     AddressOption,
@@ -21,6 +23,7 @@ from cluster.cli.options import (
     latency_budget,
 )
 from cluster.registry import DEFAULT
+from migrate_job.tables import dry_run_table, report_table
 
 EXIT_SOME_FAILED = 3
 
@@ -42,6 +45,22 @@ def migrate(
     key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Only records of this class; may be given again for more.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many records (of these classes).", show_default=False)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing: code a sample and estimate the rest from it.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="With --dry-run: about how many records to code.", show_default="500")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="With --dry-run: also write the estimates to this file, as JSON.")
+    ] = None,
     address: AddressOption = None,
 ) -> None:
     """Re-encode a store into a folder of Parquet files with one blob a record.
@@ -49,6 +68,9 @@ def migrate(
     Each blob is decoded and compared with its source before it counts. A record that cannot be read or
     verified goes to dead-letters.jsonl with the reason. The source is only ever read. A run that was
     stopped goes on when the same command is given again.
+
+    With --dry-run, records of the whole source, evenly spaced, are coded, compared and thrown away, and sizes
+    and times are estimated from them, each with a 95 % confidence range.
 
     Example: `nbmf migrate ./old-store ./new-store --registry ./registry`.
     """
@@ -58,10 +80,14 @@ def migrate(
     from migrate_job import job
     from nbmf.engine import Engine
 
-    how = {
+    if not dry_run and (sample is not None or json_file is not None):
+        raise typer.BadParameter("--sample and --json are for --dry-run")
+    how: dict[str, Any] = {
         "effort": effort.value,
         "latency_budget_ms": latency_budget(effort, latency_budget_ms),
         "engine": Engine(engine.value if engine else "auto", threads or 1),
+        "classes": tuple(classes or ()),
+        "limit": limit,
     }
     opened = open_source(
         source,
@@ -73,27 +99,62 @@ def migrate(
     place = Registry(registry)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
+    if dry_run:
+        with session(address):
+            estimated = estimate(opened, dest.absolute(), place, version, sample, **how)
+        Console().print(dry_run_table(estimated))
+        if json_file is not None:
+            json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
+        return
     with session(address):
         report = run_with_progress(job, opened, dest.absolute(), place.location, version, **how)
     Console().print(report_table(report))
-    typer.echo(f"Report: {dest / job.REPORT}")
+    typer.echo(f"Report: {dest / job.REPORT}, {dest / job.REPORT_PAGE}")
     if report.dead:
         typer.echo(f"{report.dead} records were not migrated: {dest / job.DEAD_LETTERS}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
-    """`job.run`, with a bar; `how` is passed on."""
-    from cluster.progress import progress
+def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int | None, **how: Any) -> Any:
+    """A dry run in this process, with a bar; `how` is of the plan."""
+    import ray
 
+    from cluster.progress import progress
+    from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
+    from migrate_job.plan import Plan
+    from migrate_job.selection import find_cut
+    from nbmf.engine import configure
+
+    plan = Plan(source, tuple(source.plan()), dest, registry.location, version, "lossless", **how)
+    plan = replace(plan, cut=find_cut(plan))
+    configure(plan.engine.name, plan.engine.threads)
+    codec = registry.load(version)
+    codec.warm_up()
+    cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     with progress("shards") as bars:
-        task = bars.add_task("migrating", total=None)
-        migrated = 0
+        task = bars.add_task("estimating", total=None)
+        return dry_run(
+            plan,
+            codec,
+            cpus,
+            sample or SAMPLE_RECORDS,
+            on_shard=lambda done, shards: bars.update(task, completed=done, total=shards),
+        )
+
+
+def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
+    """`job.run`, with a bar; `how` is passed on. Rates are of this run, not of shards that were done before."""
+    from cluster.progress import progress
+    from migrate_job.rates import Rates
+
+    columns = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[rates]}"))
+    with progress("shards", *columns) as bars:
+        task = bars.add_task("migrating", total=None, rates="")
+        rates = Rates()
 
         def on_shard(counts: dict[str, Any]) -> None:
-            nonlocal migrated
-            migrated += counts["migrated"]
-            bars.update(task, advance=1, description=f"migrating: {migrated:,} records")
+            rates.add(counts)
+            bars.update(task, advance=1, rates=str(rates))
 
         return job.run(
             source,
@@ -104,21 +165,3 @@ def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version:
             on_plan=lambda shards, done: bars.update(task, total=shards, completed=done),
             on_shard=on_shard,
         )
-
-
-def report_table(report: Any) -> Table:
-    """Totals for people."""
-    table = Table(title="Migration", show_header=False)
-    table.add_row("records in the source", f"{report.records:,}")
-    table.add_row("migrated and verified", f"{report.migrated:,}")
-    if report.previews:
-        table.add_row("of these, previews of the stub (carried over as they are)", f"{report.previews:,}")
-    for reason, count in sorted(report.dead_reasons.items()):
-        table.add_row(f"dead letters: {reason}", f"{count:,}")
-    table.add_row("bytes in the source", f"{report.source_bytes:,}")
-    table.add_row("payload bytes", f"{report.payload_bytes:,}")
-    table.add_row("blob bytes", f"{report.blob_bytes:,}")
-    if report.blob_bytes:
-        table.add_row("payload bytes / blob bytes", f"{report.payload_bytes / report.blob_bytes:.2f}")
-        table.add_row("source bytes / blob bytes", f"{report.source_bytes / report.blob_bytes:.2f}")
-    return table

@@ -5,15 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
-from cluster.sources import Source
+from cluster.sources import Source, SourceChanged
 from migrate_job.plan import LOCK, Plan
+from migrate_job.report import Report as Report
+from migrate_job.report_html import to_html
+from migrate_job.selection import find_cut
 from migrate_job.shard import migrate_shard
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
@@ -21,30 +25,8 @@ from nbmf.payload import Fidelity
 
 DEAD_LETTERS = "dead-letters.jsonl"
 REPORT = "report.json"
-
-
-@dataclass(slots=True)
-class Report:
-    """Totals of a migration; `records` = `migrated` + `dead`, and `previews` are among the migrated."""
-
-    version: str
-    records: int = 0
-    migrated: int = 0
-    previews: int = 0
-    dead: int = 0
-    dead_reasons: dict[str, int] = field(default_factory=dict)
-    source_bytes: int = 0
-    payload_bytes: int = 0
-    blob_bytes: int = 0
-
-    def add(self, counts: dict[str, Any]) -> None:
-        """Adds a shard's counts."""
-        for name, value in counts.items():
-            if name == "dead_reasons":
-                for reason, count in value.items():
-                    self.dead_reasons[reason] = self.dead_reasons.get(reason, 0) + count
-            else:
-                setattr(self, name, getattr(self, name) + value)
+REPORT_PAGE = "report.html"
+_SCRATCH = re.compile(r"(part-|_done/|_dead/).*\.tmp\.\d+")
 
 
 def run(
@@ -56,25 +38,30 @@ def run(
     effort: Effort = "auto",
     latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     engine: Engine | None = None,
+    classes: tuple[str, ...] = (),
+    limit: int | None = None,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
     """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
 
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
-    Raises DestinationError if the folder is not this migration's or another run is at work in it.
+    Raises DestinationError if the folder is not this migration's or another run is at work in it, and
+    SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     """
     shards = tuple(source.plan())
-    plan = Plan(source, shards, destination, registry, version, fidelity, effort, latency_budget_ms, engine or Engine())
+    how = (fidelity, effort, latency_budget_ms, engine or Engine(), classes, limit)
+    plan = Plan(source, shards, destination, registry, version, *how)
     root = getattr(source, "root", None)
     if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
     plan.refuse_foreign()  # before a lock file is put into someone's folder
     with _exclusive(destination):
         plan.claim()
+        _remove_scratch(destination)
         todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
         on_plan(len(plan.shards), len(plan.shards) - len(todo))
-        for counts in _migrate_shards(plan, todo):
+        for counts in _migrate_shards(replace(plan, cut=find_cut(plan)) if todo else plan, todo):
             on_shard(counts)
         return _finish(plan)
 
@@ -88,10 +75,16 @@ def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
     shared = ray.put(pickle.dumps(plan))
 
     def migrate(row: dict[str, Any]) -> dict[str, Any]:
-        return {"counts": json.dumps(migrate_shard(pickle.loads(ray.get(shared)), row["index"]))}  # noqa: S301 - ours
+        plan: Plan = pickle.loads(ray.get(shared))  # noqa: S301 - ours
+        try:
+            return {"counts": json.dumps(migrate_shard(plan, row["index"])), "changed": ""}
+        except SourceChanged as error:  # raised here, it would reach the user as an error of Ray's
+            return {"counts": "", "changed": str(error)}
 
     work = ray.data.from_items([{"index": index} for index in todo], override_num_blocks=len(todo))
     for row in work.map(migrate, num_cpus=_cpus(plan.engine.threads)).iter_rows():
+        if row["changed"]:
+            raise SourceChanged(row["changed"])
         yield json.loads(row["counts"])
 
 
@@ -105,14 +98,23 @@ def _cpus(threads: int) -> int:
 
 
 def _finish(plan: Plan) -> Report:
-    report = Report(plan.version)
+    report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
     with (plan.destination / DEAD_LETTERS).open("w") as letters:
         for index in range(len(plan.shards)):
             letters.write(plan.dead_file(index).read_text())
-    (plan.destination / REPORT).write_text(json.dumps(asdict(report), indent=1))
+    (plan.destination / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
+    (plan.destination / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
     return report
+
+
+def _remove_scratch(destination: Path) -> None:
+    """Files that a killed run had begun and not yet named. With the lock held, no other run is at work on them."""
+    for folder in (destination, destination / "_done", destination / "_dead"):
+        for path in folder.glob("*.tmp.*"):
+            if _SCRATCH.fullmatch(str(path.relative_to(destination))):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

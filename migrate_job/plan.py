@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Shard, Source
@@ -17,6 +18,9 @@ from nbmf.payload import Fidelity
 PLAN = "_plan.json"
 LOCK = "_lock"
 
+_FORMAT = 2
+"""Plans without a format are from before listings had modification times: theirs are compared without."""
+
 _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 """What a plan that names neither effort nor budget in ms was made with: its fingerprint has to stay what it was."""
 
@@ -25,7 +29,8 @@ _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 class Plan:
     """What every worker needs: read `source`, write to `destination` with a version of `registry`.
 
-    `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another.
+    `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another. Only records of
+    `classes` are migrated, of all if there are none, and only the first `limit` of them; `cut` is where that is.
     """
 
     source: Source
@@ -37,6 +42,9 @@ class Plan:
     effort: Effort = "auto"
     latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS
     engine: Engine = field(default_factory=Engine)
+    classes: tuple[str, ...] = ()
+    limit: int | None = None
+    cut: tuple[int, int] | None = None
 
     def part_file(self, index: int) -> Path:
         """Blobs of a shard."""
@@ -50,15 +58,21 @@ class Plan:
         """Counts of a shard; written last, so a shard without one is not done."""
         return self.destination / "_done" / f"{index:06}.json"
 
-    def fingerprint(self) -> str:
-        """Changes when the source's listing, the version, the fidelity or the effort do."""
-        what = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
-        if self._effort() != _EFFORT_OF_OLD_PLANS:
-            what += map(repr, self._effort())
-        shards = [asdict(shard) for shard in self.shards]
+    def fingerprint(self, plan_format: int = _FORMAT) -> str:
+        """Changes when the source's listing or files, the version, the fidelity, the effort or a filter do."""
+        what: list[Any] = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
+        if self.effort_and_budget() != _EFFORT_OF_OLD_PLANS:
+            what += map(repr, self.effort_and_budget())
+        if self.classes or self.limit is not None:
+            what.append({"classes": sorted(set(self.classes)), "limit": self.limit})
+        shards: list[dict[str, Any]] = [{"path": shard.path, "span": shard.span} for shard in self.shards]
+        if plan_format >= _FORMAT:
+            for fields, shard in zip(shards, self.shards, strict=True):
+                fields["files"] = shard.files
         return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
 
-    def _effort(self) -> tuple[Effort, float | None]:
+    def effort_and_budget(self) -> tuple[Effort, float | None]:
+        """The effort, and the budget in ms where the effort has one."""
         return self.effort, float(self.latency_budget_ms) if self.effort == "auto" else None
 
     def refuse_foreign(self) -> None:
@@ -72,19 +86,24 @@ class Plan:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
         self.refuse_foreign()
         path = self.destination / PLAN
-        effort, budget_ms = self._effort()
+        effort, budget_ms = self.effort_and_budget()
         fields = {
+            "format": _FORMAT,
             "fingerprint": self.fingerprint(),
             "version": self.version,
             "effort": effort,
             "latency_budget_ms": budget_ms,
+            "classes": sorted(set(self.classes)),
+            "limit": self.limit,
             "shards": len(self.shards),
         }
         if path.exists():
-            if json.loads(path.read_text())["fingerprint"] != fields["fingerprint"]:
+            held = json.loads(path.read_text())
+            if held["fingerprint"] != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
-                    f"{self.destination} holds a migration of another source or listing, version, fidelity or effort; "
-                    "choose another folder, or repeat that command to finish it"
+                    f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
+                    "--class or --limit, or of files that were modified since; choose another folder, or repeat that "
+                    "command to finish it"
                 )
         else:
             # The plan comes first and whole: a run killed at any point after it can go on.

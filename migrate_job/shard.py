@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.registry import Registry
-from cluster.sources import BadRecord
+from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding import migrate_records
+from migrate_job.details import details
 from migrate_job.plan import Plan
+from migrate_job.selection import selection_of
 from nbmf import Codec, store
 from nbmf.engine import configure
 
@@ -23,25 +26,36 @@ _COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.sch
 
 
 def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
-    """Migrates shard `index` and returns its counts. Running it again writes the same files again."""
+    """Migrates shard `index` and returns its counts. Running it again writes the same files again.
+
+    Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
+    """
+    begin = time.perf_counter()
     configure(plan.engine.name, plan.engine.threads)
     codec = _codec(plan.registry, plan.version)
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
-    for outcome in migrate_records(plan.source.read(plan.shards[index]), codec, plan):
+    selection = selection_of(plan, index)
+    check_unchanged(plan.shards[index])
+    for outcome in migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
             rows.append(outcome)
+    check_unchanged(plan.shards[index])
     counts = {
-        "records": len(rows) + len(dead),
+        "records": len(rows) + len(dead) + selection.skipped.total(),
         "migrated": len(rows),
         "previews": sum(row["preview"] for row in rows),
         "dead": len(dead),
         "dead_reasons": Counter(letter.reason for letter in dead),
+        "skipped": selection.skipped.total(),
+        "skipped_reasons": selection.skipped,
         "source_bytes": sum(row["source_bytes"] for row in rows),
         "payload_bytes": sum(row["payload_bytes"] for row in rows),
         "blob_bytes": sum(len(row["blob"]) for row in rows),
+        **details(rows),
+        "seconds": round(time.perf_counter() - begin, 3),
     }
     table = pa.Table.from_pylist(rows, schema=store.schema())
     _write(plan.part_file(index), lambda path: pq.write_table(table, path, compression=_COMPRESSION))

@@ -10,6 +10,7 @@ from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Reco
 from cluster.sources.jsonl import JsonLines
 from cluster.sources.legacy import LegacyStore, is_legacy_store
 from cluster.sources.parquet import ParquetFiles
+from cluster.sources.stamps import SourceChanged, check_unchanged
 
 _JSONL_SUFFIXES = (".jsonl", ".ndjson")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -49,4 +50,16 @@ def _files(path: Path, suffixes: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(p for p in found if p.suffix in suffixes)
 
 
-__all__ = ["BadRecord", "Item", "JsonLines", "LegacyStore", "ParquetFiles", "Record", "Shard", "Source", "open_source"]
+__all__ = [
+    "BadRecord",
+    "Item",
+    "JsonLines",
+    "LegacyStore",
+    "ParquetFiles",
+    "Record",
+    "Shard",
+    "Source",
+    "SourceChanged",
+    "check_unchanged",
+    "open_source",
+]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from cluster.sources.stamps import FileStamp
 from nbmf.payload import Payload
 
 DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -43,10 +44,15 @@ Item: TypeAlias = Record | BadRecord
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A part of a source that one task reads. `span` is whatever its source needs to find it."""
+    """A part of a source that one task reads. `span` is whatever its source needs to find it.
+
+    `files` are the files it is in, as they were when it was planned; `size_bytes` is its share of them, about.
+    """
 
     path: str
     span: tuple[Any, ...] = field(default=())
+    files: tuple[FileStamp, ...] = field(default=())
+    size_bytes: int = 0
 
 
 class Source(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.parsing import bad_json, parse_json, record_from_payload
+from cluster.sources.stamps import stamp_of
 
 _SHARD_LINES = 2000
 _SHARD_BYTES = 4 * 1024 * 1024
@@ -35,6 +37,8 @@ class JsonLines:
             file.seek(start)
             while file.tell() < end:
                 line, size = _read_line(file, self.max_record_bytes)
+                if not size:  # the file is shorter than it was when it was planned
+                    break
                 if line.strip() or size > self.max_record_bytes:
                     yield self._record(line, size, f"{shard.path}:{number}", f"{Path(shard.path).name}:{number}")
                 number += 1
@@ -79,6 +83,7 @@ def _cut(path: Path) -> Iterator[Shard]:
     """Spans (first byte, last byte + 1, number of the first line), cut at line ends."""
     try:
         with path.open("rb") as file:
+            files = (stamp_of(os.fstat(file.fileno())),)
             start = offset = 0
             first = number = 1
             while True:
@@ -88,9 +93,9 @@ def _cut(path: Path) -> Iterator[Shard]:
                 offset += size
                 number += 1
                 if number - first >= _SHARD_LINES or offset - start >= _SHARD_BYTES:
-                    yield Shard(str(path), (start, offset, first))
+                    yield Shard(str(path), (start, offset, first), files, offset - start)
                     start, first = offset, number
             if offset > start:
-                yield Shard(str(path), (start, offset, first))
+                yield Shard(str(path), (start, offset, first), files, offset - start)
     except OSError as error:
         raise RecordsError(f"{path}: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.parsing import bad_json, parse_json, record_from_payload
+from cluster.sources.stamps import stamp
 
 RECORDS_FOLDER = "records"
 _SEPARATOR = "__"
@@ -39,7 +40,7 @@ class LegacyStore:
             names = sorted(path.name for path in folder.iterdir() if path.suffix == ".json")
         except OSError as error:
             raise RecordsError(f"{folder}: {error.strerror or error}") from error
-        return [Shard(str(folder), tuple(names[at : at + _SHARD_FILES])) for at in range(0, len(names), _SHARD_FILES)]
+        return [_shard(folder, names[at : at + _SHARD_FILES]) for at in range(0, len(names), _SHARD_FILES)]
 
     def read(self, shard: Shard) -> Iterator[Item]:
         for name in shard.span:
@@ -73,6 +74,11 @@ class LegacyStore:
         if path.stem.endswith(suffix) and len(path.stem) > len(suffix):
             key = path.stem.removesuffix(suffix)
         return record_from_payload(key, record_class, value.get("meta"), value["payload"], place, size)
+
+
+def _shard(folder: Path, names: list[str]) -> Shard:
+    files = tuple(stamp(folder, name) for name in names)
+    return Shard(str(folder), tuple(names), files, sum(file.size_bytes or 0 for file in files))
 
 
 def _safe(name: str) -> str:

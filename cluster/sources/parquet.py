@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.parsing import record_from_payload
+from cluster.sources.stamps import stamp
 from nbmf import json_text
 
 _BATCH_ROWS = 2000
@@ -36,10 +37,13 @@ class ParquetFiles:
     def plan(self) -> list[Shard]:
         shards = []
         for path in self.paths:
+            files = (stamp(path),)  # before it is opened: what is written to it after that is then noticed
             try:
                 with pq.ParquetFile(path) as file:
                     self._payload_column(file.schema_arrow, path)
-                    shards += [Shard(str(path), (group,)) for group in range(file.num_row_groups)]
+                    for group in range(file.num_row_groups):
+                        size_bytes = file.metadata.row_group(group).total_byte_size
+                        shards.append(Shard(str(path), (group,), files, size_bytes))
             except (OSError, pa.ArrowInvalid) as error:
                 raise RecordsError(f"{path}: {error}") from error
         return shards

@@ -24,6 +24,8 @@ def test_a_store_with_damage(nbmf_command, old_store, version, tmp_path):
     assert report["migrated"] == sum(1 for _ in store.iterate(tmp_path / "new"))
     again = nbmf_command(*arguments)
     assert (again.code, again.out) == (3, first.out)
+    assert report["dead_reasons"]["damaged_stub_blob"] == 1
+    assert "damaged_stub_blob" in (tmp_path / "new" / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("ray_session")

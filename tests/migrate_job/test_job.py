@@ -29,9 +29,14 @@ MAX_RECORD_BYTES = 30_000
 
 
 def results(destination):
-    """What a migration is, without its lock and scratch files."""
+    """What a migration is, without its lock and the seconds it took."""
     found = synthetic.snapshot(destination)
-    return {name: data for name, data in found.items() if ".tmp." not in name and name != "_lock"}
+    left_out = ("_lock", job.REPORT_PAGE)  # the page is made of the report
+    return {str(name): without_seconds(str(name), data) for name, data in found.items() if str(name) not in left_out}
+
+
+def without_seconds(name, data):
+    return json.loads(data) | {"seconds": 0} if name.endswith(".json") else data
 
 
 def letters(destination):
@@ -99,9 +104,15 @@ def test_the_counts_add_up(migrated, old_store, version):
     assert report.payload_bytes == sum(len(to_canonical(p)[1]) for p in payloads)
     good_files = [p for p in names if p.name not in old_store.bad]
     assert report.source_bytes == sum(p.stat().st_size for p in good_files)
-    assert json.loads((destination / job.REPORT).read_text()) == {
-        name: getattr(report, name) for name in report.__slots__
-    }
+    assert json.loads((destination / job.REPORT).read_text()) == report.to_dict()
+    for totals in (report.classes, report.coders):
+        for name in ("payload_bytes", "blob_bytes"):
+            assert sum(one[name] for one in totals.values()) == getattr(report, name)
+        assert sum(one["records"] for one in totals.values()) == report.migrated
+    by_class = Counter(record_class for _, record_class in old_store.good.keys() | old_store.previews.keys())
+    assert {name: one["records"] for name, one in report.classes.items()} == by_class
+    assert report.undetailed == 0
+    assert report.seconds > 0
     for name in ("records", "migrated", "dead", "blob_bytes"):
         assert sum(counts[name] for counts in told) == getattr(report, name)
 
@@ -122,11 +133,27 @@ def test_what_is_not_done_is_done_again_to_the_byte(migrated, source, migrate, l
     before = results(destination)
     for name in lost.split():
         (destination / name).unlink()
-    (destination / "part-000001.parquet.tmp.1").write_bytes(b"cut off")
+    for name in ("part-000001.parquet.tmp.1", "_done/000001.json.tmp.23", "_dead/000001.jsonl.tmp.4"):
+        (destination / name).write_bytes(b"cut off")
     told = []
     assert migrate(source, destination, on_shard=told.append) == report
     assert len(told) == ("_done" in lost)
     assert results(destination) == before
+
+
+def test_only_scratch_files_of_runs_are_removed_and_not_while_another_is_at_work(migrated, source, migrate):
+    _, destination, _ = migrated
+    ours = [destination / "part-000001.parquet.tmp.1", destination / "_dead" / "000001.jsonl.tmp.4"]
+    others = [destination / "notes.tmp.txt", destination / "notes.tmp.7"]
+    for path in (*ours, *others):
+        path.write_bytes(b"")
+    with (destination / "_lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DestinationError):
+            migrate(source, destination)
+    assert all(path.exists() for path in (*ours, *others))
+    migrate(source, destination)
+    assert [path.exists() for path in (*ours, *others)] == [False, False, True, True]
 
 
 def test_json_lines_with_fields(migrate, version, tmp_path):

@@ -1,0 +1,71 @@
+"""What a migration did: totals over its shards."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from migrate_job.details import Notable, Totals, add_totals, largest, worst_ratio
+
+
+@dataclass(slots=True)
+class Report:
+    """Totals of a migration; `records` = `migrated` + `dead` + `skipped`, and `previews` are among the migrated.
+
+    `seconds` are those that its shards took, summed. `latency_budget_ms` is None for an effort that has none.
+    `undetailed` records were migrated by an nbmf that did not count classes, coders and seconds.
+    """
+
+    version: str
+    effort: str = "auto"
+    latency_budget_ms: float | None = None
+    records: int = 0
+    migrated: int = 0
+    previews: int = 0
+    dead: int = 0
+    dead_reasons: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    skipped_reasons: dict[str, int] = field(default_factory=dict)
+    source_bytes: int = 0
+    payload_bytes: int = 0
+    blob_bytes: int = 0
+    classes: Totals = field(default_factory=dict)
+    coders: Totals = field(default_factory=dict)
+    largest: list[Notable] = field(default_factory=list)
+    worst_ratio: list[Notable] = field(default_factory=list)
+    undetailed: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Adds a shard's counts, of an older nbmf's done-file too."""
+        for name, value in counts.items():
+            match name:
+                case "classes" | "coders":
+                    add_totals(getattr(self, name), value)
+                case "dead_reasons" | "skipped_reasons":
+                    totals: dict[str, int] = getattr(self, name)
+                    for reason, count in value.items():
+                        totals[reason] = totals.get(reason, 0) + count
+                case "largest":
+                    self.largest = largest([*self.largest, *value])
+                case "worst_ratio":
+                    self.worst_ratio = worst_ratio([*self.worst_ratio, *value])
+                case _:
+                    setattr(self, name, getattr(self, name) + value)
+        if "classes" not in counts:
+            self.undetailed += counts["migrated"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the fields, with a `ratio` (payload bytes / blob bytes) wherever there are both."""
+        fields = asdict(self)
+        fields["ratio"] = ratio(fields)
+        for sized in (*fields["classes"].values(), *fields["coders"].values()):
+            sized["ratio"] = ratio(sized)
+        for sized in (*fields["largest"], *fields["worst_ratio"]):
+            sized["ratio"] = ratio(sized)
+        return fields
+
+
+def ratio(sized: dict[str, Any]) -> float | None:
+    """Payload bytes / blob bytes; None where there are no blobs."""
+    return sized["payload_bytes"] / sized["blob_bytes"] if sized["blob_bytes"] else None

@@ -1,0 +1,138 @@
+"""A report as a page of its own: tables and bars, nothing loaded from elsewhere, nothing that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from migrate_job.report import Report
+
+_ROWS = 50
+"""Classes that are shown, those of the most payload bytes; report.json has all of them."""
+
+_LABEL_PX, _BAR_PX, _LINE_PX = 220, 360, 22
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Migration</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+table {{ border-collapse: collapse; margin: 0.5rem 0 1.5rem }}
+th, td {{ padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: right; overflow-wrap: anywhere }}
+th:first-child, td:first-child {{ text-align: left }}
+svg {{ font: 13px system-ui, sans-serif }}
+rect {{ fill: #4a7ab5 }}
+</style>
+</head>
+<body>
+<h1>Migration</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def to_html(report: Report) -> str:
+    """The whole page."""
+    fields = report.to_dict()
+    classes = _by_payload(fields["classes"])
+    coders = _by_payload(fields["coders"])
+    shown = classes[:_ROWS]
+    parts = [_table(("", ""), _overview(fields))]
+    if fields["undetailed"]:
+        parts.append(
+            f"<p>{fields['undetailed']:,} records were migrated by an nbmf that did not count what follows; "
+            "it is about the others.</p>"
+        )
+    parts += ["<h2>Failures</h2>", _reasons(fields["dead_reasons"])]
+    parts += ["<h2>Skipped</h2>", _reasons(fields["skipped_reasons"])]
+    parts += ["<h2>Classes</h2>", "<p>Payload bytes / blob bytes</p>"]
+    parts += [_bars((name, totals["ratio"] or 0, f"{totals['ratio'] or 0:.2f}") for name, totals in shown)]
+    parts += [_totals("class", shown)]
+    if len(classes) > len(shown):
+        parts.append(f"<p>And {len(classes) - len(shown):,} more, in report.json.</p>")
+    counted = sum(totals["records"] for _, totals in coders) or 1
+    parts += ["<h2>Coders</h2>", "<p>Share of the records</p>"]
+    parts += [
+        _bars((name, totals["records"], f"{totals['records'] / counted:.1%}") for name, totals in coders),
+        _totals("coder", coders),
+    ]
+    parts += ["<h2>Largest records</h2>", _notable(fields["largest"])]
+    parts += ["<h2>Records of the worst ratio</h2>", _notable(fields["worst_ratio"])]
+    return _PAGE.format(body="\n".join(parts))
+
+
+def _overview(fields: dict[str, Any]) -> list[tuple[str, str]]:
+    budget = fields["latency_budget_ms"]
+    effort = fields["effort"] if budget is None else f"{fields['effort']}, within {budget:g} ms"
+    return [
+        ("codec version", fields["version"]),
+        ("effort", effort),
+        ("records in the source", f"{fields['records']:,}"),
+        ("migrated and verified", f"{fields['migrated']:,}"),
+        ("of these, previews of the stub", f"{fields['previews']:,}"),
+        ("failed", f"{fields['dead']:,}"),
+        ("skipped", f"{fields['skipped']:,}"),
+        ("bytes in the source", f"{fields['source_bytes']:,}"),
+        ("payload bytes", f"{fields['payload_bytes']:,}"),
+        ("blob bytes", f"{fields['blob_bytes']:,}"),
+        ("payload bytes / blob bytes", _ratio(fields)),
+        ("seconds, summed over parallel tasks", f"{fields['seconds']:,.1f}"),
+    ]
+
+
+def _by_payload(totals: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(totals.items(), key=lambda named: (-named[1]["payload_bytes"], named[0]))
+
+
+def _ratio(sized: dict[str, Any]) -> str:
+    return "" if sized["ratio"] is None else f"{sized['ratio']:.2f}"
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    if not counts:
+        return "<p>None.</p>"
+    return _table(("reason", "records"), [(reason, f"{count:,}") for reason, count in sorted(counts.items())])
+
+
+def _totals(what: str, totals: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    rows = [
+        (name, f"{one['records']:,}", f"{one['payload_bytes']:,}", f"{one['blob_bytes']:,}", _ratio(one))
+        for name, one in totals
+    ]
+    return _table((what, "records", "payload bytes", "blob bytes", "ratio"), rows)
+
+
+def _notable(records: list[dict[str, Any]]) -> str:
+    rows = [(one["key"], f"{one['payload_bytes']:,}", f"{one['blob_bytes']:,}", _ratio(one)) for one in records]
+    return _table(("key", "payload bytes", "blob bytes", "ratio"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [_row("td", row) for row in rows]
+    return "\n".join(["<table>", *([_row("th", head)] if any(head) else []), *lines, "</table>"])
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _bars(bars: Iterable[tuple[str, float, str]]) -> str:
+    """A line each: name, length, and the text at its end; the longest is as wide as there is room."""
+    lines = list(bars)
+    longest = max((length for _, length, _ in lines), default=0) or 1
+    drawn = []
+    for number, (name, length, text) in enumerate(lines):
+        top, width = number * _LINE_PX, length / longest * _BAR_PX
+        label = name if len(name) <= 30 else name[:29] + "…"
+        drawn.append(
+            f'<text x="{_LABEL_PX - 8}" y="{top + 15}" text-anchor="end">{escape(label)}</text>'
+            f'<rect x="{_LABEL_PX}" y="{top + 3}" width="{width:.1f}" height="{_LINE_PX - 6}"/>'
+            f'<text x="{_LABEL_PX + width + 6:.1f}" y="{top + 15}">{escape(text)}</text>'
+        )
+    size = f'width="{_LABEL_PX + _BAR_PX + 80}" height="{max(1, len(lines)) * _LINE_PX}"'
+    return "\n".join([f'<svg role="img" {size}>', *drawn, "</svg>"])

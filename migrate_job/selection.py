@@ -1,0 +1,66 @@
+"""Which records of a source are migrated: of which classes, and how many. The others are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from cluster.sources import BadRecord, Item
+
+if TYPE_CHECKING:
+    from migrate_job.plan import Plan
+
+CLASS = "other_class"
+LIMIT = "over_limit"
+
+
+class Selection:
+    """Passes on the records of a shard that are wanted; `skipped` counts the others by reason.
+
+    A record that cannot be read has no class: it is passed on, and becomes a dead letter. `quota` is how many
+    are passed on at most.
+    """
+
+    def __init__(self, classes: tuple[str, ...], quota: int | None) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._classes = frozenset(classes)
+        self._left = quota
+
+    def of(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Those that are wanted; to be read to its end, for the counts."""
+        for item in items:
+            if self._classes and not isinstance(item, BadRecord) and item.record_class not in self._classes:
+                self.skipped[CLASS] += 1
+            elif self._left == 0:
+                self.skipped[LIMIT] += 1
+            else:
+                if self._left is not None:
+                    self._left -= 1
+                yield item
+
+
+def selection_of(plan: Plan, index: int) -> Selection:
+    """The selection for shard `index`."""
+    if plan.cut is None:
+        return Selection(plan.classes, None)
+    shard, records = plan.cut
+    return Selection(plan.classes, None if index < shard else records if index == shard else 0)
+
+
+def find_cut(plan: Plan) -> tuple[int, int] | None:
+    """Where the plan's limit is reached: the shard, and how many records of it are wanted. None without a limit.
+
+    Reads the source up to there, so that shards can be migrated in any order.
+    """
+    if plan.limit is None:
+        return None
+    left = plan.limit
+    for index, shard in enumerate(plan.shards):
+        wanted = 0
+        for _ in Selection(plan.classes, None).of(plan.source.read(shard)):
+            wanted += 1
+            if wanted == left:
+                return index, wanted
+        left -= wanted
+    return len(plan.shards), 0
