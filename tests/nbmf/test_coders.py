@@ -32,7 +32,7 @@ def _data(size, how):
 
 def test_numbers_and_names():
     names = ["stored", "zstd", "zstd_dictionary", "byte_planes", "neural", "counts", "neural_segments"]
-    assert NAMES == dict(enumerate(names))
+    assert dict(enumerate(names)) == NAMES
     assert [c.number for c in CODEC_FREE] == [1, 3]
 
 
