@@ -12,8 +12,9 @@ from migrate_job.details import Notable, Totals, add_totals, largest, worst_rati
 class Report:
     """Totals of a migration; `records` = `migrated` + `dead` + `skipped`, and `previews` are among the migrated.
 
-    `seconds` are those that its shards took, summed. `latency_budget_ms` is None for an effort that has none.
-    `undetailed` records were migrated by an nbmf that did not count classes, coders and seconds.
+    `seconds` are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is
+    None for an effort that has none. `undetailed` records were migrated by an nbmf that did not count classes, coders
+    and seconds.
     """
 
     version: str

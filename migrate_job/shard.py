@@ -30,9 +30,9 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
 
     Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
     """
-    begin = time.perf_counter()
     configure(plan.engine.name, plan.engine.threads)
     codec = _codec(plan.registry, plan.version)
+    begin = time.perf_counter()
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
     selection = selection_of(plan, index)
