@@ -12,6 +12,7 @@ from cluster.config import StrictModel
 from cluster.wire import BadWire
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
+from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
 Positive = Annotated[int, Field(gt=0)]
@@ -68,6 +69,7 @@ class ServeConfig(StrictModel):
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
     max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 503")
+    rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig
     encoder: DeploymentConfig
     decoder: DeploymentConfig
