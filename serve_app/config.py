@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
+from cluster.registry import DEFAULT
 from cluster.wire import BadWire
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
@@ -81,6 +82,11 @@ class ServeConfig(StrictModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"two api_keys have the same {field}")
         return self
+
+    @property
+    def follows_rollouts(self) -> bool:
+        """Whether the version may change while the server runs: not one that is named by its id."""
+        return self.version in (DEFAULT, "stable")
 
     @property
     def is_open(self) -> bool:

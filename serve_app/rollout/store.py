@@ -101,7 +101,8 @@ class RolloutStore:
             lease = rollout.lease
             if lease is None or lease.holder == holder or lease.until <= now:
                 rollout.lease = Lease(holder=holder, until=now + lease_s)
-                rollout.ready = ready
+                # Once ready it stays so: replicas that start later load the candidate before they take requests.
+                rollout.ready = rollout.ready or ready
                 after = decide(rollout, now)
                 if after is not None:
                     self._write(rollout, after)

@@ -95,6 +95,11 @@ def test_only_the_holder_of_the_lease_decides(store, other):
     assert (after.state, after.lease.holder) == ("canary", "you")
 
 
+def test_ready_stays_ready(store, other):
+    store.start(other, POLICY, 1)
+    assert [store.judge("me", 2, 10, {}, ready=ready).ready for ready in (False, True, False)] == [False, True, True]
+
+
 def test_what_cannot_be_started(store, registry, other):
     stable = registry.channels().stable
     with pytest.raises(RolloutError, match="stable already"):
