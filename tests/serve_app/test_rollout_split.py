@@ -173,6 +173,29 @@ def test_a_fault_of_the_record_is_nobodys(encode, replicas):
     assert (measured.candidate.faults, measured.compared.records) == (0, 39)
 
 
+def test_a_candidate_that_hangs_is_at_fault_but_not_for_a_client_that_hung_up(replicas, tmp_path):
+    async def hangs(*_):
+        await asyncio.sleep(600)
+
+    replicas.encode = hangs
+
+    async def measured(deadline):
+        traffic = Traffic(str(tmp_path), "none", replicas.handle("encode"), replicas.handle("decode"), None)
+        traffic._follower.cancel()
+        now = rollout(percent=100)
+        traffic._route = Route(STABLE, now)
+        task = asyncio.create_task(traffic.encode([Keyed((0, b"1"), b"k")], ("auto", math.inf), deadline))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return traffic._of(now).candidate.faults
+
+    assert asyncio.run(measured(time.time())) == 1
+    assert asyncio.run(measured(time.time() + 600)) == 0
+
+
 # --- loading -------------------------------------------------------------------------------------------------------
 
 
