@@ -2,7 +2,8 @@
 
 versions/<id>/...   immutable; manifest.json is written last, so a version without one is not there
 channels.json       stable, candidate, and the history of both
-channels.lock       empty; locked by who changes channels.json or deletes a version, on local filesystems
+channels.lock       empty; locked by who changes a document or deletes a version, on local filesystems
+rollout*.json*      documents of the rollout: see serve_app/rollout
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -30,6 +32,9 @@ Channel: TypeAlias = Literal["stable", "candidate"]
 
 DEFAULT, BUILTIN, NONE = "default", "builtin", "none"
 """Names of versions that are no ids: see Registry.resolve."""
+
+_held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
+"""Registries that this thread or task has locked: the lock is asked for once only."""
 
 DEFAULT_LOCATION = "~/.nbmf/registry"
 LOCATION_VARIABLE = "NBMF_REGISTRY"
@@ -90,7 +95,7 @@ class Registry:
                 self._fs.create_dir(target, recursive=True)
                 for name in [*sorted(files), MANIFEST]:
                     self._write(f"{target}/{name}", (folder / name).read_bytes())
-        with self._locked():
+        with self.locked():
             if self.channels().stable is None:
                 self._assign("stable", version_id)
         return version_id
@@ -172,11 +177,11 @@ class Registry:
 
     def channels(self) -> Channels:
         """What is stable and candidate now, and the history."""
-        path = self._path("channels.json")
-        if self._fs.get_file_info(path).type != pafs.FileType.File:
+        content = self.read_document("channels.json")
+        if content is None:
             return Channels()
         try:
-            return Channels.model_validate_json(self._read(path))
+            return Channels.model_validate_json(content)
         except ValueError as error:
             raise RegistryError(f"registry {self.location}: channels.json is not readable: {error}") from error
 
@@ -186,7 +191,7 @@ class Registry:
         On a local filesystem, processes that do so at once wait for one another. Elsewhere there is no lock:
         one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
         """
-        with self._locked():
+        with self.locked():
             self._assign(channel, version_id)
 
     def _assign(self, channel: Channel, version_id: str | None) -> None:
@@ -196,10 +201,7 @@ class Registry:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         transition = Transition(at=now, channel=channel, version=version_id)
         updated = channels.model_copy(update={channel: version_id, "history": [*channels.history, transition]})
-        path = self._path("channels.json")
-        self._fs.create_dir(self._root, recursive=True)
-        self._write(f"{path}.{os.getpid()}.new", updated.model_dump_json(indent=1).encode())
-        self._fs.move(f"{path}.{os.getpid()}.new", path)
+        self.write_document("channels.json", updated.model_dump_json(indent=1).encode())
         if self.channels() != updated:
             raise RegistryError(
                 f"registry {self.location}: another process changed the channels at the same time; "
@@ -211,7 +213,7 @@ class Registry:
 
         One that was may have written blobs, and without it they could not be read.
         """
-        with self._locked():
+        with self.locked():
             if version_id not in self.list_ids():
                 raise VersionNotFound(f"registry {self.location} has no version {version_id}")
             if any(t.version == version_id for t in self.channels().history):
@@ -222,14 +224,43 @@ class Registry:
             self._fs.delete_dir(target)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if not self.is_local:
+    def locked(self) -> Iterator[None]:
+        """Others that change the registry wait meanwhile, where it is on a local filesystem; may be nested."""
+        held = _held.get()
+        if not self.is_local or self._root in held:
             yield
             return
         self._fs.create_dir(self._root, recursive=True)
         with Path(self._path("channels.lock")).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            token = _held.set(held | {self._root})
+            try:
+                yield
+            finally:
+                _held.reset(token)
+
+    def read_document(self, name: str) -> bytes | None:
+        """A file beside channels.json; None if it is not there."""
+        path = self._path(name)
+        if self._fs.get_file_info(path).type != pafs.FileType.File:
+            return None
+        return self._read(path)
+
+    def write_document(self, name: str, content: bytes) -> None:
+        """Replaces a file beside channels.json as a whole: readers see it before or after."""
+        path = self._path(name)
+        self._fs.create_dir(self._root, recursive=True)
+        self._write(f"{path}.{os.getpid()}.new", content)
+        self._fs.move(f"{path}.{os.getpid()}.new", path)
+
+    def append_to_document(self, name: str, content: bytes) -> None:
+        """Appends to a file beside channels.json; object stores cannot, so there it is written anew."""
+        if not self.is_local:
+            self.write_document(name, (self.read_document(name) or b"") + content)
+            return
+        self._fs.create_dir(self._root, recursive=True)
+        with Path(self._path(name)).open("ab") as file:
+            file.write(content)
 
     def catalog(self) -> Catalog:
         """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it."""

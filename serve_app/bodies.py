@@ -47,12 +47,14 @@ def dump(value: Any) -> bytes:
 
 
 def record_from_json(fields: Any, max_payload_bytes: int) -> tuple[int, bytes]:
-    """(kind, canonical bytes) of `{"payload" | "bytes_base64" | "array", "fidelity"?}`. Raises NbmfError."""
+    """(kind, canonical bytes) of `{"payload" | "bytes_base64" | "array", "fidelity"?, "key"?}`. Raises NbmfError."""
     if type(fields) is not dict:
         raise BadWire("a record is an object")
     if fields.get("fidelity", "lossless") not in ("lossless", "semantic"):
         raise BadWire("fidelity is lossless or semantic")
-    unknown = fields.keys() - {"payload", "bytes_base64", "array", "fidelity"}
+    if type(fields.get("key", "")) is not str:
+        raise BadWire("key is text")
+    unknown = fields.keys() - {"payload", "bytes_base64", "array", "fidelity", "key"}
     if unknown:
         raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}")
     return bounded(from_wire(fields), max_payload_bytes)

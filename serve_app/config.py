@@ -9,9 +9,11 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
+from cluster.registry import DEFAULT
 from cluster.wire import BadWire
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
+from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
 Positive = Annotated[int, Field(gt=0)]
@@ -68,6 +70,7 @@ class ServeConfig(StrictModel):
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
     max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 503")
+    rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig
     encoder: DeploymentConfig
     decoder: DeploymentConfig
@@ -79,6 +82,11 @@ class ServeConfig(StrictModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"two api_keys have the same {field}")
         return self
+
+    @property
+    def follows_rollouts(self) -> bool:
+        """Whether the version may change while the server runs: not one that is named by its id."""
+        return self.version in (DEFAULT, "stable")
 
     @property
     def is_open(self) -> bool:

@@ -11,6 +11,7 @@ from serve_app.config import DeploymentConfig, ServeConfig
 
 APPLICATION = "nbmf"
 
+_CONTROLLER_CPUS = 0.1
 _TIMEOUT_MARGIN_S = 5
 """Serve's own time limit is later than the service's, whose answer says more."""
 
@@ -53,22 +54,27 @@ def resolve_version(config: ServeConfig, registry: Registry) -> str:
     return version
 
 
-def application(config: ServeConfig, registry: str, version: str, engine: Engine) -> Any:
-    """Ingress, encoder and decoder, bound to one another."""
+def application(config: ServeConfig, registry: str, version: str, engine: Engine, name: str = APPLICATION) -> Any:
+    """Ingress, encoder, decoder and the rollout's controller, bound to one another, to be run under this name."""
     from ray import serve
 
     from serve_app.answers import RETRY_AFTER_S
     from serve_app.ingress import Ingress
     from serve_app.replicas import Decoder, Encoder
+    from serve_app.rollout.controller import RolloutController
 
+    controller = None
+    if config.follows_rollouts:
+        options = {"num_cpus": _CONTROLLER_CPUS}
+        controller = serve.deployment(num_replicas=1, ray_actor_options=options)(RolloutController).bind(registry, name)
     queued = config.max_queued_requests
-    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version, engine)
+    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version, engine, controller)
     decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(
-        registry, version, engine, config.max_payload_bytes
+        registry, version, engine, config.max_payload_bytes, controller
     )
     retry = {"retry_after_s": RETRY_AFTER_S}
     ingress = _sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=retry)
-    return ingress.bind(config, registry, encoder, decoder)
+    return ingress.bind(config, registry, encoder, decoder, version, controller)
 
 
 def _sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:

@@ -28,6 +28,7 @@ from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
 from serve_app.request_log import RequestLog
 from serve_app.results import Failure, attempt_each
+from serve_app.rollout.traffic import Keyed, Traffic
 
 _HEALTH_TIMEOUT_S = 5
 TimeoutMs: TypeAlias = Annotated[
@@ -41,15 +42,26 @@ TimeoutMs: TypeAlias = Annotated[
 
 
 class Ingress:
-    """Routes of the service."""
+    """Routes of the service. With the version that it was deployed with and a controller, it follows rollouts."""
 
     def __init__(
-        self, config: ServeConfig, registry: str, encoder: DeploymentHandle[Any], decoder: DeploymentHandle[Any]
+        self,
+        config: ServeConfig,
+        registry: str,
+        encoder: DeploymentHandle[Any],
+        decoder: DeploymentHandle[Any],
+        version: str | None = None,
+        controller: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._config = config
         self._registry = Registry(registry)
         self._encoder = encoder
         self._decoder = decoder
+        self._traffic = (
+            Traffic(registry, version, encoder, decoder, controller)
+            if version is not None and controller is not None
+            else None
+        )
         self._authenticator = Authenticator(config.api_keys)
         if config.access_log:
             request_log.write_to_stderr()
@@ -115,6 +127,10 @@ class Ingress:
                 description="longest time to decode a record, in place of the server's; effort is then auto",
             ),
         ] = None,
+        key: Annotated[
+            str | None,
+            Query(description="of the record in its store, or of a batch's that name none: one key, one codec version"),
+        ] = None,
         timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
@@ -128,9 +144,9 @@ class Ingress:
 
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
-                blobs = await self._encode_each(request, record, items, asked)
+                blobs = await self._encode_each(request, record, items, asked, key)
                 return _octets(bodies.join_batch([b if isinstance(b, Failure) else (_kind(b), b) for b in blobs]))
-            (blob,) = await self._encode_each(request, record, [body], asked)
+            (blob,) = await self._encode_each(request, record, [body], asked, key)
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
             info = inspect(blob)
@@ -141,9 +157,9 @@ class Ingress:
 
         fields = bodies.parse_object(body)
         if "records" in fields:
-            blobs = await self._encode_each(request, from_json, self._batch(fields, "records"), asked)
+            blobs = await self._encode_each(request, from_json, self._batch(fields, "records"), asked, key)
             return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
-        (blob,) = await self._encode_each(request, from_json, [fields], asked)
+        (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
         return _json(bodies.dump(_encoded(blob)))
@@ -249,10 +265,26 @@ class Ingress:
         return items
 
     async def _encode_each(
-        self, request: Request, read: Callable[[Any], tuple[int, bytes]], items: list[Any], asked: tuple[Effort, float]
+        self,
+        request: Request,
+        read: Callable[[Any], tuple[int, bytes]],
+        items: list[Any],
+        asked: tuple[Effort, float],
+        key: str | None,
     ) -> list[bytes | Failure]:
         deadline = call_of(request).deadline
-        return await _each(request, read, items, lambda records: self._encoder.encode.remote(records, *asked, deadline))
+        traffic = self._traffic
+        if traffic is None:
+            return await _each(
+                request, read, items, lambda records: self._encoder.encode.remote(records, *asked, deadline)
+            )
+
+        def keyed(item: Any) -> Keyed:
+            kind, data = read(item)
+            own = item.get("key", key) if isinstance(item, dict) else key
+            return Keyed((kind, data), data if own is None else own.encode("utf-8", "surrogatepass"))
+
+        return await _each(request, keyed, items, lambda records: traffic.encode(records, asked, deadline))
 
     async def _decode_each(
         self, request: Request, read: Callable[[Any], bytes], items: list[Any]

@@ -22,6 +22,7 @@ class EncodeRequest(BaseModel):
     bytes_base64: str | None = None
     array: Array | None = None
     fidelity: str = Field(default="lossless", description="lossless or semantic")
+    key: str | None = Field(default=None, description="of the record in its store: one key stays with one version")
     records: list[Any] | None = Field(default=None, description="a batch")
 
 

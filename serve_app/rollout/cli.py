@@ -1,0 +1,107 @@
+"""`nbmf rollout`: from one stable version to the next, through the registry; services that run follow it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cluster import config as configuration
+from cluster.cli.options import RegistryOption
+from cluster.registry import Registry
+from serve_app.config import DEFAULT_FILE, ServeConfig
+from serve_app.rollout.gates import gates
+from serve_app.rollout.state import Rollout
+from serve_app.rollout.store import RolloutStore
+
+app = typer.Typer(help="Roll a codec version out step by step, measured against the stable one.", no_args_is_help=True)
+
+_BY_HAND = "by hand"
+_VERDICTS = {True: "passed", False: "[red]breached[/red]", None: "too little measured"}
+
+
+@app.command()
+def start(
+    version: Annotated[str, typer.Argument(help="The candidate: the start of an id.", show_default=False)],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file whose `rollout` holds steps and gates, in place of the packaged one."),
+    ] = None,
+    registry: RegistryOption = None,
+) -> None:
+    """Start a rollout: services encode a copy of some requests with the candidate, and measure it."""
+    policy = configuration.load(ServeConfig, config, DEFAULT_FILE).rollout
+    _tell(RolloutStore(Registry(registry)).start(version, policy, time.time()))
+
+
+@app.command()
+def advance(registry: RegistryOption = None) -> None:
+    """Go to the next state now, whatever was measured. It has its gates as well."""
+    _tell(RolloutStore(Registry(registry)).change(lambda r: r.advanced(time.time(), _BY_HAND)))
+
+
+@app.command()
+def pause(registry: RegistryOption = None) -> None:
+    """Stay in the present state. A breach still rolls back."""
+    _tell(RolloutStore(Registry(registry)).change(lambda r: r.with_pause(True)))
+
+
+@app.command()
+def resume(registry: RegistryOption = None) -> None:
+    """Go on after a pause."""
+    _tell(RolloutStore(Registry(registry)).change(lambda r: r.with_pause(False)))
+
+
+@app.command()
+def rollback(registry: RegistryOption = None) -> None:
+    """Take the candidate's share away. Blobs that it wrote stay readable."""
+    _tell(RolloutStore(Registry(registry)).change(lambda r: r.rolled_back(time.time(), _BY_HAND)))
+
+
+@app.command()
+def status(registry: RegistryOption = None) -> None:
+    """Print the state, what was measured in it against the gates, and the transitions."""
+    store = RolloutStore(Registry(registry))
+    rollout = store.read()
+    if rollout is None:
+        typer.echo("There is no rollout; `nbmf rollout start VERSION` begins one.")
+        return
+    _tell(rollout)
+    if rollout.is_active:
+        table = Table(title=f"Gates, {'paused' if rollout.paused else 'judged by the service'}")
+        for column in ("gate", "measured", "limit", "verdict"):
+            table.add_column(column)
+        for gate in gates(rollout.policy, rollout.measured):
+            table.add_row(gate.name, escape(gate.measured), gate.limit, _VERDICTS[gate.passed])
+        Console().print(table)
+        if not rollout.ready:
+            typer.echo("The candidate gets no share yet: not all replicas of a service have loaded it.")
+    table = Table(title="History")
+    for column in ("at (UTC)", "to", "why"):
+        table.add_column(column)
+    for line in store.history():
+        if line.rollout == rollout.id:
+            table.add_row(_moment(line.at), _state(line.after, line.after_percent), escape(line.reason))
+    Console().print(table)
+
+
+def _tell(rollout: Rollout) -> None:
+    paused = ", paused" if rollout.paused else ""
+    typer.echo(
+        f"{rollout.candidate[:12]}: {_state(rollout.state, rollout.percent)}{paused} "
+        f"since {_moment(rollout.since)} UTC (stable was {rollout.stable[:12]}): {rollout.reason}"
+    )
+
+
+def _state(state: str, percent: float) -> str:
+    return f"{state} {percent:g} %" if state == "canary" else state
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,46 @@
+"""Which version encodes a record: by a hash of its key, so that a key stays with its version while shares grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from serve_app.rollout.state import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Versions that encode now. `rollout` is None when there is only one."""
+
+    stable: str
+    rollout: Rollout | None = None
+
+    @property
+    def candidate(self) -> str | None:
+        """The version that is rolled out, measured at least."""
+        return self.rollout.candidate if self.rollout else None
+
+    def version_of(self, key: bytes) -> str:
+        """The version that encodes the record of this key. None is the candidate's before all replicas have it."""
+        rollout = self.rollout
+        if rollout is None or not rollout.ready or not rollout.percent:
+            return self.stable
+        return rollout.candidate if fraction(rollout.candidate, key) * 100 < rollout.percent else self.stable
+
+
+def fraction(candidate: str, key: bytes) -> float:
+    """Where a key falls in [0, 1); elsewhere for each candidate, so that not always the same keys go first."""
+    digest = blake2b(key, digest_size=8, key=candidate.encode()).digest()
+    # 53 bits, which a float holds exactly: 64 could round up to 1.
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def route(deployed: str, stable: str, rollout: Rollout | None) -> Route:
+    """Where records go, for a service that was deployed with one version in a registry whose stable one is another.
+
+    The service changes only to versions that came there by a rollout: these its replicas have loaded.
+    """
+    if rollout is None:
+        return Route(deployed)
+    known = stable if stable in (rollout.stable, rollout.candidate) else deployed
+    return Route(known, rollout if rollout.is_active and known != rollout.candidate else None)

@@ -1,0 +1,166 @@
+"""A real service on a registry of its own: a good candidate is promoted by itself, bad ones are taken back."""
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import synthetic
+import zstandard
+
+from cluster.registry import Registry
+from nbmf.engine import Engine
+from nbmf.payload import to_canonical
+from serve_app.rollout.policy import RolloutPolicy
+from serve_app.rollout.store import RolloutStore
+
+POLICY = RolloutPolicy(
+    steps_percent=(50, 100),
+    dwell_s=1,
+    min_samples=20,
+    shadow_sample_percent=100,
+    max_p95_of_stable=1000,  # of two cores that other tests share
+)
+PATIENCE_S = 120
+
+
+def publish(registry, name, seed, dictionary_bytes=4096):
+    """A version with a dictionary of such records."""
+    samples = [to_canonical(r)[1] for r in synthetic.records(400, seed=seed)]
+    manifest = {
+        "name": name,
+        "created_at": "2026-02-02T00:00:00+00:00",
+        "architecture": "zstd-dictionary",
+        "dictionaries": {"text": "d", "json": "d", "messages": "d"},
+    }
+    return registry.publish(manifest, {"d": zstandard.train_dictionary(dictionary_bytes, samples).as_bytes()})
+
+
+@pytest.fixture(scope="module")
+def registry(ray_session, tmp_path_factory):
+    registry = Registry(tmp_path_factory.mktemp("rollout") / "registry")
+    publish(registry, "first", seed=41)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def client(service, registry):
+    """For an application of its own, beside the one of the other tests."""
+    from ray import serve
+
+    from serve_app.deploy import application
+
+    small = {"max_replicas": 1, "num_cpus": 0.2}
+    config = service.config.model_copy(
+        update={
+            "ingress": service.config.ingress.model_copy(update=small),
+            "encoder": service.config.encoder.model_copy(update=small),
+            "decoder": service.config.decoder.model_copy(update=small | {"min_replicas": 2, "max_replicas": 2}),
+        }
+    )
+    name = "rollouts"
+    built = application(config, registry.location, registry.resolve(), Engine(), name)
+    serve.run(built, name=name, route_prefix=f"/{name}")
+    with contextlib.closing(httpx.Client(base_url=f"{service.url}/{name}", timeout=60)) as client:
+        yield client
+    serve.delete(name)
+
+
+@pytest.fixture
+def traffic(client):
+    """Requests while the test runs; a list of (key, version that encoded it) and of answers that are not 200."""
+    stop, seen, bad = threading.Event(), [], []
+
+    def send():
+        records = synthetic.records(100, seed=43)
+        while not stop.is_set():
+            for number, record in enumerate(records):
+                answer = client.post("/v1/encode", params={"key": f"k{number}"}, json={"payload": record})
+                if answer.status_code == 200:
+                    seen.append((number, answer.json()["codec"]))
+                else:
+                    bad.append(answer.text)
+                if stop.is_set():
+                    return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield seen
+    stop.set()
+    thread.join()
+    assert bad == []
+
+
+def wait(store, *states):
+    """The rollout in one of these states."""
+    for _ in range(PATIENCE_S * 10):
+        rollout = store.read()
+        if rollout.state in states:
+            return rollout
+        time.sleep(0.1)
+    raise AssertionError(f"still {rollout.model_dump_json(indent=1)}")
+
+
+def wait_for_version(seen, version):
+    """Until some record was encoded by this version."""
+    start = len(seen)
+    for _ in range(PATIENCE_S * 10):
+        if any(codec and version.startswith(codec) for _, codec in seen[start:]):
+            return
+        time.sleep(0.1)
+    raise AssertionError(seen[-10:])
+
+
+def test_a_good_candidate_is_promoted(registry, traffic):
+    store = RolloutStore(registry)
+    before = registry.channels().stable
+    candidate = publish(registry, "good", seed=42, dictionary_bytes=16384)
+    store.start(candidate, POLICY, time.time())
+    rollout = wait(store, "stable", "rolled_back")
+    assert rollout.state == "stable", rollout.reason
+    assert registry.channels().stable == candidate
+    wait_for_version(traffic, candidate)
+    lines = [line for line in store.history() if line.rollout == rollout.id]
+    assert [(line.after, line.after_percent) for line in lines] == [
+        ("staged", 0),
+        ("canary", 50),
+        ("canary", 100),
+        ("stable", 100),
+    ]
+    for line in lines[1:]:
+        assert line.measured.compared.records >= POLICY.min_samples
+        assert line.measured.candidate.verified >= POLICY.min_samples
+        assert line.measured.candidate.mismatches == 0
+    # No key went back to the version that it had left.
+    changed = set()
+    for key, codec in traffic:
+        if codec is not None and candidate.startswith(codec):
+            changed.add(key)
+        elif codec is not None:
+            assert before.startswith(codec)
+            assert key not in changed
+
+
+def test_a_candidate_that_writes_more_is_rolled_back(registry, client, traffic):
+    store = RolloutStore(registry)
+    before = registry.channels().stable
+    manifest = {"name": "no dictionary", "created_at": "2026-01-01", "architecture": "none"}
+    candidate = registry.publish(manifest, {"file": b"unused"})
+    store.start(candidate, POLICY, time.time())
+    rollout = wait(store, "stable", "rolled_back")
+    assert (rollout.state, rollout.percent) == ("rolled_back", 0)
+    assert "ratio: 0." in rollout.reason
+    assert registry.channels().stable == before
+    wait_for_version(traffic, before)
+
+
+def test_a_candidate_that_cannot_be_loaded_is_rolled_back(registry, client, monkeypatch):
+    """It may be damaged after the command looked at it."""
+    store = RolloutStore(registry)
+    candidate = publish(registry, "damaged", seed=44)
+    (Path(registry.location) / "versions" / candidate / "d").write_bytes(b"altered")
+    monkeypatch.setattr(Registry, "load", lambda *_: None)
+    store.start(candidate, POLICY, time.time())
+    assert "was altered" in wait(store, "rolled_back").reason

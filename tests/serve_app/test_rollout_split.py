@@ -1,0 +1,224 @@
+"""Which version encodes a record, and what the ingress measures of both; encoder and decoder are in this process."""
+
+import asyncio
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.registry import Registry
+from serve_app.results import Failure
+from serve_app.rollout.loading import Loader
+from serve_app.rollout.measurements import Measurements
+from serve_app.rollout.policy import RolloutPolicy
+from serve_app.rollout.split import Route, fraction, route
+from serve_app.rollout.state import Rollout
+from serve_app.rollout.store import RolloutStore
+from serve_app.rollout.traffic import Keyed, Traffic
+
+STABLE, CANDIDATE = "a" * 64, "c" * 64
+ALL = RolloutPolicy(shadow_sample_percent=100)
+
+
+def rollout(**fields):
+    usual = {"id": "r", "candidate": CANDIDATE, "stable": STABLE, "policy": ALL, "since": 0, "reason": ""}
+    return Rollout(**(usual | {"state": "canary", "ready": True} | fields))
+
+
+@pytest.mark.parametrize("percent", [0, 1, 10, 50, 100])
+def test_shares_are_those_asked_for(percent):
+    """Within five standard deviations of the binomial distribution; the keys are fixed."""
+    keys, share = 20_000, percent / 100
+    now = Route(STABLE, rollout(percent=percent))
+    found = sum(now.version_of(b"agent-%d" % i) == CANDIDATE for i in range(keys))
+    assert abs(found - keys * share) <= 5 * math.sqrt(keys * share * (1 - share))
+
+
+@given(st.binary(), st.floats(0, 100), st.floats(0, 100))
+def test_a_key_stays_with_the_candidate_while_its_share_grows(key, one, other):
+    low, high = sorted((one, other))
+    before, after = (Route(STABLE, rollout(percent=p)).version_of(key) for p in (low, high))
+    assert (before, after) != (CANDIDATE, STABLE)
+    assert Route(STABLE, rollout(percent=100)).version_of(key) == CANDIDATE
+    assert 0 <= fraction(CANDIDATE, key) < 1
+
+
+def test_candidates_differ_in_whose_records_they_get():
+    keys = [b"agent-%d" % i for i in range(1000)]
+    one, other = ([fraction(c, key) < 0.5 for key in keys] for c in (CANDIDATE, "d" * 64))
+    assert 400 < sum(map(bool.__eq__, one, other)) < 600
+
+
+def test_no_share_before_the_replicas_are_ready():
+    assert Route(STABLE, rollout(percent=100, ready=False)).version_of(b"key") == STABLE
+
+
+@pytest.mark.parametrize(
+    ("stable", "found", "expected"),
+    [
+        (STABLE, None, Route("deployed")),
+        (STABLE, rollout(), Route(STABLE, rollout())),
+        (STABLE, rollout(state="rolled_back"), Route(STABLE)),
+        (CANDIDATE, rollout(state="stable"), Route(CANDIDATE)),
+        (CANDIDATE, rollout(), Route(CANDIDATE)),  # promoted, and stopped before the rollout said so
+        ("b" * 64, rollout(state="stable"), Route("deployed")),  # promoted by hand: from the next start on
+    ],
+)
+def test_routes(stable, found, expected):
+    assert route("deployed", stable, found) == expected
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+class Replicas:
+    """Encoder, decoder and controller: a blob is its version's first letter and the record's bytes."""
+
+    def __init__(self):
+        self.encoded = []
+        self.fails = {}
+        self.wrong = False
+
+    async def encode(self, records, effort, budget, deadline, version):
+        self.encoded.append((version, [data for _, data in records]))
+        size = {"a": 1, "c": 2}
+        return [self.fails.get((version, data)) or version[0].encode() * size[version[0]] + data for _, data in records]
+
+    async def decode(self, blobs, deadline):
+        return [(0, b"wrong" if self.wrong else blob.lstrip(b"ac")) for blob in blobs]
+
+    def handle(self, name):
+        return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(self, name))})
+
+
+@pytest.fixture
+def replicas():
+    return Replicas()
+
+
+@pytest.fixture
+def encode(replicas, tmp_path):
+    """A function: encodes records by a rollout and waits for the copies. Blobs, and what was measured."""
+
+    async def run(now, records):
+        place = Registry(tmp_path).location
+        traffic = Traffic(place, "none", replicas.handle("encode"), replicas.handle("decode"), None)
+        traffic._follower.cancel()
+        traffic._route = Route(STABLE, now)
+        items = [Keyed((0, data), data) for data in records]
+        blobs = await traffic.encode(items, ("auto", math.inf), time.time() + 600)
+        await asyncio.gather(*traffic._copies)
+        return blobs, traffic._measured.get((now.id, now.round), Measurements())
+
+    return lambda now, records: asyncio.run(run(now, records))
+
+
+RECORDS = [b"%d" % i for i in range(40)]
+
+
+def test_a_staged_candidate_encodes_copies_only(encode, replicas):
+    blobs, measured = encode(rollout(state="staged"), RECORDS)
+    assert blobs == [b"a" + data for data in RECORDS]
+    assert replicas.encoded == [(STABLE, RECORDS), (CANDIDATE, RECORDS)]
+    both = measured.compared
+    payload = sum(map(len, RECORDS))
+    assert (both.records, both.payload_bytes) == (40, payload)
+    assert (both.stable_bytes, both.candidate_bytes) == (payload + 40, payload + 80)
+    assert (measured.candidate.verified, measured.candidate.mismatches) == (40, 0)
+    assert (measured.stable.records, measured.candidate.records) == (40, 40)
+    assert measured.candidate.encode_ms.quantile_ms(0.95) is not None
+
+
+def test_a_share_and_the_other_versions_copies(encode, replicas):
+    blobs, measured = encode(rollout(percent=50), RECORDS)
+    own = {blob[0:1] for blob in blobs}
+    assert own == {b"a", b"c"}
+    assert [blob.lstrip(b"ac") for blob in blobs] == RECORDS
+    assert (measured.compared.records, measured.candidate.verified) == (40, 40)
+    assert (measured.stable.records, measured.candidate.records) == (40, 40)
+
+
+def test_a_sample_of_what_is_served_is_decoded(encode, replicas, monkeypatch):
+    chances = iter([0.5, 0.5])
+    monkeypatch.setattr("serve_app.rollout.traffic.random.random", lambda: next(chances))
+    policy = RolloutPolicy(shadow_sample_percent=40, verify_sample_percent=60)
+    _, measured = encode(rollout(percent=100, policy=policy), RECORDS)
+    assert replicas.encoded == [(CANDIDATE, RECORDS)]
+    assert (measured.compared.records, measured.candidate.verified) == (0, 40)
+
+
+def test_wrong_blobs_are_counted(encode, replicas):
+    replicas.wrong = True
+    _, measured = encode(rollout(state="staged"), RECORDS)
+    assert measured.candidate.mismatches == 40
+
+
+def test_what_the_candidate_fails_at_stable_encodes(encode, replicas):
+    fault = Failure("internal_error", "no")
+    replicas.fails = {(CANDIDATE, b"7"): fault}
+    blobs, measured = encode(rollout(percent=100), RECORDS)
+    assert [blob for blob in blobs if blob.startswith(b"a")] == [b"a7"]
+    assert [blob.lstrip(b"ac") for blob in blobs] == RECORDS
+    assert measured.candidate.faults >= 1
+    assert measured.stable.faults == 0
+
+
+def test_a_fault_of_the_record_is_nobodys(encode, replicas):
+    replicas.fails = dict.fromkeys([(STABLE, b"7"), (CANDIDATE, b"7")], Failure("unsupported_payload", "no"))
+    blobs, measured = encode(rollout(percent=100), RECORDS)
+    assert blobs[7] == Failure("unsupported_payload", "no")
+    assert (measured.candidate.faults, measured.compared.records) == (0, 39)
+
+
+def test_a_candidate_that_hangs_is_at_fault_but_not_for_a_client_that_hung_up(replicas, tmp_path):
+    async def hangs(*_):
+        await asyncio.sleep(600)
+
+    replicas.encode = hangs
+
+    async def measured(deadline):
+        traffic = Traffic(str(tmp_path), "none", replicas.handle("encode"), replicas.handle("decode"), None)
+        traffic._follower.cancel()
+        now = rollout(percent=100)
+        traffic._route = Route(STABLE, now)
+        task = asyncio.create_task(traffic.encode([Keyed((0, b"1"), b"k")], ("auto", math.inf), deadline))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return traffic._of(now).candidate.faults
+
+    assert asyncio.run(measured(time.time())) == 1
+    assert asyncio.run(measured(time.time() + 600)) == 0
+
+
+# --- loading -------------------------------------------------------------------------------------------------------
+
+
+def test_versions_are_loaded_once_and_failures_told(tmp_path):
+    registry = Registry(tmp_path)
+    ids = [
+        registry.publish({"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
+        for n in "ab"
+    ]
+    store, loaded = RolloutStore(registry), []
+
+    def load(version):
+        loaded.append(version)
+        if version == ids[1]:
+            raise ValueError("no")
+
+    loader = Loader(store, load)
+    assert (loader.look(), loaded) == (None, [])
+    store.start(ids[1], ALL, 0)
+    assert loader.look() == loader.look() == (ids[1], "ValueError: no")
+    assert loaded == ids
+    store.change(lambda r: r.rolled_back(1, ""))
+    assert loader.look() is None
+    loaded.clear()
+    Loader(store, load)
+    assert loaded == ids[:1]
