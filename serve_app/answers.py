@@ -5,27 +5,18 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.exceptions import HTTPException
 
 from nbmf.errors import NbmfError
 from serve_app.calls import call_of
-from serve_app.results import Failure, log_fault
+from serve_app.results import Failure, RequestFailed, log_fault
 
 RETRY_AFTER_S = 1
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="nbmf"'},
+    429: {"Retry-After": str(RETRY_AFTER_S)},
     503: {"Retry-After": str(RETRY_AFTER_S)},
 }
-
-
-class RequestFailed(Exception):
-    """The whole request ends with this failure."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 def failed(request: Request, failure: Failure, status: int | None = None) -> Response:
@@ -49,9 +40,6 @@ def add_handlers(api: FastAPI) -> None:
     """Errors of routes become answers."""
     api.add_exception_handler(RequestFailed, _on_failure)
     api.add_exception_handler(NbmfError, _on_error)
-    api.add_exception_handler(BackPressureError, _on_overload)
-    api.add_exception_handler(DeploymentUnavailableError, _on_unavailable)
-    api.add_exception_handler(RayActorError, _on_unavailable)  # a replica died with the request
     api.add_exception_handler(RequestValidationError, _on_bad_parameters)
     api.add_exception_handler(HTTPException, _on_no_route)
 
@@ -63,14 +51,6 @@ async def _on_failure(request: Request, error: Exception) -> Response:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     return failed(request, Failure(getattr(error, "code", "bad_request"), str(error)))
-
-
-async def _on_overload(request: Request, _error: Exception) -> Response:
-    return failed(request, Failure("unavailable", "the server has more requests than it can queue; try again later"))
-
-
-async def _on_unavailable(request: Request, _error: Exception) -> Response:
-    return failed(request, Failure("unavailable", "the part of the server that does this is down; try again later"))
 
 
 async def _on_no_route(request: Request, error: Exception) -> Response:

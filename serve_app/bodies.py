@@ -41,6 +41,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def batch_of(fields: dict[str, Any], name: str) -> list[Any]:
+    """The items of a JSON batch. Raises BadWire."""
+    items = fields[name]
+    if fields.keys() != {name} or type(items) is not list:
+        raise BadWire(f"a batch has `{name}`, a list, and nothing else")
+    return items
+
+
 def dump(value: Any) -> bytes:
     """JSON text that is valid UTF-8 whatever the value: lone surrogates are written as escapes."""
     return json_text.dumps(value).encode("utf-8", "backslashreplace")

@@ -38,6 +38,14 @@ class DeploymentConfig(StrictModel):
         return self
 
 
+class BatchConfig(StrictModel):
+    """How much of what waits at an encoder or decoder replica is coded together."""
+
+    max_records: Positive = 64
+    max_bytes: Positive = Field(16384, description="canonical bytes; a record that has more is a batch alone")
+    concurrency: Positive = Field(1, description="batches of a replica in work at a time")
+
+
 class ApiKey(StrictModel):
     """A key that clients send. It is random and long, so its plain SHA-256 gives nothing away."""
 
@@ -69,7 +77,8 @@ class ServeConfig(StrictModel):
     )
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
-    max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 503")
+    batch: BatchConfig = Field(BatchConfig(), description="records of several requests are coded together")
+    max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 429")
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig
     encoder: DeploymentConfig

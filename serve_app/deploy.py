@@ -1,4 +1,7 @@
-"""The Serve application: built from a configuration, deployed on the Ray session at hand."""
+"""The service as Serve applications, built from a configuration and deployed on the Ray session at hand.
+
+The main application has ingress, decoder and the rollout's controller; each version that encodes is one of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from typing import Any
 
 from cluster.registry import Registry
 from nbmf.engine import Engine
-from serve_app.config import DeploymentConfig, ServeConfig
+from serve_app.config import ServeConfig
+from serve_app.deployments import Target, encoder_target, sized
+from serve_app.encoders import Encoders, encoder_prefix
+from serve_app.replicas import Decoder, Encoder
 
 APPLICATION = "nbmf"
 
@@ -25,8 +31,8 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
 
     # Serve sets this when it is imported; its notes on starting are not for a terminal.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    engine = Engine(config.engine, config.threads)
     version = resolve_version(config, registry)
+    targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
     serve.start(
         http_options={
             "host": config.host,
@@ -36,15 +42,30 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
         # As JSON, lines have the request's id.
         logging_config={"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False},
     )
-    serve.run(application(config, registry.location, version, engine), name=APPLICATION, route_prefix="/")
+    run(targets, route_prefix="/")
     return f"http://{config.host}:{config.port}"
 
 
-def undeploy() -> None:
+def run(targets: list[Target], route_prefix: str) -> None:
+    """Runs the applications, the first of them under the prefix, and waits until they do."""
+    from ray import serve
+
+    serve.run_many(
+        [
+            serve.RunTarget(target, name=name, route_prefix=None if index else route_prefix)
+            for index, (name, target) in enumerate(targets)
+        ]
+    )
+
+
+def undeploy(name: str = APPLICATION) -> None:
     """Stops the service once the requests in work are answered. Serve itself ends with the Ray session."""
     from ray import serve
 
-    serve.delete(APPLICATION)
+    serve.delete(name)  # first: its controller would start encoders anew
+    for other in serve.status().applications:
+        if other.startswith(encoder_prefix(name)):
+            serve.delete(other)
 
 
 def resolve_version(config: ServeConfig, registry: Registry) -> str:
@@ -54,42 +75,47 @@ def resolve_version(config: ServeConfig, registry: Registry) -> str:
     return version
 
 
-def application(config: ServeConfig, registry: str, version: str, engine: Engine, name: str = APPLICATION) -> Any:
-    """Ingress, encoder, decoder and the rollout's controller, bound to one another, to be run under this name."""
+def applications(
+    config: ServeConfig,
+    registry: str,
+    version: str,
+    name: str = APPLICATION,
+    encoder: type = Encoder,
+    decoder: type = Decoder,
+) -> list[Target]:
+    """The main application of this name, and the encoder of this version. The classes are those of replicas."""
+    main = main_application(config, registry, version, name, encoder, decoder)
+    return [(name, main), encoder_target(encoder, config, registry, version, name)]
+
+
+def main_application(
+    config: ServeConfig,
+    registry: str,
+    version: str,
+    name: str = APPLICATION,
+    encoder: type = Encoder,
+    decoder: type = Decoder,
+) -> Any:
+    """Ingress, decoder and controller, bound to one another. The controller starts what encoders are missing."""
     from ray import serve
 
     from serve_app.answers import RETRY_AFTER_S
     from serve_app.ingress import Ingress
-    from serve_app.replicas import Decoder, Encoder
     from serve_app.rollout.controller import RolloutController
 
-    controller = None
-    if config.follows_rollouts:
-        options = {"num_cpus": _CONTROLLER_CPUS}
-        controller = serve.deployment(num_replicas=1, ray_actor_options=options)(RolloutController).bind(registry, name)
-    queued = config.max_queued_requests
-    encoder = _sized(Encoder, config.encoder, max_queued_requests=queued).bind(registry, version, engine, controller)
-    decoder = _sized(Decoder, config.decoder, max_queued_requests=queued).bind(
-        registry, version, engine, config.max_payload_bytes, controller
+    options = {"num_cpus": _CONTROLLER_CPUS}
+    controller = serve.deployment(num_replicas=1, ray_actor_options=options)(RolloutController).bind(
+        config, registry, version, name, encoder
     )
-    retry = {"retry_after_s": RETRY_AFTER_S}
-    ingress = _sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=retry)
-    return ingress.bind(config, registry, encoder, decoder, version, controller)
-
-
-def _sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:
-    """The class as a deployment. Decorating it where it stands would make Ray pickle its module's globals."""
-    from ray import serve
-
-    sizes: dict[str, Any] = {
-        "ray_actor_options": {"num_cpus": config.num_cpus},
-        "max_ongoing_requests": config.max_ongoing_requests,
-        "autoscaling_config": {
-            "min_replicas": config.min_replicas,
-            "max_replicas": config.max_replicas,
-            "target_ongoing_requests": config.target_ongoing_requests,
-            "upscale_delay_s": config.upscale_delay_s,
-            "downscale_delay_s": config.downscale_delay_s,
-        },
-    }
-    return serve.deployment(**sizes, **options)(cls)
+    queued = config.max_queued_requests
+    decoders = sized(decoder, config.decoder, name="Decoder", max_queued_requests=queued).bind(
+        registry,
+        version,
+        Engine(config.engine, config.threads),
+        config.batch,
+        config.max_payload_bytes,
+        controller if config.follows_rollouts else None,
+    )
+    busy = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
+    ingress = sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=busy)
+    return ingress.bind(config, registry, version, Encoders(name), decoders, controller)

@@ -5,8 +5,7 @@ Whatever a client sends is answered with a 4xx and a reason that a program can r
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import FastAPI, Header, Query, Request, Response
@@ -16,21 +15,21 @@ from ray.serve.handle import DeploymentHandle
 from cluster.registry import Registry
 from cluster.wire import BadWire
 from nbmf.codec import Effort, inspect
-from nbmf.errors import NbmfError
 from nbmf.payload import Kind
 from nbmf.version import __version__
 from serve_app import answers, bodies, deadlines, request_log, schemas
-from serve_app.answers import RequestFailed
 from serve_app.api_keys import Authenticator
-from serve_app.bodies import JSON, OCTETS, BatchTooLarge, BodyTooLarge, UnsupportedMediaType
+from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
+from serve_app.encoders import Encoders
 from serve_app.request_log import RequestLog
-from serve_app.results import Failure, attempt_each
-from serve_app.rollout.traffic import Keyed, Traffic
+from serve_app.results import Failure, RequestFailed
+from serve_app.rollout.split import Keyed, keyed_record
+from serve_app.rollout.traffic import Traffic
+from serve_app.service import CodecService
 
-_HEALTH_TIMEOUT_S = 5
 TimeoutMs: TypeAlias = Annotated[
     int | None,
     Header(
@@ -42,26 +41,22 @@ TimeoutMs: TypeAlias = Annotated[
 
 
 class Ingress:
-    """Routes of the service. With the version that it was deployed with and a controller, it follows rollouts."""
+    """Routes of the service, deployed with a version; with a controller, it follows rollouts."""
 
     def __init__(
         self,
         config: ServeConfig,
         registry: str,
-        encoder: DeploymentHandle[Any],
+        version: str,
+        encoders: Encoders,
         decoder: DeploymentHandle[Any],
-        version: str | None = None,
         controller: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._config = config
-        self._registry = Registry(registry)
-        self._encoder = encoder
-        self._decoder = decoder
-        self._traffic = (
-            Traffic(registry, version, encoder, decoder, controller)
-            if version is not None and controller is not None
-            else None
-        )
+        traffic = Traffic(registry, version, encoders, decoder)
+        if controller is not None:
+            traffic.follow(controller)
+        self._service = CodecService(config, Registry(registry), traffic, decoder)
         self._authenticator = Authenticator(config.api_keys)
         if config.access_log:
             request_log.write_to_stderr()
@@ -157,7 +152,7 @@ class Ingress:
 
         fields = bodies.parse_object(body)
         if "records" in fields:
-            blobs = await self._encode_each(request, from_json, self._batch(fields, "records"), asked, key)
+            blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
             return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
         (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
@@ -186,7 +181,7 @@ class Ingress:
             return Response(_octets_of(result), 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
         fields = bodies.parse_object(body)
         if "blobs" in fields:
-            results = await self._decode_each(request, bodies.blob_from_json, self._batch(fields, "blobs"))
+            results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
             parts = [
                 bodies.dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r)
                 for r in results
@@ -201,36 +196,11 @@ class Ingress:
 
     async def versions(self) -> Any:
         """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
-        return await asyncio.to_thread(self._versions)
-
-    def _versions(self) -> dict[str, Any]:
-        channels = self._registry.channels()
-        rows = []
-        for version_id, manifest in self._registry.manifests():
-            row: dict[str, Any] = {
-                "id": version_id,
-                "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
-            }
-            if isinstance(manifest, NbmfError):
-                row["error"] = {"code": manifest.code, "message": str(manifest)}
-            else:
-                row |= {
-                    "name": manifest.name,
-                    "created_at": manifest.created_at,
-                    "architecture": manifest.architecture,
-                    "measured": manifest.measured.get("all", {}),
-                }
-            rows.append(row)
-        return {"versions": rows}
+        return await self._service.versions()
 
     async def healthz(self) -> Any:
         """200 when encoder and decoder answer, 503 when one does not."""
-        try:
-            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
-                await asyncio.gather(self._encoder.ready.remote(), self._decoder.ready.remote())
-        except Exception as error:
-            failure = Failure("unavailable", f"a deployment does not answer: {type(error).__name__}")
-            raise RequestFailed(failure) from error
+        await self._service.check_health()
         return {"status": "ok"}
 
     async def _body(self, request: Request, timeout_ms: int | None) -> tuple[str, bytes]:
@@ -256,14 +226,6 @@ class Ingress:
                     raise too_large
         return media_type, bytes(body)
 
-    def _batch(self, fields: dict[str, Any], name: str) -> list[Any]:
-        items = fields[name]
-        if fields.keys() != {name} or type(items) is not list:
-            raise BadWire(f"a batch has `{name}`, a list, and nothing else")
-        if len(items) > self._config.max_batch_records:
-            raise BatchTooLarge(f"{len(items)} records; the server takes {self._config.max_batch_records} at a time")
-        return items
-
     async def _encode_each(
         self,
         request: Request,
@@ -272,46 +234,15 @@ class Ingress:
         asked: tuple[Effort, float],
         key: str | None,
     ) -> list[bytes | Failure]:
-        deadline = call_of(request).deadline
-        traffic = self._traffic
-        if traffic is None:
-            return await _each(
-                request, read, items, lambda records: self._encoder.encode.remote(records, *asked, deadline)
-            )
-
         def keyed(item: Any) -> Keyed:
-            kind, data = read(item)
-            own = item.get("key", key) if isinstance(item, dict) else key
-            return Keyed((kind, data), data if own is None else own.encode("utf-8", "surrogatepass"))
+            return keyed_record(read(item), item.get("key", key) if isinstance(item, dict) else key)
 
-        return await _each(request, keyed, items, lambda records: traffic.encode(records, asked, deadline))
+        return await self._service.encode(call_of(request), keyed, items, asked)
 
     async def _decode_each(
         self, request: Request, read: Callable[[Any], bytes], items: list[Any]
     ) -> list[tuple[int, bytes] | Failure]:
-        deadline = call_of(request).deadline
-        return await _each(request, read, items, lambda blobs: self._decoder.decode.remote(blobs, deadline))
-
-
-async def _each(
-    request: Request,
-    read: Callable[[Any], Any],
-    items: list[Any],
-    work: Callable[[list[Any]], Awaitable[list[Any] | Failure]],
-) -> list[Any]:
-    """Reads the items, gives those that could be read to `work` in one call, and returns results in order."""
-    call = call_of(request)
-    call.records = len(items)
-    results: list[Any] = attempt_each(read, items)
-    good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
-    if good:
-        async with until(call.deadline):
-            done = await work([results[index] for index in good])
-        if isinstance(done, Failure):
-            raise RequestFailed(done)
-        for index, result in zip(good, done, strict=True):
-            results[index] = result
-    return results
+        return await self._service.decode(call_of(request), read, items)
 
 
 def _encoded(blob: bytes) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Hashable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from ray.serve.handle import DeploymentHandle
 
@@ -20,60 +20,46 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.payload import Kind, from_canonical, to_canonical
+from serve_app.batching import Batcher
+from serve_app.config import BatchConfig
 from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.results import Failure, attempt_batch, attempt_each
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
 
-T = TypeVar("T")
-
 _PROBE = [{"role": "user", "content": "Remember to call Anna on Friday about the invoice."}]
+
+Canonical: TypeAlias = tuple[int, bytes]
+"""A record's kind and canonical bytes."""
 
 
 class Encoder:
-    """Encodes with one codec version, or with those of a rollout, a request's records as one batch.
+    """Encodes with one codec version; records of several requests as one batch."""
 
-    With a rollout's controller, its versions are loaded when they appear in the registry, and the controller told.
-    """
-
-    def __init__(
-        self, registry: str, version: str, engine: Engine, controller: DeploymentHandle[Any] | None = None
-    ) -> None:
-        self._registry = Registry(registry)
-        self._version = version
-        self._codecs = {version: _warm(registry, version, engine)}
-        self._following = _follow_rollouts("Encoder", self._registry, self._load, controller)
+    def __init__(self, registry: str, version: str, engine: Engine, batch: BatchConfig) -> None:
+        self._codec = _warm(registry, version, engine)
+        self._batcher: Batcher[Canonical, bytes | Failure] = Batcher(
+            self._encode, batch.max_records, batch.max_bytes, batch.concurrency
+        )
 
     async def encode(
-        self,
-        records: list[tuple[int, bytes]],
-        effort: Effort,
-        latency_budget_ms: float,
-        deadline: float = math.inf,
-        version: str | None = None,
+        self, records: list[Canonical], effort: Effort, latency_budget_ms: float, deadline: float = math.inf
     ) -> list[bytes | Failure] | Failure:
         """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record.
 
         Nothing is coded after the deadline, in seconds since the epoch: the request fails as a whole.
-        `version` is a rollout's, in place of the replica's.
         """
-        together = partial(self._encode, version or self._version, effort, latency_budget_ms)
-        return await asyncio.to_thread(_before, deadline, partial(attempt_batch, together), records)
+        sizes_bytes = [len(data) for _, data in records]
+        try:
+            return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
+        except DeadlineExceeded as error:
+            return Failure(error.code, str(error))
 
-    def _encode(
-        self, version: str, effort: Effort, latency_budget_ms: float, records: list[tuple[int, bytes]]
-    ) -> list[bytes]:
-        canonical = [(Kind(kind), data) for kind, data in records]
-        if version not in self._codecs:
-            self._load(version)
-        codec = self._codecs[version]
-        return codec.encode_canonical_batch(canonical, effort=effort, latency_budget_ms=latency_budget_ms)
-
-    def _load(self, version: str) -> None:
-        if version not in self._codecs:
-            codec = self._registry.load(version)
-            codec.warm_up()
-            self._codecs[version] = codec
+    def _encode(self, how: Hashable, records: list[Canonical]) -> list[bytes | Failure]:
+        assert isinstance(how, tuple)  # noqa: S101
+        effort, latency_budget_ms = how
+        together = partial(self._codec.encode_canonical_batch, effort=effort, latency_budget_ms=latency_budget_ms)
+        return attempt_batch(together, [(Kind(kind), data) for kind, data in records])
 
     def ready(self) -> bool:
         """For the ingress's health page: this replica has its codec."""
@@ -81,9 +67,10 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes blobs of any version of the registry, a request's blobs as one batch.
+    """Decodes blobs of any version of the registry; blobs of several requests as one batch.
 
-    `version` is warm from the start, others are loaded when a blob first names them.
+    `version` is warm from the start, others are loaded when a blob first names them, or, with a rollout's controller,
+    when the rollout begins, which it is told.
     """
 
     def __init__(
@@ -91,6 +78,7 @@ class Decoder:
         registry: str,
         version: str,
         engine: Engine,
+        batch: BatchConfig,
         max_payload_bytes: int,
         controller: DeploymentHandle[Any] | None = None,
     ) -> None:
@@ -98,19 +86,28 @@ class Decoder:
         self._catalog = self._registry.catalog()
         self._catalog.add(_warm(registry, version, engine))
         self._max_payload_bytes = max_payload_bytes
-        self._following = _follow_rollouts("Decoder", self._registry, self._load, controller)
+        self._batcher: Batcher[Frame | Failure, Canonical | Failure] = Batcher(
+            self._decode, batch.max_records, batch.max_bytes, batch.concurrency
+        )
+        self._following: asyncio.Task[None] | None = None
+        if controller is not None:
+            loader = Loader(RolloutStore(self._registry), self._load)
+            self._following = asyncio.get_running_loop().create_task(loader.run(controller))
 
-    async def decode(
-        self, blobs: list[bytes], deadline: float = math.inf
-    ) -> list[tuple[int, bytes] | Failure] | Failure:
+    async def decode(self, blobs: list[bytes], deadline: float = math.inf) -> list[Canonical | Failure] | Failure:
         """(kind, canonical bytes) of each blob; as in Encoder.encode, nothing after the deadline."""
-        return await asyncio.to_thread(_before, deadline, self._decode, blobs)
+        try:
+            check(deadline)
+            parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
+            sizes_bytes = [0 if isinstance(frame, Failure) else frame.payload_bytes for frame in parsed]
+            return await self._batcher(None, parsed, sizes_bytes, deadline)
+        except DeadlineExceeded as error:
+            return Failure(error.code, str(error))
 
-    def _decode(self, blobs: list[bytes]) -> list[tuple[int, bytes] | Failure]:
-        parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
+    def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
         return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
 
-    def _decode_frames(self, frames: list[Frame]) -> list[tuple[int, bytes] | NbmfError]:
+    def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
         results = self._catalog.decode_canonical_batch(frames)
         return [
             result if isinstance(result, NbmfError) else (int(parsed.kind), result)
@@ -136,15 +133,6 @@ class Decoder:
         return True
 
 
-def _before(deadline: float, work: Callable[[list[Any]], T], items: list[Any]) -> T | Failure:
-    """The work, unless it is too late. Called by the thread that does it: calls may wait for a thread."""
-    try:
-        check(deadline)
-    except DeadlineExceeded as error:
-        return Failure(error.code, str(error))
-    return work(items)
-
-
 def _warm(registry: str, version: str, engine: Engine) -> Codec:
     """The version, loaded and compiled, so that the replica's first request is as quick as others."""
     configure(engine.name, engine.threads)
@@ -153,17 +141,7 @@ def _warm(registry: str, version: str, engine: Engine) -> Codec:
     return codec
 
 
-def _follow_rollouts(
-    role: str, registry: Registry, load: Callable[[str], None], controller: DeploymentHandle[Any] | None
-) -> asyncio.Task[None] | None:
-    """The task that loads versions of rollouts; none without a controller, as in a service of a fixed version."""
-    if controller is None:
-        return None
-    loader = Loader(RolloutStore(registry), load)
-    return asyncio.get_running_loop().create_task(loader.run(role, controller))
-
-
-def _readable(decoded: tuple[int, bytes]) -> tuple[int, bytes]:
+def _readable(decoded: Canonical) -> Canonical:
     """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
     kind, canonical = decoded
     from_canonical(Kind(kind), canonical)

@@ -29,6 +29,14 @@ class Failure:
         return _STATUS.get(self.code, 422)
 
 
+class RequestFailed(Exception):
+    """The whole request ends with this failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 # What is not here is a fault of the record: 422.
 _STATUS = {
     "bad_request": 400,
@@ -41,6 +49,7 @@ _STATUS = {
     "body_too_large": 413,
     "batch_too_large": 413,
     "unsupported_media_type": 415,
+    "overloaded": 429,
     "internal_error": 500,
     "damaged_codec": 503,
     "registry_error": 503,

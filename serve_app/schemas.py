@@ -116,8 +116,9 @@ _ERRORS = {
     413: "body, batch or payload too large",
     415: "neither JSON nor octets",
     422: "the record cannot be encoded, or the blob not decoded",
+    429: "more requests than the service can queue; see Retry-After",
     500: "a fault of the service; its log says more",
-    503: "overloaded, or a part of the service is down; see Retry-After",
+    503: "a part of the service is down; see Retry-After",
     504: "the request's time was over before it was done",
 }
 

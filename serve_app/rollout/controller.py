@@ -1,4 +1,7 @@
-"""The deployment that judges: gathers what ingress and replicas report, and takes the rollout on or back."""
+"""The deployment that judges: gathers what ingress and decoders report, and takes the rollout on or back.
+
+It also keeps the encoders that the service needs: of the stable version, and of a candidate.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import time
 import uuid
 
 from cluster.registry import Registry
+from serve_app.config import ServeConfig
+from serve_app.rollout.encoder_apps import EncoderApps
 from serve_app.rollout.measurements import Measurements
+from serve_app.rollout.split import route
+from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
-
-ROLES = ("Encoder", "Decoder")
-"""Deployments whose replicas must all have loaded a candidate before it gets a share."""
 
 _EVERY_S = 1.0
 _LEASE_S = 10.0
@@ -24,13 +28,17 @@ _log = logging.getLogger("ray.serve")
 class RolloutController:
     """One replica a service; of several services on a registry, the holder of the lease decides."""
 
-    def __init__(self, registry: str, application: str) -> None:
-        self._store = RolloutStore(Registry(registry))
+    def __init__(self, config: ServeConfig, registry: str, version: str, application: str, encoder: type) -> None:
+        self._registry = Registry(registry)
+        self._store = RolloutStore(self._registry)
+        self._follows = config.follows_rollouts
+        self._deployed = version
         self._application = application
+        self._encoders = EncoderApps(encoder, config, registry, application)
         self._holder = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, int], Measurements] = {}
-        self._loaded: dict[tuple[str, str], tuple[str, float]] = {}
+        self._loaded: dict[str, tuple[str, float]] = {}
         self._failure: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -40,13 +48,13 @@ class RolloutController:
         with self._lock:
             self._pending.setdefault((rollout, round_), Measurements()).add(measurements)
 
-    def loaded(self, role: str, replica: str, candidate: str, failure: str | None) -> None:
-        """Takes that a replica has loaded the candidate, or why it could not."""
+    def loaded(self, replica: str, rollout: str, failure: str | None) -> None:
+        """Takes that a decoder replica has loaded this rollout's candidate, or why it could not."""
         with self._lock:
             if failure is None:
-                self._loaded[role, replica] = (candidate, time.monotonic())
+                self._loaded[replica] = (rollout, time.monotonic())
             else:
-                self._failure[candidate] = f"{role}: {failure}"
+                self._failure[rollout] = f"decoder: {failure}"
 
     def check_health(self) -> None:
         """For Serve, which replaces a replica that raises."""
@@ -55,27 +63,32 @@ class RolloutController:
 
     def _run(self) -> None:
         while True:
-            try:
-                self._judge()
-            except Exception as error:
-                _log.warning("the rollout could not be judged: %s: %s", type(error).__name__, error)
+            for step in (self._keep_encoders, self._judge):
+                try:
+                    step()
+                except Exception as error:
+                    _log.warning("rollout: %s: %s: %s", step.__name__, type(error).__name__, error)
             time.sleep(_EVERY_S)
+
+    def _keep_encoders(self) -> None:
+        if not self._follows:
+            self._encoders.keep([self._deployed])
+            return
+        now = route(self._deployed, self._registry.resolve(), self._store.read())
+        self._encoders.keep([now.stable, now.candidate] if now.candidate else [now.stable])
 
     def _judge(self) -> None:
         rollout = self._store.read()
         with self._lock:
             pending, self._pending = self._pending, {}
-            failure = self._failure.get(rollout.candidate) if rollout else None
-        if rollout is None or not rollout.is_active:
+        if rollout is None or not rollout.is_active or not self._follows:
             return
+        ready = self._is_ready(rollout)
+        with self._lock:
+            failure = self._failure.get(rollout.id)
         if failure is not None:
             lost = Measurements(load_failure=failure)
             pending.setdefault((rollout.id, rollout.round), Measurements()).add(lost)
-        try:
-            ready = rollout.ready or self._all_loaded(rollout.candidate)
-        except Exception as error:  # a breach is found all the same
-            _log.warning("replicas cannot be counted: %s: %s", type(error).__name__, error)
-            ready = False
         try:
             self._store.judge(self._holder, time.time(), _LEASE_S, pending, ready)
         except Exception:
@@ -83,17 +96,25 @@ class RolloutController:
                 self.measured(of, round_, measurements)
             raise
 
-    def _all_loaded(self, candidate: str) -> bool:
-        """Whether every replica that runs has said so lately. Those that start load it before they run."""
+    def _is_ready(self, rollout: Rollout) -> bool:
+        """Whether the candidate's encoder runs and every decoder replica has it."""
+        try:
+            encoder = self._encoders.state_of(rollout.candidate)
+            if encoder.state == "failed":
+                with self._lock:
+                    self._failure.setdefault(rollout.id, f"encoder: {encoder.detail}")
+            return rollout.ready or (encoder.state == "running" and self._all_loaded(rollout.id))
+        except Exception as error:  # a breach is found all the same
+            _log.warning("replicas cannot be counted: %s: %s", type(error).__name__, error)
+            return False
+
+    def _all_loaded(self, rollout: str) -> bool:
+        """Whether every decoder replica that runs has said so lately. Those that start load it before they run."""
         from ray import serve
 
         oldest = time.monotonic() - _REPORT_LASTS_S
         with self._lock:
-            have = [role for (role, _), (of, at) in self._loaded.items() if of == candidate and at > oldest]
-        deployments = serve.status().applications[self._application].deployments
-        for role in ROLES:
-            states = deployments[role].replica_states
-            running = sum(count for state, count in states.items() if state == "RUNNING")
-            if running == 0 or have.count(role) < running:
-                return False
-        return True
+            have = sum(of == rollout and at > oldest for of, at in self._loaded.values())
+        states = serve.status().applications[self._application].deployments["Decoder"].replica_states
+        running = sum(count for state, count in states.items() if state == "RUNNING")
+        return 0 < running <= have

@@ -1,4 +1,4 @@
-"""Replicas load the versions of a rollout before a request needs them, and say so to the controller."""
+"""Decoder replicas load the versions of a rollout before a blob names them, and say so to the controller."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ class Loader:
     def __init__(self, store: RolloutStore, load: Callable[[str], None]) -> None:
         self._store = store
         self._load = load
-        self._failures: dict[str, str | None] = {}
+        self._failures: dict[str, tuple[str | None, str | None]] = {}
         self.look()
 
     def look(self) -> tuple[str, str | None] | None:
-        """(candidate of the active rollout, why it could not be loaded); None when there is none.
+        """(id of the active rollout, why its candidate could not be loaded); None when there is none.
 
-        A registry that cannot be read now is read again the next time.
+        A registry that cannot be read now is read again the next time; a version that could not be loaded is tried
+        again by the next rollout.
         """
         try:
             rollout = self._store.read()
         except Exception as error:
             _log.warning("the rollout cannot be read: %s", error)
             return None
+        of = rollout.id if rollout else None
         for version in _wanted(rollout):
-            if version not in self._failures:
-                self._failures[version] = self._attempt(version)
+            tried_for, failure = self._failures.get(version, (None, ""))
+            if failure is not None and tried_for != of:
+                self._failures[version] = (of, self._attempt(version))
         if rollout is None or not rollout.is_active:
             return None
-        return rollout.candidate, self._failures[rollout.candidate]
+        return rollout.id, self._failures[rollout.candidate][1]
 
     def _attempt(self, version: str) -> str | None:
         try:
@@ -51,7 +54,7 @@ class Loader:
             return f"{type(error).__name__}: {error}"
         return None
 
-    async def run(self, role: str, controller: DeploymentHandle[Any]) -> None:
+    async def run(self, controller: DeploymentHandle[Any]) -> None:
         """Looks again and again, and tells the controller what this replica has."""
         from ray import serve
 
@@ -60,7 +63,7 @@ class Loader:
             found = await asyncio.to_thread(self.look)
             if found is not None:
                 try:
-                    await controller.loaded.remote(role, replica, *found)
+                    await controller.loaded.remote(replica, *found)
                 except Exception as error:
                     _log.warning("the rollout's controller does not answer: %s", type(error).__name__)
             await asyncio.sleep(POLL_S)

@@ -26,6 +26,9 @@ class RolloutPolicy(StrictModel):
     max_error_rate: float = Field(0.01, ge=0, le=1, description="faults a record of the candidate's over stable's")
     min_ratio_of_stable: float = Field(0.98, gt=0, description="candidate's ratio over stable's on the same records")
     max_p95_of_stable: float = Field(2.0, gt=0, description="candidate's p95 of a record's encoding over stable's")
+    candidate_timeout_s: float = Field(
+        2, gt=0, allow_inf_nan=False, description="after which stable encodes what the candidate has not; a fault"
+    )
     p95_budget_ms: float = Field(20, ge=0, description="a p95 up to this is good, whatever stable's is")
 
     @model_validator(mode="after")

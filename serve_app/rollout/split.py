@@ -9,6 +9,19 @@ from serve_app.rollout.state import Rollout
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """A record (kind, canonical bytes) and what decides on its version."""
+
+    record: tuple[int, bytes]
+    key: bytes
+
+
+def keyed_record(record: tuple[int, bytes], key: str | None) -> Keyed:
+    """Without a key, the record's content decides."""
+    return Keyed(record, record[1] if key is None else key.encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Versions that encode now. `rollout` is None when there is only one."""
 

@@ -7,113 +7,144 @@ import logging
 import random
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
 from nbmf.codec import Effort
-from serve_app.results import Failure
+from serve_app.deadlines import DeadlineExceeded
+from serve_app.encoders import Encoders
+from serve_app.replica_calls import call
+from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.loading import POLL_S
 from serve_app.rollout.measurements import Compared, Counts, Measurements
-from serve_app.rollout.split import Route, route
+from serve_app.rollout.split import Keyed, Route, route
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
 
 _MAX_COPIES = 8
 """Requests whose copies are in work at a time; others go without a copy, so that copies never hold up requests."""
 _COPY_TIMEOUT_S = 30.0
+_RECORDS_OF_PATIENCE = 20
+"""So many records of a batch more, and the candidate has its candidate_timeout_s once more."""
 _SAYS_NOTHING = ("deadline_exceeded", "unavailable", "registry_error")
 """Failures to decode that are no fault of the blob."""
 
 _log = logging.getLogger("ray.serve")
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """A record (kind, canonical bytes) and what decides on its version."""
-
-    record: tuple[int, bytes]
-    key: bytes
-
-
 class Traffic:
-    """Encodes by the versions of the present rollout, which it reads anew twice a second."""
+    """Encodes by the deployed version, or, told to follow rollouts, by those of the present one."""
 
-    def __init__(
-        self,
-        registry: str,
-        version: str,
-        encoder: DeploymentHandle[Any],
-        decoder: DeploymentHandle[Any],
-        controller: DeploymentHandle[Any],
-    ) -> None:
+    def __init__(self, registry: str, version: str, encoders: Encoders, decoder: DeploymentHandle[Any]) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
         self._deployed = version
-        self._encoder = encoder
+        self._encoders = encoders
         self._decoder = decoder
-        self._controller = controller
+        self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._route = Route(version)
         self._measured: dict[tuple[str, int], Measurements] = {}
         self._copies: set[asyncio.Task[None]] = set()
-        self._look()
-        self._follower = asyncio.get_running_loop().create_task(self._follow())
+        self._follower: asyncio.Task[None] | None = None
 
-    async def encode(
-        self, items: list[Keyed], asked: tuple[Effort, float], deadline: float
-    ) -> list[bytes | Failure] | Failure:
-        """Blobs of the records, each by its version. What the candidate fails at, stable does."""
+    def follow(self, controller: DeploymentHandle[Any]) -> None:
+        """Reads the rollout now and then twice a second, and tells the controller what was measured."""
+        self._look()
+        self._follower = asyncio.get_running_loop().create_task(self._follow(controller))
+
+    async def ready(self) -> None:
+        """Returns when an encoder of the stable version answers. Raises RequestFailed."""
+        await (await self._handle(self._route.stable)).ready.remote()
+
+    async def encode(self, items: list[Keyed], asked: tuple[Effort, float], deadline: float) -> list[bytes | Failure]:
+        """Blobs of the records, each by its version. What the candidate fails at, stable does.
+
+        Raises RequestFailed, DeadlineExceeded.
+        """
         now = self._route
         versions = [now.version_of(item.key) for item in items]
         results: dict[int, bytes | Failure] = {}
 
-        async def part(version: str, indices: list[int]) -> Failure | None:
-            done = await self._encode(now, version, [items[i].record for i in indices], asked, deadline)
-            if isinstance(done, Failure):
-                return done
-            results.update(zip(indices, done, strict=True))
-            return None
+        async def part(version: str, indices: list[int]) -> None:
+            records = [items[i].record for i in indices]
+            attempt = self._try_candidate if version == now.candidate else self._encode
+            results.update(zip(indices, await attempt(now, version, records, asked, deadline), strict=True))
 
         parts = {v: [i for i, version in enumerate(versions) if version == v] for v in set(versions)}
-        for failure in await asyncio.gather(*(part(version, indices) for version, indices in parts.items())):
-            if failure is not None:
-                return failure
+        await asyncio.gather(*(part(version, indices) for version, indices in parts.items()))
         again = [i for i in parts.get(now.candidate or "", []) if _is_fault(results[i])]
         if again:
-            failure = await part(now.stable, again)
-            if failure is not None:
-                return failure
+            await part(now.stable, again)
             versions = [now.stable if i in again else version for i, version in enumerate(versions)]
+        done = [results[i] for i in range(len(items))]
         if now.rollout is not None:
-            self._sample(
-                now.rollout, [i.record for i in items], versions, [results[i] for i in range(len(items))], asked
-            )
-        return [results[i] for i in range(len(items))]
+            self._sample(now.rollout, [item.record for item in items], versions, done, asked)
+        return done
+
+    async def _try_candidate(
+        self, now: Route, version: str, records: list[tuple[int, bytes]], asked: tuple[Effort, float], deadline: float
+    ) -> list[bytes | Failure]:
+        """As `_encode`, but it must leave stable the time to do it, and whatever goes wrong is a failure to encode."""
+        assert now.rollout is not None  # noqa: S101
+        begin = time.time()
+        patience_s = now.rollout.policy.candidate_timeout_s * (1 + len(records) / _RECORDS_OF_PATIENCE)
+        half_s = (deadline - begin) / 2
+        until, hurried = begin + min(half_s, patience_s), half_s < patience_s
+        try:
+            return await self._encode(now, version, records, asked, until, hurried=hurried)
+        except Exception as error:
+            _log.warning("version %s could not encode: %s: %s", version[:12], type(error).__name__, error)
+            return [Failure("internal_error", "the candidate could not encode the record")] * len(records)
 
     async def _encode(
-        self, now: Route, version: str, records: list[tuple[int, bytes]], asked: tuple[Effort, float], deadline: float
-    ) -> list[bytes | Failure] | Failure:
+        self,
+        now: Route,
+        version: str,
+        records: list[tuple[int, bytes]],
+        asked: tuple[Effort, float],
+        deadline: float,
+        *,
+        hurried: bool = True,
+    ) -> list[bytes | Failure]:
+        """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
+
+        That one who was `hurried`, by a client with little time, did not do it in time is no fault.
+        """
         started = time.perf_counter()
-        try:
-            done = await self._encoder.encode.remote(records, *asked, deadline, version)
-        except asyncio.CancelledError:
-            if time.time() >= deadline:  # else the client hung up
-                self._count(now.rollout, version, Counts(records=len(records), faults=len(records)))
-            raise
         counts = Counts(records=len(records))
-        counts.encode_ms.count((time.perf_counter() - started) * 1000 / len(records), len(records))
-        if isinstance(done, Failure):
-            return done
+
+        def count() -> None:
+            counts.encode_ms.count((time.perf_counter() - started) * 1000 / len(records), len(records))
+            self._count(now.rollout, version, counts)
+
+        try:
+            encoder = await self._handle(version)
+            done: list[bytes | Failure] = await call(encoder.encode, records, *asked, deadline, deadline=deadline)
+        except Exception as error:  # not CancelledError: the client hung up
+            counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
+            count()
+            raise
         for (_, data), blob in zip(records, done, strict=True):
             if isinstance(blob, bytes):
                 counts.payload_bytes += len(data)
                 counts.blob_bytes += len(blob)
             else:
                 counts.faults += _is_fault(blob)
-        self._count(now.rollout, version, counts)
-        return list(done)
+        count()
+        return done
+
+    async def _handle(self, version: str) -> DeploymentHandle[Any]:
+        """The version's encoder. Raises RequestFailed if there is none, as when it is still to be started."""
+        if version not in self._handles:
+            found = await asyncio.to_thread(self._encoders.of, version)
+            if found is None:
+                raise RequestFailed(
+                    Failure("unavailable", f"version {version[:12]} has no encoder yet; try again later")
+                )
+            self._handles[version] = found
+        return self._handles[version]
 
     def _sample(
         self,
@@ -127,7 +158,7 @@ class Traffic:
         work: Coroutine[Any, Any, None] | None = None
         good = [i for i, result in enumerate(results) if isinstance(result, bytes)]
         own = [i for i in good if versions[i] == rollout.candidate]
-        if len(self._copies) >= _MAX_COPIES or not good:
+        if not rollout.ready or len(self._copies) >= _MAX_COPIES or not good:
             return
         chance = random.random() * 100  # noqa: S311
         if chance < rollout.policy.shadow_sample_percent:
@@ -147,8 +178,6 @@ class Traffic:
                 continue
             records = [record for record, _ in mine]
             copies = await self._encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S)
-            if isinstance(copies, Failure):
-                continue
             both = Compared()
             checked: list[tuple[tuple[int, bytes], Any]] = []
             for (record, blob), copy in zip(mine, copies, strict=True):
@@ -165,9 +194,8 @@ class Traffic:
     async def _verify(self, rollout: Rollout, records: list[tuple[int, bytes]], blobs: list[Any]) -> None:
         if not blobs:
             return
-        decoded = await self._decoder.decode.remote(blobs, time.time() + _COPY_TIMEOUT_S)
-        if isinstance(decoded, Failure):
-            return
+        deadline = time.time() + _COPY_TIMEOUT_S
+        decoded = await call(self._decoder.decode, blobs, deadline, deadline=deadline)
         told = [
             (record, result)
             for record, result in zip(records, decoded, strict=True)
@@ -184,21 +212,24 @@ class Traffic:
             measured = self._of(rollout)
             (measured.candidate if version == rollout.candidate else measured.stable).add(counts)
 
-    async def _follow(self) -> None:
+    async def _follow(self, controller: DeploymentHandle[Any]) -> None:
         while True:
             await asyncio.sleep(POLL_S)
             await _logged(asyncio.to_thread(self._look))
-            await _logged(self._report())
+            await _logged(self._report(controller))
 
     def _look(self) -> None:
         rollout = self._store.read()  # first: the channel changes before the rollout says that it is stable
-        self._route = route(self._deployed, self._registry.resolve(), rollout)
+        now = route(self._deployed, self._registry.resolve(), rollout)
+        for version in set(self._handles) - {now.stable, now.candidate, self._route.stable}:
+            del self._handles[version]  # if it comes back, its application is another
+        self._route = now
 
-    async def _report(self) -> None:
+    async def _report(self, controller: DeploymentHandle[Any]) -> None:
         for of in list(self._measured):
             measured = self._measured.pop(of)
             try:
-                await self._controller.measured.remote(*of, measured)
+                await controller.measured.remote(*of, measured)
             except Exception:
                 self._measured.setdefault(of, Measurements()).add(measured)
                 raise

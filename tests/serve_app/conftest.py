@@ -83,6 +83,11 @@ class ServiceInProcess:
         return asyncio.run(send())
 
 
+def handle(name, method):
+    """What a deployment's handle is to those who call one method of it."""
+    return SimpleNamespace(**{name: SimpleNamespace(remote=method)})
+
+
 @pytest.fixture
 def in_process(tmp_path, monkeypatch):
     """A function: a service in this process, of no version, with other settings, or other replicas, than the usual."""
@@ -90,20 +95,18 @@ def in_process(tmp_path, monkeypatch):
     from cluster.registry import Registry
     from nbmf import engine
     from nbmf.engine import Engine
-    from serve_app.config import DEFAULT_FILE, ServeConfig
+    from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
     from serve_app.ingress import Ingress
     from serve_app.replicas import Decoder, Encoder
 
     monkeypatch.setattr(engine, "_engine", None)  # which a replica sets, for its process
     registry = Registry(tmp_path / "registry").location
-    encoder, decoder = Encoder(registry, "none", Engine()), Decoder(registry, "none", Engine(), 100_000)
+    encoder = Encoder(registry, "none", Engine(), BatchConfig())
+    decoder = Decoder(registry, "none", Engine(), BatchConfig(), 100_000)
 
     def make(encode=encoder.encode, decode=decoder.decode, **settings):
         config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
-        handles = [
-            SimpleNamespace(**{name: SimpleNamespace(remote=method)})
-            for name, method in (("encode", encode), ("decode", decode))
-        ]
-        return ServiceInProcess(Ingress(config, registry, *handles))
+        encoders = SimpleNamespace(of=lambda _version: handle("encode", encode))
+        return ServiceInProcess(Ingress(config, registry, "none", encoders, handle("decode", decode)))
 
     return make

@@ -16,7 +16,7 @@ from nbmf import builtin, inspect, json_text
 from nbmf import engine as engine_setting
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
-from serve_app.config import DEFAULT_FILE, ServeConfig
+from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
 from serve_app.ingress import Ingress
 from serve_app.replicas import Encoder
 
@@ -42,7 +42,7 @@ def encoder(registry):
     """A replica, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_setting, "_engine", None)  # which a replica sets, for its process
-        yield Encoder(registry, "stable", Engine())
+        yield Encoder(registry, "stable", Engine(), BatchConfig())
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,8 @@ def ask(encoder, registry):
         fields = packaged | {"latency_budget_ms": budget_ms, "effort": server_effort}
         config = ServeConfig.model_validate(fields)
         handle = SimpleNamespace(encode=SimpleNamespace(remote=encoder.encode))
-        transport = httpx.ASGITransport(Ingress(config, registry, handle, None).__serve_build_asgi_app__())
+        encoders = SimpleNamespace(of=lambda _version: handle)
+        transport = httpx.ASGITransport(Ingress(config, registry, "stable", encoders, None).__serve_build_asgi_app__())
 
         async def send():
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

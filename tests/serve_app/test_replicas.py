@@ -13,6 +13,7 @@ from nbmf.catalog import Catalog
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
 from nbmf.payload import to_canonical
+from serve_app.config import BatchConfig
 from serve_app.replicas import Decoder, Encoder
 from serve_app.results import Failure, attempt_batch, attempt_each
 
@@ -31,12 +32,12 @@ def registry(tmp_path):
 
 @pytest.fixture
 def encoder(registry):
-    return Encoder(registry, "none", Engine())
+    return Encoder(registry, "none", Engine(), BatchConfig())
 
 
 @pytest.fixture
 def decoder(registry):
-    return Decoder(registry, "none", Engine(), 100_000)
+    return Decoder(registry, "none", Engine(), BatchConfig(), 100_000)
 
 
 def encoded(encoder, records=RECORDS):
@@ -79,7 +80,7 @@ def test_bad_blobs_are_failures_between_good_ones(encoder, decoder):
 
 
 def test_a_blob_over_the_servers_limit(registry, encoder):
-    small = Decoder(registry, "none", Engine(), len(RECORDS[0][1]))
+    small = Decoder(registry, "none", Engine(), BatchConfig(), len(RECORDS[0][1]))
     first, second = decoded(small, encoded(encoder, [RECORDS[0], (RECORDS[0][0], RECORDS[0][1] + b" ")]))
     assert first == RECORDS[0]
     assert second.code == "output_too_large"
@@ -107,15 +108,15 @@ def test_replicas_are_warm_before_they_are_ready(registry, monkeypatch, version)
     warm = []
     monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append(codec))
     expected = Registry(registry).load(version)
-    Encoder(registry, version, Engine())
-    Decoder(registry, version, Engine(), 1000)
+    Encoder(registry, version, Engine(), BatchConfig())
+    Decoder(registry, version, Engine(), BatchConfig(), 1000)
     assert warm == [expected, expected]
 
 
 def test_replicas_set_the_engine_of_their_process(registry):
-    Encoder(registry, "none", Engine("cpu", 3))
+    Encoder(registry, "none", Engine("cpu", 3), BatchConfig())
     assert engine_setting.engine() == Engine("cpu", 3)
-    Decoder(registry, "none", Engine("cpu", 2), 1000)
+    Decoder(registry, "none", Engine("cpu", 2), BatchConfig(), 1000)
     assert engine_setting.engine() == Engine("cpu", 2)
 
 

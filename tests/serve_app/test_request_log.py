@@ -236,7 +236,7 @@ def test_no_contents_in_the_log_of_a_fault(in_process, log, monkeypatch):
     answer = in_process()("POST", "/v1/encode", json={"payload": MARKER})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "KeyError" in "".join(log)
-    assert "encode_canonical_batch" in "".join(log)
+    assert "in _attempt_all" in "".join(log)
     assert MARKER not in "".join(log)
 
 
@@ -260,16 +260,21 @@ def test_a_fault_of_the_ingress_is_answered_and_logged(in_process, log):
 
 
 @pytest.mark.parametrize(
-    "error", [BackPressureError(201, 200), DeploymentUnavailableError("Encoder"), ActorDiedError()]
+    ("error", "expected"),
+    [
+        (BackPressureError(201, 200), (429, "overloaded")),
+        (DeploymentUnavailableError("Encoder"), (503, "unavailable")),
+        (ActorDiedError(), (503, "unavailable")),
+    ],
 )
-def test_when_to_come_again(in_process, log, error):
+def test_when_to_come_again(in_process, log, error, expected):
     async def encode(*_):
         raise error
 
     answer = in_process(encode=encode)("POST", "/v1/encode", json={"payload": 1})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert (answer.status_code, answer.json()["error"]["code"]) == expected
     assert int(answer.headers["Retry-After"]) > 0
-    assert _only(log)["code"] == "unavailable"
+    assert _only(log)["code"] == expected[1]
 
 
 def test_a_registry_that_cannot_be_read_is_the_servers_fault(in_process, tmp_path):

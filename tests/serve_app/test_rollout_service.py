@@ -11,7 +11,6 @@ import synthetic
 import zstandard
 
 from cluster.registry import Registry
-from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
@@ -48,9 +47,7 @@ def registry(ray_session, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(service, registry):
     """For an application of its own, beside the one of the other tests."""
-    from ray import serve
-
-    from serve_app.deploy import application
+    from serve_app.deploy import applications, run, undeploy
 
     small = {"max_replicas": 1, "num_cpus": 0.2}
     config = service.config.model_copy(
@@ -61,11 +58,10 @@ def client(service, registry):
         }
     )
     name = "rollouts"
-    built = application(config, registry.location, registry.resolve(), Engine(), name)
-    serve.run(built, name=name, route_prefix=f"/{name}")
+    run(applications(config, registry.location, registry.resolve(), name), route_prefix=f"/{name}")
     with contextlib.closing(httpx.Client(base_url=f"{service.url}/{name}", timeout=60)) as client:
         yield client
-    serve.delete(name)
+    undeploy(name)
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import asyncio
 import math
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.exceptions import ActorDiedError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
 from serve_app.results import Failure
@@ -82,7 +85,7 @@ class Replicas:
         self.fails = {}
         self.wrong = False
 
-    async def encode(self, records, effort, budget, deadline, version):
+    async def encode(self, version, records, effort, budget, deadline):
         self.encoded.append((version, [data for _, data in records]))
         size = {"a": 1, "c": 2}
         return [self.fails.get((version, data)) or version[0].encode() * size[version[0]] + data for _, data in records]
@@ -90,8 +93,12 @@ class Replicas:
     async def decode(self, blobs, deadline):
         return [(0, b"wrong" if self.wrong else blob.lstrip(b"ac")) for blob in blobs]
 
-    def handle(self, name):
-        return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(self, name))})
+    @property
+    def decoder(self):
+        return SimpleNamespace(decode=SimpleNamespace(remote=self.decode))
+
+    def of(self, version):
+        return SimpleNamespace(encode=SimpleNamespace(remote=partial(self.encode, version)))
 
 
 @pytest.fixture
@@ -105,8 +112,7 @@ def encode(replicas, tmp_path):
 
     async def run(now, records):
         place = Registry(tmp_path).location
-        traffic = Traffic(place, "none", replicas.handle("encode"), replicas.handle("decode"), None)
-        traffic._follower.cancel()
+        traffic = Traffic(place, "none", replicas, replicas.decoder)
         traffic._route = Route(STABLE, now)
         items = [Keyed((0, data), data) for data in records]
         blobs = await traffic.encode(items, ("auto", math.inf), time.time() + 600)
@@ -173,27 +179,78 @@ def test_a_fault_of_the_record_is_nobodys(encode, replicas):
     assert (measured.candidate.faults, measured.compared.records) == (0, 39)
 
 
-def test_a_candidate_that_hangs_is_at_fault_but_not_for_a_client_that_hung_up(replicas, tmp_path):
-    async def hangs(*_):
-        await asyncio.sleep(600)
+@pytest.fixture
+def attempt(replicas, tmp_path):
+    """A function: what was measured when one record was to be encoded by the candidate, and the answer or error."""
+
+    async def run(policy, deadline):
+        traffic = Traffic(Registry(tmp_path).location, "none", replicas, replicas.decoder)
+        now = rollout(percent=100, policy=policy)
+        traffic._route = Route(STABLE, now)
+        (blob,) = await traffic.encode([Keyed((0, b"1"), b"k")], ("auto", math.inf), deadline)
+        await asyncio.gather(*traffic._copies)
+        return blob, traffic._of(now)
+
+    return lambda policy, deadline: asyncio.run(run(policy, deadline))
+
+
+QUIET = {"shadow_sample_percent": 1e-9, "verify_sample_percent": 0}
+
+
+def test_a_candidate_that_hangs_is_at_fault_and_stable_does_it(replicas, attempt):
+    encode = replicas.encode
+
+    async def hangs(version, *arguments):
+        if version == CANDIDATE:
+            await asyncio.sleep(600)
+        return await encode(version, *arguments)
 
     replicas.encode = hangs
+    blob, measured = attempt(RolloutPolicy(candidate_timeout_s=0.01, **QUIET), time.time() + 600)
+    assert (blob, measured.candidate.faults, measured.stable.faults) == (b"a1", 1, 0)
+    # A client with so little time says nothing of the candidate, but for its slowness.
+    blob, measured = attempt(RolloutPolicy(candidate_timeout_s=60, **QUIET), time.time() + 0.2)
+    assert (blob, measured.candidate.faults) == (b"a1", 0)
+    assert measured.candidate.encode_ms.quantile_ms(0.5) > 50
 
-    async def measured(deadline):
-        traffic = Traffic(str(tmp_path), "none", replicas.handle("encode"), replicas.handle("decode"), None)
-        traffic._follower.cancel()
-        now = rollout(percent=100)
-        traffic._route = Route(STABLE, now)
-        task = asyncio.create_task(traffic.encode([Keyed((0, b"1"), b"k")], ("auto", math.inf), deadline))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return traffic._of(now).candidate.faults
 
-    assert asyncio.run(measured(time.time())) == 1
-    assert asyncio.run(measured(time.time() + 600)) == 0
+@pytest.mark.parametrize(
+    "error", [ActorDiedError(), BackPressureError(2, 1), DeploymentUnavailableError("Encoder"), ValueError("no")]
+)
+def test_a_candidate_that_crashes_is_at_fault_and_stable_does_it(replicas, attempt, error):
+    encode, tried = replicas.encode, []
+
+    async def crashes(version, *arguments):
+        tried.append(version)
+        if version == CANDIDATE:
+            raise error
+        return await encode(version, *arguments)
+
+    replicas.encode = crashes
+    blob, measured = attempt(RolloutPolicy(**QUIET), time.time() + 600)
+    assert (blob, measured.candidate.faults, measured.stable.faults) == (b"a1", 1, 0)
+    assert tried == [CANDIDATE] * (2 if isinstance(error, ActorDiedError) else 1) + [STABLE]
+
+
+def test_a_call_whose_replica_died_is_made_once_more(replicas, attempt):
+    encode, tried = replicas.encode, []
+
+    async def dies_once(version, *arguments):
+        tried.append(version)
+        if len(tried) == 1:
+            raise ActorDiedError
+        return await encode(version, *arguments)
+
+    replicas.encode = dies_once
+    blob, measured = attempt(RolloutPolicy(**QUIET), time.time() + 600)
+    assert (blob, measured.candidate.faults) == (b"cc1", 0)
+    assert tried == [CANDIDATE] * 2
+
+
+def test_a_candidate_without_an_encoder_is_not_asked_before_it_is_ready(encode, replicas):
+    _, measured = encode(rollout(state="staged", ready=False), RECORDS)
+    assert replicas.encoded == [(STABLE, RECORDS)]
+    assert measured.compared.records == 0
 
 
 # --- loading -------------------------------------------------------------------------------------------------------
@@ -214,11 +271,15 @@ def test_versions_are_loaded_once_and_failures_told(tmp_path):
 
     loader = Loader(store, load)
     assert (loader.look(), loaded) == (None, [])
-    store.start(ids[1], ALL, 0)
-    assert loader.look() == loader.look() == (ids[1], "ValueError: no")
+    started = store.start(ids[1], ALL, 0)
+    assert loader.look() == loader.look() == (started.id, "ValueError: no")
     assert loaded == ids
     store.change(lambda r: r.rolled_back(1, ""))
     assert loader.look() is None
+    again = store.start(ids[1], ALL, 2)
+    assert loader.look() == loader.look() == (again.id, "ValueError: no")
+    assert loaded == [*ids, ids[1]]
+    store.change(lambda r: r.rolled_back(3, ""))
     loaded.clear()
     Loader(store, load)
     assert loaded == ids[:1]

@@ -149,7 +149,9 @@ def test_the_description_is_whole(api):
     for path in ("/v1/encode", "/v1/decode"):
         operation = api["paths"][path]["post"]
         assert operation["summary"]
-        assert {"200", "400", "401", "403", "404", "413", "415", "422", "503", "504"} <= operation["responses"].keys()
+        assert {"200", "400", "401", "403", "404", "413", "415", "422", "429", "503", "504"} <= operation[
+            "responses"
+        ].keys()
         assert operation["requestBody"]["content"].keys() == {"application/json", "application/octet-stream"}
 
 

@@ -1,0 +1,128 @@
+"""Batches across calls: what waits while a batch is in work makes up the next one; nothing waits for more to come.
+
+Not Serve's `batch`: it counts calls, not bytes, lets a call that does not fit wait behind later ones for ever, and runs
+inside of Serve only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from serve_app.deadlines import DeadlineExceeded, check
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting(Generic[T, R]):
+    """A call. Of its items those from `taken` on are in no batch yet."""
+
+    how: Hashable
+    items: Sequence[T]
+    sizes_bytes: Sequence[int]
+    deadline: float
+    future: asyncio.Future[list[R]]
+    results: dict[int, R] = field(default_factory=dict)
+    taken: int = 0
+
+
+class Batcher(Generic[T, R]):
+    """Gives items of several calls to `work(how, items)` together, in a thread, `concurrency` batches at a time.
+
+    A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
+    more. A call with more items than that is cut: after each batch it goes to the end of the queue, so that a small
+    call never waits for all of a large one.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Hashable, list[T]], Sequence[R]],
+        max_records: int,
+        max_bytes: int,
+        concurrency: int = 1,
+    ) -> None:
+        self._work = work
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._free = concurrency
+        self._queue: deque[_Waiting[T, R]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, how: Hashable, items: Sequence[T], sizes_bytes: Sequence[int], deadline: float) -> list[R]:
+        """Results in order. Raises DeadlineExceeded if the last item's batch cannot begin before it, and as `work`."""
+        if not items:
+            return []
+        future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(how, items, sizes_bytes, deadline, future))
+        self._start()
+        return await future
+
+    def _start(self) -> None:
+        while self._free and self._queue:
+            batch = self._next()
+            if not batch:
+                return
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _next(self) -> list[tuple[_Waiting[T, R], int]]:
+        """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
+        batch: list[tuple[_Waiting[T, R], int]] = []
+        held_bytes = 0
+        passed: list[_Waiting[T, R]] = []
+        cut: list[_Waiting[T, R]] = []
+        while self._queue:
+            one = self._queue.popleft()
+            if not _is_wanted(one):
+                continue
+            if batch and one.how != batch[0][0].how:
+                passed.append(one)
+                continue
+            while one.taken < len(one.items):
+                size_bytes = one.sizes_bytes[one.taken]
+                if batch and (len(batch) >= self._max_records or held_bytes + size_bytes > self._max_bytes):
+                    break
+                batch.append((one, one.taken))
+                held_bytes += size_bytes
+                one.taken += 1
+            if one.taken < len(one.items):
+                # One that got nothing of this batch keeps its place: else it might wait for ever.
+                (cut if batch[-1][0] is one else passed).append(one)
+                break
+        self._queue.extendleft(reversed(passed))
+        self._queue.extend(cut)
+        return batch
+
+    async def _run(self, batch: list[tuple[_Waiting[T, R], int]]) -> None:
+        try:
+            items = [one.items[index] for one, index in batch]
+            results = await asyncio.to_thread(self._work, batch[0][0].how, items)
+            for (one, index), result in zip(batch, results, strict=True):
+                one.results[index] = result
+                if len(one.results) == len(one.items) and not one.future.done():
+                    one.future.set_result([one.results[i] for i in range(len(one.items))])
+        except Exception as error:
+            for one, _ in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
+        finally:
+            self._free += 1
+            self._start()
+
+
+def _is_wanted(one: _Waiting[T, R]) -> bool:
+    if one.future.done():  # cancelled, or another part of it failed
+        return False
+    try:
+        check(one.deadline)
+    except DeadlineExceeded as error:
+        one.future.set_exception(error)
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""The encoder applications of a service: one for each version that traffic goes to, or may go to in a moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from serve_app.config import ServeConfig
+from serve_app.deployments import encoder_target
+from serve_app.encoders import encoder_name, encoder_prefix
+
+_KEPT_S = 10.0
+"""A version that traffic no longer goes to keeps its encoder so long: every ingress has read its new route by then."""
+
+_log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderState:
+    """Whether a version can encode. `detail` is Serve's message of what failed."""
+
+    state: Literal["running", "starting", "failed"]
+    detail: str = ""
+
+
+class EncoderApps:
+    """Starts and ends them. `encoder` is the class of their replicas."""
+
+    def __init__(self, encoder: type, config: ServeConfig, registry: str, application: str) -> None:
+        self._encoder = encoder
+        self._config = config
+        self._registry = registry
+        self._application = application
+        self._unwanted_since: dict[str, float] = {}
+
+    def keep(self, wanted: Collection[str]) -> None:
+        """Starts what is missing, without waiting for it, and ends what has not been wanted for a while."""
+        from ray import serve
+
+        there = {name for name in serve.status().applications if name.startswith(encoder_prefix(self._application))}
+        names = {encoder_name(self._application, version): version for version in wanted}
+        for name in names.keys() - there:
+            _log.warning("starting %s", name)
+            self._start(names[name])
+        now = time.monotonic()
+        self._unwanted_since = {name: self._unwanted_since.get(name, now) for name in there - names.keys()}
+        for name, since in self._unwanted_since.items():
+            if now - since >= _KEPT_S:
+                _log.warning("ending %s", name)
+                serve.delete(name, _blocking=False)
+
+    def _start(self, version: str) -> None:
+        from ray.serve.api import RunTarget, _run_many
+
+        name, target = encoder_target(self._encoder, self._config, self._registry, version, self._application)
+        # serve.run would wait until its replicas run, or for ever if there is no room for them.
+        _run_many(
+            [RunTarget(target, name=name, route_prefix=None)],
+            wait_for_ingress_deployment_creation=False,
+            wait_for_applications_running=False,
+        )
+
+    def state_of(self, version: str) -> EncoderState:
+        """Of a version's encoder."""
+        from ray import serve
+
+        found: Any = serve.status().applications.get(encoder_name(self._application, version))
+        if found is None:
+            return EncoderState("starting")
+        if found.status == "RUNNING":
+            return EncoderState("running")
+        if found.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            return EncoderState("failed", found.message or found.status)
+        return EncoderState("starting")

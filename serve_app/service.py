@@ -1,0 +1,107 @@
+"""What is done with a request's records, whatever protocol they came by: read, coded by the replicas, counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cluster.registry import Registry
+from nbmf.codec import Effort
+from nbmf.errors import NbmfError
+from serve_app.bodies import BatchTooLarge
+from serve_app.calls import Call
+from serve_app.config import ServeConfig
+from serve_app.deadlines import check
+from serve_app.replica_calls import call as call_replica
+from serve_app.results import Failure, RequestFailed, attempt_each
+from serve_app.rollout.split import Keyed
+from serve_app.rollout.traffic import Traffic
+
+_HEALTH_TIMEOUT_S = 5
+
+
+class CodecService:
+    """Encodes by the versions that traffic goes to, decodes by any. Limits of the configuration hold."""
+
+    def __init__(self, config: ServeConfig, registry: Registry, traffic: Traffic, decoder: Any) -> None:
+        self.config = config
+        self._registry = registry
+        self._traffic = traffic
+        self._decoder = decoder
+
+    async def encode(
+        self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
+    ) -> list[bytes | Failure]:
+        """A blob, or why there is none, for each item. `asked`: effort and budget in ms for decoding a record.
+
+        Raises RequestFailed, DeadlineExceeded, BatchTooLarge.
+        """
+        return await self._each(call, read, items, lambda records: self._traffic.encode(records, asked, call.deadline))
+
+    async def decode(
+        self, call: Call, read: Callable[[Any], bytes], items: list[Any]
+    ) -> list[tuple[int, bytes] | Failure]:
+        """(kind, canonical bytes), or why there is nothing, for each item. Raises as `encode`."""
+        return await self._each(
+            call,
+            read,
+            items,
+            lambda blobs: call_replica(self._decoder.decode, blobs, call.deadline, deadline=call.deadline),
+        )
+
+    async def _each(
+        self,
+        call: Call,
+        read: Callable[[Any], Any],
+        items: list[Any],
+        work: Callable[[list[Any]], Awaitable[list[Any]]],
+    ) -> list[Any]:
+        """Reads the items, gives those that could be read to `work` in one call, and returns results in order."""
+        limit = self.config.max_batch_records
+        if len(items) > limit:
+            raise BatchTooLarge(f"{len(items)} records; the server takes {limit} at a time")
+        call.records = len(items)
+        results: list[Any] = attempt_each(read, items)
+        good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
+        if good:
+            check(call.deadline)
+            done = await work([results[index] for index in good])
+            check(call.deadline)
+            for index, result in zip(good, done, strict=True):
+                results[index] = result
+        return results
+
+    async def versions(self) -> dict[str, Any]:
+        """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
+        return await asyncio.to_thread(self._versions)
+
+    def _versions(self) -> dict[str, Any]:
+        channels = self._registry.channels()
+        rows = []
+        for version_id, manifest in self._registry.manifests():
+            row: dict[str, Any] = {
+                "id": version_id,
+                "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
+            }
+            if isinstance(manifest, NbmfError):
+                row["error"] = {"code": manifest.code, "message": str(manifest)}
+            else:
+                row |= {
+                    "name": manifest.name,
+                    "created_at": manifest.created_at,
+                    "architecture": manifest.architecture,
+                    "measured": manifest.measured.get("all", {}),
+                }
+            rows.append(row)
+        return {"versions": rows}
+
+    async def check_health(self) -> None:
+        """Raises RequestFailed unless an encoder and a decoder answer."""
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                await self._traffic.ready()
+                await self._decoder.ready.remote()
+        except Exception as error:
+            failure = Failure("unavailable", f"a deployment does not answer: {type(error).__name__}")
+            raise RequestFailed(failure) from error
