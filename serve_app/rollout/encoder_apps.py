@@ -40,11 +40,12 @@ class EncoderApps:
         """Starts what is missing, without waiting for it, and ends what has not been wanted for a while."""
         from ray import serve
 
-        there = {name for name in serve.status().applications if name.startswith(encoder_prefix(self._application))}
+        applications = serve.status().applications
+        there = {name for name in applications if name.startswith(encoder_prefix(self._application))}
         names = {encoder_name(self._application, version): version for version in wanted}
         for name in names.keys() - there:
             _log.warning("starting %s", name)
-            self._start(names[name])
+            self._start(names[name], max((_running(applications[other]) for other in there), default=0))
         now = time.monotonic()
         self._unwanted_since = {name: self._unwanted_since.get(name, now) for name in there - names.keys()}
         for name, since in self._unwanted_since.items():
@@ -52,10 +53,14 @@ class EncoderApps:
                 _log.warning("ending %s", name)
                 serve.delete(name, _blocking=False)
 
-    def _start(self, version: str) -> None:
+    def _start(self, version: str, replicas: int) -> None:
+        """With as many replicas as the others have: a share that grows must not find one too few."""
         from ray.serve.api import RunTarget, _run_many
 
-        name, target = encoder_target(self._encoder, self._config, self._registry, version, self._application)
+        size = self._config.encoder
+        size = size.model_copy(update={"min_replicas": min(max(size.min_replicas, replicas), size.max_replicas)})
+        config = self._config.model_copy(update={"encoder": size})
+        name, target = encoder_target(self._encoder, config, self._registry, version, self._application)
         # serve.run would wait until its replicas run, or for ever if there is no room for them.
         _run_many(
             [RunTarget(target, name=name, route_prefix=None)],
@@ -72,6 +77,11 @@ class EncoderApps:
             return EncoderState("starting")
         if found.status == "RUNNING":
             return EncoderState("running")
-        if found.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+        if found.status == "DEPLOY_FAILED":  # but UNHEALTHY also is one of which a node was lost
             return EncoderState("failed", found.message or found.status)
         return EncoderState("starting")
+
+
+def _running(application: Any) -> int:
+    replicas: dict[str, int] = application.deployments["Encoder"].replica_states
+    return replicas.get("RUNNING", 0)

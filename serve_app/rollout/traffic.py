@@ -177,7 +177,8 @@ class Traffic:
             if not mine:
                 continue
             records = [record for record, _ in mine]
-            copies = await self._encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S)
+            encode = self._try_candidate if other == rollout.candidate else self._encode
+            copies = await encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S)
             both = Compared()
             checked: list[tuple[tuple[int, bytes], Any]] = []
             for (record, blob), copy in zip(mine, copies, strict=True):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import httpx
+import planted
 import pytest
 import synthetic
 import zstandard
@@ -47,8 +48,11 @@ def registry(ray_session, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(service, registry):
     """For an application of its own, beside the one of the other tests."""
+    import ray.cloudpickle
+
     from serve_app.deploy import applications, run, undeploy
 
+    ray.cloudpickle.register_pickle_by_value(planted)
     small = {"max_replicas": 1, "num_cpus": 0.2}
     config = service.config.model_copy(
         update={
@@ -58,7 +62,8 @@ def client(service, registry):
         }
     )
     name = "rollouts"
-    run(applications(config, registry.location, registry.resolve(), name), route_prefix=f"/{name}")
+    classes = {"encoder": planted.PlantedEncoder, "decoder": planted.PlantedDecoder}
+    run(applications(config, registry.location, registry.resolve(), name, **classes), route_prefix=f"/{name}")
     with contextlib.closing(httpx.Client(base_url=f"{service.url}/{name}", timeout=60)) as client:
         yield client
     undeploy(name)
@@ -160,3 +165,38 @@ def test_a_candidate_that_cannot_be_loaded_is_rolled_back(registry, client, monk
     monkeypatch.setattr(Registry, "load", lambda *_: None)
     store.start(candidate, POLICY, time.time())
     assert "was altered" in wait(store, "rolled_back").reason
+
+
+@pytest.mark.parametrize(
+    ("name", "gate", "overrides"),
+    [
+        ("slow", "p95", {"max_p95_of_stable": 1.5, "p95_budget_ms": 100}),
+        pytest.param("hangs", "faults", {"candidate_timeout_s": 0.2}, marks=pytest.mark.slow),
+        pytest.param("crashes", "faults", {}, marks=pytest.mark.slow),
+        ("wrong", "decoding", {}),
+    ],
+)
+def test_a_candidate_that_does_wrong_is_rolled_back(registry, client, traffic, name, gate, overrides):
+    """And no request fails by it: `traffic` sees to that."""
+    store = RolloutStore(registry)
+    before = registry.channels().stable
+    candidate = publish(registry, name, seed=50 + len(name))
+    store.start(candidate, POLICY.model_copy(update=overrides), time.time())
+    rollout = wait(store, "stable", "rolled_back")
+    assert (rollout.state, rollout.percent) == ("rolled_back", 0)
+    assert gate in rollout.reason
+    assert registry.channels().stable == before
+    wait_for_version(traffic, before)
+
+
+def test_an_encoder_that_nobody_needs_ends(registry, client):
+    from ray import serve
+
+    from serve_app.encoders import encoder_name, encoder_prefix
+
+    for _ in range(PATIENCE_S * 10):
+        there = {name for name in serve.status().applications if name.startswith(encoder_prefix("rollouts"))}
+        if there == {encoder_name("rollouts", registry.channels().stable)}:
+            return
+        time.sleep(0.1)
+    raise AssertionError(there)
