@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import speed_cli
+from bench import console_cli, speed_cli
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -141,6 +141,7 @@ def exact(
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
+bench.command()(console_cli.console)
 
 
 def exact_table(report: dict[str, Any]) -> Table:

@@ -4,7 +4,7 @@ import { element, write } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 168;
-const MARGIN = { top: 10, right: 10, bottom: 22, left: 46 };
+const MARGIN = { top: 10, right: 10, bottom: 22, left: 54 };
 
 function svg(tag, attributes = {}) {
   const made = document.createElementNS(SVG, tag);
@@ -87,7 +87,7 @@ export class Chart {
       { tag: "text", at: { x: MARGIN.left - 8, y: this.y(mark) + 4, "text-anchor": "end" }, text: this.format(mark) },
     ]);
     for (const time of [first, (first + last) / 2, last]) {
-      const ago = Math.round((last - time) / 6) / 10;
+      const ago = Math.round((last + this.data.at[1] - first - time) / 6) / 10;
       const anchor = time === first ? "start" : time === last ? "end" : "middle";
       const text = time === last ? "now" : `${ago} min ago`;
       parts.push({ tag: "text", at: { x: this.x(time), y: HEIGHT - 6, "text-anchor": anchor }, text });

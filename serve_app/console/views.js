@@ -162,7 +162,7 @@ export function showVersions(view, start) {
     write(architecture, version.architecture ?? "");
     write(made, version.created_at ? new Date(version.created_at).toLocaleDateString() : "");
     write(part, share(version.id) ? percent(share(version.id)) : "–");
-    write(trained, ratio(version.measured?.total_ratio));
+    write(trained, ratio(version.measured?.nbmf?.total_ratio));
     write(now, ratio(view.totals.get(version.id)));
     const button = action.firstElementChild;
     button.dataset.version = version.id;
