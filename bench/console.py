@@ -25,7 +25,7 @@ from nbmf.payload import Payload
 
 Scheme = Literal["light", "dark"]
 
-POLICY = {
+POLICY: dict[str, Any] = {
     "steps_percent": [10, 50, 100],
     "dwell_s": 45,
     "min_samples": 100,
@@ -79,7 +79,7 @@ def service(registry: Registry) -> Iterator[str]:
 
 
 def start_canary(url: str, candidate: str, percent: float) -> None:
-    """Starts a rollout, and returns when the candidate has had this share for long enough to be seen. Raises Stopped."""
+    """Starts a rollout; returns when the candidate has had this share for a while. Raises Stopped."""
     with httpx.Client(base_url=f"{url}/v1/admin", timeout=30) as client:
         client.post("/rollout/start", json={"version": candidate}).raise_for_status()
         for _ in range(_PATIENCE_S):
