@@ -83,17 +83,21 @@ def test_a_reporter_sends_each_count_once():
 
 def test_a_report_that_fails_ends_nothing(monkeypatch):
     monkeypatch.setattr("serve_app.recent.REPORT_S", 0)
-    sent = []
-
-    async def send(_replica, counted):
-        sent.append(counted)
-        if len(sent) == 1:
-            raise ConnectionError
+    attempts = []
 
     async def until_sent():
+        enough = asyncio.Event()
+
+        async def send(_replica, counted):
+            attempts.append(counted)
+            if len(attempts) == 1:
+                raise ConnectionError
+            if len(attempts) == 3:
+                enough.set()
+
         task = asyncio.get_running_loop().create_task(RecentReporter("me", send).run())
-        while len(sent) < 3:
-            await asyncio.sleep(0)
+        await enough.wait()
         task.cancel()
 
     asyncio.run(until_sent())
+    assert len(attempts) == 3
