@@ -22,11 +22,24 @@ export function ticks(low, high, count = 4) {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
+/** Marks of a logarithmic axis, from below `low` to above `high`: 1, 2, 5, 10 and so on, or powers of ten. */
+export function logarithmicTicks(low, high) {
+  const marks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+    for (const factor of [1, 2, 5]) marks.push(Number((factor * 10 ** power).toPrecision(12)));
+  }
+  const first = marks.findLastIndex((mark) => mark <= low);
+  const last = marks.findIndex((mark) => mark >= high);
+  const shown = marks.slice(first, Math.max(last, first + 1) + 1);
+  return shown.length <= 6 ? shown : shown.filter((mark, i) => i === 0 || i === shown.length - 1 || Number.isInteger(Math.log10(mark)));
+}
+
 export class Chart {
-  /** `format` writes a value; `fromZero` says whether the axis begins there. */
-  constructor(title, { format, fromZero, hint }) {
+  /** `format` writes a value; the axis is `fromZero`, `logarithmic`, or about the values. */
+  constructor(title, { format, axis, hint }) {
     this.format = format;
-    this.fromZero = fromZero;
+    this.axis = axis;
+    this.scale = axis === "logarithmic" ? Math.log10 : (value) => value;
     this.title = title;
     this.root = element("figure", "chart");
     const caption = element("figcaption", "", title);
@@ -67,7 +80,8 @@ export class Chart {
     const [low, high] = [marks[0], marks[marks.length - 1]];
     const [first, last] = [this.data.at[0], this.data.at[this.data.at.length - 1]];
     this.x = (time) => MARGIN.left + ((time - first) / (last - first)) * (width - MARGIN.left - MARGIN.right);
-    this.y = (v) => HEIGHT - MARGIN.bottom - ((v - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+    const share = (v) => (this.scale(v) - this.scale(low)) / (this.scale(high) - this.scale(low));
+    this.y = (v) => HEIGHT - MARGIN.bottom - share(v) * (HEIGHT - MARGIN.top - MARGIN.bottom);
     this.drawGrid(values.length ? marks : [], first, last, width);
     this.drawLines();
     this.picture.setAttribute("aria-label", this.summary());
@@ -76,7 +90,8 @@ export class Chart {
 
   marks(values) {
     const [low, high] = [Math.min(...values), Math.max(...values)];
-    if (this.fromZero) return ticks(0, high || 1);
+    if (this.axis === "fromZero") return ticks(0, high || 1);
+    if (this.axis === "logarithmic") return logarithmicTicks(low, high);
     const room = Math.max((high - low) * 0.15, high * 0.02);
     return ticks(Math.max(0, low - room), high + room);
   }

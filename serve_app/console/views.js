@@ -173,10 +173,12 @@ export function showVersions(view, start) {
 
 // --- charts --------------------------------------------------------------------------------------------------------
 
+const brief = (v) => (v < 1000 ? `${Number(v.toPrecision(3))} ms` : `${Number((v / 1000).toPrecision(3))} s`);
+
 const charts = [
-  new Chart("Ratio", { format: (v) => `${Number(v.toFixed(2))}×`, fromZero: false, hint: "raw bytes over blob bytes" }),
-  new Chart("Latency", { format: (v) => `${Number(v.toPrecision(3))} ms`, fromZero: true, hint: "of a record's encoding: p95, dashed p50" }),
-  new Chart("Records a second", { format: (v) => `${Number(v.toPrecision(3))}`, fromZero: true, hint: "encoded for requests" }),
+  new Chart("Ratio", { format: (v) => `${Number(v.toFixed(2))}×`, axis: "tight", hint: "raw bytes over blob bytes" }),
+  new Chart("Latency", { format: brief, axis: "logarithmic", hint: "of a record's encoding: p95, dashed p50" }),
+  new Chart("Records a second", { format: (v) => `${Number(v.toPrecision(3))}`, axis: "fromZero", hint: "encoded for requests" }),
 ];
 
 export function showCharts(view, minutes) {
