@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,21 +29,22 @@ class BrowserMissing(NbmfError):
     code = "browser_missing"
 
 
-def find_chromium() -> str | None:
-    """The path of a Chromium: NBMF_CHROMIUM, else the first on the path."""
-    return os.environ.get("NBMF_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+def find_chromium() -> str:
+    """The path of a Chromium: NBMF_CHROMIUM, else the first on the path. Raises BrowserMissing."""
+    path = os.environ.get("NBMF_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        raise BrowserMissing("no Chromium on the path; `apt-get install chromium`, or name one by NBMF_CHROMIUM")
+    if importlib.util.find_spec("playwright") is None:
+        raise BrowserMissing("playwright is not installed; `pip install 'nbmf[dev]'`")
+    return path
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A playwright browser. Raises BrowserMissing."""
     path = find_chromium()
-    if path is None:
-        raise BrowserMissing("no Chromium on the path; `apt-get install chromium`, or name one by NBMF_CHROMIUM")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise BrowserMissing("playwright is not installed; `pip install 'nbmf[dev]'`") from error
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
         try:

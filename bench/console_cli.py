@@ -29,9 +29,11 @@ def console(
     import tempfile
 
     from bench import console as console_bench
+    from bench.browser import find_chromium
     from cluster.progress import console as terminal
     from cluster.session import session
 
+    find_chromium()  # before anything is trained
     with tempfile.TemporaryDirectory() as folder, session():
         registry, candidate = console_bench.train(Path(folder))
         with terminal.status("serving, until the candidate has its share"), console_bench.service(registry) as url:

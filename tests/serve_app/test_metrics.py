@@ -32,7 +32,7 @@ SENT = [
     ("nbmf_request_duration_seconds_count", ENCODE, 4),
     ("nbmf_request_records_total", ENCODE, 9),
     ("nbmf_response_body_bytes_total", DECODE, 1),
-    ("nbmf_batch_records_sum", {"operation": "encode"}, 9),
+    ("nbmf_batch_records_count", {"operation": "encode"}, 3),
     ("nbmf_batch_records_count", {"operation": "decode"}, 1),
     ("nbmf_encoded_records_total", {"purpose": "served"}, 9),
 ]
