@@ -196,7 +196,7 @@ def test_a_rollout_by_its_buttons(signed_in, registry, candidate, url):
     page.locator("#gates tbody tr", has_text="ratio").wait_for()
     page.locator("#history li", has_text="with API key ops").wait_for()
     page.locator("#reason", has_text="more in this state").wait_for()
-    page.wait_for_function("!document.querySelector('#reason').textContent.includes('loading the candidate')")
+    page.wait_for_function("() => !document.querySelector('#reason').textContent.includes('loading the candidate')")
     confirm(page, "Advance to 50 %", "Advance to 50 %")
     state(page, "canary 50 %")
     page.locator("#traffic .candidate", has_text="50 %").wait_for()
