@@ -169,10 +169,18 @@ class Admin:
         if self._config.is_open:
             raise Forbidden("other machines reach this server: its admin API needs API keys; see `nbmf api-key new`")
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not is_loopback(_name(host)):
             raise Forbidden(f"without API keys the admin API is for this machine; {host!r} is not a name of it")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin not in (None, f"http://{host}", f"https://{host}"):
             raise Forbidden("without API keys the admin API takes nothing that a page of another origin sends")
+
+
+def _name(host: str) -> str:
+    """Of a Host header, without its port; empty if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _by(request: Request) -> str:

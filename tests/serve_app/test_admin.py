@@ -114,24 +114,39 @@ def test_the_role_admin_is_needed(ask, method, path):
     assert "admin" in fails(ask(method, path, headers={"Authorization": f"Bearer {WRITER}"}), 403, "forbidden")
 
 
+OPEN = {"settings": {"api_keys": []}}
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_without_keys(ask, method, path):
-    """For programs and the page of this machine only: neither another name nor another origin."""
-    open_locally = {"settings": {"api_keys": []}}
-    for host in ("127.0.0.1:8000", "localhost:8000", "[::1]:8000"):
-        for origin in ({}, {"Origin": f"http://{host}"}):
-            answer = ask(method, path, headers={"Host": host, **origin}, **open_locally)
-            assert answer.status_code not in (401, 403), answer.text
-    for headers in (
-        {"Host": "evil.example:8000"},
-        {"Host": ""},
-        {**LOCAL, "Origin": "http://evil.example"},
-        {**LOCAL, "Origin": "http://127.0.0.1:9000"},
-        {**LOCAL, "Origin": "null"},
-    ):
-        fails(ask(method, path, headers=headers, **open_locally), 403, "forbidden")
+    """For this machine only, and for no page of another origin."""
+    assert ask(method, path, headers=LOCAL, **OPEN).status_code not in (401, 403)
+    fails(ask(method, path, headers={**LOCAL, "Origin": "http://evil.example"}, **OPEN), 403, "forbidden")
     reachable = {"settings": {"api_keys": [], "host": "0.0.0.0"}}
     assert "nbmf api-key new" in fails(ask(method, path, headers=LOCAL, **reachable), 403, "forbidden")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "127.0.0.2", "localhost:8000", "[::1]:8000"])
+def test_names_of_this_machine(ask, host):
+    for origin in ({}, {"Origin": f"http://{host}"}):
+        assert ask("GET", "/v1/admin/rollout", headers={"Host": host, **origin}, **OPEN).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:8000"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": ""},
+        {"Host": "["},
+        {**LOCAL, "Origin": "http://127.0.0.1:9000"},
+        {**LOCAL, "Origin": "http://[::1"},
+        {**LOCAL, "Origin": "null"},
+    ],
+)
+def test_pages_of_other_origins(ask, headers):
+    """Also those whose name was made to lead to this machine."""
+    fails(ask("GET", "/v1/admin/rollout", headers=headers, **OPEN), 403, "forbidden")
 
 
 # --- what it does -------------------------------------------------------------------------------------------------
