@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { $, clock, duration, element, moment, ms, percent, position, ratio, short, sync, syncRows, write } from "./text.js";
 
+const RANK = { stable: 0, other: 1, candidate: 2 };
 const VERDICTS = { passed: "passed", breached: "breached", too_little_measured: "measuring" };
 
 /** Which of the page's colours a version has: that of stable, of the candidate, or of the others. */
@@ -77,7 +78,7 @@ function showSteps(rollout) {
 }
 
 function showTraffic(view) {
-  const shares = view.status.shares.toSorted((a, b) => a.percent - b.percent);
+  const shares = view.status.shares.toSorted((a, b) => RANK[roleOf(b.version, view)] - RANK[roleOf(a.version, view)]);
   sync($("traffic"), shares, () => element("span"), (bar, share) => {
     bar.className = roleOf(share.version, view);
     bar.style.flexGrow = share.percent;
@@ -187,10 +188,9 @@ export function showCharts(view, minutes) {
   view.totals = new Map();
   const from = -Math.round((minutes * 60) / recent.bucket_s);
   const at = recent.at.slice(from);
-  const rank = { stable: 0, other: 1, candidate: 2 };
   const shown = recent.versions
     .map((series) => ({ ...series, role: roleOf(series.version, view), label: nameOf(series.version, view) }))
-    .toSorted((a, b) => rank[a.role] - rank[b.role])
+    .toSorted((a, b) => RANK[a.role] - RANK[b.role])
     .filter((series) => series.records.slice(from).some(Boolean) || series.copies.slice(from).some(Boolean));
   for (const series of shown) {
     const sum = (values) => values.slice(from).reduce((total, value) => total + value, 0);
