@@ -245,6 +245,10 @@ def test_a_fixed_version(ask, registry, store, other):
         answer = ask("POST", f"/v1/admin/rollout/{action}", json={"version": other}, **fixed)
         assert "one fixed version" in fails(answer, 409, "fixed_version")
     assert store.read().state == "staged"
+    store.judge("me", time.time(), 10, {}, ready=True)
+    ask("POST", "/v1/admin/rollout/advance")
+    shares = {row["id"]: row["share_percent"] for row in ask("GET", "/v1/versions", **fixed).json()["versions"]}
+    assert shares == {registry.channels().stable: 0, other: 100}
 
 
 # --- what it tells ------------------------------------------------------------------------------------------------
