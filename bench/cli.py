@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import faults_cli, speed_cli
+from bench import console_cli, faults_cli, speed_cli
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -142,6 +142,7 @@ bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
 bench.command()(faults_cli.faults)
+bench.command()(console_cli.console)
 
 
 def exact_table(report: dict[str, Any]) -> Table:
