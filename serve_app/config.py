@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
-from cluster.wire import BadWire
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
+from nbmf.wire import BadWire
 from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"

@@ -13,10 +13,10 @@ from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from cluster.wire import BadWire
 from nbmf.codec import Effort, inspect
 from nbmf.payload import Kind
 from nbmf.version import __version__
+from nbmf.wire import BadWire, dump
 from serve_app import answers, bodies, deadlines, request_log, schemas
 from serve_app.api_keys import Authenticator
 from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
@@ -153,11 +153,11 @@ class Ingress:
         fields = bodies.parse_object(body)
         if "records" in fields:
             blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
-            return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
+            return _json(dump({"results": [_result(blob, _encoded) for blob in blobs]}))
         (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
-        return _json(bodies.dump(_encoded(blob)))
+        return _json(dump(_encoded(blob)))
 
     async def decode(
         self,
@@ -183,8 +183,7 @@ class Ingress:
         if "blobs" in fields:
             results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
             parts = [
-                bodies.dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r)
-                for r in results
+                dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results
             ]
             return _json(b'{"results":[' + b",".join(parts) + b"]}")
         if fields.keys() != {"blob"}:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+_EXACT = "{} in UTF-8, lone surrogates as three bytes each: for those that escapes would join to a character"
+
 
 class Array(BaseModel):
     """A numpy float array."""
@@ -16,11 +18,13 @@ class Array(BaseModel):
 
 
 class EncodeRequest(BaseModel):
-    """One of payload, bytes_base64, array; or `records`, a list of such objects."""
+    """One of payload, bytes_base64, array, text_base64, json_base64; or `records`, a list of such objects."""
 
     payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
     bytes_base64: str | None = None
     array: Array | None = None
+    text_base64: str | None = Field(default=None, description=_EXACT.format("text"))
+    json_base64: str | None = Field(default=None, description=_EXACT.format("JSON text"))
     fidelity: str = Field(default="lossless", description="lossless or semantic")
     key: str | None = Field(default=None, description="of the record in its store: one key stays with one version")
     records: list[Any] | None = Field(default=None, description="a batch")
@@ -59,12 +63,14 @@ class Encoded(BaseModel):
 
 
 class Decoded(BaseModel):
-    """A decoded record: one of payload, bytes_base64, array."""
+    """A decoded record: one of payload, bytes_base64, array, text_base64, json_base64."""
 
     kind: str
     payload: Any = None
     bytes_base64: str | None = None
     array: Array | None = None
+    text_base64: str | None = Field(default=None, description=_EXACT.format("text"))
+    json_base64: str | None = Field(default=None, description=_EXACT.format("JSON text"))
 
 
 class Version(BaseModel):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 import numpy as np
 
-from cluster.wire import from_wire, to_wire
+from nbmf.wire import from_wire, to_wire
 from nbmf import json_text
 from nbmf.payload import Payload, to_canonical
 
