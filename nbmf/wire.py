@@ -81,11 +81,16 @@ def from_wire(fields: dict[str, Any]) -> Payload:
     data = from_base64(value, field)
     if field == "bytes_base64":
         return data
+    return from_utf8(data, field, as_json=field == "json_base64")
+
+
+def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
+    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire."""
     try:
         text = data.decode("utf-8", "surrogatepass")
-        return text if field == "text_base64" else json_text.loads(text)
+        return json_text.loads(text) if as_json else text
     except ValueError as error:
-        raise BadWire(f"{field} is not {field.removesuffix('_base64')}: {error}") from error
+        raise BadWire(f"{field} is not {'JSON' if as_json else 'text'}: {error}") from error
 
 
 def from_base64(text: Any, field: str) -> bytes:
@@ -97,17 +102,21 @@ def from_base64(text: Any, field: str) -> bytes:
 
 
 def _array(fields: Any) -> Payload:
-    import numpy as np
-
     if type(fields) is not dict or fields.keys() != {"dtype", "shape", "data_base64"}:
         raise BadWire("array needs dtype, shape and data_base64")
-    if fields["dtype"] not in ("float16", "float32", "float64"):
-        raise BadWire("array.dtype is float16, float32 or float64")
     shape = fields["shape"]
     if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
         raise BadWire("array.shape is a list of sizes")  # numpy would take -1 and guess
-    data = from_base64(fields["data_base64"], "array.data_base64")
+    return array_of(fields["dtype"], shape, from_base64(fields["data_base64"], "array.data_base64"))
+
+
+def array_of(dtype: Any, shape: list[int], data: bytes) -> Payload:
+    """The array of these numbers, little-endian. Raises BadWire."""
+    import numpy as np
+
+    if dtype not in ("float16", "float32", "float64"):
+        raise BadWire("array.dtype is float16, float32 or float64")
     try:
-        return np.frombuffer(data, dtype=fields["dtype"]).reshape(shape).copy()
+        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
     except (ValueError, TypeError, OverflowError) as error:
         raise BadWire(f"array.shape does not fit its data: {error}") from error

@@ -24,6 +24,7 @@ from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
 from serve_app.encoders import Encoders
+from serve_app.grpc.methods import GrpcMethods
 from serve_app.request_log import RequestLog
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed, keyed_record
@@ -40,8 +41,8 @@ TimeoutMs: TypeAlias = Annotated[
 ]
 
 
-class Ingress:
-    """Routes of the service, deployed with a version; with a controller, it follows rollouts."""
+class Ingress(GrpcMethods):
+    """Routes and gRPC methods of the service, deployed with a version; with a controller, it follows rollouts."""
 
     def __init__(
         self,

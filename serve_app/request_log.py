@@ -76,15 +76,19 @@ class RequestLog:
             await fault(Request(scope), error)(scope, receive, counted_send)
         finally:
             if self._enabled:
-                _log.info(self._line(scope, call, time.perf_counter() - started))
+                route = scope["path"] if scope["path"] in self._routes else None
+                write(call, scope["method"], route, time.perf_counter() - started)
 
-    def _line(self, scope: Scope, call: Call, duration_s: float) -> str:
-        return json.dumps(
+
+def write(call: Call, method: str, route: str | None, duration_s: float) -> None:
+    """A request's line."""
+    _log.info(
+        json.dumps(
             {
                 "time": datetime.fromtimestamp(call.arrived, UTC).isoformat(timespec="milliseconds"),
                 "request_id": call.request_id,
-                "method": scope["method"],
-                "route": scope["path"] if scope["path"] in self._routes else None,
+                "method": method,
+                "route": route,
                 "status": call.status,
                 "code": call.code,
                 "api_key": call.api_key,
@@ -94,3 +98,4 @@ class RequestLog:
                 "duration_ms": round(duration_s * 1000, 2),
             }
         )
+    )
