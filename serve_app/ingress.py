@@ -76,8 +76,8 @@ class Ingress(GrpcMethods):
             self.encode,
             methods=["POST"],
             dependencies=needs("encode"),
-            response_model=schemas.Encoded,
-            responses=schemas.ERRORS,
+            response_model=schemas.Encoded | schemas.EncodedBatch,
+            responses=schemas.ENCODED,
             openapi_extra=schemas.ENCODE,
         )
         api.add_api_route(
@@ -85,8 +85,8 @@ class Ingress(GrpcMethods):
             self.decode,
             methods=["POST"],
             dependencies=needs("decode"),
-            response_model=schemas.Decoded,
-            responses=schemas.ERRORS,
+            response_model=schemas.Decoded | schemas.DecodedBatch,
+            responses=schemas.DECODED,
             openapi_extra=schemas.DECODE,
         )
         api.add_api_route(
