@@ -14,6 +14,9 @@ from serve_app.grpc.nbmf_pb2_grpc import add_CodecServicer_to_server
 TIMEOUT_MS = HEADER.lower()
 PATH = f"{__name__}.add_to_server"
 
+_NO_DEADLINE_S = 1e9
+"""gRPC says 9e18 for a call without one."""
+
 
 def add_to_server(servicer: Any, server: Any) -> None:
     """Adds the service's methods, whose handlers Serve replaces by its own; around these go ours."""
@@ -48,9 +51,10 @@ class _Told:
         return getattr(self._context, name)
 
     def invocation_metadata(self) -> list[tuple[str, str | bytes]]:
-        """The client's metadata, and the timeout in place of what it says of it."""
-        metadata = [pair for pair in self._context.invocation_metadata() or () if pair[0] != TIMEOUT_MS]
+        """The client's metadata; the call's deadline takes the place of a timeout that they tell."""
+        metadata = self._context.invocation_metadata() or ()
         left_s = self._context.time_remaining()
-        if left_s is not None and left_s < math.inf:
-            metadata.append((TIMEOUT_MS, str(max(1, math.ceil(left_s * 1000)))))
-        return metadata
+        if left_s is None or left_s > _NO_DEADLINE_S:
+            return list(metadata)
+        told = (TIMEOUT_MS, str(max(1, math.ceil(left_s * 1000))))
+        return [*(pair for pair in metadata if pair[0] != TIMEOUT_MS), told]

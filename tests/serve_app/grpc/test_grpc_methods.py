@@ -11,8 +11,11 @@ import grpc
 import keys
 import pytest
 
+from cluster import config as configuration
+from cluster.errors import ConfigError
 from nbmf import Codec
 from serve_app import results
+from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
 from serve_app.grpc.statuses import status_of
@@ -162,7 +165,7 @@ def test_the_deadline_goes_to_the_replica(call, timeout, seconds, monkeypatch):
     assert asked == [now + seconds]
 
 
-@pytest.mark.parametrize(("left_s", "told"), [(2.5, ["2500"]), (-1.0, ["1"]), (None, []), (math.inf, [])])
+@pytest.mark.parametrize(("left_s", "told"), [(2.5, "2500"), (-1.0, "1"), (None, "7"), (9.2e18, "7")])
 def test_the_timeout_of_a_call_is_told_in_metadata(left_s, told):
     seen = []
 
@@ -176,7 +179,7 @@ def test_the_timeout_of_a_call_is_told_in_metadata(left_s, told):
         peer=lambda: "peer",
     )
     assert asyncio.run(telling_timeout(handler)(None, context)) == "peer"
-    assert seen == [("a", "b"), *(("x-request-timeout-ms", value) for value in told)]
+    assert seen == [("a", "b"), ("x-request-timeout-ms", told)]
 
 
 @pytest.fixture
@@ -222,3 +225,9 @@ def test_a_failure_of_the_whole_call_that_is_raised(call, monkeypatch):
     monkeypatch.setattr(CodecService, "versions", versions)
     context = call("Versions", pb.VersionsRequest()).context
     assert (context.status.name, context.details) == ("UNAVAILABLE", "gone")
+
+
+def test_two_protocols_need_two_ports():
+    with pytest.raises(ConfigError, match="grpc_port is the same as port"):
+        configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": 9000, "grpc_port": 9000})
+    assert configuration.load(ServeConfig, None, DEFAULT_FILE).grpc_port is None

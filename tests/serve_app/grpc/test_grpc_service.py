@@ -130,6 +130,12 @@ def test_errors(stub, service):
     assert error_of(stub.DecodeBatch, many)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "batch_too_large")
 
 
+def test_a_message_that_is_too_large_to_be_read(stub):
+    """By Serve's limit, which the session sets: otherwise 2 GiB would be in memory before anything looks at them."""
+    status, code, *_ = error_of(stub.Decode, pb.DecodeRequest(blob=bytes(65 * 2**20)))
+    assert (status, code) == (grpc.StatusCode.RESOURCE_EXHAUSTED, None)
+
+
 def test_a_message_that_is_none_of_ours(service):
     with grpc.insecure_channel(service.grpc_address) as channel:
         garbage = channel.unary_unary("/nbmf.v1.Codec/Decode")
