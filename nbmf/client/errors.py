@@ -145,4 +145,5 @@ _BY_CODE = {cls.code: cls for cls in _tree(NbmfError) if cls.__module__ == error
 _SERVICE_BY_CODE: dict[str, type[ServiceError]] = {
     **{cls.code: cls for cls in _tree(ServiceError) if issubclass(cls, ServiceError) and cls is not ServiceError},
     "batch_too_large": RequestTooLarge,
+    "overloaded": Unavailable,
 }

@@ -70,12 +70,14 @@ def test_messages_in_other_words_are_kept():
         (413, "batch_too_large", client.RequestTooLarge),
         (415, "unsupported_media_type", client.BadRequest),
         (418, "new_code", client.BadRequest),
+        (429, "overloaded", client.Unavailable),
         (500, "internal_error", client.ServiceFault),
         (503, "unavailable", client.Unavailable),
         (503, "registry_error", client.Unavailable),
         (504, "deadline_exceeded", client.DeadlineExceeded),
         (None, "new_code", client.ServiceError),
         (None, "internal_error", client.ServiceFault),
+        (None, "overloaded", client.Unavailable),
     ],
 )
 def test_errors_of_the_service(status, code, cls):
