@@ -6,13 +6,24 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
+from serve_app.deploy import APPLICATION
 from serve_app.grpc.nbmf_pb2_grpc import CodecStub
+
+
+class NamesApplication(grpc.UnaryUnaryClientInterceptor):
+    """Calls name the application, unless they name another: other tests may run a second one meanwhile."""
+
+    def intercept_unary_unary(self, continuation, client_call_details, request):
+        metadata = list(client_call_details.metadata or [])
+        if "application" not in dict(metadata):
+            metadata.append(("application", APPLICATION))
+        return continuation(client_call_details._replace(metadata=metadata), request)
 
 
 @pytest.fixture(scope="module")
 def stub(service):
     with grpc.insecure_channel(service.grpc_address) as channel:
-        yield CodecStub(channel)
+        yield CodecStub(grpc.intercept_channel(channel, NamesApplication()))
 
 
 class Context:

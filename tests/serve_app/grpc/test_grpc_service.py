@@ -139,15 +139,16 @@ def test_a_message_that_is_too_large_to_be_read(stub):
 def test_a_message_that_is_none_of_ours(service):
     with grpc.insecure_channel(service.grpc_address) as channel:
         garbage = channel.unary_unary("/nbmf.v1.Codec/Decode")
+        metadata = [("application", "nbmf")]
         with pytest.raises(grpc.RpcError):
-            garbage(b"\xff" * 20, timeout=10)
+            garbage(b"\xff" * 20, timeout=10, metadata=metadata)
         unknown = channel.unary_unary("/nbmf.v1.Codec/Erase")
         with pytest.raises(grpc.RpcError) as caught:
-            unknown(b"", timeout=10)
+            unknown(b"", timeout=10, metadata=metadata)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_the_application_may_be_named(stub):
+def test_metadata_of_a_call(stub):
     request = pb.DecodeRequest(blob=BLOB)
     metadata = [("application", "nbmf"), ("x-request-id", "mine-1")]
     answer, call = stub.Decode.with_call(request, metadata=metadata, timeout=20)
