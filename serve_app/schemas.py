@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nbmf.wire import PAYLOAD_FIELDS
 from serve_app.bodies import JSON, MEDIA_TYPES, OCTETS
 
 
@@ -66,13 +67,12 @@ class Array(_Exact):
 
 
 _EXACT = "{} in UTF-8, lone surrogates as three bytes each: for those that escapes would join to a character"
-_ONE_OF_PAYLOAD = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
 
 class Decoded(_Exact):
     """A decoded record: its kind, and one of the others."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in _ONE_OF_PAYLOAD]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PAYLOAD_FIELDS]})
 
     kind: str
     payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
@@ -135,7 +135,7 @@ _RECORD: dict[str, Any] = {
     "type": "object",
     "title": "Record",
     "properties": _FIELDS,
-    "oneOf": [{"required": [name]} for name in _ONE_OF_PAYLOAD],
+    "oneOf": [{"required": [name]} for name in PAYLOAD_FIELDS],
     "additionalProperties": False,
 }
 
