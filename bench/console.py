@@ -19,9 +19,9 @@ from cluster import config as configuration
 from cluster.registry import Registry
 from cluster.session import free_port
 from cluster.sources.legacy import LegacyStore
-from cluster.wire import to_wire
 from nbmf import json_text
 from nbmf.payload import Payload
+from nbmf.wire import to_wire
 
 Scheme = Literal["light", "dark"]
 

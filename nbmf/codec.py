@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -211,7 +211,7 @@ class Codec:
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
-        read = [_attempt(_canonical, value, fidelity, max_payload_bytes) for value in values]
+        read = [attempt(_canonical, value, fidelity, max_payload_bytes) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
         blobs = iter(self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms))
         return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
@@ -220,10 +220,7 @@ class Codec:
         self, blobs: Iterable[bytes], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     ) -> list[payload.Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
-        parsed = [_attempt(parse_bounded, blob, max_output_bytes) for blob in blobs]
-        good = [one for one in parsed if not isinstance(one, NbmfError)]
-        decoded = iter(self.decode_canonical_batch(good))
-        return [one if isinstance(one, NbmfError) else _attempt(_payload, one, next(decoded)) for one in parsed]
+        return decode_each(blobs, max_output_bytes, self.decode_canonical_batch)
 
     def warm_up(self) -> None:
         """Loads the learned parts and compiles what codes with them: half a minute once a machine, then a second."""
@@ -247,13 +244,26 @@ def _canonical(value: payload.Payload, fidelity: Fidelity, max_payload_bytes: in
     return kind, canonical
 
 
+def decode_each(
+    blobs: Iterable[bytes],
+    max_output_bytes: int,
+    decode_frames: Callable[[list[frame.Frame]], Sequence[bytes | NbmfError]],
+) -> list[payload.Payload | NbmfError]:
+    """A payload, or the error that decoding it raised, for each blob; frames of good ones are decoded in one call."""
+    parsed = [attempt(parse_bounded, blob, max_output_bytes) for blob in blobs]
+    good = [one for one in parsed if not isinstance(one, NbmfError)]
+    decoded = iter(decode_frames(good))
+    return [one if isinstance(one, NbmfError) else attempt(_payload, one, next(decoded)) for one in parsed]
+
+
 def _payload(parsed: frame.Frame, canonical: bytes | NbmfError) -> payload.Payload:
     if isinstance(canonical, NbmfError):
         raise canonical
     return payload.from_canonical(parsed.kind, canonical)
 
 
-def _attempt(function: Any, *args: Any) -> Any:
+def attempt(function: Any, *args: Any) -> Any:
+    """What the function gives, or the NbmfError that it raises."""
     try:
         return function(*args)
     except NbmfError as error:

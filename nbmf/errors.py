@@ -14,6 +14,7 @@
     │   └── DamagedCodec                          a version's files are missing or altered
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
     ├── (engine.EngineMissing)                     the chosen engine is not installed
+    ├── (client.ServiceError)                      the service, or the way to it
     └── (cluster.errors)                          registry, configuration, sessions, jobs
 
 An UnknownCodec is never reported as corruption: the record is whole, its version is elsewhere.
@@ -21,11 +22,25 @@ An UnknownCodec is never reported as corruption: the record is whole, its versio
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+_PATH = re.compile(r'(\$(?:\.\w+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])*…?): (.*)', re.DOTALL)
+_UNKNOWN_CODEC = re.compile(r"codec version (.*?)… is not here; looked in: (.*)\. Load it with ", re.DOTALL)
+
 
 class NbmfError(Exception):
     """Base of all errors raised on purpose. `code` is stable and machine-readable."""
 
     code = "nbmf_error"
+
+    request_id: str | None = None
+    """Of the request to a service that ended with this error, if it came from there."""
+
+    @classmethod
+    def from_message(cls, message: str) -> NbmfError:
+        """The error of this class that has this message, as another process raised it."""
+        return cls(message)
 
 
 class UnsupportedPayload(NbmfError, TypeError):
@@ -38,8 +53,14 @@ class UnsupportedPayload(NbmfError, TypeError):
         self.problem = problem
         super().__init__(f"{path}: {problem}")
 
-    def __reduce__(self) -> tuple[type[UnsupportedPayload], tuple[str, str]]:
-        return type(self), (self.path, self.problem)
+    @classmethod
+    def from_message(cls, message: str) -> NbmfError:
+        """The error of this class that has this message, as another process raised it."""
+        found = _PATH.match(message)
+        return cls(*found.groups()) if found else cls("$", message)
+
+    def __reduce__(self) -> tuple[type[UnsupportedPayload], tuple[str, str], dict[str, Any]]:
+        return type(self), (self.path, self.problem), self.__dict__
 
 
 class PayloadTooLarge(NbmfError, ValueError):
@@ -104,8 +125,17 @@ class UnknownCodec(CodecError):
             "Load it with Codec.load(path), or name its parent folder in NBMF_CODEC_PATH."
         )
 
-    def __reduce__(self) -> tuple[type[UnknownCodec], tuple[str, list[str]]]:
-        return type(self), (self.reference, self.searched)
+    @classmethod
+    def from_message(cls, message: str) -> NbmfError:
+        """The error of this class that has this message, as another process raised it."""
+        found = _UNKNOWN_CODEC.match(message)
+        if found is None:
+            return cls("?", [message])
+        reference, places = found.groups()
+        return cls(reference, [] if places.startswith("nowhere (") else places.split("; "))
+
+    def __reduce__(self) -> tuple[type[UnknownCodec], tuple[str, list[str]], dict[str, Any]]:
+        return type(self), (self.reference, self.searched), self.__dict__
 
 
 class DamagedCodec(CodecError):

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from cluster.wire import BadWire
 from nbmf.errors import NbmfError
+from nbmf.wire import BadWire
 from serve_app import schemas
 from serve_app.admin_schemas import History, RolloutStatus, RolloutView, Share, StartRollout, TransitionView
 from serve_app.api_keys import Authenticator, Forbidden

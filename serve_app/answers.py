@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from nbmf.errors import NbmfError
 from serve_app.calls import call_of
-from serve_app.results import Failure, RequestFailed, log_fault
+from serve_app.results import Failure, RequestFailed, fault_of
 
 RETRY_AFTER_S = 1
 _HEADERS = {
@@ -32,8 +32,7 @@ def failed(request: Request, failure: Failure, status: int | None = None) -> Res
 
 def fault(request: Request, error: Exception) -> Response:
     """The answer after an error that nobody foresaw, which goes to the log."""
-    log_fault(f"request {call_of(request).request_id}", error)
-    return failed(request, Failure("internal_error", f"a fault of the server: {type(error).__name__}; see its log"))
+    return failed(request, fault_of(call_of(request).request_id, error))
 
 
 def add_handlers(api: FastAPI) -> None:

@@ -11,7 +11,7 @@ from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from nbmf.errors import NbmfError
-from serve_app.calls import call_of
+from serve_app.calls import Call, call_of
 from serve_app.config import ApiKey, Role
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="an API key")
@@ -55,14 +55,19 @@ class Authenticator:
             bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
             header: Annotated[str | None, Security(_HEADER)],
         ) -> None:
-            presented = bearer.credentials if bearer else header
-            if presented is None:
-                raise Unauthorized("an API key is needed: send `Authorization: Bearer KEY`, or `X-Api-Key: KEY`")
-            key = self.find(presented)
-            if key is None:
-                raise Unauthorized("the API key is none of this server's")
-            call_of(request).api_key = key.name
-            if not set(roles) & set(key.roles):
-                raise Forbidden(f"API key {key.name} has not the role that this needs: {' or '.join(roles)}")
+            self.authorize(call_of(request), bearer.credentials if bearer else header, roles)
 
         return check
+
+    def authorize(self, call: Call, presented: str | None, roles: Sequence[Role]) -> None:
+        """Raises Unauthorized, Forbidden unless a key with one of these roles was presented, or there are no keys."""
+        if not self._keys:
+            return
+        if presented is None:
+            raise Unauthorized("an API key is needed: send `Authorization: Bearer KEY`, or `X-Api-Key: KEY`")
+        key = self.find(presented)
+        if key is None:
+            raise Unauthorized("the API key is none of this server's")
+        call.api_key = key.name
+        if not set(roles) & set(key.roles):
+            raise Forbidden(f"API key {key.name} has not the role that this needs: {' or '.join(roles)}")

@@ -9,11 +9,11 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.wire import BadWire, from_base64, from_wire, to_wire
 from nbmf import arrays, json_text
 from nbmf.codec import BlobInfo
 from nbmf.errors import NbmfError, PayloadTooLarge
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire
 from serve_app.results import Failure
 
 JSON = "application/json"
@@ -49,20 +49,15 @@ def batch_of(fields: dict[str, Any], name: str) -> list[Any]:
     return items
 
 
-def dump(value: Any) -> bytes:
-    """JSON text that is valid UTF-8 whatever the value: lone surrogates are written as escapes."""
-    return json_text.dumps(value).encode("utf-8", "backslashreplace")
-
-
 def record_from_json(fields: Any, max_payload_bytes: int) -> tuple[int, bytes]:
-    """(kind, canonical bytes) of `{"payload" | "bytes_base64" | "array", "fidelity"?, "key"?}`. Raises NbmfError."""
+    """(kind, canonical bytes) of a payload's fields, with "fidelity" and "key" if need be. Raises NbmfError."""
     if type(fields) is not dict:
         raise BadWire("a record is an object")
     if fields.get("fidelity", "lossless") not in ("lossless", "semantic"):
         raise BadWire("fidelity is lossless or semantic")
     if type(fields.get("key", "")) is not str:
         raise BadWire("key is text")
-    unknown = fields.keys() - {"payload", "bytes_base64", "array", "fidelity", "key"}
+    unknown = fields.keys() - {*PAYLOAD_FIELDS, "fidelity", "key"}
     if unknown:
         raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}")
     return bounded(from_wire(fields), max_payload_bytes)
@@ -108,11 +103,7 @@ def encoded_fields(blob: bytes, info: BlobInfo) -> dict[str, Any]:
 
 def decoded_json(kind: Kind, canonical: bytes) -> bytes:
     """The JSON response to a decoded record. JSON payloads are passed on as text, neither parsed nor written anew."""
-    head = b'{"kind":"' + kind.label.encode() + b'",'
-    if kind in (Kind.JSON, Kind.MESSAGES):
-        text = canonical.decode("utf-8", "surrogatepass").encode("utf-8", "backslashreplace")
-        return head + b'"payload":' + text + b"}"
-    return head + dump(to_wire(from_canonical(kind, canonical)))[1:]
+    return b'{"kind":"' + kind.label.encode() + b'",' + canonical_to_json(kind, canonical)[1:]
 
 
 def decoded_octets(kind: Kind, canonical: bytes) -> bytes:

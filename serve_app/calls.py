@@ -13,12 +13,13 @@ _KEY = "nbmf.call"
 
 @dataclass(slots=True)
 class Call:
-    """One request. Times are in seconds since the epoch; `api_key` is the name of a key, never a key."""
+    """One request. Times are in seconds since the epoch; `api_key` is the name of a key, never a key; `status` is
+    HTTP's number or gRPC's name."""
 
     request_id: str
     arrived: float
     deadline: float = math.inf
-    status: int | None = None
+    status: int | str | None = None
     code: str | None = None
     api_key: str | None = None
     records: int | None = None

@@ -18,6 +18,9 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="YAML file to use in place of configs/serve/local.yaml.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides the file.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; overrides the file.")] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port for gRPC as well; overrides the file.")
+    ] = None,
     codec: Annotated[
         str | None,
         typer.Option(help="Version to encode with, named as in `nbmf encode`; overrides the file."),
@@ -27,7 +30,7 @@ def serve(
     registry: RegistryOption = None,
     address: AddressOption = None,
 ) -> None:
-    """Serve encode and decode over HTTP, until Ctrl-C.
+    """Serve encode and decode over HTTP, and gRPC if it has a port, until Ctrl-C.
 
     `POST /v1/encode`, `POST /v1/decode`, `GET /v1/versions`, `GET /healthz`, and their description at `/docs`.
     Who may use it: `api_keys` of the configuration (`nbmf api-key new`), else whoever reaches it.
@@ -45,6 +48,7 @@ def serve(
     overrides = {
         "host": host,
         "port": port,
+        "grpc_port": grpc_port,
         "version": codec,
         "engine": engine.value if engine else None,
         "threads": threads,
@@ -64,7 +68,8 @@ def serve(
 
         with console.status(_STARTING):
             url = deploy(settings, Registry(registry))
-        typer.echo(f"Serving on {url} (API description: {url}/docs)")
+        grpc = f"; gRPC on {settings.host}:{settings.grpc_port}" if settings.grpc_port else ""
+        typer.echo(f"Serving on {url} (API description: {url}/docs){grpc}")
         if address is not None:
             return
         for number in (signal.SIGINT, signal.SIGTERM):

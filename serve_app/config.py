@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
-from cluster.wire import BadWire
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
+from nbmf.wire import BadWire
 from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
@@ -59,6 +59,7 @@ class ServeConfig(StrictModel):
 
     host: str
     port: int = Field(ge=1, le=65535)
+    grpc_port: int | None = Field(None, ge=1, le=65535, description="for gRPC, on the same host; none: HTTP only")
     version: str = Field(description="version to encode with, named as in Registry.resolve")
     api_keys: tuple[ApiKey, ...] = Field((), description="none: whoever reaches the server may use it")
     access_log: bool = Field(True, description="a line of JSON for each request, on the replica's standard error")
@@ -83,6 +84,12 @@ class ServeConfig(StrictModel):
     ingress: DeploymentConfig
     encoder: DeploymentConfig
     decoder: DeploymentConfig
+
+    @model_validator(mode="after")
+    def _distinct_ports(self) -> ServeConfig:
+        if self.grpc_port == self.port:
+            raise ValueError("grpc_port is the same as port")
+        return self
 
     @model_validator(mode="after")
     def _distinct_keys(self) -> ServeConfig:

@@ -13,6 +13,7 @@ from nbmf.engine import Engine
 from serve_app.config import ServeConfig
 from serve_app.deployments import Target, encoder_target, sized
 from serve_app.encoders import Encoders, encoder_prefix
+from serve_app.grpc import registration
 from serve_app.replicas import Decoder, Encoder
 
 APPLICATION = "nbmf"
@@ -33,12 +34,11 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
+    timeout = {"request_timeout_s": config.request_timeout_s + _TIMEOUT_MARGIN_S}
+    grpc_options = {"port": config.grpc_port, "grpc_servicer_functions": [registration.PATH], **timeout}
     serve.start(
-        http_options={
-            "host": config.host,
-            "port": config.port,
-            "request_timeout_s": config.request_timeout_s + _TIMEOUT_MARGIN_S,
-        },
+        http_options={"host": config.host, "port": config.port, **timeout},
+        grpc_options=grpc_options if config.grpc_port else None,
         # As JSON, lines have the request's id.
         logging_config={"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False},
     )

@@ -13,10 +13,10 @@ from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from cluster.wire import BadWire
 from nbmf.codec import Effort, inspect
 from nbmf.payload import Kind
 from nbmf.version import __version__
+from nbmf.wire import BadWire, dump
 from serve_app import answers, bodies, console_page, deadlines, request_log, schemas
 from serve_app.admin import Admin
 from serve_app.api_keys import Authenticator
@@ -25,6 +25,7 @@ from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
 from serve_app.encoders import Encoders
+from serve_app.grpc.methods import GrpcMethods
 from serve_app.observer import Observer
 from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
@@ -43,8 +44,8 @@ TimeoutMs: TypeAlias = Annotated[
 ]
 
 
-class Ingress:
-    """Routes of the service, deployed with a version; with a controller, it follows rollouts."""
+class Ingress(GrpcMethods):
+    """Routes and gRPC methods of the service, deployed with a version; with a controller, it follows rollouts."""
 
     def __init__(
         self,
@@ -79,8 +80,8 @@ class Ingress:
             self.encode,
             methods=["POST"],
             dependencies=needs("encode"),
-            response_model=schemas.Encoded,
-            responses=schemas.ERRORS,
+            response_model=schemas.Encoded | schemas.EncodedBatch,
+            responses=schemas.ENCODED,
             openapi_extra=schemas.ENCODE,
         )
         api.add_api_route(
@@ -88,8 +89,8 @@ class Ingress:
             self.decode,
             methods=["POST"],
             dependencies=needs("decode"),
-            response_model=schemas.Decoded,
-            responses=schemas.ERRORS,
+            response_model=schemas.Decoded | schemas.DecodedBatch,
+            responses=schemas.DECODED,
             openapi_extra=schemas.DECODE,
         )
         api.add_api_route(
@@ -159,11 +160,11 @@ class Ingress:
         fields = bodies.parse_object(body)
         if "records" in fields:
             blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
-            return _json(bodies.dump({"results": [_result(blob, _encoded) for blob in blobs]}))
+            return _json(dump({"results": [_result(blob, _encoded) for blob in blobs]}))
         (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
-        return _json(bodies.dump(_encoded(blob)))
+        return _json(dump(_encoded(blob)))
 
     async def decode(
         self,
@@ -189,8 +190,7 @@ class Ingress:
         if "blobs" in fields:
             results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
             parts = [
-                bodies.dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r)
-                for r in results
+                dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results
             ]
             return _json(b'{"results":[' + b",".join(parts) + b"]}")
         if fields.keys() != {"blob"}:

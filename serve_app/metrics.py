@@ -105,7 +105,7 @@ class ServiceMetrics:
         self._add("nbmf_request_records_total", call.records or 0, labels)
         self._add("nbmf_request_body_bytes_total", call.bytes_in, labels)
         self._add("nbmf_response_body_bytes_total", call.bytes_out, labels)
-        if call.status == 429:
+        if call.code == "overloaded":
             self._add("nbmf_queue_rejections_total", 1, labels)
         if call.code == "deadline_exceeded":
             self.deadline_drop("request")

@@ -80,10 +80,13 @@ class RequestLog:
             route = scope["path"] if scope["path"] in self._routes else None
             service_metrics().request(call, route, duration_s)
             if self._enabled:
-                _log.info(self._line(scope["method"], route, call, duration_s))
+                write(call, scope["method"], route, duration_s)
 
-    def _line(self, method: str, route: str | None, call: Call, duration_s: float) -> str:
-        return json.dumps(
+
+def write(call: Call, method: str, route: str | None, duration_s: float) -> None:
+    """A request's line."""
+    _log.info(
+        json.dumps(
             {
                 "time": datetime.fromtimestamp(call.arrived, UTC).isoformat(timespec="milliseconds"),
                 "request_id": call.request_id,
@@ -98,3 +101,4 @@ class RequestLog:
                 "duration_ms": round(duration_s * 1000, 2),
             }
         )
+    )

@@ -66,6 +66,12 @@ def log_fault(what: str, error: Exception) -> None:
     _log.error("%s: %s\n%s", what, type(error).__name__, frames)
 
 
+def fault_of(request_id: str, error: Exception) -> Failure:
+    """The failure of a request after an error that nobody foresaw, which goes to the log."""
+    log_fault(f"request {request_id}", error)
+    return Failure("internal_error", f"a fault of the server: {type(error).__name__}; see its log")
+
+
 def attempt_each(function: Callable[[Any], T], items: Sequence[Any]) -> list[T | Failure]:
     """`function` of each item; an NbmfError concerns its item only. Items that are failures stay what they are."""
     results: list[T | Failure] = []

@@ -4,51 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from nbmf.wire import PAYLOAD_FIELDS
+from serve_app.bodies import JSON, MEDIA_TYPES, OCTETS
 
 
-class Array(BaseModel):
-    """A numpy float array."""
+class _Exact(BaseModel):
+    """Nothing else is in it."""
 
-    dtype: str = Field(description="float16, float32 or float64")
-    shape: list[int]
-    data_base64: str
+    model_config = ConfigDict(extra="forbid")
 
 
-class EncodeRequest(BaseModel):
-    """One of payload, bytes_base64, array; or `records`, a list of such objects."""
-
-    payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
-    bytes_base64: str | None = None
-    array: Array | None = None
-    fidelity: str = Field(default="lossless", description="lossless or semantic")
-    key: str | None = Field(default=None, description="of the record in its store: one key stays with one version")
-    records: list[Any] | None = Field(default=None, description="a batch")
-
-
-class DecodeRequest(BaseModel):
-    """`blob`, or `blobs` for a batch."""
-
-    blob: str | None = Field(default=None, description="base64")
-    blobs: list[str] | None = None
-
-
-class ErrorDetail(BaseModel):
-    """Why a request, or one record of a batch, failed."""
+class Problem(_Exact):
+    """Why one record failed."""
 
     code: str
     message: str
-    request_id: str | None = Field(default=None, description="of a request; a single record of a batch has none")
 
 
-class Error(BaseModel):
+class ErrorDetail(Problem):
+    """Why a request failed."""
+
+    request_id: str
+
+
+class Error(_Exact):
     """The body of every 4xx and 5xx."""
 
     error: ErrorDetail
 
 
-class Encoded(BaseModel):
-    """An encoded record; a batch is `{"results": [...]}` of these or of `{"error": ...}`."""
+class Failed(_Exact):
+    """A record of a batch that failed."""
+
+    error: Problem
+
+
+class Encoded(_Exact):
+    """An encoded record."""
 
     blob: str = Field(description="base64")
     kind: str
@@ -58,16 +52,43 @@ class Encoded(BaseModel):
     blob_bytes: int
 
 
-class Decoded(BaseModel):
-    """A decoded record: one of payload, bytes_base64, array."""
+class EncodedBatch(_Exact):
+    """A result for each record, in order."""
+
+    results: list[Encoded | Failed]
+
+
+class Array(_Exact):
+    """A numpy float array."""
+
+    dtype: str
+    shape: list[int]
+    data_base64: str
+
+
+_EXACT = "{} in UTF-8, lone surrogates as three bytes each: for those that escapes would join to a character"
+
+
+class Decoded(_Exact):
+    """A decoded record: its kind, and one of the others."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PAYLOAD_FIELDS]})
 
     kind: str
-    payload: Any = None
-    bytes_base64: str | None = None
+    payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
+    bytes_base64: str = ""
     array: Array | None = None
+    text_base64: str = Field(default="", description=_EXACT.format("text"))
+    json_base64: str = Field(default="", description=_EXACT.format("JSON text"))
 
 
-class Version(BaseModel):
+class DecodedBatch(_Exact):
+    """A result for each blob, in order."""
+
+    results: list[Decoded | Failed]
+
+
+class Version(_Exact):
     """A codec version; of one that cannot be used, `error` in place of what its manifest tells."""
 
     id: str
@@ -77,37 +98,74 @@ class Version(BaseModel):
     architecture: str | None = None
     measured: dict[str, Any] | None = None
     share_percent: float = Field(description="of keys, that this version encodes now")
-    error: ErrorDetail | None = None
+    error: Problem | None = None
 
 
-class Versions(BaseModel):
+class Versions(_Exact):
     """Codec versions in the registry."""
 
     versions: list[Version]
 
 
-class Health(BaseModel):
+class Health(_Exact):
     """The service answers."""
 
     status: str
 
 
-def _body(model: type[BaseModel], octets: str) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    if model is EncodeRequest:
-        schema["properties"]["array"] = Array.model_json_schema()
-    binary = {"schema": {"type": "string", "format": "binary", "description": octets}}
+_BASE64: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
+_FIELDS: dict[str, Any] = {
+    "payload": {"description": "text, a list of messages, or any JSON value"},
+    "bytes_base64": _BASE64,
+    "array": {
+        "type": "object",
+        "properties": {
+            "dtype": {"enum": ["float16", "float32", "float64"]},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "data_base64": {**_BASE64, "description": "little-endian numbers, in C order"},
+        },
+        "required": ["dtype", "shape", "data_base64"],
+        "additionalProperties": False,
+    },
+    "text_base64": {**_BASE64, "description": _EXACT.format("text")},
+    "json_base64": {**_BASE64, "description": _EXACT.format("JSON text")},
+    "fidelity": {"enum": ["lossless", "semantic"], "default": "lossless"},
+    "key": {"type": "string", "description": "of the record in its store: one key stays with one version"},
+}
+_RECORD: dict[str, Any] = {
+    "type": "object",
+    "title": "Record",
+    "properties": _FIELDS,
+    "oneOf": [{"required": [name]} for name in PAYLOAD_FIELDS],
+    "additionalProperties": False,
+}
+
+
+def _only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+
+
+def _many(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+def _body(one: dict[str, Any], batch: dict[str, Any], octets: str) -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema}, "application/octet-stream": binary},
+            "content": {JSON: {"schema": {"oneOf": [one, batch]}}, OCTETS: {"schema": _binary(octets)}},
         }
     }
 
 
-ENCODE = _body(EncodeRequest, "the record, read as the query parameter `kind` says; or a batch")
-DECODE = _body(DecodeRequest, "the blob; or a batch")
+def _binary(description: str) -> dict[str, Any]:
+    return {"type": "string", "format": "binary", "description": description}
+
+
+ENCODE = _body(
+    _RECORD, _only("records", _many(_RECORD)), "the record, read as the query parameter `kind` says; or a batch"
+)
+DECODE = _body(_only("blob", _BASE64), _only("blobs", _many(_BASE64)), "the blob; or a batch")
 
 _ERRORS = {
     400: "the request cannot be understood",
@@ -130,4 +188,10 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": _ERRORS[status]} for status in statuses}
 
 
-ERRORS = errors(*(status for status in _ERRORS if status != 409))
+def _answers(*octet_types: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": _binary("where octets were sent")} for media_type in octet_types}
+    return {200: {"content": content}, **errors(*(status for status in _ERRORS if status != 409))}
+
+
+ENCODED = _answers(OCTETS)
+DECODED = _answers(*{media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()} - {JSON})

@@ -6,16 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx
 import numpy as np
 
-from cluster.wire import from_wire, to_wire
-from nbmf import json_text
+from nbmf.client import Client
 from nbmf.payload import Payload, to_canonical
 
-_TIMEOUT_S = 30
 _WARM_UP = 20
-_JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(slots=True)
@@ -32,35 +28,23 @@ class HttpResult:
 def round_trips(url: str, records: list[Payload], on_record: Callable[[], None]) -> HttpResult:
     """Encodes and decodes each record over one connection; the first few are repeated untimed, to warm up."""
     result = HttpResult()
-    with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
+    with Client(url) as client:
         for record in records[:_WARM_UP]:
-            _round_trip(client, record)
+            client.decode(client.encode(record))
         for record in records:
-            encode_s, decode_s, fields, decoded = _round_trip(client, record)
-            result.encode_s.append(encode_s)
-            result.decode_s.append(decode_s)
-            result.raw_bytes.append(fields["payload_bytes"])
-            result.blob_bytes.append(fields["blob_bytes"])
-            result.unequal += to_canonical(decoded) != to_canonical(record)
+            start = time.perf_counter()
+            blob = client.encode(record)
+            middle = time.perf_counter()
+            decoded = client.decode(blob)
+            end = time.perf_counter()
+            canonical = to_canonical(record)
+            result.encode_s.append(middle - start)
+            result.decode_s.append(end - middle)
+            result.raw_bytes.append(len(canonical[1]))
+            result.blob_bytes.append(len(blob))
+            result.unequal += to_canonical(decoded) != canonical
             on_record()
     return result
-
-
-def _round_trip(client: httpx.Client, record: Payload) -> tuple[float, float, dict[str, int], Payload]:
-    body = json_text.dumps(to_wire(record)).encode("utf-8", "backslashreplace")
-    start = time.perf_counter()
-    encoded = client.post("/v1/encode", content=body, headers=_JSON)
-    middle = time.perf_counter()
-    encoded.raise_for_status()
-    fields = encoded.json()
-    body = json_text.dumps({"blob": fields["blob"]}).encode()
-    again = time.perf_counter()
-    decoded = client.post("/v1/decode", content=body, headers=_JSON)
-    end = time.perf_counter()
-    decoded.raise_for_status()
-    wire = json_text.loads(decoded.text)
-    wire.pop("kind")
-    return middle - start, end - again, fields, from_wire(wire)
 
 
 def percentiles_ms(seconds: list[float]) -> tuple[float, float]:

@@ -25,13 +25,13 @@ from cluster.cli.options import (
 )
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
-from cluster.wire import BadWire, from_base64, to_wire
 from nbmf import inspect as inspect_blob
 from nbmf import json_text
 from nbmf.arrays import is_array
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload, from_canonical
+from nbmf.wire import BadWire, dump, from_base64, to_wire
 
 EXIT_SOME_FAILED = 3
 
@@ -141,7 +141,7 @@ def decode(
     elif type(payload) is str:
         _write(output, payload.encode("utf-8", "surrogatepass"), binary=False)
     else:
-        _write(output, json_text.dumps(payload).encode("utf-8", "backslashreplace") + b"\n", binary=False)
+        _write(output, dump(payload) + b"\n", binary=False)
 
 
 def inspect(
@@ -191,7 +191,7 @@ def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes]
             except NbmfError as error:
                 failed += 1
                 result = {"error": error.code, "message": str(error), "line": number}
-            sink.write(json_text.dumps(result).encode("utf-8", "backslashreplace") + b"\n")
+            sink.write(dump(result) + b"\n")
     if failed:
         console.print(f"nbmf: {failed} lines failed; each is an object with `error` and `line` in the output")
         raise typer.Exit(EXIT_SOME_FAILED)

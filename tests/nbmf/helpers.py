@@ -2,47 +2,26 @@
 
 import functools
 import json
-import math
 import random
 from pathlib import Path
 
 import numpy as np
 import zstandard
-from hypothesis import strategies as st
+from payloads import (  # noqa: F401  for tests that import helpers
+    arrays,
+    floats,
+    integers,
+    json_values,
+    keys,
+    messages,
+    payloads,
+    same,
+    scalars,
+    texts,
+)
 
 from nbmf import manifest
 from nbmf.payload import Kind
-
-
-def same(a, b):
-    """Whether two payloads are equal type for type: 1 is not 1.0 or True, 0.0 is not -0.0, NaN is NaN, order counts.
-
-    Iterative, so that depth is no limit.
-    """
-    stack = [(a, b)]
-    while stack:
-        x, y = stack.pop()
-        if type(x) is not type(y):
-            return False
-        if type(x) is dict:
-            if list(x) != list(y):
-                return False
-            stack.extend(zip(x.values(), y.values(), strict=True))
-        elif type(x) is list:
-            if len(x) != len(y):
-                return False
-            stack.extend(zip(x, y, strict=True))
-        elif type(x) is float:
-            if math.isnan(x) != math.isnan(y):
-                return False
-            if not math.isnan(x) and (x != y or math.copysign(1, x) != math.copysign(1, y)):
-                return False
-        elif type(x) is np.ndarray:
-            if x.dtype.str != y.dtype.str or x.shape != y.shape or x.tobytes() != y.tobytes():
-                return False
-        elif x != y:
-            return False
-    return True
 
 
 def nested(levels, shape="list"):
@@ -57,50 +36,6 @@ def nested(levels, shape="list"):
             case _:
                 value = {"a": level, "k": value, "z": -0.0} if level % 2 else [1.5, {}, value, "end"]
     return value
-
-
-# --- strategies -------------------------------------------------------------------------------------------------
-
-_CHARACTERS = st.one_of(
-    st.characters(),  # hypothesis leaves out surrogates unless asked
-    st.characters(categories=["Cs"]),
-    st.sampled_from('\x00\x1f\x7f"\\/\u2028\u2029\ufeff\ufffe\uffff\U0010ffff'),
-)
-texts = st.text(_CHARACTERS, max_size=200)
-keys = st.text(_CHARACTERS, max_size=8)
-integers = st.one_of(
-    st.integers(),
-    st.integers(min_value=-(2**70), max_value=2**70),
-    st.sampled_from([0, 2**53, 2**53 + 1, 2**63, -(2**63) - 1, 10**400]),
-)
-floats = st.one_of(
-    st.floats(), st.sampled_from([0.0, -0.0, 5e-324, 1.7976931348623157e308, 1e22, 1e16, 0.1, float("nan")])
-)
-scalars = st.one_of(st.none(), st.booleans(), integers, floats, texts)
-json_values = st.recursive(
-    scalars, lambda v: st.lists(v, max_size=6) | st.dictionaries(keys, v, max_size=6), max_leaves=30
-)
-messages = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "system", "tool", ""]), "content": texts | st.none()},
-        optional={"tool_calls": json_values, "name": texts},
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-@st.composite
-def arrays(draw):
-    """Float arrays of any bits: NaN with payloads, signed zeros, subnormals; any layout in memory."""
-    dtype = draw(st.sampled_from(["<f2", "<f4", "<f8"]))
-    shape = tuple(draw(st.lists(st.integers(0, 5), min_size=1, max_size=4)))
-    size = math.prod(shape) * int(dtype[2])
-    array = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), dtype=dtype).reshape(shape)
-    return draw(st.sampled_from([array, array.T, np.asfortranarray(array), array[::-1]]))
-
-
-payloads = st.one_of(texts, messages, json_values, st.binary(max_size=300), arrays())
 
 
 # --- records and versions ---------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class Service:
     """A running service, its limits, and a client for it."""
 
     url: str
+    grpc_address: str
     config: object
     client: httpx.Client
 
@@ -44,6 +45,13 @@ class Service:
         return fields["error"]["message"]
 
 
+def free_ports(count):
+    """TCP ports that nobody listens on now."""
+    with contextlib.ExitStack() as probes:
+        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in sockets]
+
+
 def _sizes(config):
     return {**config.model_dump(), "max_replicas": 1, "num_cpus": 0.3}
 
@@ -54,16 +62,14 @@ def service(version):
     from serve_app.config import DEFAULT_FILE, ServeConfig
     from serve_app.deploy import deploy, undeploy
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = dict(zip(("port", "grpc_port"), free_ports(2), strict=True))
     packaged = configuration.load(ServeConfig, None, DEFAULT_FILE)
     small = {name: _sizes(getattr(packaged, name)) for name in ("ingress", "encoder", "decoder")}
     limits = {"max_body_bytes": 1_000_000, "max_payload_bytes": 500_000, "max_batch_records": 50}
-    config = configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": port, **limits, **small})
+    config = configuration.load(ServeConfig, None, DEFAULT_FILE, {**ports, **limits, **small})
     url = deploy(config, version.registry)
     with contextlib.closing(httpx.Client(base_url=url, timeout=60)) as client:
-        yield Service(url, config, client)
+        yield Service(url, f"127.0.0.1:{config.grpc_port}", config, client)
     undeploy()
 
 

@@ -11,9 +11,9 @@ import pytest
 import synthetic
 from octets import OCTETS, frame_items, split_items
 
-from cluster.wire import to_wire
 from nbmf import Codec, frame, json_text
 from nbmf.payload import Kind, to_canonical
+from nbmf.wire import to_wire
 
 BLOB = Codec().encode({"a": list(range(50))})
 GOOD = base64.b64encode(BLOB).decode()

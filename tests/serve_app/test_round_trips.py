@@ -8,9 +8,9 @@ import pytest
 import synthetic
 from octets import frame_items, split_items
 
-from cluster.wire import from_wire, to_wire
 from nbmf import Codec, inspect, json_text
 from nbmf.payload import to_canonical
+from nbmf.wire import from_wire, to_wire
 
 INTEGER = 10**5000 + 7
 VALUES = {

@@ -14,10 +14,10 @@ import pytest
 import synthetic
 from octets import OCTETS, frame_items, split_items
 
-from cluster.wire import from_wire, to_wire
 from nbmf import json_text
 from nbmf.payload import to_canonical
 from nbmf.version import __version__
+from nbmf.wire import from_wire, to_wire
 
 
 @pytest.fixture

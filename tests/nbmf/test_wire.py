@@ -2,13 +2,15 @@
 
 import base64
 
+import helpers
 import numpy as np
 import pytest
 import synthetic
+from hypothesis import given
 
-from cluster.wire import BadWire, from_base64, from_wire, to_wire
 from nbmf import json_text
 from nbmf.payload import to_canonical
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, to_wire
 
 ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
 
@@ -26,6 +28,8 @@ ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes
         -0.0,
         10**400,
         "\ud800",
+        "\ud83d\ude00",
+        {"\ud83d\ude00": ["\ud800", "\ud800\udc00", "\U00010000"]},
         synthetic.nested(1000),
         b"",
         b"\x00\xff",
@@ -37,8 +41,20 @@ ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes
     ids=lambda p: type(p).__name__,
 )
 def test_there_and_back_through_json(payload):
-    text = json_text.dumps(to_wire(payload)).encode("utf-8", "backslashreplace")
+    text = dump(to_wire(payload))
     assert to_canonical(from_wire(json_text.loads(text.decode()))) == to_canonical(payload)
+
+
+def test_what_escapes_would_join_is_written_otherwise():
+    assert to_wire("\ud83d\ude00").keys() == {"text_base64"}
+    assert to_wire(["\ud83d\ude00"]).keys() == {"json_base64"}
+    assert to_wire("\ude00\ud83d \U0001f600").keys() == {"payload"}
+
+
+@given(helpers.payloads)
+def test_any_payload_from_its_value_or_its_canonical_bytes(payload):
+    for text in (canonical_to_json(*to_canonical(payload)), dump(to_wire(payload))):
+        assert helpers.same(from_wire(json_text.loads(text.decode())), payload)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +67,10 @@ def test_there_and_back_through_json(payload):
         ({"bytes_base64": "ÄÖÜß"}, "bytes_base64 is not base64"),
         ({"bytes_base64": 3}, "bytes_base64 is not base64"),
         ({"bytes_base64": None}, "bytes_base64 is not base64"),
+        ({"text_base64": "!"}, "text_base64 is not base64"),
+        ({"text_base64": "/w=="}, "text_base64 is not text"),
+        ({"json_base64": "/w=="}, "json_base64 is not JSON"),
+        ({"json_base64": "ew=="}, "json_base64 is not JSON"),
         ({"array": []}, "array needs"),
         ({"array": {"dtype": "float32", "shape": [2]}}, "array needs"),
         ({"array": {**ARRAY, "order": "C"}}, "array needs"),

@@ -1,0 +1,103 @@
+"""The codec of this process, as a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Self
+
+from nbmf import api
+from nbmf.builtin import default_codec
+from nbmf.catalog import default_catalog
+from nbmf.client.interface import Health, Version, check_keys, check_options
+from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, decode_each
+from nbmf.errors import NbmfError
+from nbmf.payload import Fidelity, Payload
+
+
+class LocalClient:
+    """Encodes with `codec`, or the built-in version, in this process; decodes as `nbmf.decode`.
+
+    For programs and tests that take a CodecClient. There is one version to encode with, so `key` changes nothing;
+    and work in this thread cannot be stopped, so `timeout_s` does not either.
+    """
+
+    def __init__(self, codec: Codec | None = None, *, max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> None:
+        self._codec = codec
+        self._max_payload_bytes = max_payload_bytes
+
+    def encode(
+        self,
+        payload: Payload,
+        fidelity: Fidelity = "lossless",
+        *,
+        key: str | None = None,
+        effort: Effort | None = None,
+        latency_budget_ms: float | None = None,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, ValueError."""
+        check_options(fidelity, effort, latency_budget_ms)
+        return self._encoder.encode(
+            payload,
+            fidelity,
+            max_payload_bytes=self._max_payload_bytes,
+            effort=effort or "auto",
+            latency_budget_ms=latency_budget_ms or DEFAULT_LATENCY_BUDGET_MS,
+        )
+
+    def decode(self, blob: bytes, *, timeout_s: float | None = None) -> Payload:
+        """The payload of a blob. Raises BlobError, UnknownCodec, DamagedCodec."""
+        return api.decode(blob, codec=self._codec, max_output_bytes=self._max_payload_bytes)
+
+    def encode_batch(
+        self,
+        payloads: Iterable[Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        keys: Sequence[str | None] | None = None,
+        effort: Effort | None = None,
+        latency_budget_ms: float | None = None,
+        timeout_s: float | None = None,
+    ) -> list[bytes | NbmfError]:
+        """A blob, or the error that `encode` raises, for each payload, in order."""
+        check_options(fidelity, effort, latency_budget_ms)
+        payloads = list(payloads)
+        check_keys(keys, len(payloads))
+        return self._encoder.encode_batch(
+            payloads,
+            fidelity,
+            max_payload_bytes=self._max_payload_bytes,
+            effort=effort or "auto",
+            latency_budget_ms=latency_budget_ms or DEFAULT_LATENCY_BUDGET_MS,
+        )
+
+    def decode_batch(self, blobs: Iterable[bytes], *, timeout_s: float | None = None) -> list[Payload | NbmfError]:
+        """A payload, or the error that `decode` raises, for each blob, in order."""
+        together = partial(default_catalog().decode_canonical_batch, first=self._codec)
+        return decode_each(blobs, self._max_payload_bytes, together)
+
+    def versions(self, *, timeout_s: float | None = None) -> list[Version]:
+        """The version that this client encodes with; none if it has no learned parts."""
+        manifest, version_id = self._encoder.manifest, self._encoder.id
+        if manifest is None or version_id is None:
+            return []
+        measured = manifest.measured.get("all", {})
+        return [Version(version_id, (), manifest.name, manifest.created_at, manifest.architecture, measured)]
+
+    def health(self, *, timeout_s: float | None = None) -> Health:
+        """Well, as long as the process is."""
+        return Health(True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _encoder(self) -> Codec:
+        return self._codec or default_codec()

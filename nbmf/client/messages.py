@@ -1,0 +1,149 @@
+"""Requests as the service reads them, and what its answers hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbmf import json_text
+from nbmf.client.errors import BadAnswer, ServiceError, class_of, error_of
+from nbmf.client.interface import Version
+from nbmf.codec import Effort
+from nbmf.errors import NbmfError
+from nbmf.payload import Fidelity, Payload, to_canonical
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire
+
+ENCODE, DECODE, VERSIONS, HEALTH = "/v1/encode", "/v1/decode", "/v1/versions", "/healthz"
+_REQUEST_ID = "x-request-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request: POST if it has a body."""
+
+    path: str
+    body: bytes | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. The names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def request_id(self) -> str | None:
+        """The id by which the service's log knows the request."""
+        return self.headers.get(_REQUEST_ID)
+
+
+def effort_parameters(effort: Effort | None, latency_budget_ms: float | None) -> dict[str, str]:
+    """Query parameters."""
+    given = {"effort": effort, "latency_budget_ms": latency_budget_ms}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def record_json(payload: Payload, fidelity: Fidelity, key: str | None) -> bytes:
+    """A record to encode, as a JSON object. Raises UnsupportedPayload."""
+    text = canonical_to_json(*to_canonical(payload))
+    others: dict[str, str] = {} if fidelity == "lossless" else {"fidelity": fidelity}
+    if key is not None:
+        others["key"] = key
+    return text[:-1] + b"," + dump(others)[1:] if others else text
+
+
+def blob_json(blob: bytes) -> bytes:
+    """A blob to decode, as a JSON string. Raises TypeError."""
+    if not isinstance(blob, bytes | bytearray | memoryview):
+        raise TypeError(f"a blob is bytes, not {type(blob).__name__}")
+    return b'"' + base64.b64encode(blob) + b'"'
+
+
+def batch_body(name: str, items: Sequence[bytes]) -> bytes:
+    """The body of a batch: `{name: [items]}`."""
+    return b'{"' + name.encode() + b'":[' + b",".join(items) + b"]}"
+
+
+def fields_of(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an answer with status 200. Raises BadAnswer."""
+    fields = _object(answer)
+    if fields is None:
+        raise _bad_answer(answer, "it is not a JSON object")
+    return fields
+
+
+def results_of(answer: Answer, count: int) -> list[dict[str, Any]]:
+    """The results of a batch of that many."""
+    results = fields_of(answer).get("results")
+    if type(results) is not list or len(results) != count or not all(type(r) is dict for r in results):
+        raise _bad_answer(answer, f"it has not {count} results")
+    return results
+
+
+def blob_of(fields: dict[str, Any], answer: Answer) -> bytes:
+    """The blob in a record's result. Raises the error in it, BadAnswer."""
+    _raise_failure(fields, answer)
+    try:
+        return from_base64(fields["blob"], "blob")
+    except (KeyError, BadWire) as error:
+        raise _bad_answer(answer, f"a result without a blob: {error}") from error
+
+
+def payload_of(fields: dict[str, Any], answer: Answer) -> Payload:
+    """The payload in a blob's result. Raises the error in it, BadAnswer."""
+    _raise_failure(fields, answer)
+    try:
+        return from_wire(fields)
+    except BadWire as error:
+        raise _bad_answer(answer, f"a result without a payload: {error}") from error
+
+
+def versions_of(answer: Answer) -> list[Version]:
+    """The versions that an answer lists."""
+    rows = fields_of(answer).get("versions")
+    try:
+        return [_version(row) for row in rows or []]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _bad_answer(answer, f"a version without {error}") from error
+
+
+def _version(row: dict[str, Any]) -> Version:
+    told = {name: row.get(name) for name in ("name", "created_at", "architecture", "measured")}
+    problem = row["error"]["message"] if row.get("error") else None
+    return Version(row["id"], tuple(row["channels"]), **told, problem=problem)
+
+
+def failure_of(answer: Answer) -> NbmfError:
+    """The error that an answer tells; one without the service's JSON, as a proxy's, by its status."""
+    detail = (_object(answer) or {}).get("error")
+    if type(detail) is dict and {"code", "message"} <= detail.keys():
+        request_id = detail.get("request_id") or answer.request_id
+        return error_of(str(detail["code"]), str(detail["message"]), status=answer.status, request_id=request_id)
+    text = answer.content[:200].decode("utf-8", "replace").strip()
+    cls = class_of(answer.status, BadAnswer)
+    return cls(text or "an answer without content", status=answer.status, request_id=answer.request_id)
+
+
+def _raise_failure(fields: dict[str, Any], answer: Answer) -> None:
+    detail = fields.get("error")
+    if type(detail) is dict:
+        code, message = str(detail.get("code")), str(detail.get("message"))
+        raise error_of(code, message, status=None, request_id=answer.request_id)
+
+
+def _object(answer: Answer) -> dict[str, Any] | None:
+    try:
+        value = json_text.loads(answer.content.decode())
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    return value if type(value) is dict else None
+
+
+def _bad_answer(answer: Answer, problem: str) -> ServiceError:
+    return BadAnswer(f"the answer is not this service's: {problem}", status=answer.status, request_id=answer.request_id)

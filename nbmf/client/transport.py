@@ -1,0 +1,92 @@
+"""What both clients have in common: options, requests, and what errors of httpx are to a caller."""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+
+from nbmf.client.calls import Calls, Send
+from nbmf.client.errors import BadAnswer, ClientConfigError, ConnectionLost, DeadlineExceeded, ServiceError
+from nbmf.client.messages import Answer
+from nbmf.client.retries import RetryPolicy
+from nbmf.version import __version__
+
+URL_VARIABLE, API_KEY_VARIABLE = "NBMF_URL", "NBMF_API_KEY"
+_JSON = "application/json"
+
+
+class HttpService:
+    """A service, with the options for calling it."""
+
+    def __init__(
+        self,
+        url: str | None,
+        api_key: str | None,
+        timeout_s: float,
+        connect_timeout_s: float,
+        retries: RetryPolicy | None,
+        max_batch_records: int,
+        max_batch_bytes: int,
+    ) -> None:
+        self.calls = Calls(timeout_s, retries or RetryPolicy(), max_batch_records, max_batch_bytes)
+        self._connect_timeout_s = connect_timeout_s
+        self.url = _checked_url(url or os.environ.get(URL_VARIABLE, ""))
+        self.headers = {"User-Agent": f"nbmf/{__version__}", "Accept": _JSON}
+        key = api_key or os.environ.get(API_KEY_VARIABLE)
+        if key:
+            if not (key.isascii() and key.isprintable()):
+                raise ClientConfigError("the API key has characters that no header can hold")
+            self.headers["Authorization"] = f"Bearer {key}"
+
+    def request(self, http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:
+        """The request of a step."""
+        headers = {"X-Request-Id": step.request_id, "X-Request-Timeout-Ms": str(max(1, int(step.timeout_s * 1000)))}
+        request = step.request
+        if request.body is not None:
+            headers["Content-Type"] = _JSON
+        return http.build_request(
+            "GET" if request.body is None else "POST",
+            request.path,
+            params=request.parameters or None,
+            content=request.body,
+            headers=headers,
+            timeout=httpx.Timeout(step.timeout_s, connect=min(step.timeout_s, self._connect_timeout_s)),
+        )
+
+    def failure(self, error: httpx.HTTPError, step: Send) -> ServiceError:
+        """What an error of the transport is to the caller."""
+        told = f"{self.url}: {str(error) or type(error).__name__}"
+        failure: ServiceError
+        if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+            failure = time_over(step)
+        elif isinstance(error, httpx.TransportError) and not isinstance(
+            error, httpx.UnsupportedProtocol | httpx.LocalProtocolError
+        ):
+            failure = ConnectionLost(told, request_id=step.request_id)
+        else:
+            failure = BadAnswer(told, request_id=step.request_id)
+        failure.__cause__ = error
+        return failure
+
+
+def time_over(step: Send) -> DeadlineExceeded:
+    """The error of a request that was not answered in time."""
+    return DeadlineExceeded("no answer within the call's time; give it more with timeout_s", request_id=step.request_id)
+
+
+def answer_of(response: httpx.Response, content: bytes) -> Answer:
+    """The answer that was received."""
+    return Answer(response.status_code, response.headers, content)
+
+
+def _checked_url(url: str) -> str:
+    if not url:
+        raise ClientConfigError(f"no service is named: give its URL, or set {URL_VARIABLE}")
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ClientConfigError(f"{url} is no URL: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ClientConfigError(f"{url} is no URL of a service; one is http://localhost:8000")
+    return url

@@ -1,0 +1,122 @@
+"""Payloads as JSON objects, for HTTP bodies and JSON Lines: what JSON cannot hold gets a key of its own."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from nbmf import arrays, json_text
+from nbmf.errors import NbmfError
+from nbmf.payload import Kind, Payload, from_canonical
+
+PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
+
+# Two lone surrogates that, written as escapes, a JSON parser would join to one character.
+_ESCAPES_JOIN = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_ENCODED_JOIN = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+
+
+class BadWire(NbmfError):
+    """A JSON object does not say what a payload is."""
+
+    code = "bad_request"
+
+
+def to_wire(payload: Payload) -> dict[str, Any]:
+    """`{"payload": v}`, `{"bytes_base64": s}` or `{"array": {"dtype", "shape", "data_base64"}}`.
+
+    What escapes in JSON would change is `{"text_base64": s}` or, of the payload's JSON text, `{"json_base64": s}`:
+    UTF-8 in which a lone surrogate is three bytes.
+    """
+    if type(payload) is bytes:
+        return {"bytes_base64": _base64(payload)}
+    if arrays.is_array(payload):
+        array = {"dtype": payload.dtype.name, "shape": list(payload.shape), "data_base64": _base64(payload.tobytes())}
+        return {"array": array}
+    text = payload if type(payload) is str else json_text.dumps(payload)
+    if _ESCAPES_JOIN.search(text):
+        return _exact("text" if type(payload) is str else "json", text.encode("utf-8", "surrogatepass"))
+    return {"payload": payload}
+
+
+def _exact(of: str, data: bytes) -> dict[str, Any]:
+    return {f"{of}_base64": _base64(data)}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def canonical_to_json(kind: Kind, canonical: bytes) -> bytes:
+    """JSON text of `to_wire` of a payload's canonical bytes. A JSON payload's are taken as they are, not parsed."""
+    if kind in (Kind.JSON, Kind.MESSAGES):
+        if _ENCODED_JOIN.search(canonical):
+            return dump(_exact("json", canonical))
+        return b'{"payload":' + _utf8(canonical.decode("utf-8", "surrogatepass")) + b"}"
+    return dump(to_wire(from_canonical(kind, canonical)))
+
+
+def dump(value: Any) -> bytes:
+    """JSON text that is valid UTF-8 whatever the value: lone surrogates are written as escapes."""
+    return _utf8(json_text.dumps(value))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def from_wire(fields: dict[str, Any]) -> Payload:
+    """The payload. Raises BadWire."""
+    given = [key for key in PAYLOAD_FIELDS if key in fields]
+    if len(given) != 1:
+        raise BadWire(f"exactly one of {', '.join(PAYLOAD_FIELDS)} is needed; there are {given or 'none'}")
+    (field,) = given
+    value = fields[field]
+    if field == "payload":
+        return value
+    if field == "array":
+        return _array(value)
+    data = from_base64(value, field)
+    if field == "bytes_base64":
+        return data
+    return from_utf8(data, field, as_json=field == "json_base64")
+
+
+def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
+    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire."""
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+        return json_text.loads(text) if as_json else text
+    except ValueError as error:
+        raise BadWire(f"{field} is not {'JSON' if as_json else 'text'}: {error}") from error
+
+
+def from_base64(text: Any, field: str) -> bytes:
+    """Bytes in standard base64. Raises BadWire naming the field."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise BadWire(f"{field} is not base64: {error}") from error
+
+
+def _array(fields: Any) -> Payload:
+    if type(fields) is not dict or fields.keys() != {"dtype", "shape", "data_base64"}:
+        raise BadWire("array needs dtype, shape and data_base64")
+    shape = fields["shape"]
+    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
+        raise BadWire("array.shape is a list of sizes")  # numpy would take -1 and guess
+    return array_of(fields["dtype"], shape, from_base64(fields["data_base64"], "array.data_base64"))
+
+
+def array_of(dtype: Any, shape: list[int], data: bytes) -> Payload:
+    """The array of these numbers, little-endian. Raises BadWire."""
+    import numpy as np
+
+    if dtype not in ("float16", "float32", "float64"):
+        raise BadWire("array.dtype is float16, float32 or float64")
+    try:
+        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadWire(f"array.shape does not fit its data: {error}") from error

@@ -1,0 +1,102 @@
+"""Payloads, records and results as messages of nbmf.proto."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbmf import arrays
+from nbmf.codec import Effort, inspect
+from nbmf.payload import Kind, Payload
+from nbmf.wire import BadWire, array_of, from_utf8
+from serve_app.bodies import bounded
+from serve_app.grpc import nbmf_pb2 as pb
+from serve_app.results import Failure
+from serve_app.rollout.split import Keyed, keyed_record
+
+_EFFORTS: dict[int, Effort | None] = {
+    pb.EFFORT_UNSPECIFIED: None,
+    pb.EFFORT_AUTO: "auto",
+    pb.EFFORT_FAST: "fast",
+    pb.EFFORT_MAX: "max",
+}
+_DTYPES = {"<f2": "float16", "<f4": "float32", "<f8": "float64"}
+
+
+def keyed_of(record: pb.Record, max_payload_bytes: int) -> Keyed:
+    """The record to encode. Raises BadWire, UnsupportedPayload, PayloadTooLarge."""
+    if record.fidelity not in pb.Fidelity.values():
+        raise BadWire("fidelity is FIDELITY_LOSSLESS or FIDELITY_SEMANTIC")
+    key = record.key if record.HasField("key") else None
+    return keyed_record(bounded(payload_of(record.payload), max_payload_bytes), key)
+
+
+def payload_of(message: pb.Payload) -> Payload:
+    """The payload. Raises BadWire."""
+    match message.WhichOneof("value"):
+        case "text":
+            return from_utf8(message.text, "text", as_json=False)
+        case "json":
+            return from_utf8(message.json, "json", as_json=True)
+        case "binary":
+            return message.binary
+        case "array":
+            return array_of(message.array.dtype, list(message.array.shape), message.array.data)
+        case _:
+            raise BadWire("a payload has one of text, json, binary, array")
+
+
+def payload_message(kind: Kind, canonical: bytes) -> pb.Payload:
+    """A decoded record. Text and JSON are passed on as they are."""
+    match kind:
+        case Kind.TEXT:
+            return pb.Payload(text=canonical)
+        case Kind.BYTES:
+            return pb.Payload(binary=canonical)
+        case Kind.ARRAY:
+            dtype, shape, at = arrays.split(canonical)
+            return pb.Payload(array=pb.Array(dtype=_DTYPES[dtype], shape=shape, data=canonical[at:]))
+        case _:
+            return pb.Payload(json=canonical)
+
+
+def options_of(options: pb.EncodeOptions) -> tuple[Effort | None, float | None]:
+    """Effort and budget in ms, None where the request names none. Raises BadWire."""
+    if options.effort not in _EFFORTS:
+        raise BadWire("effort is one of " + ", ".join(name for name, number in pb.Effort.items() if number))
+    if not options.HasField("latency_budget_ms"):
+        return _EFFORTS[options.effort], None
+    if not 0 < options.latency_budget_ms < float("inf"):
+        raise BadWire("latency_budget_ms is a positive number")
+    return _EFFORTS[options.effort], options.latency_budget_ms
+
+
+def encoded_message(blob: bytes) -> pb.Encoded:
+    """An encoded record."""
+    info = inspect(blob)
+    return pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=info.payload_bytes)
+
+
+def decoded_message(result: tuple[int, bytes]) -> pb.Decoded:
+    """A decoded record."""
+    kind = Kind(result[0])
+    return pb.Decoded(payload=payload_message(kind, result[1]), kind=kind.label)
+
+
+def failure_message(failure: Failure) -> pb.Failure:
+    """Why there is no result. Lone surrogates that it quotes are written as escapes."""
+    return pb.Failure(code=failure.code, message=printable(failure.message))
+
+
+def version_message(row: dict[str, Any]) -> pb.Version:
+    """A row of `CodecService.versions`."""
+    fields = dict(row)
+    error, measured = fields.pop("error", None), fields.pop("measured", None)
+    message = pb.Version(**fields, error=pb.Failure(**error) if error else None)
+    if measured is not None:
+        message.measured.update(measured)
+    return message
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
