@@ -1,0 +1,52 @@
+"""The service as a declared Serve application: `import_path: serve_app.declared:build`, its configuration in `args`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from cluster import config as configuration
+from cluster.registry import Registry
+from nbmf.engine import Engine
+from serve_app.config import ServeConfig
+from serve_app.deploy import APPLICATION, application, resolve_version
+from serve_app.serve_options import LOGGING, http_options
+
+IMPORT_PATH = f"{__name__}:build"
+
+
+class DeclaredConfig(ServeConfig):
+    """`args` of the application: a ServeConfig, and the place of the registry."""
+
+    registry: str = Field(min_length=1, description="folder or URI that every node reaches")
+
+
+def build(args: dict[str, Any]) -> Any:
+    """The application, as Serve builds it on a node of the cluster. Raises ConfigError, VersionNotFound."""
+    declared = configuration.parse(DeclaredConfig, args, f"args of {IMPORT_PATH}")
+    registry = Registry(declared.registry)
+    config = ServeConfig.model_validate(declared.model_dump(exclude={"registry"}))
+    return application(
+        config, registry.location, resolve_version(config, registry), Engine(config.engine, config.threads), APPLICATION
+    )
+
+
+def serve_body(config: ServeConfig, registry: str) -> dict[str, Any]:
+    """What `PUT /api/serve/applications/` and `serve deploy` take: ServeDeploySchema.
+
+    Applications that the service starts by itself are not of it; Serve leaves those alone.
+    """
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": http_options(config),
+        "logging_config": LOGGING,
+        "applications": [
+            {
+                "name": APPLICATION,
+                "route_prefix": "/",
+                "import_path": IMPORT_PATH,
+                "args": config.model_dump(mode="json") | {"registry": registry},
+            }
+        ],
+    }
