@@ -8,9 +8,8 @@ from pydantic import Field
 
 from cluster import config as configuration
 from cluster.registry import Registry
-from nbmf.engine import Engine
 from serve_app.config import ServeConfig
-from serve_app.deploy import APPLICATION, application, resolve_version
+from serve_app.deploy import APPLICATION, main_application, resolve_version
 from serve_app.serve_options import LOGGING, http_options
 
 IMPORT_PATH = f"{__name__}:build"
@@ -23,19 +22,20 @@ class DeclaredConfig(ServeConfig):
 
 
 def build(args: dict[str, Any]) -> Any:
-    """The application, as Serve builds it on a node of the cluster. Raises ConfigError, VersionNotFound."""
+    """The main application, as Serve builds it on a node of the cluster; its controller starts encoders.
+
+    Raises ConfigError, VersionNotFound, DamagedCodec, EngineMissing.
+    """
     declared = configuration.parse(DeclaredConfig, args, f"args of {IMPORT_PATH}")
     registry = Registry(declared.registry)
     config = ServeConfig.model_validate(declared.model_dump(exclude={"registry"}))
-    return application(
-        config, registry.location, resolve_version(config, registry), Engine(config.engine, config.threads), APPLICATION
-    )
+    return main_application(config, registry.location, resolve_version(config, registry))
 
 
 def serve_body(config: ServeConfig, registry: str) -> dict[str, Any]:
     """What `PUT /api/serve/applications/` and `serve deploy` take: ServeDeploySchema.
 
-    Applications that the service starts by itself are not of it; Serve leaves those alone.
+    Encoders, which the service starts by itself, are not of it: Serve leaves what is not declared alone.
     """
     return {
         "proxy_location": "EveryNode",

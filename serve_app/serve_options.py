@@ -6,7 +6,7 @@ from typing import Any
 
 from serve_app.config import ServeConfig
 
-LOGGING = {"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False}
+LOGGING: dict[str, Any] = {"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False}
 """As JSON, lines have the request's id."""
 
 _TIMEOUT_MARGIN_S = 5

@@ -61,11 +61,11 @@ def test_the_declared_service_answers(dashboard, version, free_port):
     accepted = dashboard.put("/api/serve/applications/", json=body)
     assert accepted.status_code == 200, accepted.text
 
-    def applications():
-        return dashboard.get("/api/serve/applications/").json()["applications"]
+    def application():
+        return dashboard.get("/api/serve/applications/").json()["applications"].get("nbmf", {})
 
-    found = wait_for(applications, lambda apps: apps.get("nbmf", {}).get("status") in ("RUNNING", "DEPLOY_FAILED"))
-    assert found["nbmf"]["status"] == "RUNNING", found["nbmf"]["message"]
+    found = wait_for(application, lambda app: app.get("status") in ("RUNNING", "DEPLOY_FAILED"))
+    assert found["status"] == "RUNNING", found["message"]
     records = synthetic.records(5, seed=90)
     with httpx.Client(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as client:
         wait_for(lambda: client.get("/-/healthz"), lambda answer: answer.text == "success")  # what KubeRay's probe asks
@@ -81,19 +81,14 @@ def test_the_declared_service_answers(dashboard, version, free_port):
         )
         assert dashboard.put("/api/serve/applications/", json=again).status_code == 200
         wait_for(lambda: client.post("/v1/decode", json={"blobs": blobs}), lambda answer: answer.status_code == 413)
-
-
-@pytest.mark.slow
-def test_a_mistake_in_the_declared_arguments_is_told(dashboard, version, free_port):
-    body = serve_body(settings_of("serve/local.yaml", free_port), version.registry.location)
-    body["applications"][0]["args"]["max_batch_recrods"] = 1
-    assert dashboard.put("/api/serve/applications/", json=body).status_code == 200
-
-    def application():
-        return dashboard.get("/api/serve/applications/").json()["applications"].get("nbmf", {})
-
-    found = wait_for(application, lambda app: app.get("status") == "DEPLOY_FAILED")
-    assert "max_batch_recrods: Extra inputs are not permitted" in found["message"]
+        # The encoder, which was not declared, is still there.
+        assert client.post("/v1/encode", json={"payload": records[0]}).json()["blob"] == blobs[0]
+        # A mistake in the arguments is told, and what ran goes on.
+        again["applications"][0]["args"]["max_batch_recrods"] = 1
+        assert dashboard.put("/api/serve/applications/", json=again).status_code == 200
+        found = wait_for(application, lambda app: app.get("status") == "DEPLOY_FAILED")
+        assert "max_batch_recrods: Extra inputs are not permitted" in found["message"]
+        assert client.post("/v1/decode", json={"blob": blobs[0]}).json()["payload"] == records[0]
 
 
 @pytest.mark.slow
