@@ -142,6 +142,7 @@ def exact(
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
+bench.command()(speed_cli.phases)
 bench.command()(load)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bench.options import JsonOption, PayloadFieldOption
+from bench.options import JsonOption, PayloadFieldOption, check_writable, write_json
 from cluster.cli.options import CodecOption, RegistryOption
 from cluster.registry import BUILTIN
 
@@ -62,9 +61,8 @@ def load(
     from bench.extra import require
 
     require("aiohttp", *(["matplotlib"] if plot else []))
-    for path, option in ((json_output, "--json"), (plot, "--plot")):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise typer.BadParameter(f"{option}: there is no folder {path.absolute().parent}")
+    check_writable(json_output, "--json")
+    check_writable(plot, "--plot")
     if max_rps < start_rps:
         raise typer.BadParameter("--max-rps is less than --start-rps")
     from bench.load.run import LoadPlan
@@ -78,8 +76,7 @@ def load(
     with nullcontext(url) if url else started(config, codec, registry) as place:
         report = _measured(Target(place, api_key if url else None), payloads, plan)
     report["codec"] = None if url else codec
-    if json_output:
-        json_output.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(json_output, report)
     if plot:
         from bench.load import plot as load_plot
 
