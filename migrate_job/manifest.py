@@ -83,5 +83,5 @@ def _check(arguments: Sequence[str]) -> None:
         if any(given.partition("=")[0] == f"--{name}" for given in arguments):
             raise typer.BadParameter(f"--{name} is not for here: the manifest has it from the cluster")
     for name in ("source", "dest"):
-        if not _PLACE.match(str(parsed[name])):
+        if parsed[name] is not None and not _PLACE.match(str(parsed[name])):
             raise typer.BadParameter(f"{name.upper()} is an absolute path or a URI, the same on every node")

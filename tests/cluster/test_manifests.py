@@ -198,7 +198,7 @@ def test_mistakes_are_named(error_of, cluster_file, changed, named):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("/old",), "Missing argument"),
+        (("--effort", "max"), "Missing argument"),
         (("/old", "/new", "--efort", "max"), "--efort"),
         (("/old", "new"), "DEST is an absolute path"),
         (("/old", "/new", "--address=auto"), "--address is not for here"),
