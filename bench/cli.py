@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import console_cli, faults_cli, speed_cli
+from bench.load.cli import load
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -143,6 +144,8 @@ bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
+bench.command()(speed_cli.phases)
+bench.command()(load)
 
 
 def exact_table(report: dict[str, Any]) -> Table:

@@ -92,6 +92,11 @@ def processor(job: Job) -> str:
 
         product = "int8" if int8_product_is_exact("cpu") else "float32"
         return f"{torch.backends.cpu.get_cpu_capability()}, {product}"
+    return processor_name()
+
+
+def processor_name() -> str:
+    """What numba writes code for in this process."""
     from numba.core.registry import cpu_target
 
     _, name, _ = cpu_target.target_context.codegen().magic_tuple()

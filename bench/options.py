@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -38,6 +39,18 @@ EffortsOption: TypeAlias = Annotated[
 EveryOption: TypeAlias = Annotated[int, typer.Option("--every", min=1, help="Take every n-th record only.")]
 
 JsonOption: TypeAlias = Annotated[Path | None, typer.Option("--json", help="Write the results there as JSON.")]
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """Before minutes of measuring, not after."""
+    if path and not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"folder {path.absolute().parent} does not exist", param_hint=option)
+
+
+def write_json(path: Path | None, report: dict[str, Any]) -> None:
+    """The report into the file that was asked for, if any."""
+    if path:
+        path.write_text(json.dumps(report, indent=1))
 
 
 def efforts_of(choices: list[EffortChoice] | None) -> tuple[Effort, ...]:

@@ -1,8 +1,7 @@
-"""`nbmf bench latency`, `throughput` and `start`."""
+"""`nbmf bench latency`, `throughput`, `start` and `phases`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,9 @@ from bench.options import (
     PayloadFieldOption,
     SetFieldOption,
     TrainOption,
+    check_writable,
     efforts_of,
+    write_json,
 )
 from cluster.cli.options import CodecOption, RegistryOption
 from cluster.registry import DEFAULT
@@ -46,7 +47,7 @@ def latency(
     from bench.extra import require
 
     require("brotli", "pyppmd")
-    _check_writable(json_output, "--json")
+    check_writable(json_output, "--json")
     from bench import latency as latency_bench
     from bench import speed_tables
     from cluster.progress import progress
@@ -68,7 +69,7 @@ def latency(
             lambda total: bars.update(task, description="measuring", total=total),
             lambda: bars.advance(task),
         )
-    _write(json_output, report)
+    write_json(json_output, report)
     console = Console()
     for table in speed_tables.latency_tables(report):
         console.print(table)
@@ -118,8 +119,8 @@ def throughput(
     from bench.extra import require
 
     require("brotli", "pyppmd", *(["matplotlib"] if plot else []))
-    _check_writable(json_output, "--json")
-    _check_writable(plot, "--plot")
+    check_writable(json_output, "--json")
+    check_writable(plot, "--plot")
     if plot and plot.suffix != ".png":
         raise typer.BadParameter(f"{plot} does not end in .png", param_hint="--plot")
     from bench import scaling, speed_tables
@@ -149,7 +150,7 @@ def throughput(
         report["processes"] = scaling.run(
             chosen, (place.location, version), efforts, report["one_core"], counts, lambda: bars.advance(task)
         )
-    _write(json_output, report)
+    write_json(json_output, report)
     if plot:
         from bench import speed_plot
 
@@ -171,7 +172,7 @@ def start(
     Each line is a process that imports nbmf, loads the version, and encodes, or decodes, the same record twice. With
     an empty cache it compiles first, as once on every machine. With a filled one: median of 3 processes.
     """
-    _check_writable(json_output, "--json")
+    check_writable(json_output, "--json")
     from bench import speed_tables
     from bench import start as start_bench
     from cluster.progress import progress
@@ -183,8 +184,36 @@ def start(
     with progress("processes") as bars:
         task = bars.add_task("starting", total=start_bench.steps(efforts))
         report = start_bench.run(folder, efforts, lambda: bars.advance(task))
-    _write(json_output, report)
+    write_json(json_output, report)
     Console().print(speed_tables.start_table(report))
+    _say_where(report)
+
+
+def phases(
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    older: Annotated[bool, typer.Option(help="Measure code for processors with AVX2 only, too.")] = True,
+    json_output: JsonOption = None,
+) -> None:
+    """What a token needs on one core, part by part: alone, as in decoding, and with 15 others, as in encoding.
+
+    Each part is repeated by itself; the last lines are the network and whole records, as they are run. With code for
+    processors with AVX2 only, as well, which is compiled for it first. Medians of 7 repeats.
+    """
+    check_writable(json_output, "--json")
+    from bench import phases as phases_bench
+    from bench.exact import version_folder
+    from cluster.progress import progress
+    from cluster.registry import Registry
+
+    folder = version_folder(Registry(registry), codec)
+    modes = phases_bench.modes() if older else [phases_bench.NATIVE]
+    with progress("processes") as bars:
+        task = bars.add_task("measuring", total=len(modes))
+        report = phases_bench.run(folder, modes, lambda: bars.advance(task))
+    write_json(json_output, report)
+    for table in phases_bench.tables(report):
+        Console().print(table)
     _say_where(report)
 
 
@@ -196,17 +225,6 @@ def _read(data: Path, train: Path | None, payload_field: str | None, set_field: 
     fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
     training = read(open_source(train, **fields)) if train else []
     return read(open_source(data, **fields))[::every], [record.canonical for record in training]
-
-
-def _check_writable(path: Path | None, option: str) -> None:
-    """Before minutes of measuring, not after."""
-    if path and not path.absolute().parent.is_dir():
-        raise typer.BadParameter(f"folder {path.absolute().parent} does not exist", param_hint=option)
-
-
-def _write(path: Path | None, report: dict[str, Any]) -> None:
-    if path:
-        path.write_text(json.dumps(report, indent=1))
 
 
 def _say_where(report: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ def latency_tables(report: dict[str, Any]) -> Iterator[Table]:
         for name in report["totals"]:
             for percentile in ("p50", "p95"):
                 times = [row["codecs"][name][f"{what}_ms"][percentile] for row in buckets]
-                result.add_row(name if percentile == "p50" else "", percentile, *map(_significant, times))
+                result.add_row(name if percentile == "p50" else "", percentile, *map(significant, times))
         result.add_row("records", "", *[str(row["records"]) for row in buckets])
         yield result
 
@@ -31,7 +31,7 @@ def latency_totals(report: dict[str, Any]) -> Table:
     headings = ("codec", "encode\nµs/byte", "decode\nµs/byte", "encode\nµs/token", "decode\nµs/token", "ratio")
     result = _table("all sizes", headings, text=("codec",))
     for name, row in report["totals"].items():
-        result.add_row(name, *[_significant(row[key]) if key in row else "" for key in columns])
+        result.add_row(name, *[significant(row[key]) if key in row else "" for key in columns])
     return result
 
 
@@ -40,7 +40,7 @@ def throughput_table(report: dict[str, Any]) -> Table:
     title = f"one core, kB of payload a second: median of {report['repeats']}"
     result = _table(title, ("codec", "batch", "encode kB/s", "decode kB/s", "ratio"), text=("codec",))
     for row in report["one_core"]:
-        numbers = [_significant(row[key]) for key in ("encode_kB_s", "decode_kB_s")]
+        numbers = [significant(row[key]) for key in ("encode_kB_s", "decode_kB_s")]
         batch = str(row["batch_size"] or "")
         result.add_row(row["codec"], batch, *numbers, f"{row['total_ratio']:.2f}")
     return result
@@ -54,7 +54,7 @@ def scaling_table(report: dict[str, Any]) -> Table:
     for row in report["processes"]:
         cells = [row["codec"], str(row["batch_size"]), str(row["processes"])]
         for what in ("encode", "decode"):
-            cells += [_significant(row[f"{what}_kB_s"]), _significant(median(row[f"{what}_kB_s_per_process"]))]
+            cells += [significant(row[f"{what}_kB_s"]), significant(median(row[f"{what}_kB_s_per_process"]))]
         result.add_row(*cells)
     return result
 
@@ -64,7 +64,7 @@ def start_table(report: dict[str, Any]) -> Table:
     headings = ("effort", "call", "cache", "python", "import", "load", "first", "second", "ready")
     result = _table("a fresh process, ms", headings, text=headings[:3])
     for row in report["rows"]:
-        cells = [_significant(row["ms"][phase]) for phase in start.PHASES]
+        cells = [significant(row["ms"][phase]) for phase in start.PHASES]
         result.add_row(row["effort"], row["operation"], row["cache"], *cells)
     return result
 
@@ -76,7 +76,7 @@ def _table(title: str, headings: tuple[str, ...], text: tuple[str, ...] = ()) ->
     return result
 
 
-def _significant(number: float) -> str:
+def significant(number: float) -> str:
     """Three digits, and no more of those behind the point than say something."""
     if number == 0:
         return "0"

@@ -35,7 +35,11 @@ def load(model: type[M], path: Path | None, default: str, overrides: dict[str, A
         raise ConfigError(f"{source}: not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"{source}: expected keys and values, found {type(fields).__name__}")
-    fields |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    return parse(model, fields | {key: value for key, value in (overrides or {}).items() if value is not None}, source)
+
+
+def parse(model: type[M], fields: dict[str, Any], source: object) -> M:
+    """The configuration that these fields are. Raises ConfigError naming the source and the key."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

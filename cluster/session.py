@@ -11,8 +11,7 @@ from typing import Any
 
 from cluster.errors import SessionError
 
-# Ray reads these when it is first imported or Serve first started, so they are set before that.
-_ENVIRONMENT = {
+NODE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -21,6 +20,8 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2": "1",
 }
+"""Of every process of a cluster. Ray reads these when it is first imported or Serve first started, so they are set
+before that."""
 _LOCAL_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     # No load balancer watches a local proxy, so stopping need not wait for one to notice.
@@ -37,7 +38,7 @@ def prepare_environment(address: str | None = None) -> None:
     listen on all addresses: keep strangers away from them by a firewall. Whether a running cluster has such
     authentication is the cluster's affair.
     """
-    for name, value in (_ENVIRONMENT if address is not None else _ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
+    for name, value in (NODE_ENVIRONMENT if address is not None else NODE_ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     if address is None:
         # With Serve's fixed ports two services on one machine would keep each other from starting.

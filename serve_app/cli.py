@@ -44,6 +44,7 @@ def serve(
     from cluster.registry import Registry
     from cluster.session import session
     from serve_app.config import DEFAULT_FILE, ServeConfig
+    from serve_app.exposure import warn_if_open
 
     overrides = {
         "host": host,
@@ -54,14 +55,7 @@ def serve(
         "threads": threads,
     }
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
-    if settings.is_open:
-        console.print(
-            f"nbmf: warning: {settings.host} is open to other machines and no API key is asked for; "
-            "see `nbmf api-key new`",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+    warn_if_open(settings)
     stop = threading.Event()
     with session(address):
         from serve_app.deploy import deploy, undeploy

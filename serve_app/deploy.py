@@ -13,14 +13,12 @@ from nbmf.engine import Engine
 from serve_app.config import ServeConfig
 from serve_app.deployments import Target, encoder_target, sized
 from serve_app.encoders import Encoders, encoder_prefix
-from serve_app.grpc import registration
 from serve_app.replicas import Decoder, Encoder
+from serve_app.serve_options import LOGGING, grpc_options, http_options
 
 APPLICATION = "nbmf"
 
 _CONTROLLER_CPUS = 0.1
-_TIMEOUT_MARGIN_S = 5
-"""Serve's own time limit is later than the service's, whose answer says more."""
 
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
@@ -34,14 +32,7 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
-    timeout = {"request_timeout_s": config.request_timeout_s + _TIMEOUT_MARGIN_S}
-    grpc_options = {"port": config.grpc_port, "grpc_servicer_functions": [registration.PATH], **timeout}
-    serve.start(
-        http_options={"host": config.host, "port": config.port, **timeout},
-        grpc_options=grpc_options if config.grpc_port else None,
-        # As JSON, lines have the request's id.
-        logging_config={"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False},
-    )
+    serve.start(http_options=http_options(config), grpc_options=grpc_options(config), logging_config=LOGGING)
     run(targets, route_prefix="/")
     return f"http://{config.host}:{config.port}"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli import api_keys, codec_commands, versions
+from cluster.cli import api_keys, codec_commands, manifest, versions
 from cluster.progress import console
 from nbmf.errors import NbmfError
 from nbmf.version import __version__
@@ -46,6 +46,7 @@ app.command()(codec_commands.decode)
 app.command()(codec_commands.inspect)
 app.add_typer(versions.app, name="versions")
 app.add_typer(api_keys.app, name="api-key")
+app.add_typer(manifest.app, name="manifest")
 for _entry in sorted(entry_points(group="nbmf.commands"), key=lambda e: e.name):
     _command = _entry.load()
     if isinstance(_command, typer.Typer):

@@ -1,0 +1,87 @@
+"""`nbmf manifest rayjob`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
+
+if TYPE_CHECKING:
+    from cluster.manifests.config import ClusterConfig
+
+_PLACE = re.compile("/|[a-z][a-z0-9+.-]*:/")
+"""What a place that is the same on every node begins with; a Path has one slash of `s3://` only."""
+
+_RETRIES = 3
+_KEEP_FINISHED_S = 3600
+"""For so long the cluster of a job that ended is there, for its logs."""
+
+
+def rayjob(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(help="SOURCE DEST and options, as for `nbmf migrate`; after `--`.", show_default=False),
+    ],
+    cluster: ClusterOption = None,
+    image: ImageOption = None,
+    registry: PlaceOption = None,
+) -> None:
+    """Print KubeRay's RayJob: a migration on a cluster of its own, which goes when it is done.
+
+    SOURCE and DEST are places that every node reaches. The job goes on where it was after a failure. Records that are
+    not migrated do not fail it: they are in DEST/dead-letters.jsonl.
+
+    Example: `nbmf manifest rayjob --image REPOSITORY/nbmf:0.1.0 -- /stores/old /stores/new --effort max |
+    kubectl apply -f -`.
+    """
+    from cluster.manifests.text import to_yaml
+
+    typer.echo(to_yaml(ray_job(arguments, load_cluster(cluster, image, registry))), nl=False)
+
+
+def ray_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
+    """The RayJob. Raises click's UsageError for arguments that `nbmf migrate` does not take."""
+    from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
+
+    name = f"{nodes.name}-migration"
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "RayJob",
+        "metadata": metadata(name, name),
+        "spec": {
+            "entrypoint": entrypoint(arguments),
+            "backoffLimit": _RETRIES,
+            "shutdownAfterJobFinishes": True,
+            "ttlSecondsAfterFinished": _KEEP_FINISHED_S,
+            "rayClusterSpec": cluster_spec(nodes, name),
+        },
+    }
+
+
+def entrypoint(arguments: Sequence[str]) -> str:
+    """The command of the job, which ends well too if only single records were not migrated."""
+    from migrate_job.cli import EXIT_SOME_FAILED
+
+    _check(arguments)
+    command = shlex.join(["nbmf", "migrate", "--address", "auto", *arguments])
+    return f"{command} || [ $? -eq {EXIT_SOME_FAILED} ]"
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Mistakes are to be found here, not after a cluster was started."""
+    from migrate_job.cli import migrate
+
+    command = typer.Typer(add_completion=False)
+    command.command("migrate")(migrate)
+    parsed = typer.main.get_command(command).make_context("nbmf migrate", list(arguments)).params
+    for name in ("address", "registry"):
+        if any(given.partition("=")[0] == f"--{name}" for given in arguments):
+            raise typer.BadParameter(f"--{name} is not for here: the manifest has it from the cluster")
+    for name in ("source", "dest"):
+        if parsed[name] is not None and not _PLACE.match(str(parsed[name])):
+            raise typer.BadParameter(f"{name.upper()} is an absolute path or a URI, the same on every node")

@@ -1,0 +1,18 @@
+"""The warning about a service that is open to others."""
+
+from __future__ import annotations
+
+from cluster.progress import console
+from serve_app.config import ServeConfig
+
+
+def warn_if_open(config: ServeConfig) -> None:
+    """Tells, on standard error, that other machines can reach a service that asks for no key."""
+    if config.is_open:
+        console.print(
+            f"nbmf: warning: {config.host} is open to other machines and no API key is asked for; "
+            "see `nbmf api-key new`",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
