@@ -157,7 +157,7 @@ class VersionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("id", "channels", "name", "created_at", "architecture", "measured", "error")
+    __slots__ = ("id", "channels", "name", "created_at", "architecture", "measured", "error", "share_percent")
     ID_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +165,7 @@ class Version(_message.Message):
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PERCENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     channels: _containers.RepeatedScalarFieldContainer[str]
     name: str
@@ -172,7 +173,8 @@ class Version(_message.Message):
     architecture: str
     measured: _struct_pb2.Struct
     error: Failure
-    def __init__(self, id: _Optional[str] = ..., channels: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., created_at: _Optional[str] = ..., architecture: _Optional[str] = ..., measured: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    share_percent: float
+    def __init__(self, id: _Optional[str] = ..., channels: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., created_at: _Optional[str] = ..., architecture: _Optional[str] = ..., measured: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error: _Optional[_Union[Failure, _Mapping]] = ..., share_percent: _Optional[float] = ...) -> None: ...
 
 class VersionsResponse(_message.Message):
     __slots__ = ("versions",)

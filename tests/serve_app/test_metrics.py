@@ -90,7 +90,7 @@ def test_versions_are_counted(exported, version):
     ratio = total(series, "nbmf_encoded_payload_bytes_total", **of) / total(
         series, "nbmf_encoded_blob_bytes_total", **of
     )
-    assert 1 < ratio < 20
+    assert ratio > 1
     assert total(series, "nbmf_encode_duration_seconds_count", **of) >= 9
     assert total(series, "nbmf_version_share_percent", version=of["version"], application="nbmf") == 100
 
@@ -108,7 +108,7 @@ def test_nothing_of_a_client_is_a_label(exported):
     assert SECRET not in text
     routes = {labels["route"] for labels, _ in series[f"{EXPORT_PREFIX}nbmf_requests_total"]}
     assert routes <= {"/v1/encode", "/v1/decode", "/v1/versions", "/healthz", "/openapi.json", "/docs", "other"} | {
-        route for route in routes if route.startswith(("/v1/admin/", "/console"))
+        route for route in routes if route.startswith(("/v1/admin/", "/console", "/nbmf.v1.Codec/"))
     }
     rays_on_all = {"Component", "NodeAddress", "SessionName", "Version", "WorkerId"}
     for name, definition in DEFINITIONS.items():

@@ -74,6 +74,8 @@ def test_every_code_has_a_status():
         "forbidden": "PERMISSION_DENIED",
         "unknown_codec": "NOT_FOUND",
         "version_not_found": "NOT_FOUND",
+        "rollout_error": "FAILED_PRECONDITION",
+        "fixed_version": "FAILED_PRECONDITION",
         "payload_too_large": "INVALID_ARGUMENT",
         "output_too_large": "INVALID_ARGUMENT",
         "body_too_large": "INVALID_ARGUMENT",
