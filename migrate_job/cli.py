@@ -1,4 +1,4 @@
-"""`nbmf migrate`."""
+"""`nbmf migrate`, `nbmf migrate commit` and `nbmf migrate rollback`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,42 @@ from cluster.cli.options import (
     latency_budget,
 )
 from cluster.registry import DEFAULT
+from migrate_job.choice import Form, choose
+from migrate_job.cli_group import DefaultCommandGroup
+from migrate_job.in_place_commands import KeyFileOption, commit, rollback
 from migrate_job.tables import dry_run_table, report_table
 
 EXIT_SOME_FAILED = 3
 
+migrate = typer.Typer(
+    cls=DefaultCommandGroup,
+    help="Migrate a store; a migration in place is then committed or rolled back.",
+    no_args_is_help=True,
+)
+migrate.command()(commit)
+migrate.command()(rollback)
 
-def migrate(
+
+@migrate.command()
+def run(
     source: Annotated[
         Path, typer.Argument(help="A legacy store, or a .jsonl or .parquet file or folder.", show_default=False)
     ],
-    dest: Annotated[Path, typer.Argument(help="A new folder, or that of a run to go on with.", show_default=False)],
+    dest: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A new folder for a Parquet data set, a new .sqlite file, or that of a run to go on with.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        Form | None, typer.Option("--to", help="What to write.", show_default="sqlite for *.sqlite and *.db")
+    ] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Instead of DEST: replace each record file of a legacy store."),
+    ] = False,
+    key_file: KeyFileOption = None,
     codec: CodecOption = DEFAULT,
     effort: EffortOption = EffortChoice.AUTO,
     latency_budget_ms: LatencyBudgetOption = None,
@@ -63,11 +89,12 @@ def migrate(
     ] = None,
     address: AddressOption = None,
 ) -> None:
-    """Re-encode a store into a folder of Parquet files with one blob a record.
+    """Re-encode a store: into a Parquet data set, a SQLite file, or in place.
 
     Each blob is decoded and compared with its source before it counts. A record that cannot be read or
-    verified goes to dead-letters.jsonl with the reason. The source is only ever read. A run that was
-    stopped goes on when the same command is given again.
+    verified goes to dead-letters.jsonl with the reason. The source is only ever read, unless --in-place:
+    then the originals are kept until `nbmf migrate commit`, and `nbmf migrate rollback` puts them back. A run that
+    was stopped goes on when the same command is given again.
 
     With --dry-run, records of the whole source, evenly spaced, are coded, compared and thrown away, and sizes
     and times are estimated from them, each with a 95 % confidence range.
@@ -76,8 +103,10 @@ def migrate(
     """
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources import open_source
+    from cluster.sources import Source, open_source
     from migrate_job import job
+    from migrate_job.destinations.in_place_source import InPlaceRecords
+    from nbmf.encryption import load_key
     from nbmf.engine import Engine
 
     if not dry_run and (sample is not None or json_file is not None):
@@ -89,29 +118,35 @@ def migrate(
         "classes": tuple(classes or ()),
         "limit": limit,
     }
-    opened = open_source(
-        source,
-        payload_field=payload_field,
-        key_field=key_field,
-        class_field=class_field,
-        max_record_bytes=max_record_bytes,
-    )
+    chosen = choose(source, dest, to, in_place, load_key(key_file))
+    if in_place and not dry_run:
+        opened: Source = InPlaceRecords(source.expanduser().absolute(), load_key(key_file), max_record_bytes)
+    else:
+        opened = open_source(
+            source,
+            payload_field=payload_field,
+            key_field=key_field,
+            class_field=class_field,
+            max_record_bytes=max_record_bytes,
+        )
     place = Registry(registry)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
         with session(address):
-            estimated = estimate(opened, dest.absolute(), place, version, sample, **how)
+            estimated = estimate(opened, chosen.folder, place, version, sample, **how)
         Console().print(dry_run_table(estimated))
         if json_file is not None:
             json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
         return
     with session(address):
-        report = run_with_progress(job, opened, dest.absolute(), place.location, version, **how)
+        report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
     Console().print(report_table(report))
-    typer.echo(f"Report: {dest / job.REPORT}, {dest / job.REPORT_PAGE}")
+    typer.echo(f"Report: {chosen.folder / job.REPORT}, {chosen.folder / job.REPORT_PAGE}")
+    if in_place:
+        typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
-        typer.echo(f"{report.dead} records were not migrated: {dest / job.DEAD_LETTERS}")
+        typer.echo(f"{report.dead} records were not migrated: {chosen.folder / job.DEAD_LETTERS}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

@@ -103,6 +103,8 @@ def _verified(one: _Checked, blob: bytes, decoded: Payload | NbmfError) -> Row |
         "meta": one.meta,
         "blob": blob,
         "preview": record.preview,
+        "encrypted": record.encrypted,
+        "place": record.place,
         "source_bytes": record.source_bytes,
         "payload_bytes": len(one.written[1]),
     }

@@ -14,7 +14,12 @@ from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source, SourceChanged
-from migrate_job.plan import LOCK, Plan
+from migrate_job.destinations import Destination, ParquetParts
+from migrate_job.layout import DEAD_LETTERS as DEAD_LETTERS
+from migrate_job.layout import LOCK
+from migrate_job.layout import REPORT as REPORT
+from migrate_job.layout import REPORT_PAGE as REPORT_PAGE
+from migrate_job.plan import Plan
 from migrate_job.report import Report as Report
 from migrate_job.report_html import to_html
 from migrate_job.selection import find_cut
@@ -23,9 +28,6 @@ from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 
-DEAD_LETTERS = "dead-letters.jsonl"
-REPORT = "report.json"
-REPORT_PAGE = "report.html"
 _SCRATCH = re.compile(r"(part-|_done/|_dead/).*\.tmp\.\d+")
 
 
@@ -40,24 +42,27 @@ def run(
     engine: Engine | None = None,
     classes: tuple[str, ...] = (),
     limit: int | None = None,
+    target: Destination | None = None,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
     """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
 
+    `destination` is the run's folder, and of the default `target`, a Parquet data set, the data set's.
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it, and
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     """
     shards = tuple(source.plan())
     how = (fidelity, effort, latency_budget_ms, engine or Engine(), classes, limit)
-    plan = Plan(source, shards, destination, registry, version, *how)
+    plan = Plan(source, shards, destination, registry, version, *how, target=target or ParquetParts())
     root = getattr(source, "root", None)
     if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
     plan.refuse_foreign()  # before a lock file is put into someone's folder
     with _exclusive(destination):
         plan.claim()
+        plan.target.prepare(destination)
         _remove_scratch(destination)
         todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
         on_plan(len(plan.shards), len(plan.shards) - len(todo))
@@ -98,6 +103,7 @@ def _cpus(threads: int) -> int:
 
 
 def _finish(plan: Plan) -> Report:
+    plan.target.finish(plan.destination, len(plan.shards))
     report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))

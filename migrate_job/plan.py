@@ -11,12 +11,11 @@ from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Shard, Source
+from migrate_job.destinations import Destination, ParquetParts
+from migrate_job.layout import LOCK, NAMES, PLAN
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
-
-PLAN = "_plan.json"
-LOCK = "_lock"
 
 _FORMAT = 2
 """Plans without a format are from before listings had modification times: theirs are compared without."""
@@ -27,7 +26,9 @@ _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every worker needs: read `source`, write to `destination` with a version of `registry`.
+    """What every worker needs: read `source`, write to `target` with a version of `registry`.
+
+    `destination` is the run's folder: the plan, done markers, dead letters, the report, and what the target puts there.
 
     `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another. Only records of
     `classes` are migrated, of all if there are none, and only the first `limit` of them; `cut` is where that is.
@@ -45,10 +46,7 @@ class Plan:
     classes: tuple[str, ...] = ()
     limit: int | None = None
     cut: tuple[int, int] | None = None
-
-    def part_file(self, index: int) -> Path:
-        """Blobs of a shard."""
-        return self.destination / f"part-{index:06}.parquet"
+    target: Destination = field(default_factory=ParquetParts)
 
     def dead_file(self, index: int) -> Path:
         """Dead letters of a shard."""
@@ -79,7 +77,7 @@ class Plan:
         """Raises DestinationError if the destination holds something that is no migration."""
         if (self.destination / PLAN).exists() or not self.destination.exists():
             return
-        if any(path.name not in (LOCK, PLAN + ".new") for path in self.destination.iterdir()):
+        if any(path.name not in (LOCK, NAMES, PLAN + ".new") for path in self.destination.iterdir()):
             raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
 
     def claim(self) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
@@ -19,10 +14,9 @@ from migrate_job.coding import migrate_records
 from migrate_job.details import details
 from migrate_job.plan import Plan
 from migrate_job.selection import selection_of
-from nbmf import Codec, store
+from nbmf import Codec
 from nbmf.engine import configure
-
-_COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.schema().names}
+from nbmf.store.files import write_whole
 
 
 def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
@@ -43,6 +37,11 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
         else:
             rows.append(outcome)
     check_unchanged(plan.shards[index])
+    refused = plan.target.write(plan.destination, index, rows)
+    if refused:
+        places = {letter.place for letter in refused}
+        rows = [row for row in rows if row["place"] not in places]
+        dead += refused
     counts = {
         "records": len(rows) + len(dead) + selection.skipped.total(),
         "migrated": len(rows),
@@ -57,11 +56,9 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
         **details(rows),
         "seconds": round(time.perf_counter() - begin, 3),
     }
-    table = pa.Table.from_pylist(rows, schema=store.schema())
-    _write(plan.part_file(index), lambda path: pq.write_table(table, path, compression=_COMPRESSION))
     letters = "".join(json.dumps(_letter(letter), ensure_ascii=True) + "\n" for letter in dead)
-    _write(plan.dead_file(index), lambda path: path.write_text(letters))
-    _write(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
+    write_whole(plan.dead_file(index), lambda path: path.write_text(letters))
+    write_whole(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
 
 
@@ -73,15 +70,6 @@ def _letter(bad: BadRecord) -> dict[str, Any]:
         "detail": bad.detail,
         "source_bytes": bad.source_bytes,
     }
-
-
-def _write(path: Path, write: Any) -> None:
-    """Whole or not at all, and on disk before it has its name."""
-    scratch = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    write(scratch)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(path)
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from nbmf import api, payload, stub
 from nbmf.codec import Codec
@@ -33,13 +33,38 @@ def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec |
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
         blob = api.encode(held, fidelity, codec=codec)
+    wrapped = wrap(blob, held, fidelity)
+    wrapped["meta"]["type"] = type(payload_).__name__
+    return wrapped
+
+
+def wrap(blob: bytes, payload_: Payload, fidelity: Fidelity) -> dict[str, Any]:
+    """The dict blob of a payload that was encoded to `blob`."""
     meta = {
         "fidelity": fidelity,
         "type": type(payload_).__name__,
         "length_bytes": len(blob),
         "encoder_version": ENCODER_VERSION,
     }
-    return {"meta": meta, "code": blob.hex(), "sig": _signature(held)}
+    return {"meta": meta, "code": blob.hex(), "sig": _signature(payload_)}
+
+
+def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a dict is a blob that `encode` or `wrap` wrote."""
+    return (
+        type(value) is dict
+        and value.keys() == {"meta", "code", "sig"}
+        and type(value["meta"]) is dict
+        and value["meta"].get("encoder_version") == ENCODER_VERSION
+    )
+
+
+def unwrap(blob: dict[str, Any]) -> bytes:
+    """The blob in a dict blob that `wrap` made. Raises CorruptBlob."""
+    try:
+        return bytes.fromhex(blob["code"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptBlob(f"`code` is not hex: {error}") from error
 
 
 def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
@@ -55,11 +80,7 @@ def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
         return stub.decode(blob)
     if version != ENCODER_VERSION:
         raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
-    try:
-        binary = bytes.fromhex(blob["code"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptBlob(f"`code` is not hex: {error}") from error
-    return api.decode(binary, codec=codec)
+    return api.decode(unwrap(blob), codec=codec)
 
 
 class ProductionNBMFEncoder:

@@ -17,6 +17,7 @@
     │   ├── BadSecret                             no key can be made of the secret, or not one to write with
     │   ├── WrongKey                              encrypted with another key, or altered
     │   └── DamagedEnvelope                       not the form of what was encrypted
+    ├── (store.errors)                             stores of blobs: no such record, no key, no index
     ├── (engine.EngineMissing)                     the chosen engine is not installed
     └── (cluster.errors)                          registry, configuration, sessions, jobs
 

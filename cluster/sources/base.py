@@ -17,7 +17,10 @@ DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as its source holds it. `preview` marks a stub's semantic blob, which `payload` then is."""
+    """A record as its source holds it. `preview` marks a stub's semantic blob, which `payload` then is.
+
+    `encrypted` says that the source holds it encrypted, and so must what is made of it.
+    """
 
     key: str
     record_class: str
@@ -26,6 +29,7 @@ class Record:
     place: str
     source_bytes: int
     preview: bool = False
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
