@@ -17,6 +17,7 @@ from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
 from nbmf.payload import Fidelity, Payload
 
 ENCODER_VERSION = "nbmf-1"
+_FAMILY = "nbmf-"
 
 
 def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec | None = None) -> dict[str, Any]:
@@ -50,17 +51,20 @@ def wrap(blob: bytes, payload_: Payload, fidelity: Fidelity) -> dict[str, Any]:
 
 
 def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a dict is a blob that `encode` or `wrap` wrote."""
+    """Whether a dict is a blob that `encode` or `wrap` wrote, in this version of nbmf or a newer one."""
     return (
         type(value) is dict
         and value.keys() == {"meta", "code", "sig"}
         and type(value["meta"]) is dict
-        and value["meta"].get("encoder_version") == ENCODER_VERSION
+        and str(value["meta"].get("encoder_version")).startswith(_FAMILY)
     )
 
 
 def unwrap(blob: dict[str, Any]) -> bytes:
-    """The blob in a dict blob that `wrap` made. Raises CorruptBlob."""
+    """The blob in a dict blob that `wrap` made. Raises CorruptBlob, UnsupportedFormat."""
+    version = blob["meta"].get("encoder_version")
+    if version != ENCODER_VERSION:
+        raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
     try:
         return bytes.fromhex(blob["code"])
     except (KeyError, TypeError, ValueError) as error:
@@ -78,8 +82,6 @@ def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
     version = meta.get("encoder_version") if isinstance(meta, dict) else None
     if version in stub.VERSIONS:
         return stub.decode(blob)
-    if version != ENCODER_VERSION:
-        raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
     return api.decode(unwrap(blob), codec=codec)
 
 
