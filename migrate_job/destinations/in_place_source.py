@@ -21,7 +21,7 @@ from migrate_job.destinations.in_place_files import (
     originals,
     read_replaced,
 )
-from migrate_job.layout import PLAN
+from migrate_job.layout import NAMES, PLAN
 from nbmf import stub
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedStubBlob
@@ -51,6 +51,8 @@ class InPlaceRecords:
         names = names_file(folders.run)
         if not (folders.run / PLAN).exists():
             folders.run.mkdir(parents=True, exist_ok=True)
+            for scratch in folders.run.glob(f"{NAMES}.tmp.*"):
+                scratch.unlink(missing_ok=True)
             write_whole(names, lambda path: _list(folders.records, path))
             sync(folders.own)
             sync(folders.store)
