@@ -25,4 +25,4 @@ class DefaultCommandGroup(TyperGroup):
         super().format_help(ctx, formatter)
         command: Any = self.commands[self.default]
         typer.echo()
-        command.format_help(command.make_context(f"{ctx.command_path}", [], ctx, resilient_parsing=True), formatter)
+        command.format_help(command.make_context(f"[{self.default}]", [], ctx, resilient_parsing=True), formatter)

@@ -1,6 +1,7 @@
 """A migration in place, its commit and its rollback, each killed at every step that touches a file, and gone on with.
 
-Run by test_in_place_killed.py, in a process of its own: `in_place_kills.py FOLDER SCENARIO`. Prints the number of kills.
+Run by test_in_place_killed.py, in a process of its own: `in_place_kills.py FOLDER SCENARIO FIRST STRIDE`,
+from step FIRST on every STRIDE steps. Prints the number of kills.
 """
 
 import os
@@ -40,9 +41,9 @@ def check_readable(root, good):
             assert to_canonical(opened.get(*name).payload()) == expected, name
 
 
-def every_kill(folder, start, work, check, step=1):
-    """`work` on copies of `start`, killed at each of its steps in turn; `check` sees what is left, then what came of it."""
-    kill_at = 1
+def every_kill(folder, start, work, check, first, stride):
+    """`work` on copies of `start`, killed at its steps in turn; `check` sees what is left, then what came of it."""
+    kill_at, kills = first, 0
     while True:
         root = folder / "killed" / "store"
         shutil.rmtree(root.parent, ignore_errors=True)
@@ -50,12 +51,12 @@ def every_kill(folder, start, work, check, step=1):
         finished = run_killed(lambda root=root: work(root), kill_at)
         check(root, None if finished else "killed")
         if finished:
-            return (kill_at - 1) // step
+            return kills
         check(root, "resumed")
-        kill_at += step
+        kill_at, kills = kill_at + stride, kills + 1
 
 
-def main(folder, scenario):
+def main(folder, scenario, first, stride):
     start = folder / "start" / "store"
     written, _ = write_old_store(start, plain=3)
     good = {name: to_canonical(payload) for name, payload in written.items()}
@@ -88,8 +89,8 @@ def main(folder, scenario):
             left = {path.name for path in (root / ".nbmf").iterdir()}
             assert left - {"ended"} == ({"run"} if scenario == "migrate" else {"history"}), left
 
-    print(every_kill(folder, start, work, check))
+    print(every_kill(folder, start, work, check, first, stride))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -96,7 +96,7 @@ def test_it_finds_what_is_there_and_nothing_else(tmp_path_factory, parts, absent
 
 def test_keys_of_one_hash_are_told_apart(tmp_path, monkeypatch):
     for module in (index, index_build):
-        monkeypatch.setattr(module, "key_hash", lambda key: 7)
+        monkeypatch.setattr(module, "key_hash", lambda _: 7)
     folder = write_parts(tmp_path / "new", [row(f"k{n}", n) for n in range(20)], [row(f"l{n}", n) for n in range(20)])
     with store.open(folder) as opened:
         assert [opened.get(f"{letter}{n}").payload() for n in range(20) for letter in "kl"] == [

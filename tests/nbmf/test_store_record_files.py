@@ -124,7 +124,9 @@ def test_damaged_payloads(root):
 
 
 @pytest.mark.parametrize("encrypt", [None, KEY])
-@pytest.mark.parametrize("held", ["text", {"\ud800": "\udfff ü", "n": 10**400, "f": 1e-7}, None, [], stub.encode([1], "lossless")])
+@pytest.mark.parametrize(
+    "held", ["text", {"\ud800": "\udfff ü", "n": 10**400, "f": 1e-7}, None, [], stub.encode([1], "lossless")]
+)
 def test_a_new_file_holds_all_that_the_old_one_did(tmp_path, held, encrypt):
     path = put(tmp_path, "k", "note", held, encrypt=encrypt, meta={"m": [1.5, None]}, extra=["kept"])
     old = parse(path.name, path.read_bytes(), encrypt)
