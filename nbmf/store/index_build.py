@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SPILL = "_index.spill"
-SPILL_ENTRIES = 1 << 20
+SPILL_ENTRIES = 1 << 18
 """Entries that are held in memory, 16 bytes each: of a pile while it is sorted, and of all piles while they grow."""
 
 _ENTRY = [("hash", "<u8"), ("part", "<u4"), ("row", "<u4")]
