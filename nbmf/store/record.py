@@ -21,21 +21,21 @@ class RecordKey(NamedTuple):
 class StoredRecord:
     """A record. `preview` marks a stub's semantic blob, carried over as it was: `payload()` is then that dict.
 
-    `encrypted` says that the store holds it encrypted; what is here is not. `blob` is None for a record of a
-    legacy store that was not migrated: `unmigrated` is then the payload as its file has it.
+    `encrypted` says that the store holds it encrypted; what is here is not. `blob` is empty for a record of
+    a legacy store that was not migrated: `unmigrated` is then the payload as its file has it.
     """
 
     key: str
     record_class: str
     meta: Any
-    blob: bytes | None
+    blob: bytes
     preview: bool
     encrypted: bool = False
     unmigrated: Payload = None
 
     def payload(self, codec: Codec | None = None) -> Payload:
         """The decoded payload. Raises as `nbmf.decode`, and DamagedStubBlob for a legacy record."""
-        if self.blob is not None:
+        if self.blob:
             return api.decode(self.blob, codec=codec)
         if stub.is_stub_blob(self.unmigrated) and not self.preview:
             return stub.decode(self.unmigrated)

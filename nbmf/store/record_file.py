@@ -64,7 +64,7 @@ class RecordFile:
 
     def to_record(self) -> StoredRecord:
         """For readers. Raises CorruptBlob."""
-        blob = compat.unwrap(self.payload) if self.is_migrated else None
+        blob = compat.unwrap(self.payload) if self.is_migrated else b""
         unmigrated = None if self.is_migrated else self.payload
         meta = self.fields.get("meta")
         return StoredRecord(self.key, self.record_class, meta, blob, self.is_preview, self.encrypted, unmigrated)

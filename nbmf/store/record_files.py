@@ -65,11 +65,11 @@ class RecordFiles(Store):
         for file in self._files():
             record = file.to_record()
             payload_bytes = len(to_canonical(record.payload())[1])
-            blob_bytes = payload_bytes if record.blob is None else len(record.blob)
+            blob_bytes = len(record.blob) or payload_bytes
             found.count(record.record_class, payload_bytes=payload_bytes, blob_bytes=blob_bytes)
             found.previews += record.preview
             found.encrypted += record.encrypted
-            found.unmigrated += record.blob is None
+            found.unmigrated += not record.blob
         return found
 
     def __len__(self) -> int:

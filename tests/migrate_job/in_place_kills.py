@@ -15,15 +15,13 @@ from here import migrate_here
 from killed import run_killed
 from old_stores import KEY, write_old_store
 
-from migrate_job import shard
 from migrate_job.destinations import InPlace, in_place_end, in_place_source
 from migrate_job.destinations.in_place_files import StoreFolders
 from migrate_job.destinations.in_place_source import InPlaceRecords
-from nbmf import Codec, store
+from nbmf import store
 from nbmf.payload import to_canonical
 
 in_place_source._SHARD_FILES = 6
-shard._codec = lambda *_: Codec()
 os.fsync = lambda _: None  # a process that is killed loses nothing that it has written
 
 

@@ -12,10 +12,9 @@ from parts import row, write_parts
 
 from cluster.errors import DestinationError
 from cluster.sources import jsonl, open_source
-from migrate_job import shard
 from migrate_job.destinations import ParquetParts, SqliteFile
 from migrate_job.destinations.sqlite import run_folder
-from nbmf import Codec, store
+from nbmf import store
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import KeyRequired, RecordNotFound, StoreError
 
@@ -26,7 +25,6 @@ KEY = StoreKey.from_secret("the secret of the tests")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(jsonl, "_SHARD_LINES", 10)
-    monkeypatch.setattr(shard, "_codec", lambda *_: Codec())
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 

@@ -11,12 +11,11 @@ from here import migrate_here
 from old_stores import KEY, put, write_old_store
 
 from cluster.errors import DestinationError
-from migrate_job import shard
 from migrate_job.destinations import InPlace, in_place_source
 from migrate_job.destinations.in_place_end import commit, rollback
 from migrate_job.destinations.in_place_files import StoreFolders, originals
 from migrate_job.destinations.in_place_source import InPlaceRecords
-from nbmf import Codec, compat, json_text, store
+from nbmf import compat, json_text, store
 from nbmf.encryption import is_envelope
 from nbmf.payload import to_canonical
 
@@ -24,7 +23,6 @@ from nbmf.payload import to_canonical
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(in_place_source, "_SHARD_FILES", 4)
-    monkeypatch.setattr(shard, "_codec", lambda *_: Codec())
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 

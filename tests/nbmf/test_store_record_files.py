@@ -51,7 +51,7 @@ def test_both_forms_are_read(root):
         assert len(opened) == 7
         assert opened.get("new").meta == {"of": "new"}
         assert opened.get("new").blob == nbmf.encode({"new": True})
-        assert opened.get("plain").blob is None
+        assert opened.get("plain").blob == b""
         assert opened.get("preview").preview
 
 
