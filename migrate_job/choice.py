@@ -34,7 +34,7 @@ class Choice:
     folder: Path
 
 
-def choose(source: Path, dest: Path | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
+def choose(source: str | Path, dest: Path | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
     """The destination. Raises DestinationError, and BadParameter for options that contradict each other."""
     from migrate_job.destinations import InPlace, ParquetParts, SqliteFile
     from migrate_job.destinations.in_place_files import StoreFolders
@@ -43,7 +43,7 @@ def choose(source: Path, dest: Path | None, form: Form | None, in_place: bool, k
     if in_place:
         if dest is not None or form is not None:
             raise typer.BadParameter("--in-place takes neither DEST nor --to")
-        store = source.expanduser().absolute()
+        store = Path(source).expanduser().absolute()
         if not is_record_store(store):
             raise DestinationError(f"{store} is no legacy store of record files; --in-place is for those alone")
         return Choice(InPlace(store, key), StoreFolders(store).run)

@@ -151,7 +151,7 @@ def run(
         how |= {"fidelity": policy.default, "fidelities": policy.classes()}
     chosen = choose(source, dest, to, in_place, load_key(key_file))
     if in_place and not dry_run:
-        opened: Source = InPlaceRecords(source.expanduser().absolute(), load_key(key_file), max_record_bytes)
+        opened: Source = InPlaceRecords(Path(source).expanduser().absolute(), load_key(key_file), max_record_bytes)
     else:
         opened = open_source(
             source,

@@ -26,7 +26,7 @@ from nbmf import stub
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedStubBlob
 from nbmf.store.files import sync, write_whole
-from nbmf.store.record_file import SUFFIX, DamagedRecordFile, parse
+from nbmf.store.record_file import SUFFIX, DamagedRecordFile, name_key, parse
 
 _SHARD_FILES = 500
 
@@ -97,19 +97,15 @@ class InPlaceRecords:
         except OSError as error:
             return BadRecord(place, "unreadable", error.strerror or str(error))
         except DamagedRecordFile as error:
-            return BadRecord(place, error.reason, error.detail, _key(path), size)
+            return BadRecord(place, error.reason, error.detail, name_key(path.name) or None, size)
         except DamagedStubBlob as error:
-            return BadRecord(place, error.code, str(error), _key(path), size)
+            return BadRecord(place, error.code, str(error), name_key(path.name) or None, size)
         if not is_kept and not file.is_preview:
             copy_like(content, original, path, times=True)
         meta = file.fields.get("meta")
         return Record(
             file.key, file.record_class, meta, payload, place, size, preview=file.is_preview, encrypted=file.encrypted
         )
-
-
-def _key(path: Path) -> str | None:
-    return path.stem.rpartition("__")[0] or None
 
 
 def _list(records: Path, path: Path) -> None:

@@ -39,6 +39,11 @@ def file_name(key: str, record_class: str) -> str:
     return f"{_safe(key)}{SEPARATOR}{_safe(record_class)}{SUFFIX}"
 
 
+def name_key(name: str) -> str:
+    """The key in a file's name, if the class has no "__" in it; empty if the name is not of the layout."""
+    return name.removesuffix(SUFFIX).rpartition(SEPARATOR)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordFile:
     """What a file holds. `payload` is as it is there: a value, or a dict blob of the stub or of nbmf."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from nbmf.encryption import StoreKey
 from nbmf.payload import to_canonical
 from nbmf.store.base import Store
-from nbmf.store.errors import KeyRequired, StoreError
+from nbmf.store.errors import KeyRequired, StoreError, StoreWarning
 from nbmf.store.record import RecordKey, StoredRecord
-from nbmf.store.record_file import RECORDS_FOLDER, SUFFIX, DamagedRecordFile, RecordFile, file_name, parse
+from nbmf.store.record_file import RECORDS_FOLDER, SUFFIX, DamagedRecordFile, RecordFile, file_name, name_key, parse
 from nbmf.store.statistics import Statistics
 
 
@@ -24,7 +25,7 @@ class RecordFiles(Store):
 
     A key's records are found by name: with a class one file is read, without one the folder is listed. Each file is
     replaced as a whole, so this may read while a migration, its commit or its rollback is at work. A damaged file
-    raises when it is read.
+    raises DamagedRecordFile when its record is asked for; what goes over all files leaves it out, with a warning.
     """
 
     def __init__(self, root: Path, key: StoreKey | None = None) -> None:
@@ -35,17 +36,17 @@ class RecordFiles(Store):
         return str(self._root)
 
     def get_all(self, key: str, record_class: str | None = None) -> list[StoredRecord]:
-        if record_class is not None:
-            found = [self._read(file_name(key, record_class))]
-        else:
-            prefix = file_name(key, "").removesuffix(SUFFIX)
-            found = [self._read(name) for name in self._names() if name.startswith(prefix)]
-        safe_key = key.replace("/", "_")
-        return [
-            file.to_record()
-            for file in found
-            if file is not None and file.key == safe_key and record_class in (None, file.record_class)
-        ]
+        safe_key, found = key.replace("/", "_"), []
+        for name in self._names_of(key) if record_class is None else [file_name(key, record_class)]:
+            try:
+                file = self._read(name)
+            except (DamagedRecordFile, KeyRequired):
+                if name_key(name) == safe_key:
+                    raise
+                continue  # of a longer key, as far as its name tells
+            if file is not None and file.key == safe_key and record_class in (None, file.record_class):
+                found.append(file.to_record())
+        return found
 
     def classes_of(self, key: str) -> list[str]:
         return sorted({record.record_class for record in self.get_all(key)})
@@ -73,6 +74,7 @@ class RecordFiles(Store):
         return found
 
     def __len__(self) -> int:
+        """How many record files there are, damaged ones too."""
         return sum(1 for _ in self._names())
 
     def _names(self) -> Iterator[str]:
@@ -82,9 +84,18 @@ class RecordFiles(Store):
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror or error}") from error
 
+    def _names_of(self, key: str) -> Iterator[str]:
+        """Every file that may be of the key, whatever its class."""
+        prefix = file_name(key, "").removesuffix(SUFFIX)
+        return (name for name in self._names() if name.startswith(prefix))
+
     def _files(self) -> Iterator[RecordFile]:
         for name in self._names():
-            file = self._read(name)
+            try:
+                file = self._read(name)
+            except DamagedRecordFile as damaged:
+                warnings.warn(f"left out: {damaged}", StoreWarning, stacklevel=3)
+                continue
             if file is not None:
                 yield file
 

@@ -8,7 +8,7 @@ import nbmf
 from nbmf import compat, store, stub
 from nbmf.encryption import KEY_VARIABLE, StoreKey
 from nbmf.errors import CorruptBlob, DamagedStubBlob, UnsupportedFormat
-from nbmf.store.errors import AmbiguousKey, KeyRequired, RecordNotFound, StoreError
+from nbmf.store.errors import AmbiguousKey, KeyRequired, RecordNotFound, StoreError, StoreWarning
 from nbmf.store.record_file import DamagedRecordFile, file_name, parse
 
 KEY = StoreKey.from_secret("the secret of the tests")
@@ -101,7 +101,23 @@ def test_a_damaged_file_is_named(root, content, reason):
         with pytest.raises(DamagedRecordFile, match=r"bad__note\.json") as raised:
             opened.get("bad", "note")
         assert raised.value.reason == reason
+        with pytest.raises(DamagedRecordFile):
+            opened.get("bad")
         assert opened.get("new").payload() == {"new": True}
+
+
+def test_a_damaged_file_hides_no_other(root):
+    (root / "records" / "plain__x__note.json").write_bytes(b"{")
+    (root / "records" / "plain__y__note.json").write_text('{"__encrypted__": {}}')
+    with store.open(root, key=KEY) as opened:
+        assert opened.get("plain").payload() == {"n": -0.0}
+        with pytest.warns(StoreWarning, match=r"left out: .*plain__[xy]__note\.json"):
+            assert len(list(opened)) == 7
+        with pytest.warns(StoreWarning, match="left out"):
+            assert opened.statistics().records == 7
+        assert len(opened) == 9
+    with store.open(root) as opened:
+        assert opened.get("plain").payload() == {"n": -0.0}
 
 
 def test_damaged_payloads(root):
