@@ -24,13 +24,19 @@ from cluster.cli.options import (
 )
 from cluster.registry import DEFAULT
 from migrate_job.tables import dry_run_table, report_table
+from nbmf.encryption import KEY_VARIABLE, load_key
 
 EXIT_SOME_FAILED = 3
 
 
 def migrate(
     source: Annotated[
-        Path, typer.Argument(help="A legacy store, or a .jsonl or .parquet file or folder.", show_default=False)
+        str,
+        typer.Argument(
+            help="A legacy store, a .jsonl, .parquet or SQLite file, a folder of the first two, or a data set of "
+            "nbmf; a path, or a URI as `s3://bucket/folder`.",
+            show_default=False,
+        ),
     ],
     dest: Annotated[Path, typer.Argument(help="A new folder, or that of a run to go on with.", show_default=False)],
     codec: CodecOption = DEFAULT,
@@ -44,6 +50,23 @@ def migrate(
     ] = None,
     key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
+    table: Annotated[str | None, typer.Option(help="SQLite: the table. Without it: the only one.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="What the source is, if that is not plain: `legacy`, `jsonl`, `parquet`, `sqlite`, `dataset`; or a "
+            "source of your own, as `package.module:Class`.",
+            show_default=False,
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File with the secret that encrypted records are read with. Without it: {KEY_VARIABLE} of the "
+            "environment.",
+            show_default=False,
+        ),
+    ] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
     classes: Annotated[
         list[str] | None,
@@ -89,14 +112,18 @@ def migrate(
         "classes": tuple(classes or ()),
         "limit": limit,
     }
+    place = Registry(registry)
     opened = open_source(
         source,
+        reader=reader,
         payload_field=payload_field,
         key_field=key_field,
         class_field=class_field,
+        table=table,
         max_record_bytes=max_record_bytes,
+        key=load_key(key_file),
+        registry=place.location,
     )
-    place = Registry(registry)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
