@@ -15,6 +15,7 @@ from cluster.sources.legacy import LegacyStore
 from cluster.sources.opening import open_source
 from cluster.sources.parquet import ParquetFiles
 from cluster.sources.sqlite import SqliteTable
+from cluster.sources.sqlite_store import SqliteStore
 from cluster.sources.stamps import FileStamp, SourceChanged, check_unchanged, stamp
 from cluster.sources.storage import SourceUnavailable
 
@@ -33,6 +34,7 @@ __all__ = [
     "SourceChanged",
     "SourceOptions",
     "SourceUnavailable",
+    "SqliteStore",
     "SqliteTable",
     "check_unchanged",
     "open_source",

@@ -16,6 +16,7 @@ from cluster.sources.parquet import ParquetFiles
 from cluster.sources.readers import checked, load_reader
 from cluster.sources.sqlite import SqliteTable
 from cluster.sources.sqlite_file import MAGIC
+from cluster.sources.sqlite_store import SqliteStore, is_sqlite_store
 from cluster.sources.storage import Storage, locate
 from nbmf.encryption import StoreKey
 
@@ -97,12 +98,15 @@ def _recognised(storage: Storage, path: str, files: tuple[str, ...], is_folder: 
 
 
 def _make(kind: str, storage: Storage, path: str, files: tuple[str, ...], options: SourceOptions) -> Source:
-    if kind in ("legacy", "sqlite") and not storage.is_local:
+    is_sqlite = files == (path,) and _magic(storage, path)
+    if (kind in ("legacy", "sqlite") or is_sqlite) and not storage.is_local:
         raise RecordsError(f"{storage.show(path)}: {_NAMES[kind]} sources are read on local filesystems; copy it first")
     fields = options.payload_field, options.key_field, options.class_field
     bound = options.max_record_bytes
     if kind == "legacy":
         return LegacyStore(Path(path), bound, options.key)
+    if kind == "dataset" and is_sqlite:
+        return SqliteStore(Path(path), options.registry, options.key, bound)
     if kind == "sqlite":
         return SqliteTable(Path(path), options.table, *fields, options.parse_json, bound, options.registry)
     paths = _of_kind(kind, storage, path, files)
@@ -139,11 +143,16 @@ def _kind_of_file(storage: Storage, path: str) -> str | None:
     kind = _kind_by_name(path)
     if kind == "parquet" and _is_part(path) and is_data_set(storage, path):
         return "dataset"
-    if kind is not None:
-        return kind
+    if kind in ("sqlite", None) and _magic(storage, path):
+        return "dataset" if storage.is_local and is_sqlite_store(Path(path)) else "sqlite"
+    return kind
+
+
+def _magic(storage: Storage, path: str) -> bool:
+    """Whether a file begins like those of SQLite."""
     try:
         with storage.open(path) as file:
-            return "sqlite" if file.read(len(MAGIC)) == MAGIC else None
+            return file.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise RecordsError(f"{storage.show(path)}: {error.strerror or error}") from error
 

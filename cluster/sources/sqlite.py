@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
-from cluster.sources.blobs import decode_blobs
+from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
-from cluster.sources.sqlite_cuts import cuts
-from cluster.sources.sqlite_file import Text, connect, is_damage, stamps
-from cluster.sources.sqlite_table import Position, Table, find_table, key_of
-from cluster.sources.stamps import changed
-from cluster.sources.storage import SourceUnavailable
+from cluster.sources.sqlite_file import Text
+from cluster.sources.sqlite_shards import Columns, Row, damage, plan_table, read_table, split_table
+from cluster.sources.sqlite_table import Table, find_table
 from nbmf import inspect, stub
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 
-_BATCH_ROWS = 256
-_TRIED_BLOBS = 200
+_TRIED_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,90 +56,20 @@ class SqliteTable:
         return list(self.iter_shards())
 
     def iter_shards(self) -> Iterator[Shard]:
-        files = stamps(self.path)  # before it is opened: what is written to it after that is then noticed
-        folder, name = str(self.path.parent), self.path.name
-        try:
-            with closing(connect(self.path)) as connection:
-                table = find_table(connection, self.table, str(self.path))
-                payload_column = self._payload_column(table)
-                holds_blobs = self._holds_blobs(table, connection, payload_column)
-                for after, upto, size_bytes in cuts(table, connection, payload_column):
-                    yield Shard(folder, (name, holds_blobs, after, upto), files, size_bytes)
-        except OSError as error:
-            raise RecordsError(f"{self.path}: {error.strerror or error}") from error
-        except (sqlite3.Error, ValueError) as error:
-            raise RecordsError(f"{self.path}: {error}{_remedy(error)}") from error
+        return plan_table(self.path, self._choose, self._holds_blobs)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
-        name, holds_blobs, after, upto = shard.span
-        try:
-            with closing(connect(self.path)) as connection:
-                table = find_table(connection, self.table, str(self.path))
-                for position, *_ in table.rows(connection, (None,), (after, upto), 0):
-                    place = f"{self.path}:{table.name}:{key_of(position)}"
-                    yield place, replace(shard, span=(name, holds_blobs, after, position))
-                    after = position
-        except (OSError, sqlite3.Error) as error:
-            raise changed(shard, self.path.name, str(error)) from error
+        return split_table(self.path, shard, self._choose)
 
     def read(self, shard: Shard) -> Iterator[Item]:
-        _, holds_blobs, *bounds = shard.span
-        try:
-            with closing(connect(self.path)) as connection:
-                table = find_table(connection, self.table, str(self.path))
-                columns = (self.key_field, self.class_field, self._payload_column(table))
-                rows = self._rows(connection, table, columns, (bounds[0], bounds[1]), holds_blobs)
-                while batch := list(islice(rows, _BATCH_ROWS)):
-                    yield from self._decoded(batch)
-        except RecordsError as error:
-            if isinstance(error, SourceUnavailable):
-                raise
-            raise changed(shard, self.path.name, str(error)) from error
-        except OSError as error:
-            raise changed(shard, self.path.name, f"it cannot be opened: {error.strerror or error}") from error
-        except (sqlite3.Error, ValueError) as error:  # the schema itself: no row can be read
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
-                raise SourceUnavailable(f"{self.path}: {error}") from error
-            yield BadRecord(str(self.path), "damaged_file", str(error))
+        holds_blobs = shard.span[1]
+        found = read_table(self.path, shard, self._choose, self.max_record_bytes)
+        rows = (row if isinstance(row, BadRecord) else self._row(row, holds_blobs) for row in found)
+        while batch := list(islice(rows, BATCH_RECORDS)):
+            yield from self._decoded(batch)
 
-    def _rows(
-        self,
-        connection: sqlite3.Connection,
-        table: Table,
-        columns: tuple[str | None, ...],
-        bounds: tuple[Position | None, Position | None],
-        holds_blobs: bool,
-    ) -> Iterator[_Row | BadRecord]:
-        """Forwards to what is damaged, then backwards to it from the end: what lies between is one bad record."""
-        after, upto = bounds
-        try:
-            for row in table.rows(connection, columns, bounds, self.max_record_bytes):
-                after = row[0]
-                yield self._row(table, row, holds_blobs)
-            return
-        except sqlite3.Error as error:
-            damage = self._damage(error)
-        rest: list[_Row | BadRecord] = []
-        first = upto
-        try:
-            for row in table.rows(connection, columns, (after, upto), self.max_record_bytes, backwards=True):
-                first = row[0]
-                rest.append(self._row(table, row, holds_blobs))
-        except sqlite3.Error as error:
-            damage = self._damage(error)
-        between = " ".join(f"{word} {key_of(at)}" for word, at in (("after", after), ("up to", first)) if at)
-        place = f"{self.path}:{table.name}:{between}".rstrip(":")
-        yield BadRecord(place, "damaged_file", f"rows between cannot be read: {damage}")
-        yield from reversed(rest)
-
-    def _damage(self, error: sqlite3.Error) -> sqlite3.Error:
-        if is_damage(error):
-            return error
-        raise SourceUnavailable(f"{self.path}: {error}{_remedy(error)}") from error
-
-    def _row(self, table: Table, row: tuple[Position, int, tuple[Any, ...]], holds_blobs: bool) -> _Row | BadRecord:
-        position, size, (key, record_class, value) = row
-        at = f"{table.name}:{key_of(position)}"
+    def _row(self, row: Row, holds_blobs: bool) -> _Row | BadRecord:
+        at, size, (key, record_class, value) = row
         place, row_key = f"{self.path}:{at}", None
         try:
             row_key = f"{self.path.name}:{at}" if key is None else _name(key)
@@ -179,6 +105,10 @@ class SqliteTable:
             else:
                 yield record_from_payload(row.key, row.record_class, {}, payload, row.place, row.source_bytes)
 
+    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Columns]:
+        table = find_table(connection, self.table, str(self.path))
+        return table, (self.key_field, self.class_field, self._payload_column(table))
+
     def _payload_column(self, table: Table) -> str:
         has = f"{table.name!r} has the columns {', '.join(table.columns)}"
         for name in (self.payload_field, self.key_field, self.class_field):
@@ -192,16 +122,17 @@ class SqliteTable:
             raise RecordsError(f"{self.path}: which column is the payload? Name it with --payload-field; {has}")
         return candidates[0]
 
-    def _holds_blobs(self, table: Table, connection: sqlite3.Connection, payload_column: str) -> bool:
+    def _holds_blobs(self, connection: sqlite3.Connection, table: Table, columns: Columns) -> bool:
         """Whether nine of ten BLOBs are such as nbmf writes, of the first ones: by chance, one in a hundred is."""
         found = []
         try:
-            rows = table.rows(connection, (payload_column,), (None, None), self.max_record_bytes)
-            for *_, (value,) in islice(rows, _TRIED_BLOBS):
+            for *_, (value,) in islice(
+                table.rows(connection, columns[-1:], (None, None), self.max_record_bytes), _TRIED_ROWS
+            ):
                 if type(value) is bytes:
                     found.append(_is_blob(value))
         except sqlite3.Error as error:
-            self._damage(error)
+            damage(self.path, error)
         return bool(found) and sum(found) >= 0.9 * len(found)
 
 
@@ -240,10 +171,3 @@ def _is_blob(value: bytes) -> bool:
     except NbmfError:
         return False
     return True
-
-
-def _remedy(error: Exception) -> str:
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        return " (a program that wrote to it was stopped; let SQLite finish that, on a copy if need be: open it once)"
-    return ""

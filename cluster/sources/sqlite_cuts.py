@@ -19,7 +19,7 @@ Cut: TypeAlias = tuple[Position | None, Position | None, int]
 """Rows after one position and up to another, None without a bound, and the bytes of their payloads."""
 
 
-def cuts(table: Table, connection: sqlite3.Connection, column: str) -> Iterator[Cut]:
+def cuts(table: Table, connection: sqlite3.Connection, column: str | None) -> Iterator[Cut]:
     """All of the table. Where damage ends a scan it goes on behind it, so that what is hidden has a shard of its own.
 
     Raises sqlite3.Error if the file cannot be read for another reason.
