@@ -13,10 +13,8 @@ from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shar
 from cluster.sources.blobs import BATCH_RECORDS
 from cluster.sources.parquet import DAMAGE, open_shard, row_fields, row_groups, split_rows
 from cluster.sources.storage import LOCAL, Storage
-from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows
+from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
-
-_PLAN, _REPORT = "_plan.json", "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,7 @@ class DataSet:
 
     def iter_shards(self) -> Iterator[Shard]:
         for folder in sorted({path.rpartition("/")[0] for path in self.paths}):
-            has = {name: self.storage.state(f"{folder}/{name}").is_file for name in (_PLAN, _REPORT)}
-            if has[_PLAN] and not has[_REPORT]:
-                raise RecordsError(
-                    f"{self.storage.show(folder)} holds a migration that was not finished; repeat its command first"
-                )
+            refuse_unfinished(self.storage, folder)
         for path in self.paths:
             yield from row_groups(path, self.storage, _check_columns)
 

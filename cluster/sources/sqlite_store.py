@@ -14,12 +14,14 @@ from cluster.sources.parsing import Refused, too_large
 from cluster.sources.sqlite_file import Text
 from cluster.sources.sqlite_shards import Columns, Row, plan_table, read_table, split_table
 from cluster.sources.sqlite_table import Table, find_table
-from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows
+from cluster.sources.storage import LOCAL
+from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
 
 _APPLICATION_ID = b"nbmf"
 _APPLICATION_ID_AT = 68
 _TABLE = "records"
+_BESIDE = ".migration"
 _NAMES = (*(name for name in COLUMNS if name != "blob"), ENCRYPTED, "blob")
 _FLAGS = {"preview", ENCRYPTED}
 
@@ -46,7 +48,8 @@ class SqliteStore:
         return list(self.iter_shards())
 
     def iter_shards(self) -> Iterator[Shard]:
-        return plan_table(self.path, self._choose)
+        refuse_unfinished(LOCAL, f"{self.path}{_BESIDE}")
+        yield from plan_table(self.path, self._choose)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_table(self.path, shard, self._choose)

@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from cluster.errors import RecordsError
 from cluster.sources.base import BadRecord, Item, Record
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
 from cluster.sources.parsing import KEY_REMEDY, Refused, too_large
+from cluster.sources.storage import Storage
 from nbmf.encryption import StoreKey
 from nbmf.errors import EncryptionError, NbmfError
 
 COLUMNS = {"key": str, "class": str, "meta": str, "blob": bytes, "preview": bool}
 ENCRYPTED = "encrypted"
 _SEPARATOR = b"\0"
+_PLAN, _REPORT = "_plan.json", "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,13 @@ class StoredRow:
 
     record: Record
     blob: bytes
+
+
+def refuse_unfinished(storage: Storage, folder: str) -> None:
+    """Raises RecordsError if a folder is of a migration that has begun and has no report yet."""
+    has = {name: storage.state(f"{folder}/{name}").is_file for name in (_PLAN, _REPORT)}
+    if has[_PLAN] and not has[_REPORT]:
+        raise RecordsError(f"{storage.show(folder)} holds a migration that was not finished; repeat its command first")
 
 
 def checked_row(

@@ -69,6 +69,17 @@ def test_rows_of_other_types(stored):
     assert found == [None, *named, None, "not_utf8"]
 
 
+def test_a_migration_that_was_not_finished_is_refused(stored):
+    path = stored([("k", "note", "null", nbmf.encode("x"), 0, 0)])
+    beside = path.with_name("store.db.migration")
+    beside.mkdir()
+    (beside / "_plan.json").write_text("{}")
+    with pytest.raises(RecordsError, match="not finished"):
+        open_source(path).plan()
+    (beside / "report.json").write_text("{}")
+    assert len(read(open_source(path))) == 1
+
+
 def test_which_files_are_stores(stored, tmp_path):
     path = stored([("k", "note", "null", nbmf.encode("x"), 0, 0)])
     assert type(open_source(path, reader="sqlite", table="records", payload_field="blob")) is SqliteTable
