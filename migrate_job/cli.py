@@ -24,8 +24,9 @@ from cluster.cli.options import (
 from cluster.registry import DEFAULT
 from migrate_job.choice import Form, choose
 from migrate_job.cli_group import DefaultCommandGroup
-from migrate_job.in_place_commands import KeyFileOption, commit, rollback
+from migrate_job.in_place_commands import commit, rollback
 from migrate_job.tables import dry_run_table, report_table
+from nbmf.encryption import KEY_VARIABLE, load_key
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -52,7 +53,12 @@ migrate.command()(rollback)
 @migrate.command()
 def run(
     source: Annotated[
-        Path, typer.Argument(help="A legacy store, or a .jsonl or .parquet file or folder.", show_default=False)
+        str,
+        typer.Argument(
+            help="A legacy store, a .jsonl, .parquet or SQLite file, a folder of the first two, or a data set of "
+            "nbmf; a path, or a URI as `s3://bucket/folder`.",
+            show_default=False,
+        ),
     ],
     dest: Annotated[
         Path | None,
@@ -68,7 +74,6 @@ def run(
         bool,
         typer.Option("--in-place", help="Instead of DEST: replace each record file of a legacy store."),
     ] = False,
-    key_file: KeyFileOption = None,
     codec: CodecOption = DEFAULT,
     effort: EffortOption = EffortChoice.AUTO,
     latency_budget_ms: LatencyBudgetOption = None,
@@ -80,6 +85,23 @@ def run(
     ] = None,
     key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
+    table: Annotated[str | None, typer.Option(help="SQLite: the table. Without it: the only one.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="What the source is, if that is not plain: `legacy`, `jsonl`, `parquet`, `sqlite`, `dataset`; or a "
+            "source of your own, as `package.module:Class`.",
+            show_default=False,
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File with the secret that encrypted records are read with. Without it: {KEY_VARIABLE} of the "
+            "environment.",
+            show_default=False,
+        ),
+    ] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
     classes: Annotated[
         list[str] | None,
@@ -132,7 +154,6 @@ def run(
     from migrate_job import job
     from migrate_job.destinations.in_place_source import InPlaceRecords
     from migrate_job.policy import load_policy
-    from nbmf.encryption import load_key
     from nbmf.engine import Engine
 
     if not dry_run and (sample is not None or json_file is not None):
@@ -149,18 +170,23 @@ def run(
     if fidelity_policy is not None:
         policy = load_policy(fidelity_policy)
         how |= {"fidelity": policy.default, "fidelities": policy.classes()}
-    chosen = choose(source, dest, to, in_place, load_key(key_file))
+    place = Registry(registry)
+    key = load_key(key_file)
+    chosen = choose(source, dest, to, in_place, key)
     if in_place and not dry_run:
-        opened: Source = InPlaceRecords(Path(source).expanduser().absolute(), load_key(key_file), max_record_bytes)
+        opened: Source = InPlaceRecords(Path(source).expanduser().absolute(), key, max_record_bytes)
     else:
         opened = open_source(
             source,
+            reader=reader,
             payload_field=payload_field,
             key_field=key_field,
             class_field=class_field,
+            table=table,
             max_record_bytes=max_record_bytes,
+            key=key,
+            registry=place.location,
         )
-    place = Registry(registry)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:

@@ -11,11 +11,6 @@ StoreArgument: TypeAlias = Annotated[
     Path, typer.Argument(help="The legacy store that was migrated in place.", show_default=False)
 ]
 
-KeyFileOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--key-file", help="File with the secret of encrypted records.", show_default="NBMF_STORE_KEY"),
-]
-
 
 def commit(store: StoreArgument) -> None:
     """Make a migration in place final: remove the originals. There is no way back from it."""

@@ -19,10 +19,10 @@ from typing import Any, Final, TypeGuard
 from nbmf.errors import BadSecret, DamagedEnvelope, WrongKey
 
 KEY_VARIABLE = "NBMF_STORE_KEY"
+ENVELOPE: Final = "__encrypted__"
 OVERHEAD_BYTES = 28
 """What `seal` adds: nonce and tag."""
 
-_ENVELOPE: Final = "__encrypted__"
 _ALGORITHM: Final = "AESGCM"
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
@@ -70,15 +70,15 @@ class StoreKey:
     def encrypt(self, data: bytes, *, context: bytes | None = None) -> dict[str, Any]:
         """`data` in the legacy envelope; otherwise as `seal`."""
         nonce, ciphertext = self._encrypt(data, context)
-        return {_ENVELOPE: {"alg": _ALGORITHM, "nonce": _to_base64(nonce), "ciphertext": _to_base64(ciphertext)}}
+        return {ENVELOPE: {"alg": _ALGORITHM, "nonce": _to_base64(nonce), "ciphertext": _to_base64(ciphertext)}}
 
     def decrypt(self, envelope: object) -> bytes:
         """What an envelope holds. Raises WrongKey, DamagedEnvelope."""
         if not is_envelope(envelope):
-            raise DamagedEnvelope(f"not an object with {_ENVELOPE!r} alone")
-        fields = envelope[_ENVELOPE]
+            raise DamagedEnvelope(f"not an object with {ENVELOPE!r} alone")
+        fields = envelope[ENVELOPE]
         if type(fields) is not dict:
-            raise DamagedEnvelope(f"{_ENVELOPE!r} is {type(fields).__name__}, not an object")
+            raise DamagedEnvelope(f"{ENVELOPE!r} is {type(fields).__name__}, not an object")
         if fields.get("alg") != _ALGORITHM:
             raise DamagedEnvelope(f"alg is not {_ALGORITHM!r}")
         return self._decrypt(_from_base64(fields, "nonce"), _from_base64(fields, "ciphertext"))
@@ -128,7 +128,7 @@ def load_key(key_file: Path | None = None) -> StoreKey | None:
 
 def is_envelope(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether a JSON value is the legacy envelope, whole or damaged."""
-    return type(value) is dict and value.keys() == {_ENVELOPE}
+    return type(value) is dict and value.keys() == {ENVELOPE}
 
 
 def _secret_bytes(stripped: str) -> bytes:

@@ -154,7 +154,8 @@ def test_a_stub_blob_that_inflates_without_end_is_bounded(store, monkeypatch):
 def test_other_files_are_not_records(store):
     store.put("notes.txt", b"x")
     store.put("k__c.json.bak", b"x")
-    (store.root / "a_1.json").write_text("{}")
+    for name in ("a_1.json.bak", "a_x.json", "b_1.json", "a_\uff11.json", "f" * 63, "F" * 64, "f" * 64 + ".txt"):
+        (store.root / name).write_text("{}")
     assert store.read() == []
 
 
@@ -176,7 +177,7 @@ def test_payloads_are_read_exactly(store):
 
 
 def test_an_unreadable_store(tmp_path):
-    with pytest.raises(RecordsError, match="records"):
+    with pytest.raises(RecordsError, match="gone: No such file"):
         LegacyStore(tmp_path / "gone").plan()
 
 
