@@ -15,7 +15,7 @@ def run_script(name, *arguments):
         [sys.executable, HERE / name, *map(str, arguments)],
         cwd=HERE.parents[1],
         capture_output=True,
-        timeout=280,
+        timeout=800,
         check=False,
         text=True,
     )
@@ -30,6 +30,7 @@ def test_killed_at_some_steps_and_gone_on_with(tmp_path, scenario, stride):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", ["migrate", "commit", "rollback"])
 def test_killed_at_every_step_and_gone_on_with(tmp_path, scenario):
     assert run_script("in_place_kills.py", tmp_path, scenario, 1, 1) > 50
