@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,29 +16,33 @@ import pyarrow.parquet as pq
 
 from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
-from migrate_job.coding import migrate_records
+from migrate_job.coding import Row, migrate_records
 from migrate_job.details import details
+from migrate_job.isolation import isolated_records
 from migrate_job.plan import Plan
-from migrate_job.selection import selection_of
+from migrate_job.selection import Selection, selection_of
+from migrate_job.watchdog import watchdog
 from nbmf import Codec, store
 from nbmf.engine import configure
 
 _COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.schema().names}
 
 
-def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
+def migrate_shard(plan: Plan, index: int, isolated: bool = False) -> dict[str, Any]:
     """Migrates shard `index` and returns its counts. Running it again writes the same files again.
 
-    Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
+    `isolated`: its records are coded in other processes, as it has killed a worker. If not, this process ends when a
+    record takes too long. Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was
+    made.
     """
     configure(plan.engine.name, plan.engine.threads)
-    codec = _codec(plan.registry, plan.version)
+    codec = None if isolated else load_codec(plan.registry, plan.version)
     begin = time.perf_counter()
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
     selection = selection_of(plan, index)
     check_unchanged(plan.shards[index])
-    for outcome in migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan):
+    for outcome in _records(plan, index, selection, codec) if codec else isolated_records(plan, index, selection):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
@@ -46,6 +51,7 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     counts = {
         "records": len(rows) + len(dead) + selection.skipped.total(),
         "migrated": len(rows),
+        "verified": sum(row["verified"] for row in rows),
         "previews": sum(row["preview"] for row in rows),
         "dead": len(dead),
         "dead_reasons": Counter(letter.reason for letter in dead),
@@ -63,6 +69,11 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
     _write(plan.dead_file(index), lambda path: path.write_text(letters))
     _write(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
+
+
+def _records(plan: Plan, index: int, selection: Selection, codec: Codec) -> Iterator[Row | BadRecord]:
+    with watchdog() as allow:
+        yield from migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan, allow)
 
 
 def _letter(bad: BadRecord) -> dict[str, Any]:
@@ -85,7 +96,7 @@ def _write(path: Path, write: Any) -> None:
 
 
 @lru_cache(maxsize=2)
-def _codec(registry: str, version: str) -> Codec:
+def load_codec(registry: str, version: str) -> Codec:
     """Loaded once a worker process, and tried: a version that cannot code is no fault of the records."""
     codec = Registry(registry).load(version)
     codec.warm_up()

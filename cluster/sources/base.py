@@ -56,7 +56,12 @@ class Shard:
 
 
 class Source(Protocol):
-    """Records at some place."""
+    """Records at some place.
+
+    Two more methods are of use where a source can have them. `iter_shards()` yields what `plan` returns, so that a
+    listing need not fit into memory. `split(shard)` yields the place of each of its records and a shard of that record
+    alone, without looking into any: so records behind one that kills whoever reads it can be reached.
+    """
 
     def plan(self) -> list[Shard]:
         """The shards, in an order that depends on the source's content only. Raises RecordsError."""

@@ -29,7 +29,22 @@ class JsonLines:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
     def plan(self) -> list[Shard]:
-        return [shard for path in self.paths for shard in _cut(path)]
+        return list(self.iter_shards())
+
+    def iter_shards(self) -> Iterator[Shard]:
+        for path in self.paths:
+            yield from _cut(path)
+
+    def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
+        start, end, number = shard.span
+        with Path(shard.path).open("rb") as file:
+            file.seek(start)
+            while start < end:
+                _, size = _read_line(file, 0)
+                if not size:
+                    break
+                yield f"{shard.path}:{number}", Shard(shard.path, (start, start + size, number), shard.files, size)
+                start, number = start + size, number + 1
 
     def read(self, shard: Shard) -> Iterator[Item]:
         start, end, number = shard.span

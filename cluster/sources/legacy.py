@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.parsing import bad_json, parse_json, record_from_payload
+from cluster.sources.sorted_names import sorted_names
 from cluster.sources.stamps import stamp
 
 RECORDS_FOLDER = "records"
@@ -35,12 +37,20 @@ class LegacyStore:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
     def plan(self) -> list[Shard]:
+        return list(self.iter_shards())
+
+    def iter_shards(self) -> Iterator[Shard]:
         folder = self.root / RECORDS_FOLDER
         try:
-            names = sorted(path.name for path in folder.iterdir() if path.suffix == ".json")
+            names = sorted_names(folder, ".json")
+            while some := list(islice(names, _SHARD_FILES)):
+                yield _shard(folder, some)
         except OSError as error:
             raise RecordsError(f"{folder}: {error.strerror or error}") from error
-        return [_shard(folder, names[at : at + _SHARD_FILES]) for at in range(0, len(names), _SHARD_FILES)]
+
+    def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
+        for name, file in zip(shard.span, shard.files, strict=True):
+            yield str(Path(shard.path) / name), Shard(shard.path, (name,), (file,), file.size_bytes or 0)
 
     def read(self, shard: Shard) -> Iterator[Item]:
         for name in shard.span:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, jsonl, legacy, open_source
-from migrate_job import job, shard
+from migrate_job import job, shard, tasks
 from migrate_job.plan import Plan
 from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
@@ -208,7 +209,7 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
         def decode_batch(self, blobs, **_):
             return [value + "!" if type(value) is str else value for value in super().decode_batch(blobs)]
 
-    monkeypatch.setattr(shard, "_codec", lambda *_: Forgetful())
+    monkeypatch.setattr(shard, "load_codec", lambda *_: Forgetful())
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
@@ -227,7 +228,7 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
     warm = []
     monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append((codec, engine.engine())))
     monkeypatch.setattr(engine, "_engine", None)
-    shard._codec.cache_clear()
+    shard.load_codec.cache_clear()
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1]))
     (tmp_path / "new").mkdir()
     plan = Plan(
@@ -241,7 +242,9 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("ray_session")
 def test_cpus_of_a_task():
-    assert [job._cpus(threads) for threads in (1, 3, 100)] == [1, 3, 4]
+    plan = Plan(None, (), Path("new"), "unused", "none", "lossless")
+    found = [tasks.task_resources(replace(plan, engine=Engine("auto", threads))) for threads in (1, 3, 100)]
+    assert found == [{"num_cpus": 1}, {"num_cpus": 3}, {"num_cpus": 4}]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
