@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import TextColumn, TimeRemainingColumn
 
 from cluster.cli.options import (
     AddressOption,
@@ -26,6 +25,16 @@ from cluster.registry import DEFAULT
 from migrate_job.tables import dry_run_table, report_table
 
 EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
+
+
+def _verify(text: str) -> float:
+    from migrate_job.verification import parse_verify
+
+    try:
+        return parse_verify(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def migrate(
@@ -52,6 +61,21 @@ def migrate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many records (of these classes).", show_default=False)
     ] = None,
+    fidelity_policy: Annotated[
+        Path | None,
+        typer.Option(help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"),
+    ] = None,
+    verify: Annotated[
+        Any,
+        typer.Option(
+            parser=_verify,
+            metavar="all|sample:P",
+            help="Which blobs are decoded and compared with their source: all, or a share P of them.",
+        ),
+    ] = "all",
+    record_timeout_s: Annotated[
+        float, typer.Option(min=1, help="A record that takes longer is a dead letter; more for records over 256 KiB.")
+    ] = 60,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing: code a sample and estimate the rest from it.")
     ] = False,
@@ -66,8 +90,8 @@ def migrate(
     """Re-encode a store into a folder of Parquet files with one blob a record.
 
     Each blob is decoded and compared with its source before it counts. A record that cannot be read or
-    verified goes to dead-letters.jsonl with the reason. The source is only ever read. A run that was
-    stopped goes on when the same command is given again.
+    verified, or that crashes or hangs the process that codes it, goes to dead-letters.jsonl with the reason. The
+    source is only ever read. A run that was stopped goes on when the same command is given again.
 
     With --dry-run, records of the whole source, evenly spaced, are coded, compared and thrown away, and sizes
     and times are estimated from them, each with a 95 % confidence range.
@@ -78,6 +102,7 @@ def migrate(
     from cluster.session import session
     from cluster.sources import open_source
     from migrate_job import job
+    from migrate_job.policy import load_policy
     from nbmf.engine import Engine
 
     if not dry_run and (sample is not None or json_file is not None):
@@ -88,7 +113,12 @@ def migrate(
         "engine": Engine(engine.value if engine else "auto", threads or 1),
         "classes": tuple(classes or ()),
         "limit": limit,
+        "verify": verify,
+        "record_timeout_s": record_timeout_s,
     }
+    if fidelity_policy is not None:
+        policy = load_policy(fidelity_policy)
+        how |= {"fidelity": policy.default, "fidelities": policy.classes()}
     opened = open_source(
         source,
         payload_field=payload_field,
@@ -121,20 +151,20 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
     from cluster.progress import progress
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
+    from migrate_job.listing import Listing
     from migrate_job.plan import Plan
     from migrate_job.selection import find_cut
     from nbmf.engine import configure
 
-    plan = Plan(source, tuple(source.plan()), dest, registry.location, version, "lossless", **how)
-    plan = replace(plan, cut=find_cut(plan))
-    configure(plan.engine.name, plan.engine.threads)
+    configure(how["engine"].name, how["engine"].threads)
     codec = registry.load(version)
     codec.warm_up()
     cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    with progress("shards") as bars:
+    with progress("shards") as bars, Listing.of(source) as shards:
         task = bars.add_task("estimating", total=None)
+        plan = Plan(source, shards, dest, registry.location, version, **{"fidelity": "lossless", **how})
         return dry_run(
-            plan,
+            replace(plan, cut=find_cut(plan)),
             codec,
             cpus,
             sample or SAMPLE_RECORDS,
@@ -143,25 +173,13 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
 
 def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
-    """`job.run`, with a bar; `how` is passed on. Rates are of this run, not of shards that were done before."""
-    from cluster.progress import progress
-    from migrate_job.rates import Rates
+    """`job.run`, with a bar; `how` is passed on. Interrupted, it says what is done and exits."""
+    from migrate_job.bar import Bar
 
-    columns = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[rates]}"))
-    with progress("shards", *columns) as bars:
-        task = bars.add_task("migrating", total=None, rates="")
-        rates = Rates()
-
-        def on_shard(counts: dict[str, Any]) -> None:
-            rates.add(counts)
-            bars.update(task, advance=1, rates=str(rates))
-
-        return job.run(
-            source,
-            dest,
-            registry,
-            version,
-            **how,
-            on_plan=lambda shards, done: bars.update(task, total=shards, completed=done),
-            on_shard=on_shard,
-        )
+    with Bar() as bar:
+        try:
+            return job.run(source, dest, registry, version, **how, on_plan=bar.on_plan, on_shard=bar.on_shard)
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo(f"Stopped: {bar.so_far()} The same command goes on.", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
