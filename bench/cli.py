@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import speed_cli
+from bench.migration.cli import migration
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -141,6 +142,7 @@ def exact(
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
+bench.add_typer(migration, name="migration")
 
 
 def exact_table(report: dict[str, Any]) -> Table:

@@ -1,0 +1,123 @@
+"""How a migration scales: speed with the workers, memory with the records, and what both say of 10^9 records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from bench.machine import facts
+from bench.migration.measured_run import Job, measure
+from bench.migration.stores import write_jsonl, write_legacy
+from cluster.registry import NONE
+from nbmf.codec import Effort
+
+WORKERS = (1, 2)
+TARGET_RECORDS = 1_000_000_000
+CORES = (16, 128, 1024)
+
+_WARM_RECORDS = 50
+_WARM_FILES = 8
+
+
+def run(
+    folder: Path,
+    records: int,
+    memory_records: tuple[int, ...],
+    legacy_records: tuple[int, ...],
+    registry: str,
+    version: str,
+    effort: Effort,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> dict[str, Any]:
+    """Each run in a process of its own; stores are made in `folder` and deleted. Raises RunFailed."""
+    warm = folder / "warm"
+    warm.mkdir()
+    for number in range(_WARM_FILES):
+        write_jsonl(warm / f"{number}.jsonl", _WARM_RECORDS)
+    jobs = _Jobs(folder, str(warm), registry, effort)
+    speed = list(_speed(jobs, records, version, on_step))
+    memory = [
+        jobs.run("jsonl", count, NONE, 2, on_step) | {"source": "JSON Lines"} for count in sorted(memory_records)
+    ] + [jobs.run("legacy", count, NONE, 2, on_step) | {"source": "legacy store"} for count in sorted(legacy_records)]
+    return {
+        "codec": version,
+        "effort": effort,
+        "speed": speed,
+        "memory": memory,
+        "target": extrapolate(speed, memory),
+        "machine": facts(),
+    }
+
+
+class _Jobs:
+    def __init__(self, folder: Path, warm: str, registry: str, effort: Effort) -> None:
+        self._folder, self._warm, self._registry, self._effort = folder, warm, registry, effort
+
+    def run(
+        self, layout: str, records: int, version: str, workers: int, on_step: Callable[[str], None]
+    ) -> dict[str, Any]:
+        source = self._folder / f"{records}.{layout}"
+        destination = self._folder / "new"
+        on_step(f"writing {records:,} records")
+        write_jsonl(source, records) if layout == "jsonl" else write_legacy(source, records)
+        on_step(f"migrating {records:,} records with {workers} workers")
+        job = Job(str(source), str(destination), self._warm, self._registry, version, self._effort, workers)
+        try:
+            return {"codec": version} | measure(job)
+        finally:
+            on_step("cleaning up")
+            source.unlink() if source.is_file() else rmtree(source)
+            for path in (destination, destination.with_name("new.warm")):
+                rmtree(path, ignore_errors=True)
+
+
+def _speed(jobs: _Jobs, records: int, version: str, on_step: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """A row for each version and number of workers; `efficiency` is against as many times one worker."""
+    for coder, times in ((version, 1), (NONE, 10)):  # zstd alone is quick: more records, or it is over at once
+        alone = 0.0
+        for workers in WORKERS:
+            row = jobs.run("jsonl", records * times, coder, workers, on_step)
+            row["records_s"] = row["records"] / row["seconds"]
+            row["kB_s"] = row["payload_bytes"] / row["seconds"] / 1e3
+            alone = alone or row["records_s"]
+            row["efficiency"] = row["records_s"] / alone / workers
+            yield row
+
+
+def extrapolate(speed: list[dict[str, Any]], memory: list[dict[str, Any]]) -> dict[str, Any]:
+    """For TARGET_RECORDS like these, by version, from what was measured.
+
+    Core-hours are worker time; the efficiency at the most workers measured is taken for all larger numbers. The
+    driver's own time a shard says how many shards a second it can hand out, and so how many cores it keeps at work.
+    """
+    largest = max(memory, key=lambda row: row["records"]) if memory else None
+    versions = []
+    for coder in dict.fromkeys(row["codec"] for row in speed):
+        rows = [row for row in speed if row["codec"] == coder]
+        alone, most = rows[0], rows[-1]
+        core_s = TARGET_RECORDS * alone["worker_s"] / alone["records"]
+        driver_s = most["driver_cpu_s"] / most["shards"]
+        shard_s = most["worker_s"] / most["shards"]
+        shards = TARGET_RECORDS * most["shards"] / most["records"]
+        kept_busy = shard_s / driver_s if driver_s else float("inf")
+        versions.append(
+            {
+                "codec": coder,
+                "core_hours": core_s / 3600,
+                "payload_bytes": TARGET_RECORDS * alone["payload_bytes"] / alone["records"],
+                "blob_bytes": TARGET_RECORDS * alone["blob_bytes"] / alone["records"],
+                "shards": shards,
+                "shard_s": shard_s,
+                "driver_s_per_shard": driver_s,
+                "cores_kept_at_work": kept_busy,
+                "hours": {str(cores): core_s / 3600 / (min(cores, kept_busy) * most["efficiency"]) for cores in CORES},
+            }
+        )
+    return {
+        "records": TARGET_RECORDS,
+        "versions": versions,
+        "listing_hours": TARGET_RECORDS * largest["listing_s"] / largest["records"] / 3600 if largest else None,
+        "driver_bytes_per_shard": 9,  # an end in the listing, and whether it is done
+    }
