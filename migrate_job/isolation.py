@@ -75,7 +75,8 @@ def isolated_records(plan: Plan, index: int, selection: Selection) -> Iterator[R
             stop = now.start + BATCH_RECORDS if now.stop is None else now.stop
             answer = coder.code(Units(now.start, stop))
             if isinstance(answer, Done):
-                selection.skipped[CLASS] += answer.other_class
+                if answer.other_class:
+                    selection.skipped[CLASS] += answer.other_class
                 yield from (outcome for outcome in answer.outcomes if selection.take())
                 if not answer.exhausted and (now.stop is None or answer.stop < now.stop):
                     todo.append(_Range(answer.stop, now.stop))
