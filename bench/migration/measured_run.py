@@ -12,7 +12,7 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from nbmf.codec import Effort
@@ -71,7 +71,8 @@ def migrate(job: Job) -> dict[str, Any]:
         with _Memory(driver) as memory:
             begin, cpu_begin = perf_counter(), sum(driver.cpu_times()[:2])
             report = _run(run, job, job.source, job.destination, on_plan)
-            end, cpu_end = perf_counter(), sum(driver.cpu_times()[:2])
+            end = perf_counter()
+        cpu_end = sum(driver.cpu_times()[:2])  # the sampling thread has ended: its share is known
     done = sum(1 for _ in (Path(job.destination) / "_done").iterdir())
     return {
         "workers": job.workers,
@@ -82,7 +83,7 @@ def migrate(job: Job) -> dict[str, Any]:
         "shards": done,
         "listing_s": planned - begin,
         "seconds": end - planned,
-        "driver_cpu_s": cpu_end - cpu_begin,
+        "driver_cpu_s": cpu_end - cpu_begin - memory.own_cpu_s,
         "worker_s": report.seconds,
         "driver_peak_bytes": memory.driver_bytes,
         "worker_peak_bytes": memory.worker_bytes,
@@ -102,6 +103,7 @@ class _Memory:
 
     def __init__(self, driver: Any) -> None:
         self.driver_bytes = self.worker_bytes = 0
+        self.own_cpu_s = 0.0
         self._driver = driver
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -123,8 +125,9 @@ class _Memory:
                 try:
                     if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::"):
                         self.worker_bytes = max(self.worker_bytes, process.memory_info().rss)
-                except (psutil.NoSuchProcess, psutil.ZombieProcess, IndexError):
+                except (psutil.NoSuchProcess, psutil.ZombieProcess):
                     continue
+        self.own_cpu_s = thread_time()
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ def run(
         write_jsonl(warm / f"{number}.jsonl", _WARM_RECORDS)
     jobs = _Jobs(folder, str(warm), registry, effort)
     speed = list(_speed(jobs, records, version, on_step))
-    memory = [
-        jobs.run("jsonl", count, NONE, 2, on_step) | {"source": "JSON Lines"} for count in sorted(memory_records)
-    ] + [jobs.run("legacy", count, NONE, 2, on_step) | {"source": "legacy store"} for count in sorted(legacy_records)]
+    memory = [jobs.run("jsonl", count, NONE, 2, on_step) | {"source": "JSONL"} for count in sorted(memory_records)] + [
+        jobs.run("legacy", count, NONE, 2, on_step) | {"source": "legacy"} for count in sorted(legacy_records)
+    ]
     return {
         "codec": version,
         "effort": effort,
@@ -89,35 +89,40 @@ def _speed(jobs: _Jobs, records: int, version: str, on_step: Callable[[str], Non
 def extrapolate(speed: list[dict[str, Any]], memory: list[dict[str, Any]]) -> dict[str, Any]:
     """For TARGET_RECORDS like these, by version, from what was measured.
 
-    Core-hours are worker time; the efficiency at the most workers measured is taken for all larger numbers. The
-    driver's own time a shard says how many shards a second it can hand out, and so how many cores it keeps at work.
+    Core-hours are worker time with one worker; the efficiency with the most workers is taken for all larger numbers.
+    The driver's own time a shard says how many shards a second it can hand out, and so how many cores it keeps at work.
     """
-    largest = max(memory, key=lambda row: row["records"]) if memory else None
+    driver_s = _driver_s_per_shard(memory)
+    longest = max(memory, key=lambda row: row["records"])
     versions = []
     for coder in dict.fromkeys(row["codec"] for row in speed):
-        rows = [row for row in speed if row["codec"] == coder]
-        alone, most = rows[0], rows[-1]
-        core_s = TARGET_RECORDS * alone["worker_s"] / alone["records"]
-        driver_s = most["driver_cpu_s"] / most["shards"]
-        shard_s = most["worker_s"] / most["shards"]
-        shards = TARGET_RECORDS * most["shards"] / most["records"]
-        kept_busy = shard_s / driver_s if driver_s else float("inf")
+        alone, *_, most = (row for row in speed if row["codec"] == coder)
+        core_hours = TARGET_RECORDS * alone["worker_s"] / alone["records"] / 3600
+        kept_at_work = most["worker_s"] / most["shards"] / driver_s
+        efficiency = min(1.0, most["efficiency"])
         versions.append(
             {
                 "codec": coder,
-                "core_hours": core_s / 3600,
+                "core_hours": core_hours,
                 "payload_bytes": TARGET_RECORDS * alone["payload_bytes"] / alone["records"],
                 "blob_bytes": TARGET_RECORDS * alone["blob_bytes"] / alone["records"],
-                "shards": shards,
-                "shard_s": shard_s,
-                "driver_s_per_shard": driver_s,
-                "cores_kept_at_work": kept_busy,
-                "hours": {str(cores): core_s / 3600 / (min(cores, kept_busy) * most["efficiency"]) for cores in CORES},
+                "shards": TARGET_RECORDS * most["shards"] / most["records"],
+                "cores_kept_at_work": kept_at_work,
+                "hours": {str(cores): core_hours / (min(cores, kept_at_work) * efficiency) for cores in CORES},
             }
         )
     return {
         "records": TARGET_RECORDS,
         "versions": versions,
-        "listing_hours": TARGET_RECORDS * largest["listing_s"] / largest["records"] / 3600 if largest else None,
-        "driver_bytes_per_shard": 9,  # an end in the listing, and whether it is done
+        "driver_s_per_shard": driver_s,
+        "listing_hours": TARGET_RECORDS * longest["listing_s"] / longest["records"] / 3600,
     }
+
+
+def _driver_s_per_shard(memory: list[dict[str, Any]]) -> float:
+    """What a shard more costs the driver, without what every run costs it."""
+    rows = sorted((row for row in memory if row["source"] == memory[0]["source"]), key=lambda row: row["shards"])
+    few, many = rows[0], rows[-1]
+    if few["shards"] == many["shards"]:
+        return float(many["driver_cpu_s"] / many["shards"])
+    return float(max(1e-6, (many["driver_cpu_s"] - few["driver_cpu_s"]) / (many["shards"] - few["shards"])))

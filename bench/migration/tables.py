@@ -45,45 +45,42 @@ def speed_table(report: dict[str, Any]) -> Table:
 
 
 def memory_table(report: dict[str, Any]) -> Table:
-    """A line a store; the last columns say how much more than with the smallest store of its layout."""
-    heads = ("source", "records", "shards", "listing s", "seconds", "driver MB", "worker MB", "driver", "worker")
+    """A line a store; in brackets, how much more than with the smallest store of its layout."""
+    heads = ("source", "records", "shards", "listing s", "seconds", "driver MB", "worker MB")
     result = _table("peak memory, resident", heads)
     smallest: dict[str, dict[str, Any]] = {}
     for row in report["memory"]:
         first = smallest.setdefault(row["source"], row)
+        peaks = [(row[f"{who}_peak_bytes"], first[f"{who}_peak_bytes"]) for who in ("driver", "worker")]
         result.add_row(
             row["source"],
             f"{row['records']:,}",
             f"{row['shards']:,}",
             f"{row['listing_s']:.1f}",
             f"{row['seconds']:.1f}",
-            *[f"{row[f'{who}_peak_bytes'] / 1e6:,.0f}" for who in ("driver", "worker")],
-            *[f"{row[f'{who}_peak_bytes'] / first[f'{who}_peak_bytes'] - 1:+.1%}" for who in ("driver", "worker")],
+            *[f"{peak / 1e6:,.0f} ({peak / least - 1:+.1%})" for peak, least in peaks],
         )
     return result
 
 
 def target_table(report: dict[str, Any]) -> Table:
-    """A line a version."""
+    """A column a version."""
     target = report["target"]
-    cores = list(target["versions"][0]["hours"])
-    heads = ("version", "core-hours", "payload GB", "blob GB", "shards", *[f"hours on {n} cores" for n in cores])
-    result = _table(f"extrapolated to {target['records']:,} records", (*heads, "cores that one driver keeps at work"))
-    for row in target["versions"]:
-        result.add_row(
-            row["codec"][:12],
-            f"{row['core_hours']:,.0f}",
-            f"{row['payload_bytes'] / 1e9:,.0f}",
-            f"{row['blob_bytes'] / 1e9:,.0f}",
-            f"{row['shards']:,.0f}",
-            *[f"{row['hours'][n]:,.1f}" for n in cores],
-            f"{row['cores_kept_at_work']:,.0f}",
-        )
+    versions = target["versions"]
+    result = _table(f"extrapolated to {target['records']:,} records", ("", *[row["codec"][:12] for row in versions]))
+    result.add_row("core-hours", *[f"{row['core_hours']:,.0f}" for row in versions])
+    result.add_row("payload, GB", *[f"{row['payload_bytes'] / 1e9:,.0f}" for row in versions])
+    result.add_row("blobs, GB", *[f"{row['blob_bytes'] / 1e9:,.0f}" for row in versions])
+    result.add_row("shards", *[f"{row['shards']:,.0f}" for row in versions])
+    result.add_row("cores that one driver keeps at work", *[f"{row['cores_kept_at_work']:,.0f}" for row in versions])
+    for cores in versions[0]["hours"]:
+        result.add_row(f"hours on {cores} cores", *[f"{row['hours'][cores]:,.1f}" for row in versions])
+    result.add_row("hours to list the source before", *[f"{target['listing_hours']:,.2f}" for _ in versions])
     return result
 
 
 def _table(title: str, heads: tuple[str, ...]) -> Table:
     result = Table(title=title)
     for head in heads:
-        result.add_column(head, justify="left" if head in ("version", "source") else "right")
+        result.add_column(head, justify="left" if head in ("", "version", "source") else "right")
     return result

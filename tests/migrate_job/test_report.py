@@ -137,9 +137,8 @@ def test_the_histogram_counts_every_record():
 
 
 def test_too_many_classes_are_folded():
-    totals = {
-        f"c{n}": {"records": 1, "payload_bytes": n, "blob_bytes": 1} for n in range(2 * details_module.MAX_CLASSES)
-    }
+    count = 2 * details_module.MAX_CLASSES
+    totals = {f"c{n}": {"records": 1, "payload_bytes": n, "blob_bytes": 1} for n in range(count)}
     details_module.fold(totals)
     assert len(totals) == details_module.MAX_CLASSES + 1
     assert totals[details_module.OTHERS]["records"] == details_module.MAX_CLASSES
