@@ -37,7 +37,7 @@ def plant():
 def planted_encode_batch(self, values, *args, **kwargs):
     values = list(values)
     for value in values:
-        if isinstance(value, str):
+        if isinstance(value, str) and value.startswith("code: "):
             act(value.removeprefix("code: "))
     return self.unplanted_encode_batch(values, *args, **kwargs)
 
