@@ -85,7 +85,8 @@ def migrate_shards(plan: Plan, todo: Iterable[int]) -> Generator[dict[str, Any],
         index, why = given_up[0]
         raise WorkerDied(
             f"parts of the source that could not be migrated, as processes ended {_ISOLATED_TRIES} times at each: "
-            f"{len(given_up)}, the first of them part {index} ({why}). Is there memory enough? The same command tries again"
+            f"{len(given_up)}, the first of them part {index} ({why}). Is there memory enough? The same command tries "
+            "again"
         )
 
 

@@ -75,7 +75,7 @@ class _Jobs:
 
 def _speed(jobs: _Jobs, records: int, version: str, on_step: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """A row for each version and number of workers; `efficiency` is against as many times one worker."""
-    for coder, times in ((version, 1), (NONE, 10)):  # zstd alone is quick: more records, or it is over at once
+    for coder, times in {version: 1, NONE: 10}.items():  # zstd alone is quick: more records, or it is over at once
         alone = 0.0
         for workers in WORKERS:
             row = jobs.run("jsonl", records * times, coder, workers, on_step)
