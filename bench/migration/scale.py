@@ -124,5 +124,5 @@ def _driver_s_per_shard(memory: list[dict[str, Any]]) -> float:
     rows = sorted((row for row in memory if row["source"] == memory[0]["source"]), key=lambda row: row["shards"])
     few, many = rows[0], rows[-1]
     if few["shards"] == many["shards"]:
-        return float(many["driver_cpu_s"] / many["shards"])
+        few = {"driver_cpu_s": 0, "shards": 0}
     return float(max(1e-6, (many["driver_cpu_s"] - few["driver_cpu_s"]) / (many["shards"] - few["shards"])))
