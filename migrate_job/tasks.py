@@ -84,8 +84,9 @@ def migrate_shards(plan: Plan, todo: Iterable[int]) -> Generator[dict[str, Any],
     if given_up:
         index, why = given_up[0]
         raise WorkerDied(
-            f"{len(given_up)} parts of the source could not be migrated, as processes ended {_ISOLATED_TRIES} times at "
-            f"each, the first at part {index} ({why}); is there memory enough? The same command tries again"
+            f"parts of the source that could not be migrated, as processes ended {_ISOLATED_TRIES} times at each: "
+            f"{len(given_up)}, the first of them part {index} ({why}). Is there memory enough? The same command tries "
+            "again"
         )
 
 

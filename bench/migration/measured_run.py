@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, thread_time
@@ -117,17 +119,20 @@ class _Memory:
         self._thread.join()
 
     def _sample(self) -> None:
+        while True:
+            self.driver_bytes = max(self.driver_bytes, self._driver.memory_info().rss)
+            self.worker_bytes = max(self.worker_bytes, *self._workers(), 0)
+            if self._over.wait(_PERIOD_S):
+                break
+        self.own_cpu_s = thread_time()
+
+    def _workers(self) -> Iterator[int]:
         import psutil
 
-        while not self._over.wait(_PERIOD_S):
-            self.driver_bytes = max(self.driver_bytes, self._driver.memory_info().rss)
-            for process in self._driver.children(recursive=True):
-                try:
-                    if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::"):
-                        self.worker_bytes = max(self.worker_bytes, process.memory_info().rss)
-                except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                    continue
-        self.own_cpu_s = thread_time()
+        for process in self._driver.children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::"):
+                    yield process.memory_info().rss
 
 
 if __name__ == "__main__":

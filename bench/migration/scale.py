@@ -75,7 +75,7 @@ class _Jobs:
 
 def _speed(jobs: _Jobs, records: int, version: str, on_step: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """A row for each version and number of workers; `efficiency` is against as many times one worker."""
-    for coder, times in ((version, 1), (NONE, 10)):  # zstd alone is quick: more records, or it is over at once
+    for coder, times in {version: 1, NONE: 10}.items():  # zstd alone is quick: more records, or it is over at once
         alone = 0.0
         for workers in WORKERS:
             row = jobs.run("jsonl", records * times, coder, workers, on_step)
@@ -124,5 +124,5 @@ def _driver_s_per_shard(memory: list[dict[str, Any]]) -> float:
     rows = sorted((row for row in memory if row["source"] == memory[0]["source"]), key=lambda row: row["shards"])
     few, many = rows[0], rows[-1]
     if few["shards"] == many["shards"]:
-        return float(many["driver_cpu_s"] / many["shards"])
+        few = {"driver_cpu_s": 0, "shards": 0}
     return float(max(1e-6, (many["driver_cpu_s"] - few["driver_cpu_s"]) / (many["shards"] - few["shards"])))

@@ -5,10 +5,10 @@ Real signals and hangs, in real Ray workers.
 
 import json
 
-import planted
+import poison as poisonous
 import pytest
 import synthetic
-from planted import Planted, PlantedSeparable
+from poison import Planted, PlantedSeparable
 from ray import cloudpickle
 
 from cluster.sources import jsonl, open_source
@@ -22,9 +22,9 @@ TIMEOUT_S = 3
 @pytest.fixture(autouse=True, scope="module")
 def shipped():
     """Workers get the module with the source, as they cannot import it."""
-    cloudpickle.register_pickle_by_value(planted)
+    cloudpickle.register_pickle_by_value(poisonous)
     yield
-    cloudpickle.unregister_pickle_by_value(planted)
+    cloudpickle.unregister_pickle_by_value(poisonous)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_an_error_is_raised_as_it_is(source, tmp_path, error):
 def test_what_dies_again_and_again_is_given_up_and_the_others_are_done(source, tmp_path):
     told = []
     failing = FailingSource(source, WorkerDied("no memory"))
-    with pytest.raises(WorkerDied, match=r"1 parts .* the first at part 1 .*no memory"):
+    with pytest.raises(WorkerDied, match=r"at each: 1, the first of them part 1 .*no memory"):
         job.run(failing, tmp_path / "new", str(tmp_path), "none", on_shard=told.append)
     assert [counts["migrated"] for counts in told] == [10]
     assert job.run(source, tmp_path / "other", str(tmp_path), "none").migrated == 20
