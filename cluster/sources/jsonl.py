@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
 from cluster.sources.stamps import changed, stamp
 from cluster.sources.storage import LOCAL, Storage
@@ -28,6 +29,7 @@ class JsonLines:
     class_field: str | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     storage: Storage = LOCAL
+    registry: str | None = field(default=None, repr=False)
 
     def plan(self) -> list[Shard]:
         return list(self.iter_shards())
@@ -49,6 +51,9 @@ class JsonLines:
                 start, number = start + size, number + 1
 
     def read(self, shard: Shard) -> Iterator[Item]:
+        return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
+
+    def _records(self, shard: Shard) -> Iterator[Item]:
         start, end, number = shard.span
         name, shown = PurePosixPath(shard.path).name, self.storage.show(shard.path)
         with _open(shard) as file:

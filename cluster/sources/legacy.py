@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
 from cluster.sources.legacy_files import record_file_name as record_file_name
 from cluster.sources.parsing import too_large
@@ -58,6 +59,7 @@ class LegacyStore:
     root: Path
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     key: StoreKey | None = None
+    registry: str | None = field(default=None, repr=False)
 
     def plan(self) -> list[Shard]:
         return list(self.iter_shards())
@@ -79,6 +81,9 @@ class LegacyStore:
             yield str(Path(shard.path) / name), Shard(shard.path, (name,), (file,), file.size_bytes or 0)
 
     def read(self, shard: Shard) -> Iterator[Item]:
+        return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
+
+    def _records(self, shard: Shard) -> Iterator[Item]:
         folder = Path(shard.path)
         for name in shard.span:
             if folder == self.root / RECORDS_FOLDER:

@@ -104,16 +104,16 @@ def _make(kind: str, storage: Storage, path: str, files: tuple[str, ...], option
     fields = options.payload_field, options.key_field, options.class_field
     bound = options.max_record_bytes
     if kind == "legacy":
-        return LegacyStore(Path(path), bound, options.key)
+        return LegacyStore(Path(path), bound, options.key, options.registry)
     if kind == "dataset" and is_sqlite:
         return SqliteStore(Path(path), options.registry, options.key, bound)
     if kind == "sqlite":
         return SqliteTable(Path(path), options.table, *fields, options.parse_json, bound, options.registry)
     paths = _of_kind(kind, storage, path, files)
     if kind == "jsonl":
-        return JsonLines(paths, *fields, bound, storage)
+        return JsonLines(paths, *fields, bound, storage, options.registry)
     if kind == "parquet":
-        return ParquetFiles(paths, *fields, options.parse_json, bound, storage)
+        return ParquetFiles(paths, *fields, options.parse_json, bound, storage, options.registry)
     return DataSet(paths, options.registry, options.key, bound, storage)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import record_from_payload, too_large
 from cluster.sources.stamps import changed, stamp
 from cluster.sources.storage import LOCAL, Storage
@@ -38,6 +39,7 @@ class ParquetFiles:
     parse_json: bool = False
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     storage: Storage = LOCAL
+    registry: str | None = field(default=None, repr=False)
 
     def plan(self) -> list[Shard]:
         return list(self.iter_shards())
@@ -50,6 +52,9 @@ class ParquetFiles:
         return split_rows(shard)
 
     def read(self, shard: Shard) -> Iterator[Item]:
+        return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
+
+    def _records(self, shard: Shard) -> Iterator[Item]:
         shown, name = self.storage.show(shard.path), PurePosixPath(shard.path).name
         group, *only = shard.span
         number = 0

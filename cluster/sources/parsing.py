@@ -79,7 +79,10 @@ def record_from_payload(
     *,
     encrypted: bool = False,
 ) -> Item:
-    """A record; a wrapped payload is unwrapped, a stub's blob decoded unless it is only a preview."""
+    """A record; a wrapped payload is unwrapped, a stub's blob decoded unless it is only a preview.
+
+    A dict blob of nbmf stays one: dict_blobs decodes many at once.
+    """
     meta, payload = unwrapped(meta, payload)
     record = Record(key, record_class, meta, payload, place, source_bytes, encrypted=encrypted)
     if not stub.is_stub_blob(payload):

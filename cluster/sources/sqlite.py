@@ -12,11 +12,12 @@ from typing import Any
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
 from cluster.sources.sqlite_file import Text
 from cluster.sources.sqlite_shards import Columns, Row, damage, plan_table, read_table, split_table
 from cluster.sources.sqlite_table import Table, find_table
-from nbmf import inspect, stub
+from nbmf import compat, inspect, stub
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 
@@ -65,6 +66,9 @@ class SqliteTable:
         holds_blobs = shard.span[1]
         found = read_table(self.path, shard, self._choose, self.max_record_bytes)
         rows = (row if isinstance(row, BadRecord) else self._row(row, holds_blobs) for row in found)
+        return decoded_dict_blobs(self._records(rows), self.registry, self.max_record_bytes)
+
+    def _records(self, rows: Iterator[_Row | BadRecord]) -> Iterator[Item]:
         while batch := list(islice(rows, BATCH_RECORDS)):
             yield from self._decoded(batch)
 
@@ -85,10 +89,10 @@ class SqliteTable:
     def _payload(self, value: Any) -> Payload:
         if type(value) is Text:
             text = _utf8(value)
-            wanted = _from_json(value) if self.parse_json and text[:1] in ("{", "[") else _stub_blob(value)
+            wanted = _from_json(value) if self.parse_json and text[:1] in ("{", "[") else _dict_blob(value)
             return text if wanted is None else wanted
         if type(value) is bytes:
-            wanted = _stub_blob(value)
+            wanted = _dict_blob(value)
             return value if wanted is None else wanted
         return value
 
@@ -157,12 +161,12 @@ def _from_json(value: bytes) -> Any:
         return None
 
 
-def _stub_blob(value: bytes) -> dict[str, Any] | None:
-    """The stub's blob that a value is the JSON text of."""
+def _dict_blob(value: bytes) -> dict[str, Any] | None:
+    """The dict blob, the stub's or ours, that a value is the JSON text of."""
     if value[:1] != b"{" or b'"sig"' not in value:
         return None
     found = _from_json(value)
-    return found if stub.is_stub_blob(found) else None
+    return found if stub.is_stub_blob(found) or compat.is_dict_blob(found) else None
 
 
 def _is_blob(value: bytes) -> bool:

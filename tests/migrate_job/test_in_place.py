@@ -8,10 +8,13 @@ import stat
 import pytest
 import synthetic
 from here import migrate_here
+from items import read as read_source
 from old_stores import KEY, put, write_old_store
 
 from cluster.errors import DestinationError
-from migrate_job.destinations import InPlace, in_place_source
+from cluster.sources import Record
+from cluster.sources.legacy import LegacyStore
+from migrate_job.destinations import InPlace, ParquetParts, in_place_source
 from migrate_job.destinations.in_place_end import commit, rollback
 from migrate_job.destinations.in_place_files import StoreFolders, originals
 from migrate_job.destinations.in_place_source import InPlaceRecords
@@ -324,3 +327,18 @@ def test_a_worker_that_outlived_its_run_finds_nothing_to_write_to(old):
     assert records(root) == before
     assert not originals(run, 0).exists()
     assert read(root, good) == canonical(good)
+
+
+def test_a_store_migrated_in_place_is_a_source_of_its_payloads(old, tmp_path):
+    root, good, bad = old
+    kept = read_source(LegacyStore(root, key=KEY))
+    before = {(r.key, r.record_class): (to_canonical(r.payload), r.meta) for r in kept if isinstance(r, Record)}
+    migrate(root)
+    assert sum(b"nbmf-1" in content for content in records(root).values()) == len(good) - 2  # a preview, an envelope
+    commit(root)
+    report = migrate_here(LegacyStore(root, key=KEY), tmp_path / "new", ParquetParts(KEY))
+    assert total(report, "dead") == len(bad)
+    with store.open(tmp_path / "new", key=KEY) as opened:
+        after = {(r.key, r.record_class): (to_canonical(r.payload()), r.meta) for r in opened}
+    assert after == before
+    assert {name: payload for name, (payload, _) in after.items()} == canonical(good)
