@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import speed_cli
+from bench import console_cli, faults_cli, speed_cli
 from bench.migration.cli import migration
 from bench.options import (
     DataOption,
@@ -142,6 +142,8 @@ def exact(
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
+bench.command()(faults_cli.faults)
+bench.command()(console_cli.console)
 bench.add_typer(migration, name="migration")
 
 

@@ -100,7 +100,7 @@ class ServeConfig(StrictModel):
     @property
     def is_open(self) -> bool:
         """Whether other machines can reach the server, and it asks for no key."""
-        return not self.api_keys and not _is_loopback(self.host)
+        return not self.api_keys and not is_loopback(self.host)
 
     def effort_of(self, effort: Effort | None, latency_budget_ms: float | None) -> tuple[Effort, float]:
         """Effort and budget in ms, infinite for none, of a request that names these, one or neither. Raises BadWire.
@@ -115,7 +115,8 @@ class ServeConfig(StrictModel):
         return effort, math.inf if budget is None else budget
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

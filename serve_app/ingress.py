@@ -17,13 +17,16 @@ from cluster.wire import BadWire
 from nbmf.codec import Effort, inspect
 from nbmf.payload import Kind
 from nbmf.version import __version__
-from serve_app import answers, bodies, deadlines, request_log, schemas
+from serve_app import answers, bodies, console_page, deadlines, request_log, schemas
+from serve_app.admin import Admin
 from serve_app.api_keys import Authenticator
 from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
 from serve_app.encoders import Encoders
+from serve_app.observer import Observer
+from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed, keyed_record
@@ -53,10 +56,11 @@ class Ingress:
         controller: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._config = config
-        traffic = Traffic(registry, version, encoders, decoder)
-        if controller is not None:
+        traffic = Traffic(registry, version, encoders, decoder, Observer(RecentReporter.of(controller)))
+        if controller is not None and config.follows_rollouts:
             traffic.follow(controller)
         self._service = CodecService(config, Registry(registry), traffic, decoder)
+        self._admin = Admin(config, Registry(registry), version, controller)
         self._authenticator = Authenticator(config.api_keys)
         if config.access_log:
             request_log.write_to_stderr()
@@ -97,6 +101,8 @@ class Ingress:
             responses=schemas.errors(401, 403, 503),
         )
         api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
+        self._admin.add_routes(api, self._authenticator)
+        console_page.add_routes(api)
         answers.add_handlers(api)
         routes = {route.path for route in api.routes if isinstance(route, APIRoute)}
         api.add_middleware(RequestLog, routes=routes, enabled=self._config.access_log)

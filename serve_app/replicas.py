@@ -23,6 +23,7 @@ from nbmf.payload import Kind, from_canonical, to_canonical
 from serve_app.batching import Batcher
 from serve_app.config import BatchConfig
 from serve_app.deadlines import DeadlineExceeded, check
+from serve_app.metrics import service_metrics
 from serve_app.results import Failure, attempt_batch, attempt_each
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
@@ -53,11 +54,13 @@ class Encoder:
         try:
             return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
         except DeadlineExceeded as error:
+            service_metrics().deadline_drop("replica")
             return Failure(error.code, str(error))
 
     def _encode(self, how: Hashable, records: list[Canonical]) -> list[bytes | Failure]:
         assert isinstance(how, tuple)  # noqa: S101
         effort, latency_budget_ms = how
+        service_metrics().batch("encode", len(records))
         together = partial(self._codec.encode_canonical_batch, effort=effort, latency_budget_ms=latency_budget_ms)
         return attempt_batch(together, [(Kind(kind), data) for kind, data in records])
 
@@ -102,9 +105,11 @@ class Decoder:
             sizes_bytes = [0 if isinstance(frame, Failure) else frame.payload_bytes for frame in parsed]
             return await self._batcher(None, parsed, sizes_bytes, deadline)
         except DeadlineExceeded as error:
+            service_metrics().deadline_drop("replica")
             return Failure(error.code, str(error))
 
     def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
+        service_metrics().batch("decode", len(parsed))
         return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
 
     def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:

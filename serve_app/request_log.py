@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app import calls, request_ids
 from serve_app.answers import fault
 from serve_app.calls import Call
+from serve_app.metrics import service_metrics
 
 _log = logging.getLogger("nbmf.requests")
 
@@ -75,16 +76,19 @@ class RequestLog:
                 raise
             await fault(Request(scope), error)(scope, receive, counted_send)
         finally:
+            duration_s = time.perf_counter() - started
+            route = scope["path"] if scope["path"] in self._routes else None
+            service_metrics().request(call, route, duration_s)
             if self._enabled:
-                _log.info(self._line(scope, call, time.perf_counter() - started))
+                _log.info(self._line(scope["method"], route, call, duration_s))
 
-    def _line(self, scope: Scope, call: Call, duration_s: float) -> str:
+    def _line(self, method: str, route: str | None, call: Call, duration_s: float) -> str:
         return json.dumps(
             {
                 "time": datetime.fromtimestamp(call.arrived, UTC).isoformat(timespec="milliseconds"),
                 "request_id": call.request_id,
-                "method": scope["method"],
-                "route": scope["path"] if scope["path"] in self._routes else None,
+                "method": method,
+                "route": route,
                 "status": call.status,
                 "code": call.code,
                 "api_key": call.api_key,

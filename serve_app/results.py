@@ -44,6 +44,8 @@ _STATUS = {
     "forbidden": 403,
     "unknown_codec": 404,
     "version_not_found": 404,
+    "rollout_error": 409,
+    "fixed_version": 409,
     "payload_too_large": 413,
     "output_too_large": 413,
     "body_too_large": 413,

@@ -76,6 +76,7 @@ class Version(BaseModel):
     created_at: str | None = None
     architecture: str | None = None
     measured: dict[str, Any] | None = None
+    share_percent: float = Field(description="of keys, that this version encodes now")
     error: ErrorDetail | None = None
 
 
@@ -112,7 +113,8 @@ _ERRORS = {
     400: "the request cannot be understood",
     401: "no API key, or none of the server's",
     403: "the API key has not the role that this needs",
-    404: "the codec version that the blob names is not registered",
+    404: "the codec version is not registered",
+    409: "the rollout is in no state for this, or the server takes no part in rollouts",
     413: "body, batch or payload too large",
     415: "neither JSON nor octets",
     422: "the record cannot be encoded, or the blob not decoded",
@@ -128,4 +130,4 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": _ERRORS[status]} for status in statuses}
 
 
-ERRORS = errors(*_ERRORS)
+ERRORS = errors(*(status for status in _ERRORS if status != 409))

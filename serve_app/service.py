@@ -77,12 +77,13 @@ class CodecService:
         return await asyncio.to_thread(self._versions)
 
     def _versions(self) -> dict[str, Any]:
-        channels = self._registry.channels()
+        channels, shares = self._registry.channels(), self._traffic.shares_percent
         rows = []
         for version_id, manifest in self._registry.manifests():
             row: dict[str, Any] = {
                 "id": version_id,
                 "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
+                "share_percent": shares.get(version_id, 0.0),
             }
             if isinstance(manifest, NbmfError):
                 row["error"] = {"code": manifest.code, "message": str(manifest)}

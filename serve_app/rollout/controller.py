@@ -12,9 +12,11 @@ import uuid
 
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
+from serve_app.metrics import service_metrics
+from serve_app.recent import RecentCounts, RecentMeasurements, Series
 from serve_app.rollout.encoder_apps import EncoderApps
 from serve_app.rollout.measurements import Measurements
-from serve_app.rollout.split import route
+from serve_app.rollout.split import Route, route
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
 
@@ -37,6 +39,7 @@ class RolloutController:
         self._encoders = EncoderApps(encoder, config, registry, application)
         self._holder = uuid.uuid4().hex
         self._lock = threading.Lock()
+        self._recent = RecentMeasurements()
         self._pending: dict[tuple[str, int], Measurements] = {}
         self._loaded: dict[str, tuple[str, float]] = {}
         self._failure: dict[str, str] = {}
@@ -56,6 +59,16 @@ class RolloutController:
             else:
                 self._failure[rollout] = f"decoder: {failure}"
 
+    def recent(self, replica: str, counts: dict[str, RecentCounts]) -> None:
+        """Takes what an ingress replica counted of all versions since it last did so."""
+        with self._lock:
+            self._recent.add(replica, counts, time.time())
+
+    def recent_series(self) -> Series:
+        """Measurements of the last minutes, of all ingress replicas."""
+        with self._lock:
+            return self._recent.series(time.time())
+
     def check_health(self) -> None:
         """For Serve, which replaces a replica that raises."""
         if not self._thread.is_alive():
@@ -63,7 +76,7 @@ class RolloutController:
 
     def _run(self) -> None:
         while True:
-            for step in (self._keep_encoders, self._judge):
+            for step in (self._keep_encoders, self._judge, self._show):
                 try:
                     step()
                 except Exception as error:
@@ -71,14 +84,21 @@ class RolloutController:
             time.sleep(_EVERY_S)
 
     def _keep_encoders(self) -> None:
-        if not self._follows:
-            self._encoders.keep([self._deployed])
-            return
-        now = route(self._deployed, self._registry.resolve(), self._store.read())
+        now = self._route(self._store.read())
         self._encoders.keep([now.stable, now.candidate] if now.candidate else [now.stable])
 
-    def _judge(self) -> None:
+    def _route(self, rollout: Rollout | None) -> Route:
+        return route(self._deployed, self._registry.resolve(), rollout) if self._follows else Route(self._deployed)
+
+    def _show(self) -> None:
         rollout = self._store.read()
+        service_metrics().rollout(rollout if self._follows else None, self._route(rollout).shares_percent)
+
+    def _judge(self) -> None:
+        self._judge_rollout(self._store.read())
+        service_metrics().judged(time.time())
+
+    def _judge_rollout(self, rollout: Rollout | None) -> None:
         with self._lock:
             pending, self._pending = self._pending, {}
         if rollout is None or not rollout.is_active or not self._follows:

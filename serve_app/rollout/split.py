@@ -33,6 +33,15 @@ class Route:
         """The version that is rolled out, measured at least."""
         return self.rollout.candidate if self.rollout else None
 
+    @property
+    def shares_percent(self) -> dict[str, float]:
+        """Versions of this route, each with its share of keys."""
+        rollout = self.rollout
+        if rollout is None:
+            return {self.stable: 100.0}
+        share = rollout.percent if rollout.ready else 0.0
+        return {self.stable: 100 - share, rollout.candidate: share}
+
     def version_of(self, key: bytes) -> str:
         """The version that encodes the record of this key. None is the candidate's before all replicas have it."""
         rollout = self.rollout

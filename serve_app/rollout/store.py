@@ -53,7 +53,7 @@ class RolloutStore:
         content = self._registry.read_document(HISTORY) or b""
         return [Transition.model_validate_json(line) for line in content.splitlines()]
 
-    def start(self, version: str, policy: RolloutPolicy, now: float) -> Rollout:
+    def start(self, version: str, policy: RolloutPolicy, now: float, reason: str = "started") -> Rollout:
         """A rollout of this version, staged. Raises RolloutError, VersionNotFound, DamagedCodec."""
         candidate = self._registry.resolve(version)
         if candidate in (BUILTIN, NONE):
@@ -66,7 +66,7 @@ class RolloutStore:
             if candidate == stable:
                 raise RolloutError(f"{candidate[:12]} is stable already")
             started = Rollout(
-                id=uuid.uuid4().hex, candidate=candidate, stable=stable, policy=policy, since=now, reason="started"
+                id=uuid.uuid4().hex, candidate=candidate, stable=stable, policy=policy, since=now, reason=reason
             )
             self._write(None, started)
         return started

@@ -15,6 +15,8 @@ from cluster.registry import Registry
 from nbmf.codec import Effort
 from serve_app.deadlines import DeadlineExceeded
 from serve_app.encoders import Encoders
+from serve_app.metrics import Purpose
+from serve_app.observer import Observer
 from serve_app.replica_calls import call
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.loading import POLL_S
@@ -37,12 +39,20 @@ _log = logging.getLogger("ray.serve")
 class Traffic:
     """Encodes by the deployed version, or, told to follow rollouts, by those of the present one."""
 
-    def __init__(self, registry: str, version: str, encoders: Encoders, decoder: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self,
+        registry: str,
+        version: str,
+        encoders: Encoders,
+        decoder: DeploymentHandle[Any],
+        observer: Observer | None = None,
+    ) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
         self._deployed = version
         self._encoders = encoders
         self._decoder = decoder
+        self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._route = Route(version)
         self._measured: dict[tuple[str, int], Measurements] = {}
@@ -53,6 +63,11 @@ class Traffic:
         """Reads the rollout now and then twice a second, and tells the controller what was measured."""
         self._look()
         self._follower = asyncio.get_running_loop().create_task(self._follow(controller))
+
+    @property
+    def shares_percent(self) -> dict[str, float]:
+        """Versions that encode now, each with its share of keys."""
+        return self._route.shares_percent
 
     async def ready(self) -> None:
         """Returns when an encoder of the stable version answers. Raises RequestFailed."""
@@ -84,7 +99,14 @@ class Traffic:
         return done
 
     async def _try_candidate(
-        self, now: Route, version: str, records: list[tuple[int, bytes]], asked: tuple[Effort, float], deadline: float
+        self,
+        now: Route,
+        version: str,
+        records: list[tuple[int, bytes]],
+        asked: tuple[Effort, float],
+        deadline: float,
+        *,
+        purpose: Purpose = "served",
     ) -> list[bytes | Failure]:
         """As `_encode`, but it must leave stable the time to do it, and whatever goes wrong is a failure to encode."""
         assert now.rollout is not None  # noqa: S101
@@ -93,7 +115,7 @@ class Traffic:
         half_s = (deadline - begin) / 2
         until, hurried = begin + min(half_s, patience_s), half_s < patience_s
         try:
-            return await self._encode(now, version, records, asked, until, hurried=hurried)
+            return await self._encode(now, version, records, asked, until, hurried=hurried, purpose=purpose)
         except Exception as error:
             _log.warning("version %s could not encode: %s: %s", version[:12], type(error).__name__, error)
             return [Failure("internal_error", "the candidate could not encode the record")] * len(records)
@@ -107,6 +129,7 @@ class Traffic:
         deadline: float,
         *,
         hurried: bool = True,
+        purpose: Purpose = "served",
     ) -> list[bytes | Failure]:
         """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
 
@@ -114,14 +137,18 @@ class Traffic:
         """
         started = time.perf_counter()
         counts = Counts(records=len(records))
+        done: list[bytes | Failure] = []
 
         def count() -> None:
-            counts.encode_ms.count((time.perf_counter() - started) * 1000 / len(records), len(records))
+            record_s = (time.perf_counter() - started) / len(records)
+            counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
+            blobs = sum(isinstance(result, bytes) for result in done)
+            self._observer.encoded(version, counts, blobs, record_s, purpose)
 
         try:
             encoder = await self._handle(version)
-            done: list[bytes | Failure] = await call(encoder.encode, records, *asked, deadline, deadline=deadline)
+            done = await call(encoder.encode, records, *asked, deadline, deadline=deadline)
         except Exception as error:  # not CancelledError: the client hung up
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
             count()
@@ -178,7 +205,7 @@ class Traffic:
                 continue
             records = [record for record, _ in mine]
             encode = self._try_candidate if other == rollout.candidate else self._encode
-            copies = await encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S)
+            copies = await encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S, purpose="copy")
             both = Compared()
             checked: list[tuple[tuple[int, bytes], Any]] = []
             for (record, blob), copy in zip(mine, copies, strict=True):
@@ -204,6 +231,7 @@ class Traffic:
         ]
         wrong = sum(isinstance(result, Failure) or tuple(result) != record for record, result in told)
         self._count(rollout, rollout.candidate, Counts(verified=len(told), mismatches=wrong))
+        self._observer.verified(rollout.candidate, len(told), wrong)
 
     def _of(self, rollout: Rollout) -> Measurements:
         return self._measured.setdefault((rollout.id, rollout.round), Measurements())

@@ -25,12 +25,12 @@ def test_a_damaged_version_has_an_error(in_process, registry):
     assert answer.status_code == 200
     first, damaged, last = answer.json()["versions"]
     assert [row["id"] for row in (first, damaged, last)] == registry.list_ids()
-    assert damaged.keys() == {"id", "channels", "error"}
+    assert damaged.keys() == {"id", "channels", "share_percent", "error"}
     assert damaged["channels"] == ["candidate"]
     assert damaged["error"]["code"] == "damaged_codec"
     assert "was altered" in damaged["error"]["message"]
     for row in (first, last):
-        assert row.keys() == {"id", "channels", "name", "created_at", "architecture", "measured"}
+        assert row.keys() == {"id", "channels", "share_percent", "name", "created_at", "architecture", "measured"}
     assert (first["channels"], last["channels"]) == ([], ["stable"])
 
 
