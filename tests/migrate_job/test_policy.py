@@ -2,6 +2,7 @@
 
 import pytest
 import synthetic
+from items import by_line
 
 from cluster.errors import ConfigError
 from migrate_job.policy import load_policy
@@ -42,7 +43,7 @@ def test_the_codec_is_told(nbmf_command, error_of, tmp_path):
     policy = write(tmp_path, "b: semantic\n")
     result = nbmf_command(*command, "--fidelity-policy", policy)
     assert result.code == 0, result.err
-    stored = list(store.iterate(tmp_path / "new"))
+    stored = by_line(store.iterate(tmp_path / "new"))
     assert [record.payload() for record in stored] == [record["t"] for record in records]
     assert error_of(*command).startswith("nbmf: destination_error:")
     policy.write_text("b: semantic\nc: semantic\n")

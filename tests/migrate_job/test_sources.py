@@ -28,7 +28,7 @@ def migrate(nbmf_command, tmp_path):
     def run(source, *options, to="new"):
         result = nbmf_command("migrate", source, tmp_path / to, "--codec", "none", *options)
         assert result.code in (0, 3), result.err
-        payloads = {record.key: record.payload() for record in store.iterate(tmp_path / to)}
+        payloads = {record.key: record.payload() for record in store.iterate(tmp_path / to, key=KEY)}
         lines = (tmp_path / to / job.DEAD_LETTERS).read_text().splitlines()
         return result, payloads, {letter["key"]: letter["reason"] for letter in map(json.loads, lines)}
 
