@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bench import console_cli, faults_cli, speed_cli
 from bench.load.cli import load
+from bench.migration.cli import migration
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -146,6 +147,7 @@ bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
 bench.command()(load)
+bench.add_typer(migration, name="migration")
 
 
 def exact_table(report: dict[str, Any]) -> Table:

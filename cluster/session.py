@@ -68,7 +68,9 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
             ray.init(address=address, **quiet)
         else:
             cpus = num_cpus or max(4, os.cpu_count() or 1)
-            ray.init(num_cpus=cpus, include_dashboard=dashboard, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+            # Without an address Ray would take a cluster that someone started on this machine.
+            local: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": dashboard}
+            ray.init(**local, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray session"
         raise SessionError(f"cannot reach {where}: {str(error).splitlines()[0]}") from error

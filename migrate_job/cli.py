@@ -1,4 +1,4 @@
-"""`nbmf migrate`."""
+"""`nbmf migrate`, `nbmf migrate commit` and `nbmf migrate rollback`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import TextColumn, TimeRemainingColumn
 
 from cluster.cli.options import (
     AddressOption,
@@ -23,16 +22,58 @@ from cluster.cli.options import (
     latency_budget,
 )
 from cluster.registry import DEFAULT
+from migrate_job.choice import Form, choose
+from migrate_job.cli_group import DefaultCommandGroup
+from migrate_job.in_place_commands import commit, rollback
 from migrate_job.tables import dry_run_table, report_table
+from nbmf.encryption import KEY_VARIABLE, load_key
 
 EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
 
 
-def migrate(
+def _verify(text: str) -> float:
+    from migrate_job.verification import parse_verify
+
+    try:
+        return parse_verify(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+migrate = typer.Typer(
+    cls=DefaultCommandGroup,
+    help="Migrate a store; a migration in place is then committed or rolled back.",
+    no_args_is_help=True,
+)
+migrate.command()(commit)
+migrate.command()(rollback)
+
+
+@migrate.command()
+def run(
     source: Annotated[
-        Path, typer.Argument(help="A legacy store, or a .jsonl or .parquet file or folder.", show_default=False)
+        str,
+        typer.Argument(
+            help="A legacy store, a .jsonl, .parquet or SQLite file, a folder of the first two, or a data set of "
+            "nbmf; a path, or a URI as `s3://bucket/folder`.",
+            show_default=False,
+        ),
     ],
-    dest: Annotated[Path, typer.Argument(help="A new folder, or that of a run to go on with.", show_default=False)],
+    dest: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A new folder for a Parquet data set, a new .sqlite file, or that of a run to go on with.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        Form | None, typer.Option("--to", help="What to write.", show_default="sqlite for *.sqlite and *.db")
+    ] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Instead of DEST: replace each record file of a legacy store."),
+    ] = False,
     codec: CodecOption = DEFAULT,
     effort: EffortOption = EffortChoice.AUTO,
     latency_budget_ms: LatencyBudgetOption = None,
@@ -44,6 +85,23 @@ def migrate(
     ] = None,
     key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
+    table: Annotated[str | None, typer.Option(help="SQLite: the table. Without it: the only one.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="What the source is, if that is not plain: `legacy`, `jsonl`, `parquet`, `sqlite`, `dataset`; or a "
+            "source of your own, as `package.module:Class`.",
+            show_default=False,
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File with the secret that encrypted records are read with. Without it: {KEY_VARIABLE} of the "
+            "environment.",
+            show_default=False,
+        ),
+    ] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
     classes: Annotated[
         list[str] | None,
@@ -52,6 +110,21 @@ def migrate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many records (of these classes).", show_default=False)
     ] = None,
+    fidelity_policy: Annotated[
+        Path | None,
+        typer.Option(help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"),
+    ] = None,
+    verify: Annotated[
+        Any,
+        typer.Option(
+            parser=_verify,
+            metavar="all|sample:P",
+            help="Which blobs are decoded and compared with their source: all, or a share P of them.",
+        ),
+    ] = "all",
+    record_timeout_s: Annotated[
+        float, typer.Option(min=1, help="A record that takes longer is a dead letter; more for records over 256 KiB.")
+    ] = 60,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing: code a sample and estimate the rest from it.")
     ] = False,
@@ -63,11 +136,12 @@ def migrate(
     ] = None,
     address: AddressOption = None,
 ) -> None:
-    """Re-encode a store into a folder of Parquet files with one blob a record.
+    """Re-encode a store: into a Parquet data set, a SQLite file, or in place.
 
     Each blob is decoded and compared with its source before it counts. A record that cannot be read or
-    verified goes to dead-letters.jsonl with the reason. The source is only ever read. A run that was
-    stopped goes on when the same command is given again.
+    verified, or that crashes or hangs the process that codes it, goes to dead-letters.jsonl with the reason. The
+    source is only ever read, unless --in-place: then the originals are kept until `nbmf migrate commit`, and
+    `nbmf migrate rollback` puts them back. A run that was stopped goes on when the same command is given again.
 
     With --dry-run, records of the whole source, evenly spaced, are coded, compared and thrown away, and sizes
     and times are estimated from them, each with a 95 % confidence range.
@@ -76,8 +150,10 @@ def migrate(
     """
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources import open_source
+    from cluster.sources import Source, open_source
     from migrate_job import job
+    from migrate_job.destinations.in_place_source import InPlaceRecords
+    from migrate_job.policy import load_policy
     from nbmf.engine import Engine
 
     if not dry_run and (sample is not None or json_file is not None):
@@ -88,30 +164,46 @@ def migrate(
         "engine": Engine(engine.value if engine else "auto", threads or 1),
         "classes": tuple(classes or ()),
         "limit": limit,
+        "verify": verify,
+        "record_timeout_s": record_timeout_s,
     }
-    opened = open_source(
-        source,
-        payload_field=payload_field,
-        key_field=key_field,
-        class_field=class_field,
-        max_record_bytes=max_record_bytes,
-    )
+    if fidelity_policy is not None:
+        policy = load_policy(fidelity_policy)
+        how |= {"fidelity": policy.default, "fidelities": policy.classes()}
     place = Registry(registry)
+    key = load_key(key_file)
+    chosen = choose(source, dest, to, in_place, key)
+    if in_place and not dry_run:
+        opened: Source = InPlaceRecords(Path(source).expanduser().absolute(), key, max_record_bytes)
+    else:
+        opened = open_source(
+            source,
+            reader=reader,
+            payload_field=payload_field,
+            key_field=key_field,
+            class_field=class_field,
+            table=table,
+            max_record_bytes=max_record_bytes,
+            key=key,
+            registry=place.location,
+        )
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
         with session(address):
-            estimated = estimate(opened, dest.absolute(), place, version, sample, **how)
+            estimated = estimate(opened, chosen.folder, place, version, sample, **how)
         Console().print(dry_run_table(estimated))
         if json_file is not None:
             json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
         return
     with session(address):
-        report = run_with_progress(job, opened, dest.absolute(), place.location, version, **how)
+        report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
     Console().print(report_table(report))
-    typer.echo(f"Report: {dest / job.REPORT}, {dest / job.REPORT_PAGE}")
+    typer.echo(f"Report: {chosen.folder / job.REPORT}, {chosen.folder / job.REPORT_PAGE}")
+    if in_place:
+        typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
-        typer.echo(f"{report.dead} records were not migrated: {dest / job.DEAD_LETTERS}")
+        typer.echo(f"{report.dead} records were not migrated: {chosen.folder / job.DEAD_LETTERS}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -121,20 +213,20 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
     from cluster.progress import progress
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
+    from migrate_job.listing import Listing
     from migrate_job.plan import Plan
     from migrate_job.selection import find_cut
     from nbmf.engine import configure
 
-    plan = Plan(source, tuple(source.plan()), dest, registry.location, version, "lossless", **how)
-    plan = replace(plan, cut=find_cut(plan))
-    configure(plan.engine.name, plan.engine.threads)
+    configure(how["engine"].name, how["engine"].threads)
     codec = registry.load(version)
     codec.warm_up()
     cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    with progress("shards") as bars:
+    with progress("shards") as bars, Listing.of(source) as shards:
         task = bars.add_task("estimating", total=None)
+        plan = Plan(source, shards, dest, registry.location, version, **{"fidelity": "lossless", **how})
         return dry_run(
-            plan,
+            replace(plan, cut=find_cut(plan)),
             codec,
             cpus,
             sample or SAMPLE_RECORDS,
@@ -143,25 +235,13 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
 
 def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
-    """`job.run`, with a bar; `how` is passed on. Rates are of this run, not of shards that were done before."""
-    from cluster.progress import progress
-    from migrate_job.rates import Rates
+    """`job.run`, with a bar; `how` is passed on. Interrupted, it says what is done and exits."""
+    from migrate_job.bar import Bar
 
-    columns = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[rates]}"))
-    with progress("shards", *columns) as bars:
-        task = bars.add_task("migrating", total=None, rates="")
-        rates = Rates()
-
-        def on_shard(counts: dict[str, Any]) -> None:
-            rates.add(counts)
-            bars.update(task, advance=1, rates=str(rates))
-
-        return job.run(
-            source,
-            dest,
-            registry,
-            version,
-            **how,
-            on_plan=lambda shards, done: bars.update(task, total=shards, completed=done),
-            on_shard=on_shard,
-        )
+    with Bar() as bar:
+        try:
+            return job.run(source, dest, registry, version, **how, on_plan=bar.on_plan, on_shard=bar.on_shard)
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo(f"Stopped: {bar.so_far()} The same command goes on.", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -1,14 +1,15 @@
-"""Records to rows, in batches: encoded, decoded again, and each payload compared with the one it was made from."""
+"""Records to rows, in batches: encoded, and those that the plan says decoded again and compared with their source."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cluster.sources import BadRecord, Record
 from migrate_job.plan import Plan
+from migrate_job.verification import is_chosen
 from nbmf import Codec
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, Payload, to_canonical
@@ -17,7 +18,18 @@ BATCH_RECORDS = 256
 BATCH_BYTES = 1024 * 1024
 """Canonical bytes of a batch; a larger record is a batch of its own."""
 
+BYTES_PER_TIMEOUT = 256 * 1024
+"""A batch may take the time of a record once more for each so many bytes: 4 kB/s at 60 s."""
+
 Row: TypeAlias = dict[str, Any]
+"""Columns of the store; and `verified`, which says whether the blob was decoded and compared."""
+
+Allow: TypeAlias = Callable[[float], None]
+"""Called before each step with the seconds that it may take."""
+
+
+def _no_limit(_seconds: float) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +41,26 @@ class _Checked:
     written: tuple[Kind, bytes]
 
 
-def migrate_records(items: Iterable[Record | BadRecord], codec: Codec, plan: Plan) -> Iterator[Row | BadRecord]:
-    """In the order of the items: a row where a blob decodes to an equal payload, or why there is none."""
-    for batch in _batches(item if isinstance(item, BadRecord) else _checked(item) for item in items):
-        coded = iter(_coded([item for item in batch if isinstance(item, _Checked)], codec, plan))
+def migrate_records(
+    items: Iterable[Record | BadRecord], codec: Codec, plan: Plan, allow: Allow = _no_limit
+) -> Iterator[Row | BadRecord]:
+    """In the order of the items: a row where a blob decodes to an equal payload, or why there is none.
+
+    Raises MemoryError if a record alone needs more than there is.
+    """
+    for batch in _batches(_read(items, plan, allow)):
+        good = [item for item in batch if isinstance(item, _Checked)]
+        allow(plan.record_timeout_s * (1 + sum(len(one.written[1]) for one in good) / BYTES_PER_TIMEOUT))
+        coded = iter(_coded(good, codec, plan) if good else ())
         for item in batch:
             yield item if isinstance(item, BadRecord) else next(coded)
+
+
+def _read(items: Iterable[Record | BadRecord], plan: Plan, allow: Allow) -> Iterator[_Checked | BadRecord]:
+    allow(plan.record_timeout_s)
+    for item in items:
+        yield item if isinstance(item, BadRecord) else _checked(item)
+        allow(plan.record_timeout_s)
 
 
 def _checked(record: Record) -> _Checked | BadRecord:
@@ -71,6 +97,8 @@ def _coded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRec
     except Exception as error:
         if len(batch) > 1:
             return [_coded([one], codec, plan)[0] for one in batch]
+        if isinstance(error, MemoryError):
+            raise
         (one,) = batch
         if isinstance(error, NbmfError):
             return [_bad(one.record, error.code, str(error))]
@@ -78,33 +106,55 @@ def _coded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRec
 
 
 def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRecord]:
-    blobs = codec.encode_batch(
-        [one.record.payload for one in batch],
-        plan.fidelity,
-        effort=plan.effort,
-        latency_budget_ms=plan.latency_budget_ms,
-    )
-    decoded = iter(codec.decode_batch([blob for blob in blobs if not isinstance(blob, NbmfError)]))
-    return [
-        _bad(one.record, blob.code, str(blob)) if isinstance(blob, NbmfError) else _verified(one, blob, next(decoded))
-        for one, blob in zip(batch, blobs, strict=True)
-    ]
+    blobs = _encoded(batch, codec, plan)
+    chosen = [is_chosen(one.record.key, one.record.record_class, plan.verify) for one in batch]
+    good = [blob for blob, its in zip(blobs, chosen, strict=True) if its and not isinstance(blob, NbmfError)]
+    decoded = iter(codec.decode_batch(good))
+    outcomes: list[Row | BadRecord] = []
+    for one, blob, its in zip(batch, blobs, chosen, strict=True):
+        if isinstance(blob, NbmfError):
+            outcomes.append(_bad(one.record, blob.code, str(blob)))
+        else:
+            outcomes.append(_verified(one, blob, next(decoded)) if its else _row(one, blob, verified=False))
+    return outcomes
+
+
+def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[bytes | NbmfError]:
+    fidelities = [plan.fidelity_of(one.record.record_class) for one in batch]
+    coded = {
+        fidelity: iter(
+            codec.encode_batch(
+                [one.record.payload for one, its in zip(batch, fidelities, strict=True) if its == fidelity],
+                fidelity,
+                effort=plan.effort,
+                latency_budget_ms=plan.latency_budget_ms,
+            )
+        )
+        for fidelity in dict.fromkeys(fidelities)
+    }
+    return [next(coded[fidelity]) for fidelity in fidelities]
 
 
 def _verified(one: _Checked, blob: bytes, decoded: Payload | NbmfError) -> Row | BadRecord:
-    record = one.record
     if isinstance(decoded, NbmfError):
-        return _bad(record, decoded.code, str(decoded))
+        return _bad(one.record, decoded.code, str(decoded))
     if to_canonical(decoded) != one.written:
-        return _bad(record, "verification_failed", "the blob decodes to another payload")
+        return _bad(one.record, "verification_failed", "the blob decodes to another payload")
+    return _row(one, blob, verified=True)
+
+
+def _row(one: _Checked, blob: bytes, verified: bool) -> Row:
     return {
-        "key": record.key,
-        "class": record.record_class,
+        "key": one.record.key,
+        "class": one.record.record_class,
         "meta": one.meta,
         "blob": blob,
-        "preview": record.preview,
-        "source_bytes": record.source_bytes,
+        "preview": one.record.preview,
+        "encrypted": one.record.encrypted,
+        "place": one.record.place,
+        "source_bytes": one.record.source_bytes,
         "payload_bytes": len(one.written[1]),
+        "verified": verified,
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -10,6 +12,12 @@ from nbmf import inspect
 
 NOTABLE = 10
 """Records that are listed, of each kind."""
+
+RATIO_EDGES = (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10, 12, 15, 20, 50)
+"""Lower ends of the ranges that records are counted by."""
+
+MAX_CLASSES = 10_000
+OTHERS = "(others)"
 
 Totals: TypeAlias = dict[str, dict[str, int]]
 """Of each class or coder: records, payload_bytes, blob_bytes."""
@@ -19,19 +27,22 @@ Notable: TypeAlias = dict[str, Any]
 
 
 def details(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """`classes`, `coders`, `largest` and `worst_ratio` of migrated rows."""
+    """`classes`, `coders`, `ratios`, `largest` and `worst_ratio` of migrated rows."""
     classes: Totals = {}
     coders: Totals = {}
+    ratios: Counter[str] = Counter()
     notable: list[Notable] = []
     for row in rows:
         sizes = {"payload_bytes": row["payload_bytes"], "blob_bytes": len(row["blob"])}
         one = {"records": 1, **sizes}
         add_totals(classes, {row["class"]: one})
         add_totals(coders, {inspect(row["blob"]).coder: one})
+        ratios[_ratio_range(row["payload_bytes"] / len(row["blob"]))] += 1
         notable.append({"key": row["key"], **sizes})
     return {
         "classes": classes,
         "coders": coders,
+        "ratios": ratios,
         "largest": largest(notable),
         "worst_ratio": worst_ratio(notable),
     }
@@ -43,6 +54,21 @@ def add_totals(totals: Totals, more: Totals) -> None:
         held = totals.setdefault(name, dict.fromkeys(values, 0))
         for what, value in values.items():
             held[what] += value
+
+
+def fold(totals: Totals) -> None:
+    """Keeps those of the most payload bytes, and the sum of the others, once there are too many to hold them all."""
+    if len(totals) < 2 * MAX_CLASSES:
+        return
+    named = [name for name in totals if name != OTHERS]
+    kept = set(heapq.nsmallest(MAX_CLASSES, named, key=lambda name: (-totals[name]["payload_bytes"], name)))
+    for name in named:
+        if name not in kept:
+            add_totals(totals, {OTHERS: totals.pop(name)})
+
+
+def _ratio_range(ratio: float) -> str:
+    return f"{RATIO_EDGES[bisect_right(RATIO_EDGES, ratio) - 1]:g}"
 
 
 def largest(records: Iterable[Notable]) -> list[Notable]:

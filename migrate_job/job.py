@@ -1,31 +1,35 @@
-"""A migration run: plan, shards through Ray Data, report."""
+"""A migration run: plan, shards as Ray tasks, report."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import pickle
+import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
-from cluster.sources import Source, SourceChanged
-from migrate_job.plan import LOCK, Plan
+from cluster.sources import Source
+from migrate_job.destinations import Destination, ParquetParts
+from migrate_job.layout import DEAD_LETTERS as DEAD_LETTERS
+from migrate_job.layout import LOCK
+from migrate_job.layout import REPORT as REPORT
+from migrate_job.layout import REPORT_PAGE as REPORT_PAGE
+from migrate_job.listing import Listing
+from migrate_job.plan import RECORD_TIMEOUT_S, Plan
 from migrate_job.report import Report as Report
 from migrate_job.report_html import to_html
 from migrate_job.selection import find_cut
-from migrate_job.shard import migrate_shard
+from migrate_job.tasks import migrate_shards
+from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 
-DEAD_LETTERS = "dead-letters.jsonl"
-REPORT = "report.json"
-REPORT_PAGE = "report.html"
 _SCRATCH = re.compile(r"(part-|_done/|_dead/).*\.tmp\.\d+")
 
 
@@ -40,64 +44,75 @@ def run(
     engine: Engine | None = None,
     classes: tuple[str, ...] = (),
     limit: int | None = None,
+    fidelities: Mapping[str, Fidelity] | None = None,
+    verify: float = ALL,
+    record_timeout_s: float = RECORD_TIMEOUT_S,
+    target: Destination | None = None,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
     """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
 
+    Options are as in Plan. A record that brings down or hangs its worker is a dead letter.
+    `destination` is the run's folder, and of the default `target`, a Parquet data set, the data set's.
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it, and
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
+    And WorkerDied if processes end that no record ends.
     """
-    shards = tuple(source.plan())
-    how = (fidelity, effort, latency_budget_ms, engine or Engine(), classes, limit)
-    plan = Plan(source, shards, destination, registry, version, *how)
-    root = getattr(source, "root", None)
-    if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
-        raise DestinationError(f"{destination} is inside the source; choose a folder outside of it")
+    with Listing.of(source) as shards:
+        plan = Plan(
+            source,
+            shards,
+            destination,
+            registry,
+            version,
+            fidelity,
+            effort,
+            latency_budget_ms,
+            engine or Engine(),
+            classes,
+            limit,
+            fidelities=fidelities or {},
+            verify=verify,
+            record_timeout_s=record_timeout_s,
+            target=target or ParquetParts(),
+        )
+        return _run(plan, on_plan, on_shard)
+
+
+def _run(plan: Plan, on_plan: Callable[[int, int], None], on_shard: Callable[[dict[str, Any]], None]) -> Report:
+    root = getattr(plan.source, "root", None)
+    if isinstance(root, Path) and plan.destination.resolve().is_relative_to(root.resolve()):
+        raise DestinationError(f"{plan.destination} is inside the source; choose a folder outside of it")
     plan.refuse_foreign()  # before a lock file is put into someone's folder
-    with _exclusive(destination):
+    with _exclusive(plan.destination):
         plan.claim()
-        _remove_scratch(destination)
-        todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
-        on_plan(len(plan.shards), len(plan.shards) - len(todo))
-        for counts in _migrate_shards(replace(plan, cut=find_cut(plan)) if todo else plan, todo):
-            on_shard(counts)
+        plan.target.prepare(plan.destination)
+        _remove_scratch(plan.destination)
+        done = _done(plan)
+        on_plan(len(done), sum(done))
+        if not all(done):
+            todo = (index for index, is_done in enumerate(done) if not is_done)
+            with closing(migrate_shards(replace(plan, cut=find_cut(plan)), todo)) as shards:
+                for counts in shards:
+                    on_shard(counts)
         return _finish(plan)
 
 
-def _migrate_shards(plan: Plan, todo: list[int]) -> Iterator[dict[str, Any]]:
-    """Plain tasks: Ray keeps its worker processes, and each keeps the codec it has loaded."""
-    import ray
-
-    if not todo:
-        return
-    shared = ray.put(pickle.dumps(plan))
-
-    def migrate(row: dict[str, Any]) -> dict[str, Any]:
-        plan: Plan = pickle.loads(ray.get(shared))  # noqa: S301 - ours
-        try:
-            return {"counts": json.dumps(migrate_shard(plan, row["index"])), "changed": ""}
-        except SourceChanged as error:  # raised here, it would reach the user as an error of Ray's
-            return {"counts": "", "changed": str(error)}
-
-    work = ray.data.from_items([{"index": index} for index in todo], override_num_blocks=len(todo))
-    for row in work.map(migrate, num_cpus=_cpus(plan.engine.threads)).iter_rows():
-        if row["changed"]:
-            raise SourceChanged(row["changed"])
-        yield json.loads(row["counts"])
-
-
-def _cpus(threads: int) -> int:
-    """CPUs of a task: one a thread, but not more than a node has, or Ray would wait for one that has them."""
-    import ray
-
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    largest = max(node["Resources"].get("CPU", 0) for node in nodes if node["Alive"])
-    return max(1, min(threads, int(largest)))
+def _done(plan: Plan) -> bytearray:
+    """A byte a shard: whether it is done."""
+    done = bytearray(len(plan.shards))
+    with os.scandir(plan.done_file(0).parent) as entries:
+        for entry in entries:
+            name, _, suffix = entry.name.partition(".")
+            if suffix == "json" and name.isdecimal() and int(name) < len(done):
+                done[int(name)] = True
+    return done
 
 
 def _finish(plan: Plan) -> Report:
+    plan.target.finish(plan.destination, len(plan.shards))
     report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))

@@ -74,10 +74,10 @@ def entrypoint(arguments: Sequence[str]) -> str:
 
 def _check(arguments: Sequence[str]) -> None:
     """Mistakes are to be found here, not after a cluster was started."""
-    from migrate_job.cli import migrate
+    from migrate_job.cli import run
 
     command = typer.Typer(add_completion=False)
-    command.command("migrate")(migrate)
+    command.command("migrate")(run)
     parsed = typer.main.get_command(command).make_context("nbmf migrate", list(arguments)).params
     for name in ("address", "registry"):
         if any(given.partition("=")[0] == f"--{name}" for given in arguments):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
-from cluster.sources import Shard, Source
+from cluster.sources import Source
+from migrate_job.destinations import Destination, ParquetParts
+from migrate_job.layout import LOCK, NAMES, PLAN
+from migrate_job.listing import Shards
+from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
-
-PLAN = "_plan.json"
-LOCK = "_lock"
 
 _FORMAT = 2
 """Plans without a format are from before listings had modification times: theirs are compared without."""
@@ -25,16 +26,23 @@ _EFFORT_OF_OLD_PLANS = ("auto", 100.0)
 """What a plan that names neither effort nor budget in ms was made with: its fingerprint has to stay what it was."""
 
 
+RECORD_TIMEOUT_S = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every worker needs: read `source`, write to `destination` with a version of `registry`.
+    """What every worker needs: read `source`, write to `target` with a version of `registry`.
+
+    `destination` is the run's folder: the plan, done markers, dead letters, the report, and what the target puts there.
 
     `latency_budget_ms` is of effort auto. `engine` changes no byte, so a run may go on with another. Only records of
     `classes` are migrated, of all if there are none, and only the first `limit` of them; `cut` is where that is.
+    `fidelity` is of classes that `fidelities` does not name. The share `verify` of the records is decoded and compared.
+    A worker that is at one record for `record_timeout_s` hangs (more for large records and whole batches).
     """
 
     source: Source
-    shards: tuple[Shard, ...]
+    shards: Shards
     destination: Path
     registry: str
     version: str
@@ -45,10 +53,10 @@ class Plan:
     classes: tuple[str, ...] = ()
     limit: int | None = None
     cut: tuple[int, int] | None = None
-
-    def part_file(self, index: int) -> Path:
-        """Blobs of a shard."""
-        return self.destination / f"part-{index:06}.parquet"
+    fidelities: Mapping[str, Fidelity] = field(default_factory=dict)
+    verify: float = ALL
+    record_timeout_s: float = RECORD_TIMEOUT_S
+    target: Destination = field(default_factory=ParquetParts)
 
     def dead_file(self, index: int) -> Path:
         """Dead letters of a shard."""
@@ -59,17 +67,30 @@ class Plan:
         return self.destination / "_done" / f"{index:06}.json"
 
     def fingerprint(self, plan_format: int = _FORMAT) -> str:
-        """Changes when the source's listing or files, the version, the fidelity, the effort or a filter do."""
+        """Changes when the source's listing or files, the version, a fidelity, the effort, a filter or `verify` do."""
         what: list[Any] = [type(self.source).__name__, repr(self.source), self.version, self.fidelity]
         if self.effort_and_budget() != _EFFORT_OF_OLD_PLANS:
             what += map(repr, self.effort_and_budget())
         if self.classes or self.limit is not None:
             what.append({"classes": sorted(set(self.classes)), "limit": self.limit})
-        shards: list[dict[str, Any]] = [{"path": shard.path, "span": shard.span} for shard in self.shards]
-        if plan_format >= _FORMAT:
-            for fields, shard in zip(shards, self.shards, strict=True):
+        if self.fidelities:
+            what.append({"fidelities": dict(self.fidelities)})
+        if self.verify != ALL:
+            what.append({"verify": self.verify})
+        # As json.dumps([what, shards]) writes it, one shard at a time.
+        digest = hashlib.sha256(f"[{json.dumps(what, sort_keys=True)}, [".encode())
+        for index in range(len(self.shards)):
+            shard = self.shards[index]
+            fields: dict[str, Any] = {"path": shard.path, "span": shard.span}
+            if plan_format >= _FORMAT:
                 fields["files"] = shard.files
-        return hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
+            digest.update(f"{', ' if index else ''}{json.dumps(fields, sort_keys=True)}".encode())
+        digest.update(b"]]")
+        return digest.hexdigest()
+
+    def fidelity_of(self, record_class: str) -> Fidelity:
+        """What records of this class are kept with."""
+        return self.fidelities.get(record_class, self.fidelity)
 
     def effort_and_budget(self) -> tuple[Effort, float | None]:
         """The effort, and the budget in ms where the effort has one."""
@@ -79,7 +100,7 @@ class Plan:
         """Raises DestinationError if the destination holds something that is no migration."""
         if (self.destination / PLAN).exists() or not self.destination.exists():
             return
-        if any(path.name not in (LOCK, PLAN + ".new") for path in self.destination.iterdir()):
+        if any(path.name not in (LOCK, NAMES, PLAN + ".new") for path in self.destination.iterdir()):
             raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
 
     def claim(self) -> None:
@@ -95,6 +116,9 @@ class Plan:
             "latency_budget_ms": budget_ms,
             "classes": sorted(set(self.classes)),
             "limit": self.limit,
+            "fidelity": self.fidelity,
+            "fidelities": dict(self.fidelities),
+            "verify": self.verify,
             "shards": len(self.shards),
         }
         if path.exists():
@@ -102,8 +126,8 @@ class Plan:
             if held["fingerprint"] != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
                     f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
-                    "--class or --limit, or of files that were modified since; choose another folder, or repeat that "
-                    "command to finish it"
+                    "--class or --limit, --fidelity-policy or --verify, or of files that were modified since; choose "
+                    "another folder, or repeat that command to finish it"
                 )
         else:
             # The plan comes first and whole: a run killed at any point after it can go on.
@@ -112,7 +136,3 @@ class Plan:
             scratch.replace(path)
         for folder in (self.dead_file(0).parent, self.done_file(0).parent):
             folder.mkdir(exist_ok=True)
-
-    def to_bytes(self) -> bytes:
-        """For the workers."""
-        return pickle.dumps(self)

@@ -20,14 +20,36 @@ class Rates:
         for name in self._totals:
             self._totals[name] += counts[name]
 
+    @property
+    def records(self) -> int:
+        """So far, failed and skipped ones among them."""
+        return self._totals["records"]
+
     def __str__(self) -> str:
         """Records and MB (10^6 bytes) of payload a second, payload bytes / blob bytes, and failures; empty at first."""
+        return ", ".join(self._parts().values())
+
+    def within(self, columns: int) -> str:
+        """What of it goes into so many columns, the least important left out first."""
+        parts = self._parts()
+        if len(", ".join(parts.values())) > columns:
+            parts = {name: part.replace("records", "rec") for name, part in parts.items()}
+        for name in ("MB/s", "ratio", "records/s", "failed"):
+            if len(", ".join(parts.values())) > columns:
+                parts.pop(name, None)
+        return ", ".join(parts.values())
+
+    def _parts(self) -> dict[str, str]:
         seconds = self._clock() - self._begin
         totals = self._totals
         if not totals["records"] or seconds <= 0:
-            return ""
-        parts = [f"{totals['records'] / seconds:,.0f} records/s", f"{totals['payload_bytes'] / seconds / 1e6:.2f} MB/s"]
-        if totals["blob_bytes"]:
-            parts.append(f"ratio {totals['payload_bytes'] / totals['blob_bytes']:.2f}")
-        parts.append(f"{totals['dead']:,} failed")
-        return ", ".join(parts)
+            return {}
+        parts = {
+            "records/s": f"{totals['records'] / seconds:,.0f} records/s",
+            "MB/s": f"{totals['payload_bytes'] / seconds / 1e6:.2f} MB/s",
+            "ratio": f"ratio {totals['payload_bytes'] / max(1, totals['blob_bytes']):.2f}",
+            "failed": f"{totals['dead']:,} failed",
+        }
+        if not totals["blob_bytes"]:
+            del parts["ratio"]
+        return parts

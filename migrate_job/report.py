@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from migrate_job.details import Notable, Totals, add_totals, largest, worst_ratio
+from migrate_job.details import Notable, Totals, add_totals, fold, largest, worst_ratio
 
 
 @dataclass(slots=True)
 class Report:
     """Totals of a migration; `records` = `migrated` + `dead` + `skipped`, and `previews` are among the migrated.
 
-    `seconds` are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is
-    None for an effort that has none. `undetailed` records were migrated by an nbmf that did not count classes, coders
-    and seconds.
+    `verified` blobs were decoded and compared. `ratios` counts records by the lower end of a range of ratios. `seconds`
+    are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is None for an
+    effort that has none. `undetailed` records were migrated by an nbmf that did not count classes, coders and seconds.
     """
 
     version: str
@@ -22,6 +22,7 @@ class Report:
     latency_budget_ms: float | None = None
     records: int = 0
     migrated: int = 0
+    verified: int = 0
     previews: int = 0
     dead: int = 0
     dead_reasons: dict[str, int] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Report:
     blob_bytes: int = 0
     classes: Totals = field(default_factory=dict)
     coders: Totals = field(default_factory=dict)
+    ratios: dict[str, int] = field(default_factory=dict)
     largest: list[Notable] = field(default_factory=list)
     worst_ratio: list[Notable] = field(default_factory=list)
     undetailed: int = 0
@@ -43,7 +45,8 @@ class Report:
             match name:
                 case "classes" | "coders":
                     add_totals(getattr(self, name), value)
-                case "dead_reasons" | "skipped_reasons":
+                    fold(getattr(self, name))
+                case "dead_reasons" | "skipped_reasons" | "ratios":
                     totals: dict[str, int] = getattr(self, name)
                     for reason, count in value.items():
                         totals[reason] = totals.get(reason, 0) + count
@@ -55,6 +58,8 @@ class Report:
                     setattr(self, name, getattr(self, name) + value)
         if "classes" not in counts:
             self.undetailed += counts["migrated"]
+        if "verified" not in counts:  # nothing was left unverified then
+            self.verified += counts["migrated"]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the fields, with a `ratio` (payload bytes / blob bytes) wherever there are both."""

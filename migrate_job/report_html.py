@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
+from migrate_job.details import RATIO_EDGES
 from migrate_job.report import Report
 
 _ROWS = 50
 """Classes that are shown, those of the most payload bytes; report.json has all of them."""
 
-_LABEL_PX, _BAR_PX, _LINE_PX = 220, 360, 22
+_LABEL_PX, _BAR_PX, _TEXT_PX, _LINE_PX = 220, 360, 240, 22
+
+_NO_NAME = "(without a name)"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -26,6 +29,9 @@ th, td {{ padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: rig
 th:first-child, td:first-child {{ text-align: left }}
 svg {{ font: 13px system-ui, sans-serif }}
 rect {{ fill: #4a7ab5 }}
+rect.payload {{ fill: #c9d6e6 }}
+figure {{ margin: 0.5rem 0 }}
+figcaption {{ color: #555 }}
 </style>
 </head>
 <body>
@@ -48,19 +54,19 @@ def to_html(report: Report) -> str:
             f"<p>{fields['undetailed']:,} records were migrated by an nbmf that did not count what follows; "
             "it is about the others.</p>"
         )
+    parts += ["<h2>Ratios</h2>", _figure("Records by payload bytes / blob bytes", _bars(_histogram(fields["ratios"])))]
     parts += ["<h2>Failures</h2>", _reasons(fields["dead_reasons"])]
     parts += ["<h2>Skipped</h2>", _reasons(fields["skipped_reasons"])]
-    parts += ["<h2>Classes</h2>", "<p>Payload bytes / blob bytes</p>"]
-    parts += [_bars((name, totals["ratio"] or 0, f"{totals['ratio'] or 0:.2f}") for name, totals in shown)]
+    parts += ["<h2>Classes</h2>"]
+    ratios = _bars((name, totals["ratio"] or 0, f"{totals['ratio'] or 0:.2f}") for name, totals in shown)
+    parts += [_figure("Payload bytes / blob bytes", ratios)]
+    parts += [_figure("Bytes of payload, and of blobs (dark)", _bytes_bars(shown))]
     parts += [_totals("class", shown)]
     if len(classes) > len(shown):
         parts.append(f"<p>And {len(classes) - len(shown):,} more, in report.json.</p>")
     counted = sum(totals["records"] for _, totals in coders) or 1
-    parts += ["<h2>Coders</h2>", "<p>Share of the records</p>"]
-    parts += [
-        _bars((name, totals["records"], f"{totals['records'] / counted:.1%}") for name, totals in coders),
-        _totals("coder", coders),
-    ]
+    shares = _bars((name, totals["records"], f"{totals['records'] / counted:.1%}") for name, totals in coders)
+    parts += ["<h2>Coders</h2>", _figure("Share of the records", shares), _totals("coder", coders)]
     parts += ["<h2>Largest records</h2>", _notable(fields["largest"])]
     parts += ["<h2>Records of the worst ratio</h2>", _notable(fields["worst_ratio"])]
     return _PAGE.format(body="\n".join(parts))
@@ -73,7 +79,8 @@ def _overview(fields: dict[str, Any]) -> list[tuple[str, str]]:
         ("codec version", fields["version"]),
         ("effort", effort),
         ("records in the source", f"{fields['records']:,}"),
-        ("migrated and verified", f"{fields['migrated']:,}"),
+        ("migrated", f"{fields['migrated']:,}"),
+        ("of these, decoded and compared", f"{fields['verified']:,}"),
         ("of these, previews of the stub", f"{fields['previews']:,}"),
         ("failed", f"{fields['dead']:,}"),
         ("skipped", f"{fields['skipped']:,}"),
@@ -86,7 +93,8 @@ def _overview(fields: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _by_payload(totals: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(totals.items(), key=lambda named: (-named[1]["payload_bytes"], named[0]))
+    named = ((name or _NO_NAME, sized) for name, sized in totals.items())
+    return sorted(named, key=lambda named: (-named[1]["payload_bytes"], named[0]))
 
 
 def _ratio(sized: dict[str, Any]) -> str:
@@ -121,18 +129,61 @@ def _row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
+def _figure(caption: str, svg: str) -> str:
+    return f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg}\n</figure>"
+
+
+def _histogram(counts: dict[str, int]) -> Iterator[tuple[str, float, str]]:
+    """A line for each range between the first and the last that hold records."""
+    held = [at for at, edge in enumerate(RATIO_EDGES) if counts.get(f"{edge:g}")]
+    for at in range(held[0], held[-1] + 1) if held else ():
+        edge = RATIO_EDGES[at]
+        name = f"{edge:g} to {RATIO_EDGES[at + 1]:g}" if at + 1 < len(RATIO_EDGES) else f"{edge:g} and more"
+        count = counts.get(f"{edge:g}", 0)
+        yield name, count, f"{count:,}"
+
+
+def _bytes_bars(totals: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """A line each: the bar of the payload, and in it that of the blobs."""
+    lines = list(totals)
+    longest = max((one["payload_bytes"] for _, one in lines), default=0) or 1
+    drawn = []
+    for number, (name, one) in enumerate(lines):
+        payload_px, blob_px = (one[what] / longest * _BAR_PX for what in ("payload_bytes", "blob_bytes"))
+        drawn += [
+            _label(number, name),
+            _rect(number, payload_px, ' class="payload"'),
+            _rect(number, blob_px),
+            _end(number, max(payload_px, blob_px), f"{one['payload_bytes']:,} → {one['blob_bytes']:,}"),
+        ]
+    return _svg(len(lines), drawn)
+
+
 def _bars(bars: Iterable[tuple[str, float, str]]) -> str:
     """A line each: name, length, and the text at its end; the longest is as wide as there is room."""
     lines = list(bars)
     longest = max((length for _, length, _ in lines), default=0) or 1
     drawn = []
     for number, (name, length, text) in enumerate(lines):
-        top, width = number * _LINE_PX, length / longest * _BAR_PX
-        label = name if len(name) <= 30 else name[:29] + "…"
-        drawn.append(
-            f'<text x="{_LABEL_PX - 8}" y="{top + 15}" text-anchor="end">{escape(label)}</text>'
-            f'<rect x="{_LABEL_PX}" y="{top + 3}" width="{width:.1f}" height="{_LINE_PX - 6}"/>'
-            f'<text x="{_LABEL_PX + width + 6:.1f}" y="{top + 15}">{escape(text)}</text>'
-        )
-    size = f'width="{_LABEL_PX + _BAR_PX + 80}" height="{max(1, len(lines)) * _LINE_PX}"'
+        width_px = length / longest * _BAR_PX
+        drawn += [_label(number, name), _rect(number, width_px), _end(number, width_px, text)]
+    return _svg(len(lines), drawn)
+
+
+def _label(number: int, name: str) -> str:
+    shown = name if len(name) <= 30 else name[:29] + "…"
+    return f'<text x="{_LABEL_PX - 8}" y="{number * _LINE_PX + 15}" text-anchor="end">{escape(shown)}</text>'
+
+
+def _rect(number: int, width_px: float, more: str = "") -> str:
+    y, height = number * _LINE_PX + 3, _LINE_PX - 6
+    return f'<rect{more} x="{_LABEL_PX}" y="{y}" width="{width_px:.1f}" height="{height}"/>'
+
+
+def _end(number: int, width_px: float, text: str) -> str:
+    return f'<text x="{_LABEL_PX + width_px + 6:.1f}" y="{number * _LINE_PX + 15}">{escape(text)}</text>'
+
+
+def _svg(lines: int, drawn: list[str]) -> str:
+    size = f'width="{_LABEL_PX + _BAR_PX + _TEXT_PX}" height="{max(1, lines) * _LINE_PX}"'
     return "\n".join([f'<svg role="img" {size}>', *drawn, "</svg>"])

@@ -32,12 +32,17 @@ class Selection:
         for item in items:
             if self._classes and not isinstance(item, BadRecord) and item.record_class not in self._classes:
                 self.skipped[CLASS] += 1
-            elif self._left == 0:
-                self.skipped[LIMIT] += 1
-            else:
-                if self._left is not None:
-                    self._left -= 1
+            elif self.take():
                 yield item
+
+    def take(self) -> bool:
+        """Whether one more is wanted. One that is not is counted."""
+        if self._left == 0:
+            self.skipped[LIMIT] += 1
+            return False
+        if self._left is not None:
+            self._left -= 1
+        return True
 
 
 def selection_of(plan: Plan, index: int) -> Selection:
@@ -56,9 +61,9 @@ def find_cut(plan: Plan) -> tuple[int, int] | None:
     if plan.limit is None:
         return None
     left = plan.limit
-    for index, shard in enumerate(plan.shards):
+    for index in range(len(plan.shards)):
         wanted = 0
-        for _ in Selection(plan.classes, None).of(plan.source.read(shard)):
+        for _ in Selection(plan.classes, None).of(plan.source.read(plan.shards[index])):
             wanted += 1
             if wanted == left:
                 return index, wanted

@@ -3,49 +3,54 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
-from migrate_job.coding import migrate_records
+from migrate_job.coding import Row, migrate_records
 from migrate_job.details import details
+from migrate_job.isolation import isolated_records
 from migrate_job.plan import Plan
-from migrate_job.selection import selection_of
-from nbmf import Codec, store
+from migrate_job.selection import Selection, selection_of
+from migrate_job.watchdog import watchdog
+from nbmf import Codec
 from nbmf.engine import configure
+from nbmf.store.files import write_whole
 
-_COMPRESSION = {name: "none" if name == "blob" else "zstd" for name in store.schema().names}
 
-
-def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
+def migrate_shard(plan: Plan, index: int, isolated: bool = False) -> dict[str, Any]:
     """Migrates shard `index` and returns its counts. Running it again writes the same files again.
 
-    Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was made.
+    `isolated`: its records are coded in other processes, as it has killed a worker. If not, this process ends when a
+    record takes too long. Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was
+    made.
     """
     configure(plan.engine.name, plan.engine.threads)
-    codec = _codec(plan.registry, plan.version)
+    codec = None if isolated else load_codec(plan.registry, plan.version)
     begin = time.perf_counter()
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
     selection = selection_of(plan, index)
     check_unchanged(plan.shards[index])
-    for outcome in migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan):
+    for outcome in _records(plan, index, selection, codec) if codec else isolated_records(plan, index, selection):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
             rows.append(outcome)
     check_unchanged(plan.shards[index])
+    refused = plan.target.write(plan.destination, index, rows)
+    if refused:
+        places = {letter.place for letter in refused}
+        rows = [row for row in rows if row["place"] not in places]
+        dead += refused
     counts = {
         "records": len(rows) + len(dead) + selection.skipped.total(),
         "migrated": len(rows),
+        "verified": sum(row["verified"] for row in rows),
         "previews": sum(row["preview"] for row in rows),
         "dead": len(dead),
         "dead_reasons": Counter(letter.reason for letter in dead),
@@ -57,12 +62,15 @@ def migrate_shard(plan: Plan, index: int) -> dict[str, Any]:
         **details(rows),
         "seconds": round(time.perf_counter() - begin, 3),
     }
-    table = pa.Table.from_pylist(rows, schema=store.schema())
-    _write(plan.part_file(index), lambda path: pq.write_table(table, path, compression=_COMPRESSION))
     letters = "".join(json.dumps(_letter(letter), ensure_ascii=True) + "\n" for letter in dead)
-    _write(plan.dead_file(index), lambda path: path.write_text(letters))
-    _write(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
+    write_whole(plan.dead_file(index), lambda path: path.write_text(letters))
+    write_whole(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
+
+
+def _records(plan: Plan, index: int, selection: Selection, codec: Codec) -> Iterator[Row | BadRecord]:
+    with watchdog() as allow:
+        yield from migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan, allow)
 
 
 def _letter(bad: BadRecord) -> dict[str, Any]:
@@ -75,17 +83,8 @@ def _letter(bad: BadRecord) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, write: Any) -> None:
-    """Whole or not at all, and on disk before it has its name."""
-    scratch = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    write(scratch)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(path)
-
-
 @lru_cache(maxsize=2)
-def _codec(registry: str, version: str) -> Codec:
+def load_codec(registry: str, version: str) -> Codec:
     """Loaded once a worker process, and tried: a version that cannot code is no fault of the records."""
     codec = Registry(registry).load(version)
     codec.warm_up()

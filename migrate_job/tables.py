@@ -14,7 +14,8 @@ def report_table(report: Any) -> Table:
     """Totals for people."""
     table = Table(title="Migration", show_header=False)
     table.add_row("records in the source", f"{report.records:,}")
-    table.add_row("migrated and verified", f"{report.migrated:,}")
+    table.add_row("migrated", f"{report.migrated:,}")
+    table.add_row("of these, decoded and compared", f"{report.verified:,}")
     if report.previews:
         table.add_row("of these, previews of the stub (carried over as they are)", f"{report.previews:,}")
     for reason, count in sorted(report.dead_reasons.items()):

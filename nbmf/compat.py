@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from nbmf import api, payload, stub
 from nbmf.codec import Codec
@@ -17,6 +17,7 @@ from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
 from nbmf.payload import Fidelity, Payload
 
 ENCODER_VERSION = "nbmf-1"
+_FAMILY = "nbmf-"
 
 
 def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec | None = None) -> dict[str, Any]:
@@ -33,13 +34,41 @@ def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec |
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
         blob = api.encode(held, fidelity, codec=codec)
+    wrapped = wrap(blob, held, fidelity)
+    wrapped["meta"]["type"] = type(payload_).__name__
+    return wrapped
+
+
+def wrap(blob: bytes, payload_: Payload, fidelity: Fidelity) -> dict[str, Any]:
+    """The dict blob of a payload that was encoded to `blob`."""
     meta = {
         "fidelity": fidelity,
         "type": type(payload_).__name__,
         "length_bytes": len(blob),
         "encoder_version": ENCODER_VERSION,
     }
-    return {"meta": meta, "code": blob.hex(), "sig": _signature(held)}
+    return {"meta": meta, "code": blob.hex(), "sig": _signature(payload_)}
+
+
+def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a dict is a blob that `encode` or `wrap` wrote, in this version of nbmf or a newer one."""
+    return (
+        type(value) is dict
+        and value.keys() == {"meta", "code", "sig"}
+        and type(value["meta"]) is dict
+        and str(value["meta"].get("encoder_version")).startswith(_FAMILY)
+    )
+
+
+def unwrap(blob: dict[str, Any]) -> bytes:
+    """The blob in a dict blob that `wrap` made. Raises CorruptBlob, UnsupportedFormat."""
+    version = blob["meta"].get("encoder_version")
+    if version != ENCODER_VERSION:
+        raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
+    try:
+        return bytes.fromhex(blob["code"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptBlob(f"`code` is not hex: {error}") from error
 
 
 def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
@@ -53,13 +82,7 @@ def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
     version = meta.get("encoder_version") if isinstance(meta, dict) else None
     if version in stub.VERSIONS:
         return stub.decode(blob)
-    if version != ENCODER_VERSION:
-        raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
-    try:
-        binary = bytes.fromhex(blob["code"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptBlob(f"`code` is not hex: {error}") from error
-    return api.decode(binary, codec=codec)
+    return api.decode(unwrap(blob), codec=codec)
 
 
 class ProductionNBMFEncoder:

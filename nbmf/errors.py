@@ -13,6 +13,11 @@
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   └── DamagedCodec                          a version's files are missing or altered
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
+    ├── EncryptionError                           encryption at rest
+    │   ├── BadSecret                             no key can be made of the secret, or not one to write with
+    │   ├── WrongKey                              encrypted with another key, or altered
+    │   └── DamagedEnvelope                       not the form of what was encrypted
+    ├── (store.errors)                             stores of blobs: no such record, no key, no index
     ├── (engine.EngineMissing)                     the chosen engine is not installed
     ├── (client.ServiceError)                      the service, or the way to it
     └── (cluster.errors)                          registry, configuration, sessions, jobs
@@ -148,3 +153,27 @@ class DamagedStubBlob(NbmfError):
     """A dict blob of the zlib stub cannot be read."""
 
     code = "damaged_stub_blob"
+
+
+class EncryptionError(NbmfError):
+    """Something cannot be encrypted or decrypted."""
+
+    code = "encryption_error"
+
+
+class BadSecret(EncryptionError):
+    """No key can be made of the secret, or none that protects what is written with it."""
+
+    code = "bad_secret"
+
+
+class WrongKey(EncryptionError):
+    """Encrypted with another key, or altered since: the two cannot be told apart."""
+
+    code = "wrong_key"
+
+
+class DamagedEnvelope(EncryptionError):
+    """Not the form of what was encrypted: fields are missing, not base64, or of a wrong length."""
+
+    code = "damaged_envelope"

@@ -1,15 +1,22 @@
 """Where records come from. A source plans shards, small and alike on every run, and reads one shard at a time.
 
-To add a source, write a class with these two methods and name it in `cluster.sources.open_source`.
+A source of your own is a class with these two methods, made from a location and SourceOptions, and named to
+`--reader package.module:Class` (or `open_source(location, reader=…)`). Make it a frozen dataclass: it is pickled to
+workers, and its repr is part of what a migration's plan remembers, so that repr must be the same on every run,
+differ where other records would be read, and show no secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import pyarrow.fs as pafs
 
 from cluster.sources.stamps import FileStamp
+from cluster.sources.storage import LOCAL, Storage
+from nbmf.encryption import StoreKey
 from nbmf.payload import Payload
 
 DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -17,7 +24,10 @@ DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as its source holds it. `preview` marks a stub's semantic blob, which `payload` then is."""
+    """A record as its source holds it. `preview` marks a stub's semantic blob, which `payload` then is.
+
+    `encrypted` says that the source holds it encrypted; what is here is not.
+    """
 
     key: str
     record_class: str
@@ -26,6 +36,7 @@ class Record:
     place: str
     source_bytes: int
     preview: bool = False
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ Item: TypeAlias = Record | BadRecord
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A part of a source that one task reads. `span` is whatever its source needs to find it.
+    """A part of a source that one task reads. `span` is whatever its source needs to find it, as JSON values.
 
     `files` are the files it is in, as they were when it was planned; `size_bytes` is its share of them, about.
     """
@@ -53,13 +64,41 @@ class Shard:
     span: tuple[Any, ...] = field(default=())
     files: tuple[FileStamp, ...] = field(default=())
     size_bytes: int = 0
+    storage: Storage = LOCAL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What a source may be told. Fields name columns of Parquet and SQLite, or keys of JSON objects.
+
+    `registry` is where the codec versions are that blobs in the source name. `key` decrypts records.
+    """
+
+    payload_field: str | None = None
+    key_field: str | None = None
+    class_field: str | None = None
+    table: str | None = None
+    parse_json: bool = False
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    key: StoreKey | None = None
+    registry: str | None = field(default=None, repr=False)
+    filesystem: pafs.FileSystem | None = field(default=None, repr=False, compare=False)
+
+
+@runtime_checkable
 class Source(Protocol):
-    """Records at some place."""
+    """Records at some place.
+
+    Two more methods are of use where a source can have them. `iter_shards()` yields what `plan` returns, so that a
+    listing need not fit into memory. `split(shard)` yields the place of each of its records and a shard of that record
+    alone, without looking into any: so records behind one that kills whoever reads it can be reached.
+    """
 
     def plan(self) -> list[Shard]:
         """The shards, in an order that depends on the source's content only. Raises RecordsError."""
 
     def read(self, shard: Shard) -> Iterator[Item]:
-        """Every record of a shard, the bad ones too: nothing that a file holds may raise."""
+        """Every record of a shard, the bad ones too: nothing that a file holds may raise.
+
+        Raises RecordsError where the files cannot be read now: SourceUnavailable, SourceChanged.
+        """

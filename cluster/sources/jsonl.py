@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
-from cluster.sources.parsing import bad_json, parse_json, record_from_payload
-from cluster.sources.stamps import stamp_of
+from cluster.sources.dict_blobs import decoded_dict_blobs
+from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
+from cluster.sources.stamps import changed, stamp
+from cluster.sources.storage import LOCAL, Storage
 
 _SHARD_LINES = 2000
 _SHARD_BYTES = 4 * 1024 * 1024
@@ -22,35 +23,56 @@ _PIECE_BYTES = 1024 * 1024
 class JsonLines:
     """Files of JSON Lines. Without a `payload_field` each line is a payload and its key is `<file>:<line>`."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[str | Path, ...]
     payload_field: str | None = None
     key_field: str | None = None
     class_field: str | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    storage: Storage = LOCAL
+    registry: str | None = field(default=None, repr=False)
 
     def plan(self) -> list[Shard]:
-        return [shard for path in self.paths for shard in _cut(path)]
+        return list(self.iter_shards())
+
+    def iter_shards(self) -> Iterator[Shard]:
+        for path in self.paths:
+            yield from _cut(str(path), self.storage)
+
+    def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
+        start, end, number = shard.span
+        shown = self.storage.show(shard.path)
+        with _open(shard) as file:
+            file.seek(start)
+            while start < end:
+                _, size = _read_line(file, 0)
+                if not size:
+                    break
+                yield f"{shown}:{number}", replace(shard, span=(start, start + size, number), size_bytes=size)
+                start, number = start + size, number + 1
 
     def read(self, shard: Shard) -> Iterator[Item]:
+        return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
+
+    def _records(self, shard: Shard) -> Iterator[Item]:
         start, end, number = shard.span
-        with Path(shard.path).open("rb") as file:
+        name, shown = PurePosixPath(shard.path).name, self.storage.show(shard.path)
+        with _open(shard) as file:
             file.seek(start)
             while file.tell() < end:
                 line, size = _read_line(file, self.max_record_bytes)
                 if not size:  # the file is shorter than it was when it was planned
                     break
                 if line.strip() or size > self.max_record_bytes:
-                    yield self._record(line, size, f"{shard.path}:{number}", f"{Path(shard.path).name}:{number}")
+                    yield self._record(line, size, f"{shown}:{number}", f"{name}:{number}")
                 number += 1
 
     def _record(self, line: bytes, size: int, place: str, line_key: str) -> Item:
         if size > self.max_record_bytes:
-            detail = f"{size} bytes; max_record_bytes is {self.max_record_bytes}"
-            return BadRecord(place, "too_large", detail, line_key, size)
+            return too_large(size, self.max_record_bytes).bad(place, line_key, size)
         try:
             value = parse_json(line)
-        except ValueError as error:
-            return bad_json(place, error, line_key, size)
+        except Refused as refused:
+            return refused.bad(place, line_key, size)
         if self.payload_field is None:
             return record_from_payload(line_key, "", {}, value, place, size)
         if type(value) is not dict or self.payload_field not in value:
@@ -59,14 +81,18 @@ class JsonLines:
         payload = fields.pop(self.payload_field)
         key = fields.pop(self.key_field, None) if self.key_field else None
         record_class = fields.pop(self.class_field, None) if self.class_field else None
-        return record_from_payload(
-            line_key if key is None else str(key),
-            "" if record_class is None else str(record_class),
-            fields,
-            payload,
-            place,
-            size,
-        )
+        try:
+            texts = line_key if key is None else str(key), "" if record_class is None else str(record_class)
+        except (ValueError, RecursionError) as error:  # an integer of thousands of digits, a deep list
+            return BadRecord(place, "bad_key", f"key or class cannot be written as text: {error}", line_key, size)
+        return record_from_payload(*texts, fields, payload, place, size)
+
+
+def _open(shard: Shard) -> BinaryIO:
+    try:
+        return shard.storage.open(shard.path)
+    except OSError as error:
+        raise changed(shard, "", f"it cannot be opened: {error.strerror or error}") from error
 
 
 def _read_line(file: BinaryIO, limit_bytes: int) -> tuple[bytes, int]:
@@ -79,23 +105,24 @@ def _read_line(file: BinaryIO, limit_bytes: int) -> tuple[bytes, int]:
     return line, size
 
 
-def _cut(path: Path) -> Iterator[Shard]:
+def _cut(path: str, storage: Storage) -> Iterator[Shard]:
     """Spans (first byte, last byte + 1, number of the first line), cut at line ends."""
+    files = (stamp(path, storage=storage),)  # before it is opened: what is written to it after that is then noticed
     try:
-        with path.open("rb") as file:
-            files = (stamp_of(os.fstat(file.fileno())),)
-            start = offset = 0
-            first = number = 1
-            while True:
-                _, size = _read_line(file, 0)
-                if not size:
-                    break
-                offset += size
-                number += 1
-                if number - first >= _SHARD_LINES or offset - start >= _SHARD_BYTES:
-                    yield Shard(str(path), (start, offset, first), files, offset - start)
-                    start, first = offset, number
-            if offset > start:
-                yield Shard(str(path), (start, offset, first), files, offset - start)
+        file = storage.open(path)
     except OSError as error:
-        raise RecordsError(f"{path}: {error.strerror or error}") from error
+        raise RecordsError(f"{storage.show(path)}: {error.strerror or error}") from error
+    with file:
+        start = offset = 0
+        first = number = 1
+        while True:
+            _, size = _read_line(file, 0)
+            if not size:
+                break
+            offset += size
+            number += 1
+            if number - first >= _SHARD_LINES or offset - start >= _SHARD_BYTES:
+                yield Shard(path, (start, offset, first), files, offset - start, storage)
+                start, first = offset, number
+        if offset > start:
+            yield Shard(path, (start, offset, first), files, offset - start, storage)

@@ -1,30 +1,55 @@
-"""The legacy record layout: `<root>/records/<key>__<class>.json`, each `{"payload", "meta", "cls"}`."""
+"""Legacy stores: record files, cold artefacts and content-addressed files, any of them encrypted.
+
+    <root>/records/<key>__<class>.json    {"payload", "meta", "cls"}                 key <key>
+    <root>/a_<n>.json                     {"blob": base64(zlib(json))}               key cold/a_<n>, class cold
+    <root>/<sha256>[.json]                JSON                                       key content/<sha256>, class content
+    <root>/<folder>/<sha256>[.json]       JSON                                       key content/<folder>/<sha256>
+
+Keys of records have no `/`, which is written `_` in file names, so no two kinds share one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
-from cluster.sources.parsing import bad_json, parse_json, record_from_payload
+from cluster.sources.dict_blobs import decoded_dict_blobs
+from cluster.sources.legacy_files import cold_artefact, content, legacy_record
+from cluster.sources.legacy_files import record_file_name as record_file_name
+from cluster.sources.parsing import too_large
+from cluster.sources.sorted_names import sorted_names
 from cluster.sources.stamps import stamp
+from nbmf.encryption import StoreKey
 
 RECORDS_FOLDER = "records"
-_SEPARATOR = "__"
-_ENVELOPE = "__encrypted__"
 _SHARD_FILES = 500
+_ARTEFACT = re.compile(r"a_[0-9]+\.json", re.ASCII)
+_CONTENT = re.compile(r"[0-9a-f]{64}(\.json)?", re.ASCII)
 
-
-def record_file_name(key: str, record_class: str) -> str:
-    """The file name of a record; `/` in keys and classes is written `_`."""
-    return f"{_safe(key)}{_SEPARATOR}{_safe(record_class)}.json"
+_Reader: TypeAlias = Callable[[Path, str, bytes, StoreKey | None, int], Item]
 
 
 def is_legacy_store(root: Path) -> bool:
-    """Whether `root` has the folder of the legacy record layout."""
-    return (root / RECORDS_FOLDER).is_dir()
+    """Whether `root` holds anything of a legacy store's layout."""
+    if (root / RECORDS_FOLDER).is_dir():
+        return True
+    try:
+        if any(is_legacy_name(path.name) for path in root.iterdir()):
+            return True
+        return any(_CONTENT.fullmatch(path.name) for folder in _folders(root) for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def is_legacy_name(name: str) -> bool:
+    """Whether a file in a store's root is a cold artefact, or content-addressed."""
+    return bool(_ARTEFACT.fullmatch(name) or _CONTENT.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,53 +58,60 @@ class LegacyStore:
 
     root: Path
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    key: StoreKey | None = None
+    registry: str | None = field(default=None, repr=False)
 
     def plan(self) -> list[Shard]:
-        folder = self.root / RECORDS_FOLDER
+        return list(self.iter_shards())
+
+    def iter_shards(self) -> Iterator[Shard]:
+        records = self.root / RECORDS_FOLDER
         try:
-            names = sorted(path.name for path in folder.iterdir() if path.suffix == ".json")
+            if records.is_dir():
+                yield from _shards(records, sorted_names(records, ".json"))
+            yield from _shards(self.root, filter(_ARTEFACT.fullmatch, sorted_names(self.root, ".json")))
+            for folder in (self.root, *_folders(self.root)):
+                for suffix in ("", ".json"):
+                    yield from _shards(folder, filter(_CONTENT.fullmatch, sorted_names(folder, suffix)))
         except OSError as error:
-            raise RecordsError(f"{folder}: {error.strerror or error}") from error
-        return [_shard(folder, names[at : at + _SHARD_FILES]) for at in range(0, len(names), _SHARD_FILES)]
+            raise RecordsError(f"{error.filename or self.root}: {error.strerror or error}") from error
+
+    def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
+        for name, file in zip(shard.span, shard.files, strict=True):
+            yield str(Path(shard.path) / name), Shard(shard.path, (name,), (file,), file.size_bytes or 0)
 
     def read(self, shard: Shard) -> Iterator[Item]:
-        for name in shard.span:
-            yield self._record(Path(shard.path) / name)
+        return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
 
-    def _record(self, path: Path) -> Item:
+    def _records(self, shard: Shard) -> Iterator[Item]:
+        folder = Path(shard.path)
+        for name in shard.span:
+            if folder == self.root / RECORDS_FOLDER:
+                yield self._item(folder / name, legacy_record, None)
+            elif _ARTEFACT.fullmatch(name):
+                yield self._item(folder / name, cold_artefact, f"cold/{Path(name).stem}")
+            else:
+                below = "" if folder == self.root else f"{folder.name}/"
+                yield self._item(folder / name, content, f"content/{below}{Path(name).stem}")
+
+    def _item(self, path: Path, reader: _Reader, key: str | None) -> Item:
         place = str(path)
         try:
             size = path.stat().st_size
             if size > self.max_record_bytes:
-                return BadRecord(place, "too_large", f"{size} bytes; max_record_bytes is {self.max_record_bytes}")
+                return too_large(size, self.max_record_bytes).bad(place, key, size)
             data = path.read_bytes()
         except OSError as error:
-            return BadRecord(place, "unreadable", error.strerror or str(error))
-        key, _, name_class = path.stem.rpartition(_SEPARATOR)
-        if not key:
-            return BadRecord(place, "bad_name", f"not <key>{_SEPARATOR}<class>.json", source_bytes=size)
-        try:
-            value = parse_json(data)
-        except ValueError as error:
-            return bad_json(place, error, key, size)
-        if type(value) is dict and _ENVELOPE in value:
-            return BadRecord(place, "encrypted", "encrypted records are not read by this version", key, size)
-        if type(value) is not dict or "payload" not in value:
-            return BadRecord(place, "no_payload", "not an object with a `payload`", key, size)
-        record_class = value.get("cls", name_class)
-        if type(record_class) is not str:
-            return BadRecord(place, "bad_class", f"`cls` is {type(record_class).__name__}, not text", key, size)
-        # The class may hold "__" itself; the one inside the file says where the key ends.
-        suffix = _SEPARATOR + _safe(record_class)
-        if path.stem.endswith(suffix) and len(path.stem) > len(suffix):
-            key = path.stem.removesuffix(suffix)
-        return record_from_payload(key, record_class, value.get("meta"), value["payload"], place, size)
+            return BadRecord(place, "unreadable", error.strerror or str(error), key)
+        return reader(path, key or "", data, self.key, self.max_record_bytes)
 
 
-def _shard(folder: Path, names: list[str]) -> Shard:
-    files = tuple(stamp(folder, name) for name in names)
-    return Shard(str(folder), tuple(names), files, sum(file.size_bytes or 0 for file in files))
+def _folders(root: Path) -> list[Path]:
+    """Those that may hold content-addressed files."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name != RECORDS_FOLDER)
 
 
-def _safe(name: str) -> str:
-    return name.replace("/", "_")
+def _shards(folder: Path, names: Iterator[str]) -> Iterator[Shard]:
+    while part := list(islice(names, _SHARD_FILES)):
+        files = tuple(stamp(str(folder), name) for name in part)
+        yield Shard(str(folder), tuple(part), files, sum(file.size_bytes or 0 for file in files))

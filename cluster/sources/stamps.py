@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cluster.errors import RecordsError
+from cluster.sources.storage import LOCAL, Storage
 
 if TYPE_CHECKING:
     from cluster.sources.base import Shard
@@ -30,29 +29,30 @@ class FileStamp(NamedTuple):
     mtime_ns: int | None
 
 
-def stamp(path: Path, name: str = "") -> FileStamp:
+def stamp(path: str, name: str = "", storage: Storage = LOCAL) -> FileStamp:
     """The stamp of `path / name`, links followed."""
-    try:
-        found = (path / name).stat()
-    except OSError:
-        return FileStamp(name, None, None)
-    return stamp_of(found, name)
-
-
-def stamp_of(found: os.stat_result, name: str = "") -> FileStamp:
-    """The stamp that a stat of an open file gives."""
-    return FileStamp(name, found.st_size, found.st_mtime_ns)
+    found = storage.state(_join(path, name))
+    return FileStamp(name, found.size_bytes, found.mtime_ns)
 
 
 def check_unchanged(shard: Shard) -> None:
     """Raises SourceChanged if a file of the shard is no longer what it was when the shard was planned."""
     for planned in shard.files:
-        now = stamp(Path(shard.path), planned.name)
+        now = stamp(shard.path, planned.name, shard.storage)
         if now != planned:
-            raise SourceChanged(
-                f"{Path(shard.path) / planned.name} changed after the migration was planned ({_change(planned, now)}); "
-                "stop what writes to the source, then migrate it into a new folder"
-            )
+            raise changed(shard, planned.name, _change(planned, now))
+
+
+def changed(shard: Shard, name: str, how: str) -> SourceChanged:
+    """The error for a file of a shard."""
+    return SourceChanged(
+        f"{shard.storage.show(_join(shard.path, name))} changed after the migration was planned ({how}); "
+        "stop what writes to the source, then migrate it into a new folder"
+    )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if name else path
 
 
 def _change(planned: FileStamp, now: FileStamp) -> str:

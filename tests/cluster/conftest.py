@@ -1,8 +1,28 @@
-"""Shared by the tests of sources: Parquet files."""
+"""Shared by the tests of sources: Parquet files, and a registry with a small version."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import synthetic
+import zstandard
+
+from cluster.registry import Registry
+from nbmf.payload import to_canonical
+
+
+@pytest.fixture(scope="session")
+def small_version(tmp_path_factory):
+    """(registry, codec) of a version that has a zstd dictionary, and codes synthetic records with it."""
+    samples = [to_canonical(record)[1] for record in synthetic.records(300, seed=9)]
+    manifest = {
+        "name": "small",
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "architecture": "zstd-dictionary",
+        "dictionaries": {"text": "zstd.dict", "json": "zstd.dict", "messages": "zstd.dict"},
+    }
+    registry = Registry(tmp_path_factory.mktemp("small") / "registry")
+    version = registry.publish(manifest, {"zstd.dict": zstandard.train_dictionary(4096, samples).as_bytes()})
+    return registry, registry.load(version)
 
 
 @pytest.fixture

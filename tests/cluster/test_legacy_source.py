@@ -135,10 +135,10 @@ def test_stub_blobs(store):
     whole, preview = stub.encode(["a", {"b": 2.5}], "lossless"), stub.encode("only the beginning", "semantic")
     store.put("1__c.json", {"payload": whole, "cls": "c"})
     store.put("2__c.json", {"payload": preview, "cls": "c"})
-    new = {**whole, "meta": {**whole["meta"], "encoder_version": "nbmf-1"}}
-    store.put("3__c.json", {"payload": new, "cls": "c"})
+    unknown = {**whole, "meta": {**whole["meta"], "encoder_version": "another-1"}}
+    store.put("3__c.json", {"payload": unknown, "cls": "c"})
     found = good(store.read())
-    assert [(r.payload, r.preview) for r in found] == [(["a", {"b": 2.5}], False), (preview, True), (new, False)]
+    assert [(r.payload, r.preview) for r in found] == [(["a", {"b": 2.5}], False), (preview, True), (unknown, False)]
 
 
 def test_a_stub_blob_that_inflates_without_end_is_bounded(store, monkeypatch):
@@ -154,7 +154,8 @@ def test_a_stub_blob_that_inflates_without_end_is_bounded(store, monkeypatch):
 def test_other_files_are_not_records(store):
     store.put("notes.txt", b"x")
     store.put("k__c.json.bak", b"x")
-    (store.root / "a_1.json").write_text("{}")
+    for name in ("a_1.json.bak", "a_x.json", "b_1.json", "a_\uff11.json", "f" * 63, "F" * 64, "f" * 64 + ".txt"):
+        (store.root / name).write_text("{}")
     assert store.read() == []
 
 
@@ -176,7 +177,7 @@ def test_payloads_are_read_exactly(store):
 
 
 def test_an_unreadable_store(tmp_path):
-    with pytest.raises(RecordsError, match="records"):
+    with pytest.raises(RecordsError, match="gone: No such file"):
         LegacyStore(tmp_path / "gone").plan()
 
 

@@ -34,7 +34,7 @@ class OldStore:
 def write_store(root):
     old = OldStore(root)
     (root / "records").mkdir(parents=True)
-    (root / "a_1.json").write_text("{}")
+    (root / "a_notes.json").write_text("{}")  # no record, and no cold artefact
     payloads = [
         *synthetic.records(GOOD_RECORDS, seed=21),
         "",

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import synthetic
+from items import by_line
 
 from nbmf import store
 
@@ -108,3 +109,35 @@ def test_an_engine_that_is_not_installed(error_of, tmp_path, monkeypatch):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     message = error_of("migrate", path, tmp_path / "new", "--engine", "torch")
     assert message.startswith("nbmf: engine_missing:")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_interrupted_it_says_what_is_done_and_the_same_command_goes_on(nbmf_command, tmp_path, monkeypatch):
+    from cluster.sources import jsonl
+    from migrate_job import job
+
+    monkeypatch.setattr(jsonl, "_SHARD_LINES", 5)
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(40, seed=4))
+    command = ("migrate", path, tmp_path / "new", "--codec", "none")
+    run = job.run
+
+    def interrupted(*arguments, on_shard, **options):
+        told = []
+
+        def stop_at_third(counts):
+            on_shard(counts)
+            told.append(counts)
+            if len(told) == 3:
+                raise KeyboardInterrupt
+
+        return run(*arguments, on_shard=stop_at_third, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "run", interrupted)
+        result = nbmf_command(*command)
+    assert result.code == 130
+    said = "Stopped: 3 of 8 parts of the source are done, 15 records by this run. The same command goes on."
+    assert said in " ".join(result.err.split())
+    assert nbmf_command(*command).code == 0
+    migrated = by_line(store.iterate(tmp_path / "new"))
+    assert [record.payload() for record in migrated] == synthetic.records(40, seed=4)

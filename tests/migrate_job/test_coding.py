@@ -126,3 +126,43 @@ def test_effort_reaches_the_network():
     ]
     assert coders[:3] == ["neural", "neural", "counts"]
     assert coders[3] not in ("neural", "counts")
+
+
+def test_each_class_is_coded_with_its_fidelity(codec):
+    told = []
+
+    class Noting(RecordingCodec):
+        def encode_batch(self, values, fidelity="lossless", **options):
+            told.append((list(values), fidelity))
+            return super().encode_batch(values, fidelity, **options)
+
+    classes = ["a", "b", "c", "b", "a"]
+    items = [Record(f"k{n}", name, {}, f"text {n}", "place", 7) for n, name in enumerate(classes)]
+    rows = outcomes(items, Noting(), fidelities={"b": "semantic"})
+    assert told == [(["text 0", "text 2", "text 4"], "lossless"), (["text 1", "text 3"], "semantic")]
+    assert [Codec().decode(row["blob"]) for row in rows] == [f"text {n}" for n in range(5)]
+
+
+def test_each_step_is_allowed_its_time_before_it_begins(codec, monkeypatch):
+    monkeypatch.setattr(coding, "BYTES_PER_TIMEOUT", 100)
+    steps = []
+
+    def items():
+        for size in (10, 90):
+            steps.append("read")
+            yield record("x" * size)
+
+    plan_ = plan(record_timeout_s=5)
+    list(coding.migrate_records(items(), codec, plan_, steps.append))
+    assert steps == [5, "read", 5, "read", 5, 10]
+
+
+def test_a_record_for_which_memory_does_not_suffice_ends_it(codec, monkeypatch):
+    def encode_batch(values, *args, **options):
+        if "large" in values:
+            raise MemoryError
+        return Codec().encode_batch(values, *args, **options)
+
+    monkeypatch.setattr(codec, "encode_batch", encode_batch)
+    with pytest.raises(MemoryError):
+        outcomes([record("a"), record("large")], codec)

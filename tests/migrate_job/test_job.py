@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, jsonl, legacy, open_source
-from migrate_job import job, shard
+from migrate_job import job, shard, tasks
 from migrate_job.plan import Plan
 from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
@@ -37,6 +38,11 @@ def results(destination):
 
 def without_seconds(name, data):
     return json.loads(data) | {"seconds": 0} if name.endswith(".json") else data
+
+
+def in_line_order(destination):
+    """Records whose keys are, or end with, the number of their line: parts are sorted by key, as text."""
+    return sorted(store.iterate(destination), key=lambda record: int(record.key.rpartition(":")[2]))
 
 
 def letters(destination):
@@ -166,7 +172,7 @@ def test_json_lines_with_fields(migrate, version, tmp_path):
         file.write(b'{"id": 50}\n{\n\n"text"\n')
     source = open_source(path, payload_field="data", key_field="id", class_field="kind")
     report = migrate(source, tmp_path / "new")
-    found = list(store.iterate(tmp_path / "new"))
+    found = in_line_order(tmp_path / "new")
     assert [(r.key, r.record_class, r.meta) for r in found] == [(str(n), "note", {"lang": "en"}) for n in range(50)]
     assert [r.payload(version.codec) for r in found] == records
     assert (report.migrated, report.dead_reasons) == (50, {"no_payload": 2, "not_json": 1})
@@ -190,7 +196,7 @@ def test_without_a_version_blobs_need_none(migrate, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(20, seed=23))
     report = migrate(open_source(path), tmp_path / "new", "none")
     assert (report.version, report.migrated) == ("none", 20)
-    assert [r.payload() for r in store.iterate(tmp_path / "new")] == synthetic.records(20, seed=23)
+    assert [r.payload() for r in in_line_order(tmp_path / "new")] == synthetic.records(20, seed=23)
 
 
 def test_a_source_without_records(migrate, tmp_path):
@@ -208,7 +214,7 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
         def decode_batch(self, blobs, **_):
             return [value + "!" if type(value) is str else value for value in super().decode_batch(blobs)]
 
-    monkeypatch.setattr(shard, "_codec", lambda *_: Forgetful())
+    monkeypatch.setattr(shard, "load_codec", lambda *_: Forgetful())
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
@@ -227,7 +233,7 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
     warm = []
     monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append((codec, engine.engine())))
     monkeypatch.setattr(engine, "_engine", None)
-    shard._codec.cache_clear()
+    shard.load_codec.cache_clear()
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1]))
     (tmp_path / "new").mkdir()
     plan = Plan(
@@ -241,7 +247,9 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("ray_session")
 def test_cpus_of_a_task():
-    assert [job._cpus(threads) for threads in (1, 3, 100)] == [1, 3, 4]
+    plan = Plan(None, (), Path("new"), "unused", "none", "lossless")
+    found = [tasks.task_resources(replace(plan, engine=Engine("auto", threads))) for threads in (1, 3, 100)]
+    assert found == [{"num_cpus": 1}, {"num_cpus": 3}, {"num_cpus": 4}]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -401,7 +409,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ray_session, version, migrate, t
     assert (report.records, report.migrated, report.dead) == (3001, 3000, 1)
     assert report == unbroken
     assert results(destination) == results(tmp_path / "unbroken")
-    assert [to_canonical(r.payload(version.codec)) for r in store.iterate(destination)] == [
+    assert [to_canonical(r.payload(version.codec)) for r in in_line_order(destination)] == [
         to_canonical(r) for r in synthetic.records(3000, seed=24)
     ]
     assert path.read_bytes() == before

@@ -1,12 +1,15 @@
 """Reports: totals by class and coder, notable records, done-files of an older nbmf, and a page that runs nothing."""
 
+import itertools
 import json
 from html.parser import HTMLParser
+from math import inf
 from xml.etree import ElementTree
 
 import pytest
 
-from migrate_job.details import details
+from migrate_job import details as details_module
+from migrate_job.details import RATIO_EDGES, details
 from migrate_job.report import Report
 from migrate_job.report_html import to_html
 from nbmf import Codec
@@ -104,14 +107,48 @@ def test_names_are_text_on_the_page(where):
     assert not tags.attributes & {"src", "href", "onload", "onerror"}
 
 
-def test_bars_are_as_long_as_the_ratios():
+def widths(svg):
+    return [float(bar.get("width")) for bar in svg.iter("rect")]
+
+
+def test_bars_are_as_long_as_the_numbers():
     rows = [row("a", "good", "x" * 2000), row("b", "poor", "abc")]
     page = to_html(report_of(counts_of(rows)))
-    classes, _ = (ElementTree.fromstring(part.split("</svg>")[0] + "</svg>") for part in split_svg(page))
-    widths = [float(bar.get("width")) for bar in classes.iter("rect")]
+    drawn = [ElementTree.fromstring(part.split("</svg>")[0] + "</svg>") for part in split_svg(page)]
+    _, ratios_drawn, bytes_drawn, _ = map(widths, drawn)
+    sizes = [(r["payload_bytes"], len(r["blob"])) for r in rows]
+    ratios = [payload / blob for payload, blob in sizes]
+    assert ratios_drawn == [360, pytest.approx(360 * ratios[1] / ratios[0], abs=0.1)]
+    assert bytes_drawn == pytest.approx([360 * size / 2000 for pair in sizes for size in pair], abs=0.1)
+
+
+def test_the_histogram_counts_every_record():
+    rows = [row(str(n), "c", "x" * n) for n in (0, 1, 2, 40, 60, 500)]
+    report = report_of(counts_of(rows))
     ratios = [r["payload_bytes"] / len(r["blob"]) for r in rows]
-    assert widths[0] == 360
-    assert widths[1] == pytest.approx(360 * ratios[1] / ratios[0], abs=0.1)
+    assert sum(report.ratios.values()) == len(rows)
+    for lower, upper in itertools.pairwise((*RATIO_EDGES, inf)):
+        assert report.ratios.get(f"{lower:g}", 0) == sum(lower <= ratio < upper for ratio in ratios)
+    histogram = ElementTree.fromstring(split_svg(to_html(report))[0].split("</svg>")[0] + "</svg>")
+    edges = sorted(float(edge) for edge in report.ratios)
+    shown = [edge for edge in RATIO_EDGES if edges[0] <= edge <= edges[-1]]
+    most = max(report.ratios.values())
+    assert widths(histogram) == pytest.approx([360 * report.ratios.get(f"{e:g}", 0) / most for e in shown], abs=0.1)
+
+
+def test_too_many_classes_are_folded():
+    count = 2 * details_module.MAX_CLASSES
+    totals = {f"c{n}": {"records": 1, "payload_bytes": n, "blob_bytes": 1} for n in range(count)}
+    details_module.fold(totals)
+    assert len(totals) == details_module.MAX_CLASSES + 1
+    assert totals[details_module.OTHERS]["records"] == details_module.MAX_CLASSES
+    assert f"c{count - 1}" in totals
+    assert "c0" not in totals
+
+
+def test_records_of_an_older_nbmf_were_verified():
+    report = report_of(OLD_COUNTS, counts_of([row("a", "note", "xy")], verified=0))
+    assert (report.migrated, report.verified) == (3, 2)
 
 
 def split_svg(page):

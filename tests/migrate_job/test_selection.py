@@ -28,7 +28,7 @@ def migrate(ray_session, source, tmp_path):
 
 
 def numbers(folder):
-    return [int(record.payload().split()[1]) for record in store.iterate(folder)]
+    return sorted(int(record.payload().split()[1]) for record in store.iterate(folder))
 
 
 @pytest.mark.parametrize(

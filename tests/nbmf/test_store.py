@@ -21,6 +21,7 @@ def _row(key, value, *, preview=False, codec=None):
         "meta": json.dumps({"from": key, "n": [1, 2.5, None]}),
         "blob": blob,
         "preview": preview,
+        "encrypted": False,
         "source_bytes": 10,
         "payload_bytes": nbmf.inspect(blob).payload_bytes,
     }

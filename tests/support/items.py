@@ -14,3 +14,8 @@ def good(items):
 
 def reasons(items):
     return [i.reason if isinstance(i, BadRecord) else None for i in items]
+
+
+def by_line(records):
+    """Records of a store that came from JSON Lines without keys, in the order of the lines."""
+    return sorted(records, key=lambda record: int(record.key.rpartition(":")[2]))

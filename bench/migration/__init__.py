@@ -1,0 +1,1 @@
+"""Measurements of migrations: whole stores with damage, speed by workers, memory by size."""

@@ -1,0 +1,137 @@
+"""What one file of a legacy store holds: bytes to a record, or why there is none."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from cluster.sources.base import Item
+from cluster.sources.parsing import Refused, decrypt, inflate, parse_json, record_from_payload
+from nbmf import stub
+from nbmf.encryption import ENVELOPE, StoreKey, is_envelope
+
+SEPARATOR = "__"
+FIELDS = "__fields__"
+_COLD, _CONTENT = "cold", "content"
+_URLSAFE = str.maketrans("-_", "+/")
+
+
+def record_file_name(key: str, record_class: str) -> str:
+    """The file name of a record; `/` in keys and classes is written `_`."""
+    return f"{_safe(key)}{SEPARATOR}{_safe(record_class)}.json"
+
+
+def legacy_record(path: Path, _key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
+    """A file of records/. What it has besides payload, meta and cls joins meta as `__fields__`."""
+    place, size = str(path), len(data)
+    record_key, _, name_class = path.stem.rpartition(SEPARATOR)
+    try:
+        if not record_key:
+            raise Refused("bad_name", f"not <key>{SEPARATOR}<class>.json")
+        value, encrypted = _opened(parse_json(data), key)
+        if type(value) is not dict or "payload" not in value:
+            raise Refused("no_payload", "not an object with a `payload`")
+        record_class = value.pop("cls", name_class)
+        if type(record_class) is not str:
+            raise Refused("bad_class", f"`cls` is {type(record_class).__name__}, not text")
+        payload = value.pop("payload")
+        meta = _with_fields(value.pop("meta", None), value)
+    except Refused as refused:
+        return refused.bad(place, record_key or None, size)
+    # The class may hold "__" itself; the one inside the file says where the key ends.
+    suffix = SEPARATOR + _safe(record_class)
+    if path.stem.endswith(suffix) and len(path.stem) > len(suffix):
+        record_key = path.stem.removesuffix(suffix)
+    return record_from_payload(record_key, record_class, meta, payload, place, size, encrypted=encrypted)
+
+
+def cold_artefact(path: Path, record_key: str, data: bytes, key: StoreKey | None, max_record_bytes: int) -> Item:
+    """A cold artefact: the payload is the JSON in its blob; other fields are its meta."""
+    place, size = str(path), len(data)
+    try:
+        fields, encrypted = _opened(parse_json(data), key)
+        if type(fields) is not dict or type(fields.get("blob")) is not str:
+            raise Refused("no_blob", "not an object with a `blob` of text")
+        value = parse_json(inflate(_from_base64(fields.pop("blob")), max_record_bytes))
+        if is_envelope(value):
+            value, encrypted = parse_json(decrypt(value, key)), True
+    except Refused as refused:
+        return refused.bad(place, record_key, size)
+    return record_from_payload(record_key, _COLD, fields, value, place, size, encrypted=encrypted)
+
+
+def content(path: Path, record_key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
+    """A content-addressed file, of JSON.
+
+    Its name is the SHA-256 of the file, of what it decrypts to, or of the value's
+    JSON with sorted keys, as the stub signs payloads.
+    """
+    place, size = str(path), len(data)
+    named = path.name.removesuffix(".json")
+    try:
+        value, encrypted, verified = _addressed(data, named, key)
+        if not verified:
+            raise Refused("hash_mismatch", "its name is not the SHA-256 of its content")
+    except Refused as refused:
+        return refused.bad(place, record_key, size)
+    return record_from_payload(record_key, _CONTENT, {}, value, place, size, encrypted=encrypted)
+
+
+def _addressed(data: bytes, named: str, key: StoreKey | None) -> tuple[Any, bool, bool]:
+    """The JSON value, whether it was encrypted, and whether the name is its hash. Raises Refused."""
+    verified = _sha256(data) == named
+    encrypted = False
+    try:
+        value = parse_json(data)
+        if is_envelope(value):
+            encrypted = True
+            data = decrypt(value, key)
+            verified = verified or _sha256(data) == named
+            value = parse_json(data)
+    except Refused as refused:
+        if verified or encrypted:
+            raise
+        raise Refused("hash_mismatch", f"its name is not the SHA-256 of its content ({refused.detail})") from None
+    return value, encrypted, verified or _signature(value) == named
+
+
+def _opened(value: Any, key: StoreKey | None) -> tuple[Any, bool]:
+    """The JSON value in an envelope, or `value` if it is none; and whether it was one. Raises Refused.
+
+    Whatever has the envelope's field counts as one: a record with others besides is damaged, not guessed at.
+    """
+    if type(value) is not dict or ENVELOPE not in value:
+        return value, False
+    return parse_json(decrypt(value, key)), True
+
+
+def _with_fields(meta: Any, rest: dict[str, Any]) -> Any:
+    if not rest:
+        return meta
+    if meta is None or (type(meta) is dict and FIELDS not in meta):
+        return {**(meta or {}), FIELDS: rest}
+    return {"meta": meta, FIELDS: rest}
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.translate(_URLSAFE), validate=True)
+    except ValueError as error:
+        raise Refused("damaged_blob", f"not base64: {error}") from None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _signature(value: Any) -> str | None:
+    try:
+        return stub.signature(value)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _safe(name: str) -> str:
+    return name.replace("/", "_")

@@ -1,0 +1,177 @@
+"""SQLite: a record a row of a table, one column the payload. Nothing is written, not even beside the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import RecordsError
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.dict_blobs import decoded_dict_blobs
+from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
+from cluster.sources.sqlite_file import Text
+from cluster.sources.sqlite_shards import Columns, Row, damage, plan_table, read_table, split_table
+from cluster.sources.sqlite_table import Table, find_table
+from nbmf import compat, inspect, stub
+from nbmf.errors import NbmfError
+from nbmf.payload import Payload
+
+_TRIED_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A sound row. `blob` is an nbmf blob whose payload is not decoded yet; else `payload` is it."""
+
+    key: str
+    record_class: str
+    place: str
+    source_bytes: int
+    payload: Payload = None
+    blob: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteTable:
+    """A table of a SQLite file. Without a `table`, the only one; without a `payload_field`, the column `payload`, or
+    the only one besides key, class and primary key. Without a `key_field` keys are `<file>:<table>:<rowid>`.
+
+    TEXT is text, BLOB bytes; a column whose BLOBs are those of nbmf is decoded, with the versions of `registry`.
+    """
+
+    path: Path
+    table: str | None = None
+    payload_field: str | None = None
+    key_field: str | None = None
+    class_field: str | None = None
+    parse_json: bool = False
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    registry: str | None = field(default=None, repr=False)
+
+    def plan(self) -> list[Shard]:
+        return list(self.iter_shards())
+
+    def iter_shards(self) -> Iterator[Shard]:
+        return plan_table(self.path, self._choose, self._holds_blobs)
+
+    def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
+        return split_table(self.path, shard, self._choose)
+
+    def read(self, shard: Shard) -> Iterator[Item]:
+        holds_blobs = shard.span[1]
+        found = read_table(self.path, shard, self._choose, self.max_record_bytes)
+        rows = (row if isinstance(row, BadRecord) else self._row(row, holds_blobs) for row in found)
+        return decoded_dict_blobs(self._records(rows), self.registry, self.max_record_bytes)
+
+    def _records(self, rows: Iterator[_Row | BadRecord]) -> Iterator[Item]:
+        while batch := list(islice(rows, BATCH_RECORDS)):
+            yield from self._decoded(batch)
+
+    def _row(self, row: Row, holds_blobs: bool) -> _Row | BadRecord:
+        at, size, (key, record_class, value) = row
+        place, row_key = f"{self.path}:{at}", None
+        try:
+            row_key = f"{self.path.name}:{at}" if key is None else _name(key)
+            name_class = "" if record_class is None else _name(record_class)
+            if size > self.max_record_bytes:
+                raise too_large(size, self.max_record_bytes)
+            if holds_blobs and type(value) is bytes and _is_blob(value):
+                return _Row(row_key, name_class, place, size, blob=value)
+            return _Row(row_key, name_class, place, size, self._payload(value))
+        except Refused as refused:
+            return refused.bad(place, row_key, size)
+
+    def _payload(self, value: Any) -> Payload:
+        if type(value) is Text:
+            text = _utf8(value)
+            wanted = _from_json(value) if self.parse_json and text[:1] in ("{", "[") else _dict_blob(value)
+            return text if wanted is None else wanted
+        if type(value) is bytes:
+            wanted = _dict_blob(value)
+            return value if wanted is None else wanted
+        return value
+
+    def _decoded(self, rows: Sequence[_Row | BadRecord]) -> Iterator[Item]:
+        blobs = (row.blob for row in rows if isinstance(row, _Row) and row.blob is not None)
+        payloads = decode_blobs(blobs, self.registry, self.max_record_bytes)
+        for row in rows:
+            if isinstance(row, BadRecord):
+                yield row
+                continue
+            payload = row.payload if row.blob is None else next(payloads)
+            if isinstance(payload, NbmfError):
+                yield BadRecord(row.place, payload.code, str(payload), row.key, row.source_bytes)
+            else:
+                yield record_from_payload(row.key, row.record_class, {}, payload, row.place, row.source_bytes)
+
+    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Columns]:
+        table = find_table(connection, self.table, str(self.path))
+        return table, (self.key_field, self.class_field, self._payload_column(table))
+
+    def _payload_column(self, table: Table) -> str:
+        has = f"{table.name!r} has the columns {', '.join(table.columns)}"
+        for name in (self.payload_field, self.key_field, self.class_field):
+            if name and name not in table.columns:
+                raise RecordsError(f"{self.path}: no column {name!r}; {has}")
+        others = [c for c in table.columns if c not in (self.key_field, self.class_field, *table.primary_key)]
+        candidates = ["payload"] if "payload" in table.columns else others
+        if self.payload_field:
+            return self.payload_field
+        if len(candidates) != 1:
+            raise RecordsError(f"{self.path}: which column is the payload? Name it with --payload-field; {has}")
+        return candidates[0]
+
+    def _holds_blobs(self, connection: sqlite3.Connection, table: Table, columns: Columns) -> bool:
+        """Whether nine of ten BLOBs are such as nbmf writes, of the first ones: by chance, one in a hundred is."""
+        found = []
+        try:
+            for *_, (value,) in islice(
+                table.rows(connection, columns[-1:], (None, None), self.max_record_bytes), _TRIED_ROWS
+            ):
+                if type(value) is bytes:
+                    found.append(_is_blob(value))
+        except sqlite3.Error as error:
+            damage(self.path, error)
+        return bool(found) and sum(found) >= 0.9 * len(found)
+
+
+def _name(value: Any) -> str:
+    """A key or class as text; a BLOB in hex. Raises Refused."""
+    if type(value) is Text:
+        return _utf8(value)
+    return value.hex() if type(value) is bytes else str(value)
+
+
+def _utf8(value: Text) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("not_utf8", str(error)) from None
+
+
+def _from_json(value: bytes) -> Any:
+    try:
+        return parse_json(value)
+    except Refused:  # text that only begins like JSON
+        return None
+
+
+def _dict_blob(value: bytes) -> dict[str, Any] | None:
+    """The dict blob, the stub's or ours, that a value is the JSON text of."""
+    if value[:1] != b"{" or b'"sig"' not in value:
+        return None
+    found = _from_json(value)
+    return found if stub.is_stub_blob(found) or compat.is_dict_blob(found) else None
+
+
+def _is_blob(value: bytes) -> bool:
+    try:
+        inspect(value)
+    except NbmfError:
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""Where files are: on this machine, or on any filesystem that pyarrow.fs knows (`s3://`, `gs://`, `hdfs://`)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import pyarrow.fs as pafs
+
+from cluster.errors import RecordsError
+
+_BUFFER_BYTES = 256 * 1024
+
+
+class SourceUnavailable(RecordsError):
+    """Files that were there cannot be read now: a disk, a mount or a network fails. No record is at fault."""
+
+    code = "source_unavailable"
+
+
+class FileState(NamedTuple):
+    """Size in bytes and modification time in nanoseconds, None for what cannot be looked at or is not told."""
+
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    is_file: bool = False
+    is_folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A filesystem: this machine's, or that of a URI, or a given one of pyarrow. Pickled, it is found again.
+
+    The repr has the kind of filesystem only: a URI may hold credentials.
+    """
+
+    kind: str = "local"
+    uri: str | None = field(default=None, repr=False)
+    filesystem: pafs.FileSystem | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        return self.uri is None and self.filesystem is None
+
+    def show(self, path: str) -> str:
+        """The path as people know it."""
+        return path if self.uri is None else f"{self.kind}://{path}"
+
+    def state(self, path: str) -> FileState:
+        """What is known of a file or folder; links are followed. Raises SourceUnavailable."""
+        if self.is_local:
+            local = Path(path)
+            try:
+                found = local.stat()
+            except OSError:
+                return FileState()
+            return FileState(found.st_size, found.st_mtime_ns, local.is_file(), local.is_dir())
+        try:
+            info = self._filesystem().get_file_info(path)
+        except OSError as error:
+            raise SourceUnavailable(f"{self.show(path)}: {_text(error)}") from error
+        return FileState(info.size, info.mtime_ns, info.is_file, info.type == pafs.FileType.Directory)
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, sorted. Raises RecordsError."""
+        try:
+            if self.is_local:
+                return sorted(path.name for path in Path(folder).iterdir() if path.is_file())
+            found = self._filesystem().get_file_info(pafs.FileSelector(folder))
+            return sorted(info.base_name for info in found if info.is_file)
+        except OSError as error:
+            raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
+
+    def open(self, path: str) -> BinaryIO:
+        """A file for reading, buffered; what reading it raises is SourceUnavailable. Raises OSError."""
+        raw = Path(path).open("rb", buffering=0) if self.is_local else self._filesystem().open_input_file(path)  # noqa: SIM115
+        return cast(BinaryIO, io.BufferedReader(_Guarded(raw, self.show(path)), _BUFFER_BYTES))
+
+    def _filesystem(self) -> pafs.FileSystem:
+        return self.filesystem if self.filesystem is not None else _of_uri(self.uri or "")[0]
+
+
+LOCAL = Storage()
+
+
+def locate(location: str | Path, filesystem: pafs.FileSystem | None = None) -> tuple[Storage, str]:
+    """The storage that a path or URI is on, and its path there. Raises RecordsError."""
+    text = str(location)
+    if filesystem is not None:
+        return Storage(filesystem.type_name, None, filesystem), text.rstrip("/")
+    if "://" not in text:
+        return LOCAL, str(Path(text).expanduser().absolute())
+    found, path = _of_uri(text)
+    if isinstance(found, pafs.LocalFileSystem):
+        return LOCAL, str(Path(path).absolute())
+    return Storage(text.partition("://")[0], text), path.rstrip("/")
+
+
+@lru_cache(maxsize=16)
+def _of_uri(uri: str) -> tuple[pafs.FileSystem, str]:
+    try:
+        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(uri)
+        return found
+    except (OSError, ValueError) as error:
+        scheme, _, rest = uri.partition("://")
+        shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+        raise RecordsError(f"{shown}: no filesystem that can be read: {_text(error).replace(uri, shown)}") from error
+
+
+class _Guarded(io.RawIOBase):
+    """A file whose failures are told from damage that a parser finds in its content."""
+
+    def __init__(self, raw: Any, shown: str) -> None:
+        self._raw = raw
+        self._shown = shown
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count: int = self._raw.readinto(buffer)
+        except OSError as error:
+            raise SourceUnavailable(f"{self._shown} cannot be read: {_text(error)}") from error
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        position: int = self._raw.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        position: int = self._raw.tell()
+        return position
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

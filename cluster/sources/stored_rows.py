@@ -1,0 +1,101 @@
+"""Rows as stores of nbmf have them, checked, decrypted and decoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from cluster.errors import RecordsError
+from cluster.sources.base import BadRecord, Item, Record
+from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.parsing import KEY_REMEDY, Refused, too_large
+from cluster.sources.storage import Storage
+from nbmf.encryption import StoreKey
+from nbmf.errors import EncryptionError, NbmfError
+
+COLUMNS = {"key": str, "class": str, "meta": str, "blob": bytes, "preview": bool}
+ENCRYPTED = "encrypted"
+_SEPARATOR = b"\0"
+_PLAN, _REPORT = "_plan.json", "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row's blob, decrypted, and the record to be, which has no payload yet."""
+
+    record: Record
+    blob: bytes
+
+
+def refuse_unfinished(storage: Storage, folder: str) -> None:
+    """Raises RecordsError if a folder is of a migration that has begun and has no report yet."""
+    has = {name: storage.state(f"{folder}/{name}").is_file for name in (_PLAN, _REPORT)}
+    if has[_PLAN] and not has[_REPORT]:
+        raise RecordsError(f"{storage.show(folder)} holds a migration that was not finished; repeat its command first")
+
+
+def checked_row(
+    fields: Mapping[str, Any], place: str, key: StoreKey | None, max_record_bytes: int
+) -> StoredRow | BadRecord:
+    """The row, or what is wrong with it."""
+    record_key = fields["key"] if type(fields["key"]) is str else None
+    size = len(fields["blob"]) if type(fields["blob"]) is bytes else 0
+    try:
+        for name, type_ in COLUMNS.items():
+            if type(fields[name]) is not type_:
+                raise Refused("damaged_row", f"{name} is {type(fields[name]).__name__}, not {type_.__name__}")
+        if size > max_record_bytes:
+            raise too_large(size, max_record_bytes)
+        meta, blob, encrypted = fields["meta"], fields["blob"], bool(fields.get(ENCRYPTED))
+        if encrypted:
+            meta, blob = _unsealed(blob, key)
+        record = Record(fields["key"], fields["class"], _parsed(meta), None, place, size, fields["preview"], encrypted)
+    except Refused as refused:
+        return refused.bad(place, record_key, size)
+    return StoredRow(record, blob)
+
+
+def decoded_rows(rows: Iterator[StoredRow | BadRecord], registry: str | None, max_record_bytes: int) -> Iterator[Item]:
+    """Records with their payloads, in order and a batch at a time."""
+    while batch := list(islice(rows, BATCH_RECORDS)):
+        yield from _decoded(batch, registry, max_record_bytes)
+
+
+def _decoded(rows: Iterable[StoredRow | BadRecord], registry: str | None, max_record_bytes: int) -> Iterator[Item]:
+    blobs = (row.blob for row in rows if isinstance(row, StoredRow))
+    payloads = decode_blobs(blobs, registry, max_record_bytes)
+    for row in rows:
+        if isinstance(row, BadRecord):
+            yield row
+            continue
+        payload, record = next(payloads), row.record
+        if isinstance(payload, NbmfError):
+            yield BadRecord(record.place, payload.code, str(payload), record.key, record.source_bytes)
+        else:
+            yield replace(record, payload=payload)
+
+
+def _parsed(meta: str) -> Any:
+    try:
+        return json.loads(meta)
+    except (ValueError, RecursionError) as error:
+        raise Refused("bad_meta", f"meta is not JSON: {error}") from None
+
+
+def _unsealed(blob: bytes, key: StoreKey | None) -> tuple[str, bytes]:
+    """Meta and blob of a row that is encrypted at rest: sealed as one, the meta first. Raises Refused."""
+    if key is None:
+        raise Refused("encrypted", KEY_REMEDY)
+    try:
+        meta, separator, content = key.open(blob).partition(_SEPARATOR)
+    except EncryptionError as error:
+        raise Refused(error.code, str(error)) from None
+    if not separator:
+        raise Refused("damaged_envelope", "what was sealed is no record")
+    try:
+        return meta.decode(), content
+    except UnicodeDecodeError as error:
+        raise Refused("not_utf8", str(error)) from None

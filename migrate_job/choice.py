@@ -1,0 +1,57 @@
+"""Which destination a command line means."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cluster.errors import DestinationError
+from nbmf.encryption import StoreKey
+from nbmf.store.record_files import is_record_store
+
+if TYPE_CHECKING:
+    from migrate_job.destinations import Destination
+
+_SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
+
+
+class Form(enum.StrEnum):
+    """What a migration writes."""
+
+    PARQUET = "parquet"
+    SQLITE = "sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A destination, and the folder of its run."""
+
+    target: Destination
+    folder: Path
+
+
+def choose(source: str | Path, dest: Path | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
+    """The destination. Raises DestinationError, and BadParameter for options that contradict each other."""
+    from migrate_job.destinations import InPlace, ParquetParts, SqliteFile
+    from migrate_job.destinations.in_place_files import StoreFolders
+    from migrate_job.destinations.sqlite import run_folder
+
+    if in_place:
+        if dest is not None or form is not None:
+            raise typer.BadParameter("--in-place takes neither DEST nor --to")
+        store = Path(source).expanduser().absolute()
+        if not is_record_store(store):
+            raise DestinationError(f"{store} is no legacy store of record files; --in-place is for those alone")
+        return Choice(InPlace(store, key), StoreFolders(store).run)
+    if dest is None:
+        raise typer.BadParameter("name a DEST, or give --in-place")
+    dest = dest.absolute()
+    if form is Form.SQLITE or (form is None and dest.suffix in _SQLITE_SUFFIXES and not dest.is_dir()):
+        if dest.is_dir():
+            raise DestinationError(f"{dest} is a folder; --to sqlite wants the name of a file")
+        return Choice(SqliteFile(dest, key), run_folder(dest))
+    return Choice(ParquetParts(key), dest)

@@ -1,0 +1,189 @@
+"""A process that reads and codes records of one shard for its parent, which outlives it: see `isolation`.
+
+Run as `python -m migrate_job.coder_process FD`, FD being its end of a socket.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from cluster.sources import BadRecord, Item, Shard
+from migrate_job.coding import BATCH_BYTES, Row, migrate_records
+from migrate_job.plan import Plan
+from migrate_job.selection import CLASS, Selection
+from nbmf import Codec
+
+_PR_SET_PDEATHSIG = 1
+_PARENT_GONE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The first message: one shard of a plan."""
+
+    plan: Plan
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Asks for units `start` up to `stop`. A unit is a part that the source splits the shard into, or a record."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The version is loaded. What happens from now on is the records' fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A unit is about to be read. `separable`: those behind it can be read without it."""
+
+    unit: int
+    separable: bool
+    place: str
+    source_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """The units from the first asked for up to `stop` are read; `last` is the last record of them."""
+
+    stop: int
+    last: BadRecord | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """Python could not allocate; the process ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An error that no record is to blame for: to be raised by the parent."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of the units from the first asked for up to `stop`; `exhausted`: there are no more."""
+
+    stop: int
+    outcomes: list[Row | BadRecord]
+    other_class: int
+    exhausted: bool
+
+
+def main(parent: Connection) -> None:
+    """Answers requests until the parent closes its end."""
+    work: Work = parent.recv()
+    try:
+        codec = _load(work.plan)
+        units = _Shard(work, codec, parent)
+        parent.send(Ready())
+        while True:
+            asked: Units = parent.recv()
+            parent.send(units.code(asked))
+    except EOFError:
+        return
+    except MemoryError:
+        parent.send(OutOfMemory())
+    except Exception as error:
+        with suppress(OSError, pickle.PicklingError, TypeError, AttributeError):
+            parent.send(Failed(error))
+
+
+def _load(plan: Plan) -> Codec:
+    from migrate_job.shard import load_codec
+    from nbmf.engine import configure
+
+    configure(plan.engine.name, plan.engine.threads)
+    return load_codec(plan.registry, plan.version)
+
+
+class _Shard:
+    def __init__(self, work: Work, codec: Codec, parent: Connection) -> None:
+        self._plan, self._codec, self._parent = work.plan, codec, parent
+        self._shard = work.plan.shards[work.index]
+        split = getattr(work.plan.source, "split", None)
+        self._pieces: list[tuple[str, Shard]] | None = list(split(self._shard)) if split else None
+
+    def code(self, asked: Units) -> Done:
+        items: list[Item] = []
+        held_bytes, at, exhausted = 0, asked.start, True
+        for unit in self._read(asked):
+            items += unit
+            at += 1
+            held_bytes += sum(item.source_bytes for item in unit)
+            if at >= asked.stop or held_bytes > BATCH_BYTES:
+                exhausted = False
+                break
+        selection = Selection(self._plan.classes, None)
+        wanted = list(selection.of(items))
+
+        def allow(seconds: float) -> None:
+            self._parent.send(Coding(at, _named(wanted[-1]) if wanted else None, seconds))
+
+        outcomes = list(migrate_records(wanted, self._codec, self._plan, allow))
+        return Done(at, outcomes, selection.skipped[CLASS], exhausted)
+
+    def _read(self, asked: Units) -> Iterator[list[Item]]:
+        """The items of each unit."""
+        seconds = self._plan.record_timeout_s
+        if self._pieces is not None:
+            for unit in range(asked.start, len(self._pieces)):
+                place, piece = self._pieces[unit]
+                self._parent.send(Reading(unit, True, place, piece.size_bytes, seconds))
+                yield list(self._plan.source.read(piece))
+            return
+        records = iter(self._plan.source.read(self._shard))
+        for unit in range(asked.stop):
+            self._parent.send(Reading(unit, False, self._shard.path, 0, seconds))
+            one = list(islice(records, 1))
+            if not one:
+                return
+            if unit >= asked.start:
+                yield one
+
+
+def _named(item: Item) -> BadRecord:
+    """Which record it is, without its payload."""
+    return BadRecord(item.place, "", "", item.key, item.source_bytes)
+
+
+def _prepare() -> None:
+    """The parent's death ends this process, and a lack of memory hits this process first."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    half = memory_bytes // 2 if hard == resource.RLIM_INFINITY else min(memory_bytes // 2, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (half, hard))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+if __name__ == "__main__":
+    _prepare()
+    from migrate_job import coder_process  # classes of messages are its, not those of __main__
+
+    with Connection(int(sys.argv[1])) as _parent:
+        coder_process.main(_parent)

@@ -1,0 +1,12 @@
+"""Names of what a run keeps in its folder."""
+
+from __future__ import annotations
+
+PLAN = "_plan.json"
+LOCK = "_lock"
+NAMES = "_names.jsonl"
+"""Of a migration in place: its record files. It is there before the plan."""
+
+DEAD_LETTERS = "dead-letters.jsonl"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"

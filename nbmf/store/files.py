@@ -1,0 +1,25 @@
+"""Files that are there whole or not at all, and on disk before they have their name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a scratch file beside `path`, `<name>.tmp.<process>`, which then takes its place."""
+    scratch = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    write(scratch)
+    sync(scratch)
+    scratch.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """What is in a file, or which names a folder has, is on disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

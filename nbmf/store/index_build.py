@@ -1,0 +1,148 @@
+"""Making the key index: in memory that does not grow with the data set, to the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbmf.store.errors import IndexUnusable
+from nbmf.store.files import write_whole
+from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, INDEX, METADATA, Index, bits_for, checksum
+from nbmf.store.index import key_hash as key_hash
+from nbmf.store.parts import Parts, list_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SPILL = "_index.spill"
+SPILL_ENTRIES = 1 << 18
+"""Entries that are held in memory, 16 bytes each: of a pile while it is sorted, and of all piles while they grow."""
+
+_ENTRY = [("hash", "<u8"), ("part", "<u4"), ("row", "<u4")]
+
+
+def ensure_index(folder: Path) -> None:
+    """Makes the index of a data set on a local filesystem, unless it has a sound one of the parts that are there.
+
+    One caller at a time. Killed at any point it leaves the index as it was.
+    """
+    parts = _parts(folder)
+    shutil.rmtree(folder / SPILL, ignore_errors=True)
+    for scratch in folder.glob(f"{INDEX}.tmp.*"):
+        scratch.unlink()
+    try:
+        index = Index.open(parts)
+        try:
+            index.verify()
+        finally:
+            index.close()
+    except IndexUnusable:
+        build_index(folder)
+
+
+def build_index(folder: Path | str) -> None:
+    """Makes the index of a data set on a local filesystem anew."""
+    folder = Path(folder)
+    parts = _parts(folder)
+    records = 0
+    for number in range(len(parts.names)):
+        with parts.open(number) as file:
+            records += file.metadata.num_rows
+    bits = bits_for(records)
+    spill = folder / SPILL
+    shutil.rmtree(spill, ignore_errors=True)
+    spill.mkdir()
+    try:
+        pile_bits = max(0, bits - (SPILL_ENTRIES // BATCH_ENTRIES).bit_length() + 1)
+        _spill(parts, spill, pile_bits)
+        fields = {"format": FORMAT, "bits": bits, "records": records, "parts": parts.digest}
+        write_whole(folder / INDEX, lambda path: _write(path, fields, _piles(spill, pile_bits), bits - pile_bits))
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _parts(folder: Path) -> Parts:
+    import pyarrow.fs as pafs
+
+    return list_parts(pafs.LocalFileSystem(), str(folder.absolute()))
+
+
+def _spill(parts: Parts, spill: Path, pile_bits: int) -> None:
+    """Entries, in the store's order, to one file for each beginning of a hash."""
+    import numpy as np
+
+    held: list[npt.NDArray[np.void]] = []
+    count = row = 0
+    part = -1
+    for number, batch in parts.rows(["key"]):
+        row, part = (row, part) if number == part else (0, number)
+        entries = np.empty(len(batch), _ENTRY)
+        entries["hash"] = [key_hash(fields["key"]) for fields in batch]
+        entries["part"] = number
+        entries["row"] = np.arange(row, row + len(batch))
+        row += len(batch)
+        held.append(entries)
+        count += len(batch)
+        if count >= SPILL_ENTRIES:
+            _flush(held, spill, pile_bits)
+            held, count = [], 0
+    if held:
+        _flush(held, spill, pile_bits)
+
+
+def _flush(held: list[npt.NDArray[np.void]], spill: Path, pile_bits: int) -> None:
+    import numpy as np
+
+    entries = np.concatenate(held)
+    pile_of = _leading(entries["hash"], pile_bits)
+    order = np.argsort(pile_of, kind="stable")
+    entries, pile_of = entries[order], pile_of[order]
+    for pile in np.unique(pile_of):
+        first, last = np.searchsorted(pile_of, pile, "left"), np.searchsorted(pile_of, pile, "right")
+        with (spill / str(pile)).open("ab") as file:
+            file.write(entries[first:last].tobytes())
+
+
+def _piles(spill: Path, pile_bits: int) -> Iterator[npt.NDArray[np.void]]:
+    """Each sorted: stable by hash is by hash, part and row, as entries were added in the store's order."""
+    import numpy as np
+
+    for pile in range(1 << pile_bits):
+        path = spill / str(pile)
+        entries = np.fromfile(path, _ENTRY) if path.exists() else np.empty(0, _ENTRY)
+        yield entries[np.argsort(entries["hash"], kind="stable")]
+
+
+def _write(path: Path, fields: dict[str, object], piles: Iterator[npt.NDArray[np.void]], batch_bits: int) -> None:
+    """The index file: of each pile 2^batch_bits batches."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [pa.field(name, pa.from_numpy_dtype(kind), nullable=False) for name, kind in _ENTRY],
+        metadata={METADATA: json.dumps(fields).encode()},
+    )
+    bits = fields["bits"]
+    assert isinstance(bits, int)  # noqa: S101
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        number = 0
+        for entries in piles:
+            batch_of = _leading(entries["hash"], bits)
+            for _ in range(1 << batch_bits):
+                first, last = np.searchsorted(batch_of, number, "left"), np.searchsorted(batch_of, number, "right")
+                chosen = entries[first:last]
+                columns = [pa.array(np.ascontiguousarray(chosen[name])) for name, _ in _ENTRY]
+                batch = pa.record_batch(columns, schema=schema)
+                writer.write_batch(batch, custom_metadata={CHECKSUM: checksum(batch)})
+                number += 1
+
+
+def _leading(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint64]:
+    """The first bits of each hash: a shift by all 64 is not defined."""
+    import numpy as np
+
+    return hashes >> np.uint64(HASH_BITS - bits) if bits else np.zeros_like(hashes)

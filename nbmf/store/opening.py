@@ -1,0 +1,37 @@
+"""Which kind of store is at a place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbmf.encryption import StoreKey, load_key
+from nbmf.store.base import Store
+from nbmf.store.errors import StoreError
+from nbmf.store.parquet import ParquetStore
+from nbmf.store.record_files import RecordFiles, is_record_store
+from nbmf.store.sqlite import SqliteStore, is_sqlite
+
+
+def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
+    """The store at a path, or for Parquet at a URI that pyarrow.fs knows (`s3://`, `gs://`).
+
+    A folder of Parquet parts, a SQLite file, or a legacy store with `records/`, migrated in place or not. Without
+    a `key` that in NBMF_STORE_KEY, if there is one, opens encrypted records. Raises StoreError, BadSecret.
+    """
+    import pyarrow.fs as pafs
+
+    key = key or load_key()
+    if "://" in str(place):
+        try:
+            filesystem, folder = pafs.FileSystem.from_uri(str(place))
+            return ParquetStore(filesystem, folder, key)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{place}: {error}") from error
+    path = Path(place).expanduser().absolute()
+    if is_sqlite(path):
+        return SqliteStore(path, key)
+    if is_record_store(path):
+        return RecordFiles(path, key)
+    if not path.is_dir():
+        raise StoreError(f"{path} is no store: neither a folder nor a SQLite file of nbmf")
+    return ParquetStore(pafs.LocalFileSystem(), str(path), key)

@@ -1,0 +1,129 @@
+"""A record file of a legacy store: `<key>__<class>.json` with `{"payload", "meta", "cls"}`, plain or encrypted.
+
+Migrated in place, its payload is a dict blob as `nbmf.compat` writes it; all else in it is as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nbmf import compat, json_text, stub
+from nbmf.encryption import StoreKey, is_envelope
+from nbmf.errors import EncryptionError
+from nbmf.payload import Fidelity, Payload
+from nbmf.store.errors import KeyRequired, StoreError
+from nbmf.store.record import StoredRecord
+
+RECORDS_FOLDER = "records"
+SEPARATOR = "__"
+SUFFIX = ".json"
+
+
+class DamagedRecordFile(StoreError):
+    """A record file is not of the layout, or cannot be read. `reason` is that of a dead letter."""
+
+    code = "damaged_record_file"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+    def __reduce__(self) -> tuple[type[DamagedRecordFile], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+def file_name(key: str, record_class: str) -> str:
+    """The name of a record's file; `/` in keys and classes is written `_`."""
+    return f"{_safe(key)}{SEPARATOR}{_safe(record_class)}{SUFFIX}"
+
+
+def name_key(name: str) -> str:
+    """The key in a file's name, if the class has no "__" in it; empty if the name is not of the layout."""
+    return name.removesuffix(SUFFIX).rpartition(SEPARATOR)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """What a file holds. `payload` is as it is there: a value, or a dict blob of the stub or of nbmf."""
+
+    key: str
+    record_class: str
+    fields: dict[str, Any]
+    encrypted: bool
+
+    @property
+    def payload(self) -> Payload:
+        return self.fields["payload"]
+
+    @property
+    def is_migrated(self) -> bool:
+        """Whether it holds a blob of nbmf."""
+        return compat.is_dict_blob(self.payload)
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether it holds a stub's semantic blob, of which there is nothing to migrate."""
+        return stub.is_stub_blob(self.payload) and stub.is_preview(self.payload)
+
+    def to_record(self) -> StoredRecord:
+        """For readers. Raises CorruptBlob."""
+        blob = compat.unwrap(self.payload) if self.is_migrated else b""
+        unmigrated = None if self.is_migrated else self.payload
+        meta = self.fields.get("meta")
+        return StoredRecord(self.key, self.record_class, meta, blob, self.is_preview, self.encrypted, unmigrated)
+
+    def to_migrated(self, blob: bytes, fidelity: Fidelity, key: StoreKey | None) -> bytes:
+        """The file's new content: a blob in the payload's place. Raises DamagedStubBlob, KeyRequired."""
+        payload = stub.decode(self.payload) if stub.is_stub_blob(self.payload) else self.payload
+        content = _to_json(self.fields | {"payload": compat.wrap(blob, payload, fidelity)})
+        if not self.encrypted:
+            return content
+        if key is None:
+            raise KeyRequired(f"record {self.key!r} is encrypted; its key is needed to write it")
+        return _to_json(key.encrypt(content, context=file_name(self.key, self.record_class).encode()))
+
+
+def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
+    """What a file of that name holds. Raises DamagedRecordFile."""
+    stem = name.removesuffix(SUFFIX)
+    name_key, _, name_class = stem.rpartition(SEPARATOR)
+    if not name_key:
+        raise DamagedRecordFile("bad_name", f"{name} is not <key>{SEPARATOR}<class>{SUFFIX}")
+    value = _from_json(content)
+    encrypted = is_envelope(value)
+    if encrypted:
+        if key is None:
+            raise DamagedRecordFile("encrypted", "no key was given; see NBMF_STORE_KEY")
+        try:
+            value = _from_json(key.decrypt(value))
+        except EncryptionError as error:
+            raise DamagedRecordFile(error.code, str(error)) from error
+    if type(value) is not dict or "payload" not in value:
+        raise DamagedRecordFile("no_payload", "not an object with a `payload`")
+    record_class = value.get("cls", name_class)
+    if type(record_class) is not str:
+        raise DamagedRecordFile("bad_class", f"`cls` is {type(record_class).__name__}, not text")
+    # The class may hold "__" itself; the one inside the file says where the key ends.
+    suffix = SEPARATOR + _safe(record_class)
+    if stem.endswith(suffix) and len(stem) > len(suffix):
+        name_key = stem.removesuffix(suffix)
+    return RecordFile(name_key, record_class, value, encrypted)
+
+
+def _from_json(content: bytes) -> Any:
+    try:
+        return json_text.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DamagedRecordFile("not_utf8", str(error)) from error
+    except ValueError as error:
+        raise DamagedRecordFile("not_json", str(error)) from error
+
+
+def _to_json(value: dict[str, Any]) -> bytes:
+    return json_text.dumps(value).encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
+
+
+def _safe(name: str) -> str:
+    return name.replace("/", "_")

@@ -1,0 +1,28 @@
+"""A migration in this process, without Ray: what `job.run` does, shard after shard."""
+
+from dataclasses import replace
+
+from migrate_job.plan import Plan
+from migrate_job.selection import find_cut
+from migrate_job.shard import migrate_shard
+
+
+def plan_here(source, folder, target, **how):
+    folder.mkdir(parents=True, exist_ok=True)
+    return Plan(source, tuple(source.plan()), folder, "unused", "none", "lossless", target=target, **how)
+
+
+def migrate_here(source, folder, target, **how):
+    """The counts of the shards that were not done before."""
+    from migrate_job import job
+
+    plan = plan_here(source, folder, target, **how)
+    with job._exclusive(folder):
+        plan.claim()
+        target.prepare(folder)
+        job._remove_scratch(folder)
+        cut = replace(plan, cut=find_cut(plan))
+        todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
+        counts = [migrate_shard(cut, index) for index in todo]
+        job._finish(plan)
+    return counts

@@ -1,0 +1,30 @@
+"""Parquet data sets that tests write without a migration."""
+
+import json
+
+import nbmf
+from nbmf.store.index_build import ensure_index
+from nbmf.store.parts import write_part
+
+
+def row(key, payload, record_class="note", *, meta=None, preview=False, encrypted=False, codec=None):
+    blob = nbmf.encode(payload, codec=codec)
+    return {
+        "key": key,
+        "class": record_class,
+        "meta": json.dumps(meta),
+        "blob": blob,
+        "preview": preview,
+        "encrypted": encrypted,
+        "source_bytes": 10,
+        "payload_bytes": nbmf.inspect(blob).payload_bytes,
+    }
+
+
+def write_parts(folder, *parts, key=None, index=True):
+    folder.mkdir(exist_ok=True)
+    for number, rows in enumerate(parts):
+        write_part(folder / f"part-{number:06}.parquet", rows, key)
+    if index:
+        ensure_index(folder)
+    return folder
