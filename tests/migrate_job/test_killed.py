@@ -121,11 +121,13 @@ def test_ten_runs_killed_at_random_moments(source, drive, unbroken, tmp_path):
 
 
 def workers():
-    """Processes that are at a shard."""
-    found = []
+    """Processes of these tests' Ray that are at a shard; other sessions have other home folders."""
+    found, ours = [], f"HOME={os.environ['HOME']}".encode()
     for folder in Path("/proc").iterdir():
         try:
-            if folder.name.isdecimal() and (folder / "cmdline").read_bytes().startswith(b"ray::_migrate"):
+            if not folder.name.isdecimal() or not (folder / "cmdline").read_bytes().startswith(b"ray::_migrate"):
+                continue
+            if ours in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
         except OSError:
             continue
