@@ -16,7 +16,7 @@ import zstandard
 
 from bench.steady_traffic import Answer, SteadyTraffic
 from cluster.registry import Registry
-from cluster.session import free_port, prepare_environment
+from cluster.session import free_port, own_ports, prepare_environment
 from nbmf.payload import Payload, to_canonical
 from serve_app.config import DeploymentConfig, ServeConfig
 from serve_app.deploy import APPLICATION, deploy
@@ -218,9 +218,11 @@ def _cluster() -> Iterator[tuple[Any, Any, Any]]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    with own_ports():
+        cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        nodes = [cluster.add_node(num_cpus=_NODE_CPUS, object_store_memory=_OBJECT_STORE_BYTES) for _ in range(2)]
+        with own_ports():
+            nodes = [cluster.add_node(num_cpus=_NODE_CPUS, object_store_memory=_OBJECT_STORE_BYTES) for _ in range(2)]
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield ray, cluster, nodes[-1]
     finally:

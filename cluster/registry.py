@@ -147,7 +147,7 @@ class Registry:
         resolved = self.resolve(name)
         if resolved == NONE:
             return WITHOUT_VERSION
-        return default_codec() if resolved == BUILTIN else Codec.load(self.fetch(resolved))
+        return default_codec() if resolved == BUILTIN else Codec(*read_version(self.fetch(resolved)))
 
     def fetch(self, version_id: str) -> Path:
         """A local folder with the version's files: in place, or a verified copy in the user's cache."""
@@ -262,9 +262,12 @@ class Registry:
         with Path(self._path(name)).open("ab") as file:
             file.write(content)
 
-    def catalog(self) -> Catalog:
-        """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it."""
-        return _RegistryCatalog(self)
+    def catalog(self, max_loaded: int | None = None) -> Catalog:
+        """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it.
+
+        `max_loaded` as in Catalog.
+        """
+        return _RegistryCatalog(self, max_loaded)
 
     def _path(self, *parts: str) -> str:
         return "/".join([self._root, *parts])
@@ -280,8 +283,8 @@ class Registry:
 
 
 class _RegistryCatalog(Catalog):
-    def __init__(self, registry: Registry) -> None:
-        super().__init__()
+    def __init__(self, registry: Registry, max_loaded: int | None) -> None:
+        super().__init__(max_loaded=max_loaded)
         self._registry = registry
 
     def places(self) -> list[str]:

@@ -27,6 +27,7 @@ _LOCAL_ENVIRONMENT = {
     # No load balancer watches a local proxy, so stopping need not wait for one to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
 }
+_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
 _CONNECT_TIMEOUT_S = 10
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
@@ -40,11 +41,19 @@ def prepare_environment(address: str | None = None) -> None:
     """
     for name, value in (NODE_ENVIRONMENT if address is not None else NODE_ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
-    if address is None:
-        # With Serve's fixed ports two services on one machine would keep each other from starting.
-        for name in ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"):
-            if name not in os.environ:
-                os.environ[name] = str(free_port())
+
+
+@contextmanager
+def own_ports() -> Iterator[None]:
+    """Ray that is started within has free ports for Serve's proxy in place of its fixed ones, which another service on
+    the machine may have. They do not stay in the environment: what this process starts needs others."""
+    names = [name for name in _PORTS if name not in os.environ]
+    os.environ.update({name: str(free_port()) for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
 
 
 @contextmanager
@@ -70,7 +79,8 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
             cpus = num_cpus or max(4, os.cpu_count() or 1)
             # Without an address Ray would take a cluster that someone started on this machine.
             local: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": dashboard}
-            ray.init(**local, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+            with own_ports():
+                ray.init(**local, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray session"
         raise SessionError(f"cannot reach {where}: {str(error).splitlines()[0]}") from error

@@ -20,19 +20,49 @@ PATH_VARIABLE = "NBMF_CODEC_PATH"
 class Catalog:
     """Versions that were added, then built-in ones, then those in folders of version folders.
 
-    A version is loaded when a blob first names it.
+    A version is loaded when a blob first names it. With `max_loaded`, only so many of these stay in memory, those used
+    last; what was added stays until it is released.
     """
 
-    def __init__(self, folders: Iterable[Path] = ()) -> None:
+    def __init__(self, folders: Iterable[Path] = (), max_loaded: int | None = None) -> None:
         self._folders = [builtin.FOLDER, *folders]
-        self._codecs: dict[str, Codec] = {}
+        self._max_loaded = max_loaded
+        self._codecs: dict[str, Codec] = {}  # the one used last is the last
+        self._added: set[str] = set()
         self._lock = threading.Lock()
 
     def add(self, codec: Codec) -> None:
         """Makes a loaded version known. A codec without a version needs no adding."""
         if codec.id is not None:
             with self._lock:
+                self._added.add(codec.id)
                 self._codecs[codec.id] = codec
+
+    def release(self, version_id: str) -> None:
+        """An added version is then as one that a blob named."""
+        with self._lock:
+            self._added.discard(version_id)
+            self._drop_oldest()
+
+    @property
+    def loaded_ids(self) -> list[str]:
+        """Versions in memory."""
+        with self._lock:
+            return list(self._codecs)
+
+    def _use(self, codec: Codec) -> None:
+        """Puts a version behind those that are dropped before it."""
+        assert codec.id is not None  # noqa: S101
+        with self._lock:
+            self._codecs.pop(codec.id, None)
+            self._codecs[codec.id] = codec
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        if self._max_loaded is not None:
+            named = [version_id for version_id in self._codecs if version_id not in self._added]
+            for version_id in named[: max(0, len(named) - self._max_loaded)]:
+                del self._codecs[version_id]
 
     def candidates(self, reference: bytes) -> Iterator[Codec]:
         """All versions with that 2-byte reference, seldom more than one: the blob's checksum tells which wrote it.
@@ -42,18 +72,20 @@ class Catalog:
         """
         prefix = reference.hex()
         with self._lock:
-            known = [codec for version_id, codec in self._codecs.items() if version_id.startswith(prefix)]
-        yield from known
+            known = [codec for version_id, codec in reversed(self._codecs.items()) if version_id.startswith(prefix)]
+        for codec in known:
+            self._use(codec)
+            yield codec
         damage: DamagedCodec | UnsupportedFormat | None = None
         for version_id in self._available(prefix):
-            if version_id in self._codecs:
+            if any(codec.id == version_id for codec in known):
                 continue
             try:
                 codec = self._load(version_id)
             except (DamagedCodec, UnsupportedFormat) as error:
                 damage = error
                 continue
-            self.add(codec)
+            self._use(codec)
             yield codec
         if damage:
             raise damage

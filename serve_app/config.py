@@ -46,6 +46,13 @@ class BatchConfig(StrictModel):
     concurrency: Positive = Field(1, description="batches of a replica in work at a time")
 
 
+class DecoderLimits(StrictModel):
+    """What a decoder replica keeps to."""
+
+    max_payload_bytes: Positive
+    max_loaded_versions: Positive
+
+
 class ApiKey(StrictModel):
     """A key that clients send. It is random and long, so its plain SHA-256 gives nothing away."""
 
@@ -79,6 +86,12 @@ class ServeConfig(StrictModel):
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
     batch: BatchConfig = Field(BatchConfig(), description="records of several requests are coded together")
+    max_loaded_versions: Positive = Field(
+        8, description="codec versions that a decoder replica keeps in memory, besides those that encode now"
+    )
+    decoded_cache_bytes: int = Field(
+        0, ge=0, description="of an ingress replica: records decoded lately, answered from its memory; 0: none"
+    )
     max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 429")
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig
@@ -98,6 +111,11 @@ class ServeConfig(StrictModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"two api_keys have the same {field}")
         return self
+
+    @property
+    def decoder_limits(self) -> DecoderLimits:
+        """Those of decoder replicas."""
+        return DecoderLimits(max_payload_bytes=self.max_payload_bytes, max_loaded_versions=self.max_loaded_versions)
 
     @property
     def follows_rollouts(self) -> bool:

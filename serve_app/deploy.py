@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from cluster.errors import SessionError
 from cluster.registry import Registry
 from nbmf.engine import Engine
 from serve_app.config import ServeConfig
@@ -24,7 +25,7 @@ _CONTROLLER_CPUS = 0.1
 def deploy(config: ServeConfig, registry: Registry) -> str:
     """Deploys and returns the service's URL once it answers, its replicas warm.
 
-    Raises VersionNotFound, DamagedCodec, EngineMissing.
+    Raises VersionNotFound, DamagedCodec, EngineMissing; SessionError if Serve listens elsewhere already.
     """
     from ray import serve
 
@@ -33,8 +34,23 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
     serve.start(http_options=http_options(config), grpc_options=grpc_options(config), logging_config=LOGGING)
+    _check_address(config)
     run(targets, route_prefix="/")
     return f"http://{config.host}:{config.port}"
+
+
+def _check_address(config: ServeConfig) -> None:
+    """Serve, once started, only logs that it goes on where it is. Raises SessionError."""
+    from ray.serve.context import _get_global_client
+
+    client = _get_global_client()
+    assert client is not None  # noqa: S101
+    held = client.http_config
+    if (held.host, held.port) != (config.host, config.port):
+        raise SessionError(
+            f"Serve of this Ray cluster listens on {held.host}:{held.port} already, and on one address only: serve "
+            f"there (host {held.host}, port {held.port}), or end what is served with `serve shutdown`"
+        )
 
 
 def run(targets: list[Target], route_prefix: str) -> None:
@@ -104,7 +120,7 @@ def main_application(
         version,
         Engine(config.engine, config.threads),
         config.batch,
-        config.max_payload_bytes,
+        config.decoder_limits,
         controller if config.follows_rollouts else None,
     )
     busy = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}

@@ -24,6 +24,7 @@ from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of, until
+from serve_app.decoders import Decoders
 from serve_app.encoders import Encoders
 from serve_app.grpc.methods import GrpcMethods
 from serve_app.observer import Observer
@@ -60,7 +61,8 @@ class Ingress(GrpcMethods):
         traffic = Traffic(registry, version, encoders, decoder, Observer(RecentReporter.of(controller)))
         if controller is not None and config.follows_rollouts:
             traffic.follow(controller)
-        self._service = CodecService(config, Registry(registry), traffic, decoder)
+        decoders = Decoders(decoder, lambda: traffic.shares_percent, config.decoded_cache_bytes)
+        self._service = CodecService(config, Registry(registry), traffic, decoders)
         self._admin = Admin(config, Registry(registry), version, controller)
         self._authenticator = Authenticator(config.api_keys)
         if config.access_log:

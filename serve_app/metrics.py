@@ -73,6 +73,14 @@ DEFINITIONS = {
     "nbmf_batch_records": Definition(
         "histogram", "Records that a replica coded as one batch.", ("operation",), _RECORDS
     ),
+    "nbmf_version_loads_total": Definition(
+        "counter", "Codec versions that a decoder replica loaded because a blob named them."
+    ),
+    "nbmf_versions_loaded": Definition("gauge", "Codec versions in a decoder replica's memory, after the last load."),
+    "nbmf_decoded_cache_records_total": Definition(
+        "counter", "Records asked of the cache of decoded ones: result is hit or miss.", ("result",)
+    ),
+    "nbmf_decoded_cache_bytes": Definition("gauge", "Bytes that the cache of decoded records takes."),
     "nbmf_verified_blobs_total": Definition("counter", "Blobs that were decoded and compared.", ("version",)),
     "nbmf_decode_mismatches_total": Definition("counter", "Of these, wrong ones.", ("version",)),
     "nbmf_version_share_percent": Definition("gauge", "Share of keys that a version encodes.", ("version",)),
@@ -117,6 +125,17 @@ class ServiceMetrics:
     def batch(self, operation: Operation, records: int) -> None:
         """Counts a batch that a replica begins to code."""
         self._of["nbmf_batch_records"].observe(records, {"operation": operation})
+
+    def version_loaded(self, held: int) -> None:
+        """Counts that a blob's version was loaded, with which so many are in memory."""
+        self._add("nbmf_version_loads_total", 1, {})
+        self._set("nbmf_versions_loaded", held)
+
+    def decoded_cache(self, hits: int, misses: int, held_bytes: int) -> None:
+        """Counts what the cache of decoded records had of a request's blobs."""
+        self._add("nbmf_decoded_cache_records_total", hits, {"result": "hit"})
+        self._add("nbmf_decoded_cache_records_total", misses, {"result": "miss"})
+        self._set("nbmf_decoded_cache_bytes", held_bytes)
 
     def encoded(self, version: str, counts: Counts, blobs: int, record_s: float, purpose: Purpose) -> None:
         """Counts what a version made of the records of one call, which took this long a record."""

@@ -21,8 +21,9 @@ from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.payload import Kind, from_canonical, to_canonical
 from serve_app.batching import Batcher
-from serve_app.config import BatchConfig
+from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import DeadlineExceeded, check
+from serve_app.loaded_versions import LoadedVersions
 from serve_app.metrics import service_metrics
 from serve_app.results import Failure, attempt_batch, attempt_each
 from serve_app.rollout.loading import Loader
@@ -82,19 +83,19 @@ class Decoder:
         version: str,
         engine: Engine,
         batch: BatchConfig,
-        max_payload_bytes: int,
+        limits: DecoderLimits,
         controller: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._registry = Registry(registry)
-        self._catalog = self._registry.catalog()
-        self._catalog.add(_warm(registry, version, engine))
-        self._max_payload_bytes = max_payload_bytes
+        self._max_payload_bytes = limits.max_payload_bytes
+        self._versions = LoadedVersions(self._registry, limits.max_loaded_versions)
+        self._versions.catalog.add(_warm(registry, version, engine))
         self._batcher: Batcher[Frame | Failure, Canonical | Failure] = Batcher(
             self._decode, batch.max_records, batch.max_bytes, batch.concurrency
         )
         self._following: asyncio.Task[None] | None = None
         if controller is not None:
-            loader = Loader(RolloutStore(self._registry), self._load)
+            loader = Loader(RolloutStore(self._registry), self._load, self._versions.catalog.release)
             self._following = asyncio.get_running_loop().create_task(loader.run(controller))
 
     async def decode(self, blobs: list[bytes], deadline: float = math.inf) -> list[Canonical | Failure] | Failure:
@@ -102,6 +103,7 @@ class Decoder:
         try:
             check(deadline)
             parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
+            parsed = await self._versions.need(parsed)
             sizes_bytes = [0 if isinstance(frame, Failure) else frame.payload_bytes for frame in parsed]
             return await self._batcher(None, parsed, sizes_bytes, deadline)
         except DeadlineExceeded as error:
@@ -113,7 +115,7 @@ class Decoder:
         return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
 
     def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
-        results = self._catalog.decode_canonical_batch(frames)
+        results = self._versions.catalog.decode_canonical_batch(frames)
         return [
             result if isinstance(result, NbmfError) else (int(parsed.kind), result)
             for parsed, result in zip(frames, results, strict=True)
@@ -123,11 +125,10 @@ class Decoder:
         """Loads a version and decodes a probe of it. Raises NbmfError."""
         codec = self._registry.load(version)
         codec.warm_up()
-        self._catalog.add(codec)
+        catalog = self._versions.catalog
+        catalog.add(codec)
         kind, data = to_canonical(_PROBE)
-        (result,) = self._catalog.decode_canonical_batch(
-            [parse_bounded(codec.encode(_PROBE), max_output_bytes=len(data))]
-        )
+        (result,) = catalog.decode_canonical_batch([parse_bounded(codec.encode(_PROBE), max_output_bytes=len(data))])
         if isinstance(result, NbmfError):
             raise result
         if result != data:

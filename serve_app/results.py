@@ -82,7 +82,7 @@ def attempt_each(function: Callable[[Any], T], items: Sequence[Any]) -> list[T |
         try:
             results.append(function(item))
         except NbmfError as error:
-            results.append(_failure(error))
+            results.append(failure_of(error))
     return results
 
 
@@ -100,15 +100,16 @@ def _attempt_all(function: Callable[[list[Any]], Sequence[T | NbmfError]], items
     if not items:
         return []
     try:
-        return [_failure(r) if isinstance(r, NbmfError) else r for r in function(items)]
+        return [failure_of(r) if isinstance(r, NbmfError) else r for r in function(items)]
     except Exception as error:
         if len(items) > 1:
             return [_attempt_all(function, [item])[0] for item in items]
         if isinstance(error, NbmfError):
-            return [_failure(error)]
+            return [failure_of(error)]
         log_fault("a record could not be coded", error)
         return [Failure("internal_error", f"the record could not be coded: {type(error).__name__}; see the log")]
 
 
-def _failure(error: NbmfError) -> Failure:
+def failure_of(error: NbmfError) -> Failure:
+    """The failure of what ended with this error."""
     return Failure(error.code, str(error))

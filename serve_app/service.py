@@ -13,7 +13,7 @@ from serve_app.bodies import BatchTooLarge
 from serve_app.calls import Call
 from serve_app.config import ServeConfig
 from serve_app.deadlines import check
-from serve_app.replica_calls import call as call_replica
+from serve_app.decoders import Decoders
 from serve_app.results import Failure, RequestFailed, attempt_each
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
@@ -24,11 +24,11 @@ _HEALTH_TIMEOUT_S = 5
 class CodecService:
     """Encodes by the versions that traffic goes to, decodes by any. Limits of the configuration hold."""
 
-    def __init__(self, config: ServeConfig, registry: Registry, traffic: Traffic, decoder: Any) -> None:
+    def __init__(self, config: ServeConfig, registry: Registry, traffic: Traffic, decoders: Decoders) -> None:
         self.config = config
         self._registry = registry
         self._traffic = traffic
-        self._decoder = decoder
+        self._decoders = decoders
 
     async def encode(
         self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
@@ -43,12 +43,7 @@ class CodecService:
         self, call: Call, read: Callable[[Any], bytes], items: list[Any]
     ) -> list[tuple[int, bytes] | Failure]:
         """(kind, canonical bytes), or why there is nothing, for each item. Raises as `encode`."""
-        return await self._each(
-            call,
-            read,
-            items,
-            lambda blobs: call_replica(self._decoder.decode, blobs, call.deadline, deadline=call.deadline),
-        )
+        return await self._each(call, read, items, lambda blobs: self._decoders.decode(blobs, call.deadline))
 
     async def _each(
         self,
@@ -102,7 +97,7 @@ class CodecService:
         try:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 await self._traffic.ready()
-                await self._decoder.ready.remote()
+                await self._decoders.ready()
         except Exception as error:
             failure = Failure("unavailable", f"a deployment does not answer: {type(error).__name__}")
             raise RequestFailed(failure) from error

@@ -16,13 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import synthetic
 
-from cluster.session import prepare_environment
+from cluster.session import prepare_environment, session
 
 # Ray reads these when it is first imported, which a test module may do while it is collected.
 prepare_environment()
 
 RAY_CPUS = 4
-RAY_OBJECT_STORE_BYTES = 200 * 1024 * 1024
 STABLE_RECORDS = 1200
 
 
@@ -58,20 +57,8 @@ def no_builtin_default(home):
 @pytest.fixture(scope="session")
 def ray_session(home):
     """One local Ray session for all tests; jobs inside find it initialised and use it."""
-    import ray
-
-    from cluster import session
-
-    ray.init(
-        num_cpus=RAY_CPUS,
-        include_dashboard=False,
-        object_store_memory=RAY_OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level="error",
-    )
-    session._quieten()
-    yield ray
-    ray.shutdown()
+    with session(num_cpus=RAY_CPUS) as ray:
+        yield ray
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,15 @@ _log = logging.getLogger("ray.serve")
 
 
 class Loader:
-    """Calls `load` once for each version that a rollout brings. The constructor does so for the present one."""
+    """Calls `load` once for each version that a rollout brings, and `release` when a later one does without it.
 
-    def __init__(self, store: RolloutStore, load: Callable[[str], None]) -> None:
+    The constructor does so for the present one.
+    """
+
+    def __init__(self, store: RolloutStore, load: Callable[[str], None], release: Callable[[str], None]) -> None:
         self._store = store
         self._load = load
+        self._release = release
         self._failures: dict[str, tuple[str | None, str | None]] = {}
         self.look()
 
@@ -38,7 +42,11 @@ class Loader:
             _log.warning("the rollout cannot be read: %s", error)
             return None
         of = rollout.id if rollout else None
-        for version in _wanted(rollout):
+        wanted = _wanted(rollout)
+        for version in self._failures.keys() - set(wanted):
+            del self._failures[version]
+            self._release(version)
+        for version in wanted:
             tried_for, failure = self._failures.get(version, (None, ""))
             if failure is not None and tried_for != of:
                 self._failures[version] = (of, self._attempt(version))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 
 import pytest
 import synthetic
@@ -146,12 +147,15 @@ def test_no_service(error_of, data, free_port):
 
 
 @pytest.mark.slow
-def test_a_real_service(nbmf_command, ray_session, version, data, tmp_path, kept_up):
-    kept_up(20)
+def test_a_real_service(version, data, tmp_path, console_script, clean_environment):
+    """In a Ray session of its own: a service of the tests' session has Serve's one address."""
     options = (*OPTIONS, "--max-rps", 20, "--json", tmp_path / "load.json")
     where = ("--codec", version.id, "--registry", version.registry.location)
-    result = nbmf_command("bench", "load", "--data", data, *where, *options)
-    assert result.code == 0, result.err
+    command = [console_script, "bench", "load", "--data", data, *where, *options]
+    result = subprocess.run(
+        [*map(str, command)], env=clean_environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "load.json").read_text())
     assert report["unequal"] == 0
     assert report["steps"][0]["statuses"].keys() == {"200"}

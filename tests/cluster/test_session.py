@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cluster.errors import SessionError
-from cluster.session import _check_reachable, prepare_environment, session
+from cluster.session import _check_reachable, own_ports, prepare_environment, session
 
 
 def test_values_that_the_user_set_stay(monkeypatch):
@@ -57,3 +57,13 @@ def test_a_cluster_that_does_not_answer_is_an_error_at_once(scheme):
 
 def test_auto_is_left_to_ray():
     _check_reachable("auto")
+
+
+def test_ports_of_a_session_are_not_for_processes_that_it_starts(monkeypatch):
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_STATS_PORT", "12345")
+    monkeypatch.delenv("RAY_SERVE_HAPROXY_METRICS_PORT", raising=False)
+    with own_ports():
+        assert int(os.environ["RAY_SERVE_HAPROXY_METRICS_PORT"]) > 0
+        assert os.environ["RAY_SERVE_HAPROXY_STATS_PORT"] == "12345"
+    assert "RAY_SERVE_HAPROXY_METRICS_PORT" not in os.environ
+    assert os.environ["RAY_SERVE_HAPROXY_STATS_PORT"] == "12345"

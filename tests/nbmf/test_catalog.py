@@ -3,6 +3,7 @@
 import hashlib
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers import dictionary, fields, record, same, write_version
@@ -173,3 +174,53 @@ def test_a_version_for_newer_readers_does_not_hide_another(twins, tmp_path, monk
     assert same(_decode(catalog, blob), VALUE)
     with pytest.raises(UnsupportedFormat):
         _decode(catalog, _codec(first).encode(VALUE))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A folder of six versions of different references, and a blob of each."""
+    parent = tmp_path_factory.mktemp("several")
+    ids = [write_version(parent, name=f"several-{n}", seed=n) for n in range(6)]
+    blobs = {version_id: _codec(parent / version_id).encode(VALUE) for version_id in ids}
+    assert len({nbmf.inspect(blob).codec for blob in blobs.values()}) == 6
+    return parent, blobs
+
+
+def test_only_the_versions_used_last_stay_in_memory(several, monkeypatch):
+    parent, blobs = several
+    catalog = Catalog([parent], max_loaded=2)
+    loads = []
+    load = catalog._load
+    monkeypatch.setattr(catalog, "_load", lambda version_id: loads.append(version_id) or load(version_id))
+    first, second, third, *_ = blobs
+    for version_id in (first, second, first, third, first, second):
+        assert same(_decode(catalog, blobs[version_id]), VALUE)
+        assert len(catalog.loaded_ids) <= 2
+    assert loads == [first, second, third, second]
+    assert catalog.loaded_ids == [first, second]
+
+
+def test_added_versions_stay_until_they_are_released(several):
+    parent, blobs = several
+    first, second, *others = blobs
+    catalog = Catalog([parent], max_loaded=1)
+    for version_id in (first, second):
+        catalog.add(_codec(parent / version_id))
+    for version_id in others:
+        assert same(_decode(catalog, blobs[version_id]), VALUE)
+        assert catalog.loaded_ids == [first, second, version_id]
+    catalog.release(first)
+    assert catalog.loaded_ids == [second, others[-1]]
+    catalog.release("0" * 64)
+    assert same(_decode(catalog, blobs[first]), VALUE)
+    assert catalog.loaded_ids == [second, first]
+
+
+def test_threads_that_need_more_versions_than_stay(several):
+    parent, blobs = several
+    catalog = Catalog([parent], max_loaded=2)
+    order = list(blobs.values()) * 20
+    random.Random(5).shuffle(order)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(same(value, VALUE) for value in threads.map(lambda blob: _decode(catalog, blob), order))
+    assert len(catalog.loaded_ids) <= 2

@@ -91,7 +91,9 @@ class ServiceInProcess:
 
 def handle(name, method):
     """What a deployment's handle is to those who call one method of it."""
-    return SimpleNamespace(**{name: SimpleNamespace(remote=method)})
+    found = SimpleNamespace(**{name: SimpleNamespace(remote=method)})
+    found.options = lambda **_options: found
+    return found
 
 
 @pytest.fixture
@@ -101,14 +103,15 @@ def in_process(tmp_path, monkeypatch):
     from cluster.registry import Registry
     from nbmf import engine
     from nbmf.engine import Engine
-    from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
+    from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
     from serve_app.ingress import Ingress
     from serve_app.replicas import Decoder, Encoder
 
     monkeypatch.setattr(engine, "_engine", None)  # which a replica sets, for its process
     registry = Registry(tmp_path / "registry").location
     encoder = Encoder(registry, "none", Engine(), BatchConfig())
-    decoder = Decoder(registry, "none", Engine(), BatchConfig(), 100_000)
+    limits = DecoderLimits(max_payload_bytes=100_000, max_loaded_versions=2)
+    decoder = Decoder(registry, "none", Engine(), BatchConfig(), limits)
 
     def make(encode=encoder.encode, decode=decoder.decode, **settings):
         config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)

@@ -11,7 +11,7 @@ from cluster.registry import Registry
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app import deadlines, replicas
-from serve_app.config import BatchConfig
+from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import HEADER, DeadlineExceeded, deadline_of, until
 from serve_app.replicas import Decoder, Encoder
 from serve_app.results import Failure
@@ -102,9 +102,10 @@ def test_a_replica_that_does_not_answer(in_process):
 def test_a_replica_codes_nothing_after_the_deadline(tmp_path, monkeypatch):
     """The request fails as a whole, be it a batch."""
     registry = Registry(tmp_path).location
+    limits = DecoderLimits(max_payload_bytes=1000, max_loaded_versions=1)
     encoder, decoder = (
         Encoder(registry, "none", Engine(), BatchConfig()),
-        Decoder(registry, "none", Engine(), BatchConfig(), 1000),
+        Decoder(registry, "none", Engine(), BatchConfig(), limits),
     )
     blobs = asyncio.run(encoder.encode(RECORDS, "auto", math.inf, time.time() + 600))
     assert asyncio.run(decoder.decode(blobs, time.time() + 600)) == RECORDS

@@ -74,6 +74,12 @@ def test_a_server_that_is_open_to_others_is_warned_of(tmp_path, nbmf_command):
     assert warnings() == warnings("--host", "::1") == []
 
 
+def test_serve_that_listens_elsewhere_is_no_place_for_a_service(service, version, error_of, free_port):
+    message = error_of("serve", "--registry", version.registry.location, "--port", free_port)
+    assert message.startswith("nbmf: session_error:")
+    assert f"listens on 127.0.0.1:{service.config.port}" in message
+
+
 @pytest.mark.parametrize(
     "option",
     [

@@ -20,6 +20,7 @@ PATIENCE_S = 90
 SECRET = "Anna-prefers-the-window-seat"
 OF_RAY = {"application", "deployment", "replica", "le"}
 OF_A_ROLLOUT = {"nbmf_verified_blobs_total", "nbmf_decode_mismatches_total"}
+OF_THE_CACHE = {"nbmf_decoded_cache_records_total", "nbmf_decoded_cache_bytes"}  # which is off
 OF_TROUBLE = {"nbmf_queue_rejections_total", "nbmf_encode_faults_total", "nbmf_deadline_drops_total"}
 
 
@@ -40,19 +41,20 @@ SENT = [
 
 
 @pytest.fixture(scope="module")
-def exported(ray_session, service, version):
+def exported(ray_session, service, version, repository):
     """All series after some requests: {name: [(labels, value)]}, and the text that they are in."""
     record = synthetic.records(1, seed=5)[0]
     service.json("/v1/encode", {"payload": SECRET, "key": SECRET})
     service.json("/v1/encode", {"records": [{"payload": record}] * 7})
     _, encoded = service.json("/v1/encode", {"payload": record})
     service.json("/v1/decode", {"blob": encoded["blob"]})
+    service.octets("/v1/decode", (repository / "tests/golden/counts_text.blob").read_bytes())
     service.client.post("/v1/encode", content=b"{", headers={"X-Request-Id": SECRET})
     service.client.get(f"/v1/{SECRET}", params={"key": SECRET})
     node = ray_session.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     expected = {EXPORT_PREFIX + name for name in DEFINITIONS} - {
-        EXPORT_PREFIX + name for name in OF_A_ROLLOUT | OF_TROUBLE
+        EXPORT_PREFIX + name for name in OF_A_ROLLOUT | OF_THE_CACHE | OF_TROUBLE
     }
     for _ in range(PATIENCE_S):
         text = httpx.get(url, timeout=30).text

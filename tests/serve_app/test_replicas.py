@@ -2,22 +2,34 @@
 
 import asyncio
 import math
+import shutil
+import threading
+from pathlib import Path
 
 import pytest
 import synthetic
+import zstandard
 
 from cluster.registry import Registry
 from nbmf import Codec
 from nbmf import engine as engine_setting
 from nbmf.catalog import Catalog
+from nbmf.codec import inspect
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
-from nbmf.payload import to_canonical
-from serve_app.config import BatchConfig
+from nbmf.payload import Kind, to_canonical
+from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.replicas import Decoder, Encoder
 from serve_app.results import Failure, attempt_batch, attempt_each
 
 RECORDS = [(int(kind), data) for kind, data in map(to_canonical, synthetic.records(12, seed=91))]
+
+
+def limits(max_payload_bytes=100_000, max_loaded_versions=2):
+    return DecoderLimits(max_payload_bytes=max_payload_bytes, max_loaded_versions=max_loaded_versions)
+
+
+LIMITS = limits()
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +49,7 @@ def encoder(registry):
 
 @pytest.fixture
 def decoder(registry):
-    return Decoder(registry, "none", Engine(), BatchConfig(), 100_000)
+    return Decoder(registry, "none", Engine(), BatchConfig(), LIMITS)
 
 
 def encoded(encoder, records=RECORDS):
@@ -80,7 +92,7 @@ def test_bad_blobs_are_failures_between_good_ones(encoder, decoder):
 
 
 def test_a_blob_over_the_servers_limit(registry, encoder):
-    small = Decoder(registry, "none", Engine(), BatchConfig(), len(RECORDS[0][1]))
+    small = Decoder(registry, "none", Engine(), BatchConfig(), limits(max_payload_bytes=len(RECORDS[0][1])))
     first, second = decoded(small, encoded(encoder, [RECORDS[0], (RECORDS[0][0], RECORDS[0][1] + b" ")]))
     assert first == RECORDS[0]
     assert second.code == "output_too_large"
@@ -109,15 +121,95 @@ def test_replicas_are_warm_before_they_are_ready(registry, monkeypatch, version)
     monkeypatch.setattr(Codec, "warm_up", lambda codec: warm.append(codec))
     expected = Registry(registry).load(version)
     Encoder(registry, version, Engine(), BatchConfig())
-    Decoder(registry, version, Engine(), BatchConfig(), 1000)
+    Decoder(registry, version, Engine(), BatchConfig(), LIMITS)
     assert warm == [expected, expected]
 
 
 def test_replicas_set_the_engine_of_their_process(registry):
     Encoder(registry, "none", Engine("cpu", 3), BatchConfig())
     assert engine_setting.engine() == Engine("cpu", 3)
-    Decoder(registry, "none", Engine("cpu", 2), BatchConfig(), 1000)
+    Decoder(registry, "none", Engine("cpu", 2), BatchConfig(), LIMITS)
     assert engine_setting.engine() == Engine("cpu", 2)
+
+
+# --- versions of a decoder ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def versions(registry):
+    """Blobs of a record by four versions of the registry."""
+    place, content = Registry(registry), zstandard.train_dictionary(4096, [data for _, data in RECORDS] * 20)
+    blobs = []
+    for number in range(4):
+        manifest = {"name": str(number), "created_at": "2026-01-01", "architecture": "zstd-dictionary"}
+        dictionaries = {"dictionaries": {"text": "d", "json": "d", "messages": "d"}}
+        version = place.publish(manifest | dictionaries, {"d": content.as_bytes()})
+        blobs.append(place.load(version).encode_canonical(Kind(RECORDS[0][0]), RECORDS[0][1]))
+    assert len({inspect(blob).codec for blob in blobs}) == 4
+    return blobs
+
+
+def test_versions_are_dropped_when_others_are_named(decoder, versions):
+    for blob in (*versions, *reversed(versions)):
+        assert decoded(decoder, [blob]) == [RECORDS[0]]
+        assert len(decoder._versions.catalog.loaded_ids) <= LIMITS.max_loaded_versions
+    assert decoded(decoder, versions) == [RECORDS[0]] * 4
+
+
+def test_a_version_that_is_not_to_be_had_fails_its_own_blobs_only(decoder, encoder, versions, registry):
+    place = Registry(registry)
+    gone, altered = (
+        next(i for i in place.list_ids() if i.startswith(inspect(blob).codec)) for blob in (versions[0], versions[1])
+    )
+    shutil.rmtree(Path(registry) / "versions" / gone)
+    (Path(registry) / "versions" / altered / "d").write_bytes(b"altered")
+    good = encoded(encoder)
+    results = decoded(decoder, [versions[0], good[0], versions[1], versions[2]])
+    assert [getattr(result, "code", result) for result in results] == [
+        "unknown_codec",
+        RECORDS[0],
+        "damaged_codec",
+        RECORDS[0],
+    ]
+    assert "registry" in results[0].message
+
+
+def test_a_registry_that_cannot_be_read_is_worth_another_try(decoder, encoder, versions, monkeypatch):
+    def refused(_version):
+        raise PermissionError("no")
+
+    monkeypatch.setattr(decoder._versions.catalog, "_load", refused)
+    failure, record = decoded(decoder, [versions[0], encoded(encoder)[0]])
+    assert (failure.code, failure.status) == ("registry_error", 503)
+    assert record == RECORDS[0]
+    monkeypatch.undo()
+    assert decoded(decoder, versions[:1]) == RECORDS[:1]
+
+
+def test_blobs_need_not_wait_for_a_version_of_others(decoder, encoder, versions, monkeypatch):
+    """Two requests for it meanwhile are one load."""
+    loading, done, loads = threading.Event(), threading.Event(), []
+    load = decoder._versions.catalog._load
+
+    def slow(version):
+        loads.append(version)
+        loading.set()
+        assert done.wait(30)
+        return load(version)
+
+    monkeypatch.setattr(decoder._versions.catalog, "_load", slow)
+    good = encoded(encoder)
+
+    async def both():
+        slow_ones = [asyncio.create_task(decoder.decode(versions[:1])) for _ in range(2)]
+        await asyncio.to_thread(loading.wait, 30)
+        assert await decoder.decode(good) == RECORDS
+        assert not any(task.done() for task in slow_ones)
+        done.set()
+        return [await task for task in slow_ones]
+
+    assert asyncio.run(both()) == [[RECORDS[0]]] * 2
+    assert len(loads) == 1
 
 
 # --- results ------------------------------------------------------------------------------------------------------

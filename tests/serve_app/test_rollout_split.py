@@ -262,14 +262,14 @@ def test_versions_are_loaded_once_and_failures_told(tmp_path):
         registry.publish({"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
         for n in "ab"
     ]
-    store, loaded = RolloutStore(registry), []
+    store, loaded, released = RolloutStore(registry), [], []
 
     def load(version):
         loaded.append(version)
         if version == ids[1]:
             raise ValueError("no")
 
-    loader = Loader(store, load)
+    loader = Loader(store, load, released.append)
     assert (loader.look(), loaded) == (None, [])
     started = store.start(ids[1], ALL, 0)
     assert loader.look() == loader.look() == (started.id, "ValueError: no")
@@ -281,5 +281,23 @@ def test_versions_are_loaded_once_and_failures_told(tmp_path):
     assert loaded == [*ids, ids[1]]
     store.change(lambda r: r.rolled_back(3, ""))
     loaded.clear()
-    Loader(store, load)
+    Loader(store, load, released.append)
     assert loaded == ids[:1]
+
+
+def test_versions_that_no_rollout_needs_are_released(tmp_path):
+    registry = Registry(tmp_path)
+    first, second, third = (
+        registry.publish({"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
+        for n in "abc"
+    )
+    store, released = RolloutStore(registry), []
+    loader = Loader(store, lambda _: None, released.append)
+    for candidate, expected in ((second, [first]), (third, [first, second])):
+        store.start(candidate, ALL, 0)
+        loader.look()
+        while store.read().is_active:
+            store.change(lambda r: r.advanced(1, ""))
+        registry.assign("stable", candidate)
+        loader.look()
+        assert released == expected

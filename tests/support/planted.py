@@ -1,7 +1,10 @@
-"""Replicas that do wrong with candidates of certain names: they are slow, hang, crash, or decode to something else."""
+"""Replicas that do wrong with candidates of certain names: they are slow, hang, crash, or decode to something else;
+and a decoder that tells what it loads.
+"""
 
 import os
 import time
+from pathlib import Path
 
 from cluster.registry import Registry
 from serve_app.replicas import Decoder, Encoder
@@ -37,3 +40,18 @@ class PlantedDecoder(Decoder):
             (result[0], b'"something else"') if frame.reference == self._wrong else result
             for frame, result in zip(frames, results, strict=True)
         ]
+
+
+class TellingDecoder(Decoder):
+    """Writes a line to a file `loads` beside the registry for each version that a blob made it load."""
+
+    def __init__(self, registry, *arguments):
+        super().__init__(registry, *arguments)
+        catalog, load = self._versions.catalog, self._versions.catalog._load
+
+        def told(version):
+            with Path(registry).with_name("loads").open("a") as file:
+                file.write(f"{os.getpid()} {version}\n")
+            return load(version)
+
+        catalog._load = told
