@@ -27,7 +27,7 @@ def load(
         typer.Option("--data", help="Records to send (.jsonl, .parquet, a folder) in place of those found here."),
     ] = None,
     payload_field: PayloadFieldOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the records, evenly spaced.")] = _RECORDS,
+    limit: Annotated[int, typer.Option(min=1, help="So many records, of --data evenly spaced.")] = _RECORDS,
     codec: CodecOption = BUILTIN,
     registry: RegistryOption = None,
     config: Annotated[
@@ -90,13 +90,11 @@ def load(
 
 
 def _payloads(data: Path | None, payload_field: str | None, limit: int) -> list[Payload]:
-    from bench.records import spaced
-
     if data is None:
-        from bench.demo.records import installation_records
+        from bench.load.records import mixed_records
 
-        return spaced(installation_records(10 * limit), limit)
-    from bench.records import read
+        return mixed_records(limit)
+    from bench.records import read, spaced
     from cluster.sources import open_source
     from nbmf.payload import from_canonical
 
