@@ -45,9 +45,8 @@ class _Pool:
     """Records of one kind. Each is given away once, and all again when there is none left."""
 
     def __init__(self, records: list[Payload], join: Callable[[list[Any]], Payload]) -> None:
-        self._all = sorted(
-            ((len(to_canonical(r)[1]), n, r) for n, r in enumerate(records)), key=lambda entry: entry[:2]
-        )
+        sized = [(len(to_canonical(record)[1]), record) for record in records]
+        self._all = sorted(sized, key=lambda entry: entry[0])
         self._left = list(self._all)
         self._join = join
 
