@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from nbmf import golden
 from nbmf.codec import WITHOUT_VERSION, Codec
 
 FOLDER = Path(__file__).parent / "builtin_versions"
-"""Version folders, never removed; a file DEFAULT with the id of the one that encodes; and a file SPEED.json."""
+"""Version folders, never removed; a file DEFAULT with the id of the one that encodes; and a file SPEED.json.
+
+Golden records came later than these versions, whose manifests can't change: their file is beside the listed ones."""
 
 _DEFAULT = FOLDER / "DEFAULT"
 _SPEED = FOLDER / "SPEED.json"
@@ -25,15 +29,19 @@ def default_codec() -> Codec:
 
 
 def load(folder: Path) -> Codec:
-    """A built-in version, to encode with."""
+    """A built-in version."""
     from nbmf.manifest import read_version
 
     version_id, manifest, files = read_version(folder)
     speeds = json.loads(_SPEED.read_text()).get(version_id, {})
-    parts = {
+    parts: dict[str, Any] = {
         name: getattr(manifest, name).model_copy(update={"decode_us_per_token": decode_us_per_token})
         for name, decode_us_per_token in speeds.items()
     }
+    golden_file = folder / golden.FILE
+    if manifest.golden is None and golden_file.is_file():
+        files[golden.FILE] = golden_file.read_bytes()
+        parts["golden"] = golden.FILE
     return Codec(version_id, manifest.model_copy(update=parts), files)
 
 

@@ -153,6 +153,8 @@ class Catalog:
         for folder in self._folders:
             if (folder / version_id).is_dir():
                 try:
+                    if folder == builtin.FOLDER:
+                        return builtin.load(folder / version_id)
                     return Codec(*read_version(folder / version_id))
                 except (DamagedCodec, UnsupportedFormat) as error:
                     damage = error  # another folder may hold a whole copy

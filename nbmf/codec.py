@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from nbmf import coders, frame, payload
+from nbmf import coders, frame, golden, payload
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Fidelity, Kind
 
@@ -63,6 +63,10 @@ class Codec:
                 learned += [network, coders.SegmentsCoder(network)]
             if manifest.counts:
                 learned.append(coders.CountsCoder(manifest.counts, files or {}))
+        self._golden = (files or {}).get(manifest.golden) if manifest and manifest.golden else None
+        self._exact: set[int] = set()
+        self.learned: tuple[coders.Coder, ...] = tuple(learned)
+        """The version's own coders."""
         self._coders: dict[int, coders.Coder] = {c.number: c for c in (*coders.CODEC_FREE, *learned)}
 
     @classmethod
@@ -126,7 +130,10 @@ class Codec:
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> list[bytes]:
-        """The blob of each record, the same as one by one; by the engine of `nbmf.engine`."""
+        """The blob of each record, the same as one by one; by the engine of `nbmf.engine`.
+
+        Raises InexactMachine if this machine decodes the version's golden records otherwise: it is asked once.
+        """
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         best = [frame.pack_stored(*record) for record in records]
@@ -143,6 +150,8 @@ class Codec:
             reference, seed = (self.reference, self._seed) if learned else (b"", b"")
             budget = latency_budget_ms if effort == "auto" else None
             bodies = coder.encode_batch([records[index] for index in chosen], budget)
+            if any(body is not None for body in bodies):
+                self._check_golden(coder)
             for index, body in zip(chosen, bodies, strict=True):
                 if body is None:
                     continue
@@ -223,12 +232,24 @@ class Codec:
         return decode_each(blobs, max_output_bytes, self.decode_canonical_batch)
 
     def warm_up(self) -> None:
-        """Loads the learned parts and compiles what codes with them: half a minute once a machine, then a second."""
+        """Loads the learned parts, compiles what codes with them, and decodes the version's golden records.
+
+        It takes half a minute once a machine, then a second. Raises InexactMachine.
+        """
         for kind, data in ((Kind.JSON, b"{}"), (Kind.TEXT, b"warm")):
             for coder in self._coders.values():
                 (body,) = coder.encode_batch([(kind, data)])
                 if body is not None:
                     coder.decode(kind, body, len(data))
+        for coder in self.learned:
+            self._check_golden(coder)
+
+    def _check_golden(self, coder: coders.Coder) -> None:
+        """Before a coder's first body is given out. Raises InexactMachine."""
+        if self._golden is not None and coder.number not in self._exact:
+            if coder in self.learned:
+                golden.check(self._golden, [coder], self.id or "")
+            self._exact.add(coder.number)
 
 
 WITHOUT_VERSION = Codec()

@@ -11,7 +11,8 @@
     │   └── OutputTooLarge                        declares more than max_output_bytes
     ├── CodecError                                the codec version is at fault
     │   ├── UnknownCodec                          the blob names a version that was not found
-    │   └── DamagedCodec                          a version's files are missing or altered
+    │   ├── DamagedCodec                          a version's files are missing or altered
+    │   └── InexactMachine                        a version's golden records decode otherwise here
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
     ├── EncryptionError                           encryption at rest
     │   ├── BadSecret                             no key can be made of the secret, or not one to write with
@@ -147,6 +148,12 @@ class DamagedCodec(CodecError):
     """A codec version's folder lacks files, or they are not the ones its id names."""
 
     code = "damaged_codec"
+
+
+class InexactMachine(CodecError):
+    """This machine, or the engine on it, computes otherwise than the one on which the version was trained."""
+
+    code = "inexact_machine"
 
 
 class DamagedStubBlob(NbmfError):

@@ -75,6 +75,7 @@ class Manifest(BaseModel):
     dictionaries: dict[KindLabel, str] = Field(default_factory=dict, description="payload kind -> dictionary file")
     neural: NeuralPart | None = None
     counts: CountsPart | None = None
+    golden: str | None = Field(default=None, description="records decoded when the version is loaded: nbmf.golden")
     files: dict[str, FileEntry]
     data: dict[str, Any] = Field(default_factory=dict, description="summary of the training data")
     measured: dict[str, Any] = Field(default_factory=dict, description="results on held-out records")
@@ -141,6 +142,8 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
         named |= neural_files(manifest.neural)
     if manifest.counts:
         named |= {manifest.counts.counts, manifest.counts.tokenizer, manifest.counts.constants}
+    if manifest.golden:
+        named.add(manifest.golden)
     if missing := named - files.keys():
         raise DamagedCodec(f"{folder}: {MANIFEST} names files that it does not list: {sorted(missing)}")
     return version_id, manifest, files

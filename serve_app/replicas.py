@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
+from nbmf import golden
 from nbmf.codec import Codec, Effort, parse_bounded
 from nbmf.engine import Engine, configure
 from nbmf.errors import CorruptBlob, NbmfError
@@ -28,8 +29,6 @@ from serve_app.metrics import service_metrics
 from serve_app.results import Failure, attempt_batch, attempt_each
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
-
-_PROBE = [{"role": "user", "content": "Remember to call Anna on Friday about the invoice."}]
 
 Canonical: TypeAlias = tuple[int, bytes]
 """A record's kind and canonical bytes."""
@@ -122,17 +121,19 @@ class Decoder:
         ]
 
     def _load(self, version: str) -> None:
-        """Loads a version and decodes a probe of it. Raises NbmfError."""
+        """Loads a version, which decodes its golden records, and has these go the way of blobs. Raises NbmfError."""
         codec = self._registry.load(version)
         codec.warm_up()
         catalog = self._versions.catalog
         catalog.add(codec)
-        kind, data = to_canonical(_PROBE)
-        (result,) = catalog.decode_canonical_batch([parse_bounded(codec.encode(_PROBE), max_output_bytes=len(data))])
-        if isinstance(result, NbmfError):
-            raise result
-        if result != data:
-            raise CorruptBlob(f"a probe of {kind.label} was not decoded as it was encoded")
+        records = [to_canonical(payload) for payload in golden.RECORDS]
+        blobs = codec.encode_canonical_batch(records)
+        frames = [parse_bounded(blob, self._max_payload_bytes) for blob in blobs]
+        for (kind, canonical), result in zip(records, catalog.decode_canonical_batch(frames), strict=True):
+            if isinstance(result, NbmfError):
+                raise result
+            if result != canonical:
+                raise CorruptBlob(f"a record of {kind.label} was not decoded as it was encoded")
 
     def ready(self) -> bool:
         """For the ingress's health page."""

@@ -11,6 +11,8 @@ from rich.progress import Progress
 from cluster.progress import progress
 from cluster.registry import Registry
 from cluster.sources import Source
+from nbmf import golden
+from nbmf.codec import Codec
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
 from nbmf.payload import Kind
@@ -82,7 +84,8 @@ def run(
         )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
-    version_id = registry.publish({**manifest, "measured": measured}, files)
+    files[golden.FILE] = golden.write(Codec(None, Manifest(**manifest, files={}), files).learned)
+    version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
     return Trained(version_id, prepared.summary(), measured)
 
 
