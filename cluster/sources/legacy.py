@@ -23,9 +23,9 @@ from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
 from cluster.sources.legacy_files import record_file_name as record_file_name
 from cluster.sources.parsing import too_large
-from cluster.sources.sorted_names import sorted_names
 from cluster.sources.stamps import stamp
 from nbmf.encryption import StoreKey
+from nbmf.store.sorted_names import sorted_names
 
 RECORDS_FOLDER = "records"
 _SHARD_FILES = 500
