@@ -88,7 +88,7 @@ class InPlaceRecords:
             is_kept = may_be_replaced and original.exists()
             content = original.read_bytes() if is_kept else path.read_bytes()
             size = len(content)
-            file = parse(path.name, content, self.key)
+            file = parse(path.name, content, self.key, unique_keys=True)
             if file.is_migrated:
                 return None
             payload = file.payload
