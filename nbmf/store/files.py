@@ -8,20 +8,23 @@ from pathlib import Path
 from uuid import uuid4
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
     """`write` fills a scratch file beside `path`, `<name>.tmp.<number>`, which then takes its place.
 
-    The number is chosen by chance: processes on different machines may have the same one.
+    The number is chosen by chance: processes on different machines may have the same one. A file that is not
+    `durable` is whole, but not on disk yet.
     """
     scratch = path.with_name(f"{path.name}.tmp.{uuid4().int}")
     try:
         write(scratch)
-        sync(scratch)
+        if durable:
+            sync(scratch)
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    sync(path.parent)
+    if durable:
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:
