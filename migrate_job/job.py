@@ -29,8 +29,9 @@ from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
+from nbmf.store.files import write_whole
 
-_SCRATCH = re.compile(r"(part-|_done/|_dead/).*\.tmp\.\d+")
+_SCRATCH = re.compile(r"(part-|_done/|_dead/|_plan\.json|report\.|dead-letters\.jsonl).*\.tmp\.\d+")
 
 
 def run(
@@ -116,12 +117,17 @@ def _finish(plan: Plan) -> Report:
     report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
-    with (plan.destination / DEAD_LETTERS).open("w") as letters:
+    # The report comes last: with it the migration is finished.
+    write_whole(plan.destination / DEAD_LETTERS, lambda path: _gather_letters(plan, path))
+    write_whole(plan.destination / REPORT_PAGE, lambda path: path.write_text(to_html(report), encoding="utf-8"))
+    write_whole(plan.destination / REPORT, lambda path: path.write_text(json.dumps(report.to_dict(), indent=1)))
+    return report
+
+
+def _gather_letters(plan: Plan, path: Path) -> None:
+    with path.open("w") as letters:
         for index in range(len(plan.shards)):
             letters.write(plan.dead_file(index).read_text())
-    (plan.destination / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
-    (plan.destination / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
-    return report
 
 
 def _remove_scratch(destination: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 PLAN = "_plan.json"
 LOCK = "_lock"
 NAMES = "_names.jsonl"
@@ -10,3 +12,8 @@ NAMES = "_names.jsonl"
 DEAD_LETTERS = "dead-letters.jsonl"
 REPORT = "report.json"
 REPORT_PAGE = "report.html"
+
+
+def done_file(run: Path, shard: int) -> Path:
+    """Counts of a shard; written last, so a shard without one is not done."""
+    return run / "_done" / f"{shard:06}.json"

@@ -12,12 +12,13 @@ from typing import Any
 from cluster.errors import DestinationError
 from cluster.sources import Source
 from migrate_job.destinations import Destination, ParquetParts
-from migrate_job.layout import LOCK, NAMES, PLAN
+from migrate_job.layout import LOCK, NAMES, PLAN, done_file
 from migrate_job.listing import Shards
 from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
+from nbmf.store.files import write_whole
 
 _FORMAT = 2
 """Plans without a format are from before listings had modification times: theirs are compared without."""
@@ -63,8 +64,8 @@ class Plan:
         return self.destination / "_dead" / f"{index:06}.jsonl"
 
     def done_file(self, index: int) -> Path:
-        """Counts of a shard; written last, so a shard without one is not done."""
-        return self.destination / "_done" / f"{index:06}.json"
+        """See layout.done_file."""
+        return done_file(self.destination, index)
 
     def fingerprint(self, plan_format: int = _FORMAT) -> str:
         """Changes when the source's listing or files, the version, a fidelity, the effort, a filter or `verify` do."""
@@ -100,7 +101,8 @@ class Plan:
         """Raises DestinationError if the destination holds something that is no migration."""
         if (self.destination / PLAN).exists() or not self.destination.exists():
             return
-        if any(path.name not in (LOCK, NAMES, PLAN + ".new") for path in self.destination.iterdir()):
+        ours = (LOCK, NAMES, f"{PLAN}.new", f"{PLAN}.tmp.")
+        if any(not path.name.startswith(ours) for path in self.destination.iterdir()):
             raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
 
     def claim(self) -> None:
@@ -131,8 +133,6 @@ class Plan:
                 )
         else:
             # The plan comes first and whole: a run killed at any point after it can go on.
-            scratch = path.with_name(PLAN + ".new")
-            scratch.write_text(json.dumps(fields, indent=1))
-            scratch.replace(path)
+            write_whole(path, lambda scratch: scratch.write_text(json.dumps(fields, indent=1)))
         for folder in (self.dead_file(0).parent, self.done_file(0).parent):
             folder.mkdir(exist_ok=True)

@@ -43,14 +43,33 @@ def dumps(value: Any) -> str:
         return "".join(_pieces(value))
 
 
-def loads(text: str) -> Any:
-    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON."""
+class DuplicateKey(ValueError):
+    """An object has a key twice."""
+
+
+def loads(text: str, *, unique_keys: bool = False) -> Any:
+    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON.
+
+    Where an object has a key twice the last value counts; with `unique_keys` DuplicateKey is raised.
+    """
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return json.loads(text, object_pairs_hook=_unique if unique_keys else None)
+    except (json.JSONDecodeError, DuplicateKey):
         raise
     except (RecursionError, ValueError):
-        return _parse(text)
+        return _parse(text, unique_keys)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _duplicate(next(key for key in found if keys.count(key) > 1))
+    return found
+
+
+def _duplicate(key: str) -> DuplicateKey:
+    return DuplicateKey(f"an object has the key {key[:100]!r} more than once")
 
 
 def _integer_text(value: int) -> str:
@@ -115,7 +134,7 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
     raise json.JSONDecodeError("Expecting value", text, at)
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, unique_keys: bool = False) -> Any:
     """Iterative parser: each open container waits on a stack with the key it will be stored under."""
 
     def skip(at: int) -> int:
@@ -167,6 +186,8 @@ def _parse(text: str) -> Any:
             parent = containers[-1]
             mark = text[at : at + 1]
             if isinstance(parent, dict):
+                if unique_keys and keys[-1] in parent:
+                    raise _duplicate(keys[-1])
                 parent[keys.pop()] = value
                 if mark == ",":
                     key, at = read_key(skip(at + 1))

@@ -15,11 +15,12 @@ from cluster.progress import console, progress
 from cluster.registry import Registry
 from cluster.session import free_port, session
 from cluster.sources import BadRecord, LegacyStore
-from cluster.sources.legacy import RECORDS_FOLDER, record_file_name
 from migrate_job import job as migration
 from nbmf import Codec, store, stub
 from nbmf.builtin import default_codec
 from nbmf.payload import Payload, to_canonical
+from nbmf.store.record_file import RECORDS_FOLDER
+from nbmf.store.record_file import file_name as record_file_name
 
 BUILTIN = "nbmf, built-in version"
 _MARKER = ".nbmf-demo"

@@ -14,11 +14,11 @@ from bench.migration.records import class_of, key_of, payload_of
 from bench.migration.stores import MAX_RECORD_BYTES, damage_of, fingerprints, write_legacy
 from cluster.registry import Registry
 from cluster.sources import LegacyStore
-from cluster.sources.legacy import record_file_name
 from nbmf import Codec, store
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
+from nbmf.store.record_file import file_name as record_file_name
 
 _BATCH = 256
 SHOWN = 20

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.migration.records import class_of, key_of, payload_of
-from cluster.sources.legacy import RECORDS_FOLDER, record_file_name
 from nbmf import stub
+from nbmf.store.record_file import RECORDS_FOLDER
+from nbmf.store.record_file import file_name as record_file_name
 
 MAX_RECORD_BYTES = 20_000
 """What migrations of these stores are told: damaged ones hold larger records."""

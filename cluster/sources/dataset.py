@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.blobs import BATCH_RECORDS
-from cluster.sources.parquet import DAMAGE, open_shard, row_fields, row_groups, split_rows
+from cluster.sources.parquet import DAMAGE, row_groups, rows_of, split_rows
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
+
+_NAMES = (*COLUMNS, ENCRYPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class DataSet:
         for folder in sorted({path.rpartition("/")[0] for path in self.paths}):
             refuse_unfinished(self.storage, folder)
         for path in self.paths:
-            yield from row_groups(path, self.storage, _check_columns)
+            yield from row_groups(path, self.storage, _choose)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_rows(shard)
@@ -43,25 +45,12 @@ class DataSet:
         return decoded_rows(self._rows(shard), self.registry, self.max_record_bytes)
 
     def _rows(self, shard: Shard) -> Iterator[StoredRow | BadRecord]:
-        shown = self.storage.show(shard.path)
-        group, *only = shard.span
-        number = 0
-        try:
-            with open_shard(shard) as file:
-                columns = [name for name in file.schema_arrow.names if name in (*COLUMNS, ENCRYPTED)]
-                for batch in file.iter_batches(batch_size=BATCH_RECORDS, row_groups=[group], columns=columns):
-                    for at in range(batch.num_rows):
-                        if number in only or not only:
-                            yield self._row(batch.slice(at, 1), f"{shown}:{group}:{number}")
-                        number += 1
-        except DAMAGE as error:
-            yield BadRecord(f"{shown}:{group}:{number}", "damaged_file", str(error))
-
-    def _row(self, batch: pa.RecordBatch, place: str) -> StoredRow | BadRecord:
-        fields = row_fields(batch, place)
-        if isinstance(fields, BadRecord):
-            return fields
-        return checked_row(fields, place, self.key, self.max_record_bytes)
+        for row in rows_of(shard, BATCH_RECORDS, _choose):
+            if isinstance(row, BadRecord):
+                yield row
+            else:
+                place, _, values = row
+                yield checked_row(dict(zip(_NAMES, values, strict=True)), place, self.key, self.max_record_bytes)
 
 
 def is_data_set(storage: Storage, path: str) -> bool:
@@ -73,7 +62,8 @@ def is_data_set(storage: Storage, path: str) -> bool:
         return False
 
 
-def _check_columns(schema: pa.Schema, shown: str) -> None:
+def _choose(schema: pa.Schema, shown: str) -> tuple[str, ...]:
     missing = sorted(set(COLUMNS) - set(schema.names))
     if missing:
         raise RecordsError(f"{shown} is no part of a data set: it has no column {', '.join(missing)}")
+    return _NAMES

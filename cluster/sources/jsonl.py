@@ -11,7 +11,7 @@ from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
-from cluster.sources.stamps import changed, stamp
+from cluster.sources.stamps import open_planned, stamp
 from cluster.sources.storage import LOCAL, Storage
 
 _SHARD_LINES = 2000
@@ -41,7 +41,7 @@ class JsonLines:
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         start, end, number = shard.span
         shown = self.storage.show(shard.path)
-        with _open(shard) as file:
+        with open_planned(shard) as file:
             file.seek(start)
             while start < end:
                 _, size = _read_line(file, 0)
@@ -56,7 +56,7 @@ class JsonLines:
     def _records(self, shard: Shard) -> Iterator[Item]:
         start, end, number = shard.span
         name, shown = PurePosixPath(shard.path).name, self.storage.show(shard.path)
-        with _open(shard) as file:
+        with open_planned(shard) as file:
             file.seek(start)
             while file.tell() < end:
                 line, size = _read_line(file, self.max_record_bytes)
@@ -77,22 +77,16 @@ class JsonLines:
             return record_from_payload(line_key, "", {}, value, place, size)
         if type(value) is not dict or self.payload_field not in value:
             return BadRecord(place, "no_payload", f"no field {self.payload_field!r}", line_key, size)
-        fields: dict[str, Any] = dict(value)
-        payload = fields.pop(self.payload_field)
-        key = fields.pop(self.key_field, None) if self.key_field else None
-        record_class = fields.pop(self.class_field, None) if self.class_field else None
+        payload = value[self.payload_field]
+        key = value.get(self.key_field) if self.key_field else None
+        record_class = value.get(self.class_field) if self.class_field else None
+        named = (self.payload_field, self.key_field, self.class_field)
+        fields: dict[str, Any] = {name: held for name, held in value.items() if name not in named}
         try:
             texts = line_key if key is None else str(key), "" if record_class is None else str(record_class)
         except (ValueError, RecursionError) as error:  # an integer of thousands of digits, a deep list
             return BadRecord(place, "bad_key", f"key or class cannot be written as text: {error}", line_key, size)
         return record_from_payload(*texts, fields, payload, place, size)
-
-
-def _open(shard: Shard) -> BinaryIO:
-    try:
-        return shard.storage.open(shard.path)
-    except OSError as error:
-        raise changed(shard, "", f"it cannot be opened: {error.strerror or error}") from error
 
 
 def _read_line(file: BinaryIO, limit_bytes: int) -> tuple[bytes, int]:

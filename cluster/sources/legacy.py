@@ -21,13 +21,14 @@ from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
-from cluster.sources.legacy_files import record_file_name as record_file_name
 from cluster.sources.parsing import too_large
-from cluster.sources.sorted_names import sorted_names
 from cluster.sources.stamps import stamp
+from cluster.sources.storage import raise_if_unavailable
 from nbmf.encryption import StoreKey
+from nbmf.store.record_file import RECORDS_FOLDER as RECORDS_FOLDER
+from nbmf.store.record_file import SUFFIX
+from nbmf.store.sorted_names import sorted_names
 
-RECORDS_FOLDER = "records"
 _SHARD_FILES = 500
 _ARTEFACT = re.compile(r"a_[0-9]+\.json", re.ASCII)
 _CONTENT = re.compile(r"[0-9a-f]{64}(\.json)?", re.ASCII)
@@ -68,7 +69,7 @@ class LegacyStore:
         records = self.root / RECORDS_FOLDER
         try:
             if records.is_dir():
-                yield from _shards(records, sorted_names(records, ".json"))
+                yield from _shards(records, sorted_names(records, SUFFIX))
             yield from _shards(self.root, filter(_ARTEFACT.fullmatch, sorted_names(self.root, ".json")))
             for folder in (self.root, *_folders(self.root)):
                 for suffix in ("", ".json"):
@@ -102,6 +103,7 @@ class LegacyStore:
                 return too_large(size, self.max_record_bytes).bad(place, key, size)
             data = path.read_bytes()
         except OSError as error:
+            raise_if_unavailable(error, place)
             return BadRecord(place, "unreadable", error.strerror or str(error), key)
         return reader(path, key or "", data, self.key, self.max_record_bytes)
 

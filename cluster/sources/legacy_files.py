@@ -11,16 +11,11 @@ from cluster.sources.base import Item
 from cluster.sources.parsing import Refused, decrypt, inflate, parse_json, record_from_payload
 from nbmf import stub
 from nbmf.encryption import ENVELOPE, StoreKey, is_envelope
+from nbmf.store.record_file import SEPARATOR, name_key
 
-SEPARATOR = "__"
 FIELDS = "__fields__"
 _COLD, _CONTENT = "cold", "content"
 _URLSAFE = str.maketrans("-_", "+/")
-
-
-def record_file_name(key: str, record_class: str) -> str:
-    """The file name of a record; `/` in keys and classes is written `_`."""
-    return f"{_safe(key)}{SEPARATOR}{_safe(record_class)}.json"
 
 
 def legacy_record(path: Path, _key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
@@ -40,10 +35,7 @@ def legacy_record(path: Path, _key: str, data: bytes, key: StoreKey | None, _max
         meta = _with_fields(value.pop("meta", None), value)
     except Refused as refused:
         return refused.bad(place, record_key or None, size)
-    # The class may hold "__" itself; the one inside the file says where the key ends.
-    suffix = SEPARATOR + _safe(record_class)
-    if path.stem.endswith(suffix) and len(path.stem) > len(suffix):
-        record_key = path.stem.removesuffix(suffix)
+    record_key = name_key(path.name, record_class)
     return record_from_payload(record_key, record_class, meta, payload, place, size, encrypted=encrypted)
 
 
@@ -131,7 +123,3 @@ def _signature(value: Any) -> str | None:
         return stub.signature(value)
     except (TypeError, ValueError, RecursionError):
         return None
-
-
-def _safe(name: str) -> str:
-    return name.replace("/", "_")

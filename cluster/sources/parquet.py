@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,13 +16,16 @@ from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import record_from_payload, too_large
-from cluster.sources.stamps import changed, stamp
+from cluster.sources.stamps import changed, open_planned, stamp
 from cluster.sources.storage import LOCAL, Storage
 from nbmf import json_text
 
 BATCH_ROWS = 2000
 DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises for a file that is not as it should be."""
+
+Choose: TypeAlias = Callable[[pa.Schema, str], tuple[str | None, ...]]
+"""The columns that are wanted of a file, which may lack some, None for one that is not. Raises RecordsError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class ParquetFiles:
 
     def iter_shards(self) -> Iterator[Shard]:
         for path in self.paths:
-            yield from row_groups(str(path), self.storage, self._payload_column)
+            yield from row_groups(str(path), self.storage, self._choose)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_rows(shard)
@@ -55,32 +58,14 @@ class ParquetFiles:
         return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
 
     def _records(self, shard: Shard) -> Iterator[Item]:
-        shown, name = self.storage.show(shard.path), PurePosixPath(shard.path).name
-        group, *only = shard.span
-        number = 0
-        try:
-            with open_shard(shard) as file:
-                payload_column = self._payload_column(file.schema_arrow, shown)
-                wanted = (payload_column, self.key_field, self.class_field)
-                columns = [column for column in file.schema_arrow.names if column in wanted]
-                for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=columns):
-                    for at in range(batch.num_rows):
-                        if number in only or not only:
-                            here = f"{group}:{number}"
-                            yield self._row(batch.slice(at, 1), payload_column, f"{shown}:{here}", f"{name}:{here}")
-                        number += 1
-        except DAMAGE as error:
-            yield BadRecord(f"{shown}:{group}:{number}", "damaged_file", str(error))
+        name = PurePosixPath(shard.path).name
+        for row in rows_of(shard, BATCH_ROWS, self._choose):
+            yield row if isinstance(row, BadRecord) else self._record(*row, name)
 
-    def _row(self, row: pa.RecordBatch, payload_column: str, place: str, row_key: str) -> Item:
-        fields = row_fields(row, place)
-        if isinstance(fields, BadRecord):
-            return fields
-        value = fields[payload_column]
-        found_key = fields[self.key_field] if self.key_field else None
-        found_class = fields[self.class_field] if self.class_field else None
-        key = row_key if found_key is None else str(found_key)
-        record_class = "" if found_class is None else str(found_class)
+    def _record(self, place: str, at: str, values: tuple[Any, ...], file_name: str) -> Item:
+        value, found_key, found_class = values
+        key = f"{file_name}:{at}" if found_key is None else _name(found_key)
+        record_class = "" if found_class is None else _name(found_class)
         size = len(value.encode()) if type(value) is str else len(value) if type(value) is bytes else 0
         if size > self.max_record_bytes:
             return too_large(size, self.max_record_bytes).bad(place, key, size)
@@ -89,12 +74,12 @@ class ParquetFiles:
                 value = json_text.loads(value)
         return record_from_payload(key, record_class, {}, value, place, size)
 
-    def _payload_column(self, schema: pa.Schema, shown: str) -> str:
+    def _choose(self, schema: pa.Schema, shown: str) -> tuple[str | None, ...]:
         texts = [f.name for f in schema if _is_text(f.type)]
         if self.payload_field:
             candidates = [self.payload_field] if self.payload_field in schema.names else []
         else:
-            candidates = ["payload"] if "payload" in schema.names else texts
+            candidates = ["payload"] if "payload" in schema.names else list(dict.fromkeys(texts))
         if len(candidates) != 1:
             raise RecordsError(
                 f"{shown}: which column is the payload? Name it with --payload-field; "
@@ -103,16 +88,20 @@ class ParquetFiles:
         for name in (self.key_field, self.class_field):
             if name and name not in schema.names:
                 raise RecordsError(f"{shown}: no column {name!r}; the file has {', '.join(schema.names)}")
-        return candidates[0]
+        wanted = (candidates[0], self.key_field, self.class_field)
+        for name in wanted:
+            if (times := schema.names.count(name)) > 1:
+                raise RecordsError(f"{shown}: the column {name!r} is there {times} times")
+        return wanted
 
 
-def row_groups(path: str, storage: Storage, check_schema: Any) -> Iterator[Shard]:
-    """A shard a row group of a file. `check_schema(schema, shown)` may raise. Raises RecordsError."""
+def row_groups(path: str, storage: Storage, choose: Choose) -> Iterator[Shard]:
+    """A shard a row group of a file. Raises RecordsError."""
     files = (stamp(path, storage=storage),)  # before it is opened: what is written to it after that is then noticed
     shown = storage.show(path)
     try:
         with storage.open(path) as opened, pq.ParquetFile(opened) as file:
-            check_schema(file.schema_arrow, shown)
+            choose(file.schema_arrow, shown)
             sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
     except DAMAGE as error:
         raise RecordsError(f"{shown}: {error}") from error
@@ -124,7 +113,7 @@ def split_rows(shard: Shard) -> Iterator[tuple[str, Shard]]:
     """Each row of a row group, by the place it is given: a span of the group and the row's number in it."""
     group, *only = shard.span
     try:
-        with open_shard(shard) as file:
+        with _open_shard(shard) as file:
             rows = file.metadata.row_group(group).num_rows
     except DAMAGE as error:
         raise changed(shard, "", str(error)) from error
@@ -132,27 +121,59 @@ def split_rows(shard: Shard) -> Iterator[tuple[str, Shard]]:
         yield f"{shard.storage.show(shard.path)}:{group}:{number}", replace(shard, span=(group, number))
 
 
-@contextmanager
-def open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
-    """A shard's file. Raises SourceChanged if it is gone, and one of DAMAGE."""
+def rows_of(shard: Shard, batch_rows: int, choose: Choose) -> Iterator[tuple[str, str, tuple[Any, ...]] | BadRecord]:
+    """Each row of a shard: its place, that within the file, and its values of the chosen columns.
+
+    Rows from the first damaged page on are one bad record: where one behind it begins cannot be told.
+    """
+    shown = shard.storage.show(shard.path)
+    group, *only = shard.span
+    wanted, number = range(0), 0
     try:
-        opened = shard.storage.open(shard.path)
-    except OSError as error:
-        raise changed(shard, "", f"it cannot be opened: {error.strerror or error}") from error
-    with opened, pq.ParquetFile(opened) as file:
+        with _open_shard(shard) as file:
+            chosen = choose(file.schema_arrow, shown)
+            columns = [name for name in file.schema_arrow.names if name in chosen]
+            wanted = range(only[0], only[0] + 1) if only else range(file.metadata.row_group(group).num_rows)
+            for batch in file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns):
+                for row in range(max(number, wanted.start), min(number + batch.num_rows, wanted.stop)):
+                    yield _values(batch.slice(row - number, 1), chosen, shown, f"{group}:{row}")
+                number += batch.num_rows
+                if number >= wanted.stop:
+                    break
+            if number >= wanted.stop:
+                return
+            problem = "it ends before them"
+    except DAMAGE as error:
+        problem = str(error)
+    first = max(number, wanted.start)
+    count = f"{wanted.stop - first} rows from here on" if wanted else "its rows"
+    yield BadRecord(f"{shown}:{group}:{first}", "damaged_file", f"{count} cannot be read: {problem}")
+
+
+@contextmanager
+def _open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
+    """A shard's file. Raises SourceChanged if it is gone, and one of DAMAGE."""
+    with open_planned(shard) as opened, pq.ParquetFile(opened) as file:
         yield file
 
 
-def row_fields(row: pa.RecordBatch, place: str) -> dict[str, Any] | BadRecord:
-    """The values of a batch of one row."""
+def _values(
+    row: pa.RecordBatch, chosen: tuple[str | None, ...], shown: str, at: str
+) -> tuple[str, str, tuple[Any, ...]] | BadRecord:
+    """Of a batch of one row."""
+    place = f"{shown}:{at}"
     try:
         (fields,) = row.to_pylist()
     except UnicodeDecodeError as error:  # Arrow does not look whether text in a file is UTF-8
         return BadRecord(place, "not_utf8", str(error))
     except Exception as error:  # a date in the year 0, a dictionary's index that it has not
         return BadRecord(place, "damaged_row", f"{type(error).__name__}: {error}")
-    found: dict[str, Any] = fields
-    return found
+    return place, at, tuple(fields.get(name) for name in chosen)
+
+
+def _name(value: Any) -> str:
+    """A key or class as text; bytes in hex."""
+    return value.hex() if type(value) is bytes else str(value)
 
 
 def _is_text(type_: pa.DataType) -> bool:

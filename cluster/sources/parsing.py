@@ -38,9 +38,11 @@ def too_large(size_bytes: int, max_record_bytes: int) -> Refused:
 def parse_json(data: bytes) -> Any:
     """The JSON value in UTF-8 text, a byte order mark allowed. Raises Refused."""
     try:
-        return json_text.loads(data.decode("utf-8-sig"))
+        return json_text.loads(data.decode("utf-8-sig"), unique_keys=True)
     except UnicodeDecodeError as error:
         raise Refused("not_utf8", str(error)) from None
+    except json_text.DuplicateKey as error:
+        raise Refused("duplicate_key", str(error)) from None
     except ValueError as error:
         raise Refused("not_json", str(error)) from None
 

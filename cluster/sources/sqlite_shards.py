@@ -15,7 +15,7 @@ from cluster.sources.sqlite_cuts import cuts
 from cluster.sources.sqlite_file import connect, is_damage, stamps
 from cluster.sources.sqlite_table import Position, Table, key_of
 from cluster.sources.stamps import changed
-from cluster.sources.storage import SourceUnavailable
+from cluster.sources.storage import SourceUnavailable, raise_if_unavailable
 
 Columns: TypeAlias = tuple[str | None, ...]
 """Those that are wanted, the payload's last; None for one that is not."""
@@ -45,16 +45,40 @@ def plan_table(
 
 
 def split_table(path: Path, shard: Shard, choose: Choose) -> Iterator[tuple[str, Shard]]:
-    """The place of each row, and a shard of it alone."""
+    """The place of each row, and a shard of it alone; the first row behind damage is in one with it."""
     *same, after, upto = shard.span
     try:
         with closing(connect(path)) as connection:
             table, _ = choose(connection)
-            for position, *_ in table.rows(connection, (None,), (after, upto), 0):
-                yield f"{path}:{table.name}:{key_of(position)}", replace(shard, span=(*same, after, position))
+            for position in _positions(connection, table, (after, upto)):
+                shown = key_of(position) if position else f"after {key_of(after)}" if after else ""
+                place = f"{path}:{table.name}:{shown}".rstrip(":")
+                yield place, replace(shard, span=(*same, after, position))
                 after = position
     except (OSError, sqlite3.Error) as error:
         raise changed(shard, path.name, str(error)) from error
+
+
+def _positions(
+    connection: sqlite3.Connection, table: Table, bounds: tuple[Position | None, Position | None]
+) -> Iterator[Position | None]:
+    """Of each row that can be read; and the end of the bounds, if that is behind damage."""
+    after, upto = bounds
+    try:
+        for after, *_ in table.rows(connection, (None,), bounds, 0):
+            yield after
+        return
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+    rest: list[Position | None] = []
+    try:
+        for position, *_ in table.rows(connection, (None,), (after, upto), 0, backwards=True):
+            rest.append(position)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+    yield from reversed(rest or [upto])
 
 
 def read_table(path: Path, shard: Shard, choose: Choose, max_record_bytes: int) -> Iterator[Row | BadRecord]:
@@ -69,6 +93,7 @@ def read_table(path: Path, shard: Shard, choose: Choose, max_record_bytes: int) 
     except RecordsError as error:
         raise changed(shard, path.name, str(error)) from error
     except OSError as error:
+        raise_if_unavailable(error, str(path))
         raise changed(shard, path.name, f"it cannot be opened: {error.strerror or error}") from error
     except (sqlite3.Error, ValueError) as error:  # the schema itself: no row can be read
         yield BadRecord(str(path), "damaged_file", str(damage(path, error)))

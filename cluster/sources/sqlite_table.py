@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cluster.errors import RecordsError
-from cluster.sources.sqlite_file import Text
+from cluster.sources.sqlite_file import Text, is_damage
 
 Position: TypeAlias = list[Any]
 """Where a row is: its rowid, or the values of its primary key, as JSON values."""
@@ -110,7 +110,9 @@ def _order(
         if rowid not in taken:
             try:
                 connection.execute(f"SELECT t.{rowid} FROM {quoted(name)} t LIMIT 0")  # noqa: S608 - quoted
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
+                if not is_damage(error):
+                    raise
                 break  # WITHOUT ROWID
             return (f"t.{rowid}",)
     if not primary_key:

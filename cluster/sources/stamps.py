@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from cluster.errors import RecordsError
-from cluster.sources.storage import LOCAL, Storage
+from cluster.sources.storage import LOCAL, Storage, raise_if_unavailable
 
 if TYPE_CHECKING:
     from cluster.sources.base import Shard
@@ -41,6 +41,15 @@ def check_unchanged(shard: Shard) -> None:
         now = stamp(shard.path, planned.name, shard.storage)
         if now != planned:
             raise changed(shard, planned.name, _change(planned, now))
+
+
+def open_planned(shard: Shard) -> BinaryIO:
+    """The file that a shard's path is. Raises SourceChanged if it is gone, SourceUnavailable."""
+    try:
+        return shard.storage.open(shard.path)
+    except OSError as error:
+        raise_if_unavailable(error, shard.storage.show(shard.path))
+        raise changed(shard, "", f"it cannot be opened: {error.strerror or error}") from error
 
 
 def changed(shard: Shard, name: str, how: str) -> SourceChanged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,12 +14,25 @@ import pyarrow.fs as pafs
 from cluster.errors import RecordsError
 
 _BUFFER_BYTES = 256 * 1024
+_AWAY = frozenset(
+    {
+        *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN),
+        *(errno.ENODEV, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    }
+)
+"""Of a mount that is away, or a machine that has no more to give: other files cannot be read either."""
 
 
 class SourceUnavailable(RecordsError):
     """Files that were there cannot be read now: a disk, a mount or a network fails. No record is at fault."""
 
     code = "source_unavailable"
+
+
+def raise_if_unavailable(error: OSError, shown: str) -> None:
+    """Raises SourceUnavailable for an error that is not one file's."""
+    if error.errno in _AWAY:
+        raise SourceUnavailable(f"{shown} cannot be read: {_text(error)}") from error
 
 
 class FileState(NamedTuple):
@@ -55,7 +69,8 @@ class Storage:
             local = Path(path)
             try:
                 found = local.stat()
-            except OSError:
+            except OSError as error:
+                raise_if_unavailable(error, path)
                 return FileState()
             return FileState(found.st_size, found.st_mtime_ns, local.is_file(), local.is_dir())
         try:
@@ -65,10 +80,10 @@ class Storage:
         return FileState(info.size, info.mtime_ns, info.is_file, info.type == pafs.FileType.Directory)
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted. Raises RecordsError."""
+        """Names of the files in a folder, sorted, and of links to what is not there. Raises RecordsError."""
         try:
             if self.is_local:
-                return sorted(path.name for path in Path(folder).iterdir() if path.is_file())
+                return sorted(path.name for path in Path(folder).iterdir() if path.is_file() or not path.exists())
             found = self._filesystem().get_file_info(pafs.FileSelector(folder))
             return sorted(info.base_name for info in found if info.is_file)
         except OSError as error:

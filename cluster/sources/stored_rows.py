@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,10 +14,12 @@ from cluster.sources.parsing import KEY_REMEDY, Refused, too_large
 from cluster.sources.storage import Storage
 from nbmf.encryption import StoreKey
 from nbmf.errors import EncryptionError, NbmfError
+from nbmf.store.errors import KeyRequired, StoreError
+from nbmf.store.record import StoredRecord
+from nbmf.store.rows import to_record
 
 COLUMNS = {"key": str, "class": str, "meta": str, "blob": bytes, "preview": bool}
 ENCRYPTED = "encrypted"
-_SEPARATOR = b"\0"
 _PLAN, _REPORT = "_plan.json", "report.json"
 
 
@@ -49,13 +50,11 @@ def checked_row(
                 raise Refused("damaged_row", f"{name} is {type(fields[name]).__name__}, not {type_.__name__}")
         if size > max_record_bytes:
             raise too_large(size, max_record_bytes)
-        meta, blob, encrypted = fields["meta"], fields["blob"], bool(fields.get(ENCRYPTED))
-        if encrypted:
-            meta, blob = _unsealed(blob, key)
-        record = Record(fields["key"], fields["class"], _parsed(meta), None, place, size, fields["preview"], encrypted)
+        held = _opened(fields, key)
     except Refused as refused:
         return refused.bad(place, record_key, size)
-    return StoredRow(record, blob)
+    record = Record(held.key, held.record_class, held.meta, None, place, size, held.preview, held.encrypted)
+    return StoredRow(record, held.blob)
 
 
 def decoded_rows(rows: Iterator[StoredRow | BadRecord], registry: str | None, max_record_bytes: int) -> Iterator[Item]:
@@ -78,24 +77,12 @@ def _decoded(rows: Iterable[StoredRow | BadRecord], registry: str | None, max_re
             yield replace(record, payload=payload)
 
 
-def _parsed(meta: str) -> Any:
+def _opened(fields: Mapping[str, Any], key: StoreKey | None) -> StoredRecord:
     try:
-        return json.loads(meta)
-    except (ValueError, RecursionError) as error:
-        raise Refused("bad_meta", f"meta is not JSON: {error}") from None
-
-
-def _unsealed(blob: bytes, key: StoreKey | None) -> tuple[str, bytes]:
-    """Meta and blob of a row that is encrypted at rest: sealed as one, the meta first. Raises Refused."""
-    if key is None:
-        raise Refused("encrypted", KEY_REMEDY)
-    try:
-        meta, separator, content = key.open(blob).partition(_SEPARATOR)
+        return to_record(fields, key)
+    except KeyRequired:
+        raise Refused("encrypted", KEY_REMEDY) from None
     except EncryptionError as error:
         raise Refused(error.code, str(error)) from None
-    if not separator:
-        raise Refused("damaged_envelope", "what was sealed is no record")
-    try:
-        return meta.decode(), content
-    except UnicodeDecodeError as error:
-        raise Refused("not_utf8", str(error)) from None
+    except StoreError as error:
+        raise Refused("bad_meta", str(error)) from None

@@ -20,6 +20,7 @@ from migrate_job.destinations.in_place_files import (
     originals,
     read_or_none,
     read_replaced,
+    read_with_status,
     write_replaced,
 )
 from nbmf import inspect
@@ -43,23 +44,24 @@ class InPlace:
         """Leaves previews as they are, and out what the application wrote since its original was copied."""
         records, kept, new = StoreFolders(self.store).records, originals(folder, index), new_files(folder, index)
         before = read_replaced(folder, index)
-        new.parent.mkdir(exist_ok=True)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
         digests: dict[str, str] = {}
         changed: list[BadRecord] = []
         for row in rows:
             name = Path(row["place"]).name
             if row["preview"]:
                 continue
-            now = read_or_none(records / name)
-            if now is not None and digest(now) == before.get(name):
+            found = read_with_status(records / name)
+            if found is None:
+                changed.append(_changed(row, None))
+                continue
+            now, status = found
+            if digest(now) == before.get(name):
                 digests[name] = before[name]  # by this shard's worker that was killed
-            elif now is None or now != (kept / name).read_bytes():
+            elif now != (kept / name).read_bytes():
                 changed.append(_changed(row, now))
             else:
                 content = self._new_content(name, now, row["blob"])
-                copy_like(content, new / name, records / name, times=False)
+                copy_like(content, new / name, status, times=False)
                 digests[name] = digest(content)
         for name in digests:
             sync(kept / name)

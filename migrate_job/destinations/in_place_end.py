@@ -18,10 +18,10 @@ from cluster.errors import DestinationError
 from migrate_job.destinations.in_place_files import (
     StoreFolders,
     digest,
-    names_file,
     originals,
     read_or_none,
     read_replaced,
+    replaced_shards,
 )
 from migrate_job.layout import DEAD_LETTERS, LOCK, PLAN, REPORT, REPORT_PAGE
 from nbmf.store.files import sync, write_whole
@@ -60,7 +60,7 @@ def commit(store: Path) -> int:
             folders.run.rename(folders.committing)
             sync(folders.own)
         run = folders.committing
-        removed = sum(len(read_replaced(run, shard)) for shard in range(_shards(run)))
+        removed = sum(len(read_replaced(run, shard)) for shard in replaced_shards(run))
         _to_history(folders, run)
         return removed
 
@@ -78,7 +78,7 @@ def rollback(store: Path) -> Rollback:
         run = folders.rolling_back
         if not (run / _HISTORY).exists():
             found = Rollback()
-            for shard in range(_shards(run)):
+            for shard in replaced_shards(run):
                 _restore(folders, run, shard, found)
             sync(folders.records)
             write_whole(run / ROLLBACK, lambda path: path.write_text(json.dumps(found.to_dict(), indent=1)))
@@ -117,14 +117,6 @@ def _set_aside(folders: StoreFolders, original: Path) -> Path:
     return superseded
 
 
-def _shards(run: Path) -> int:
-    try:
-        with names_file(run).open(encoding="utf-8") as lines:
-            return sum(1 for _ in lines)
-    except FileNotFoundError:
-        return 0
-
-
 def _to_history(folders: StoreFolders, run: Path) -> Path:
     """Moves the reports to a folder of their own, and then nothing is left of the run."""
     history, place = folders.own / "history", run / _HISTORY
@@ -153,6 +145,7 @@ def _ending(folders: StoreFolders, ending: Path, other: Path) -> Iterator[bool]:
     begun = ending.exists()
     run = ending if begun else folders.run
     if not begun and not (run / PLAN).exists():
+        shutil.rmtree(folders.ended, ignore_errors=True)  # of an end that was killed as it removed this
         raise DestinationError(f"{folders.store} has no migration in place to commit or roll back")
     with (run / LOCK).open("a") as lock:
         try:

@@ -18,7 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,15 @@ def replaced_file(run: Path, shard: int) -> Path:
 
 
 def new_files(run: Path, shard: int) -> Path:
-    """The folder of this process's new files."""
-    return run / "_new" / f"{shard:06}.{os.getpid()}"
+    """A new folder for new files of a shard."""
+    parent = run / "_new"
+    parent.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{shard:06}.", dir=parent))
+
+
+def replaced_shards(run: Path) -> list[int]:
+    """The shards of which files may have been replaced."""
+    return sorted(int(path.stem) for path in replaced_file(run, 0).parent.glob("*.json"))
 
 
 def read_replaced(run: Path, shard: int) -> dict[str, str]:
@@ -101,22 +109,30 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def copy_like(content: bytes, path: Path, model: Path, *, times: bool) -> None:
+def copy_like(content: bytes, path: Path, status: os.stat_result, *, times: bool) -> None:
     """Writes a file with the owner and mode (and times) of another; whole, but not yet on disk."""
-    found = model.stat()
-    scratch = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    scratch.write_bytes(content)
-    if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(scratch, found.st_uid, found.st_gid)
-    shutil.copymode(model, scratch)
-    if times:
-        os.utime(scratch, ns=(found.st_atime_ns, found.st_mtime_ns))
-    scratch.replace(path)
+
+    def write(scratch: Path) -> None:
+        scratch.write_bytes(content)
+        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(scratch, status.st_uid, status.st_gid)
+        scratch.chmod(stat.S_IMODE(status.st_mode))
+        if times:
+            os.utime(scratch, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    write_whole(path, write, durable=False)
+
+
+def read_with_status(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """What is in a file, and whose it is; None if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None
 
 
 def read_or_none(path: Path) -> bytes | None:
     """None if there is no such file."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    found = read_with_status(path)
+    return found[0] if found else None

@@ -5,7 +5,9 @@ The application may write meanwhile: what is encoded is a copy, and the copy is 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +16,8 @@ from pathlib import Path
 from cluster.errors import DestinationError, RecordsError
 from cluster.sources import BadRecord, Item, Record, Shard
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES
+from cluster.sources.parsing import too_large
+from cluster.sources.storage import raise_if_unavailable
 from migrate_job.destinations.in_place_files import (
     StoreFolders,
     copy_like,
@@ -27,6 +31,7 @@ from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedStubBlob
 from nbmf.store.files import sync, write_whole
 from nbmf.store.record_file import SUFFIX, DamagedRecordFile, name_key, parse
+from nbmf.store.sorted_names import sorted_names
 
 _SHARD_FILES = 500
 
@@ -82,26 +87,34 @@ class InPlaceRecords:
         try:
             if path.is_symlink():
                 return BadRecord(place, "unreadable", "a symbolic link, which is not replaced")
-            size = path.stat().st_size
-            if size > self.max_record_bytes:
-                return BadRecord(place, "too_large", f"{size} bytes; max_record_bytes is {self.max_record_bytes}")
             is_kept = may_be_replaced and original.exists()
-            content = original.read_bytes() if is_kept else path.read_bytes()
+            with path.open("rb") as opened:
+                status = os.fstat(opened.fileno())
+                if status.st_size > self.max_record_bytes:
+                    return too_large(status.st_size, self.max_record_bytes).bad(place, None, status.st_size)
+                content = original.read_bytes() if is_kept else opened.read()
             size = len(content)
-            file = parse(path.name, content, self.key)
+            file = parse(path.name, content, self.key, unique_keys=True)
             if file.is_migrated:
                 return None
             payload = file.payload
             if stub.is_stub_blob(payload) and not file.is_preview:
                 payload = stub.decode(payload)
         except OSError as error:
+            raise_if_unavailable(error, place)
             return BadRecord(place, "unreadable", error.strerror or str(error))
         except DamagedRecordFile as error:
             return BadRecord(place, error.reason, error.detail, name_key(path.name) or None, size)
         except DamagedStubBlob as error:
             return BadRecord(place, error.code, str(error), name_key(path.name) or None, size)
         if not is_kept and not file.is_preview:
-            copy_like(content, original, path, times=True)
+            try:
+                copy_like(content, original, status, times=True)
+            except PermissionError as error:
+                if error.errno != errno.EPERM:
+                    raise
+                detail = "its owner cannot be kept; migrate as its owner, or as root"
+                return BadRecord(place, "unreadable", detail, file.key, size)
         meta = file.fields.get("meta")
         return Record(
             file.key, file.record_class, meta, payload, place, size, preview=file.is_preview, encrypted=file.encrypted
@@ -109,10 +122,12 @@ class InPlaceRecords:
 
 
 def _list(records: Path, path: Path) -> None:
+    names = sorted_names(records, SUFFIX)
     try:
-        names = iter(sorted(found.name for found in records.iterdir() if found.suffix == SUFFIX))
+        some = list(islice(names, _SHARD_FILES))
     except OSError as error:
         raise RecordsError(f"{records}: {error.strerror or error}") from error
     with path.open("w", encoding="utf-8") as lines:
-        while some := list(islice(names, _SHARD_FILES)):
+        while some:
             lines.write(json.dumps(some) + "\n")
+            some = list(islice(names, _SHARD_FILES))

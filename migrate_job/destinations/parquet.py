@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.errors import DestinationError
 from cluster.sources import BadRecord
 from migrate_job.destinations.base import Row
+from migrate_job.layout import done_file
 from nbmf.encryption import StoreKey
 from nbmf.store.index_build import ensure_index
 from nbmf.store.parts import write_part
@@ -31,4 +33,9 @@ class ParquetParts:
         return []
 
     def finish(self, folder: Path, shards: int) -> None:
+        """Raises DestinationError if parts are gone."""
+        for index in range(shards):
+            part = part_file(folder, index)
+            if not part.exists():
+                raise DestinationError(f"{part} is gone; remove {done_file(folder, index)} and migrate again")
         ensure_index(folder)

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.errors import DestinationError
 from cluster.sources import BadRecord
 from migrate_job.destinations.base import Row
 from migrate_job.destinations.parquet import part_file
-from migrate_job.layout import PLAN
+from migrate_job.layout import PLAN, done_file
 from nbmf.encryption import StoreKey
-from nbmf.errors import NbmfError
+from nbmf.store.errors import StoreError
 from nbmf.store.files import sync
 from nbmf.store.parts import part_statistics, write_part
 from nbmf.store.rows import schema
@@ -64,9 +65,12 @@ class SqliteFile:
         building, packed = folder / BUILDING, folder / PACKED
         if not self.file.exists():
             packed.unlink(missing_ok=True)
-            with closing(sqlite3.connect(building, isolation_level=None)) as connection:
-                _build(connection, folder, shards)
-                connection.execute("VACUUM INTO ?", [str(packed)])
+            try:
+                with closing(sqlite3.connect(building, isolation_level=None)) as connection:
+                    _build(connection, folder, shards)
+                    connection.execute("VACUUM INTO ?", [str(packed)])
+            except sqlite3.Error as error:
+                raise DestinationError(f"{building}: {error}") from error
             sync(packed)
             packed.rename(self.file)
             sync(self.file.parent)
@@ -78,7 +82,7 @@ class SqliteFile:
         try:
             with closing(SqliteStore(self.file)) as store:
                 return store.migration() == _fingerprint(folder)
-        except (NbmfError, sqlite3.DatabaseError):
+        except StoreError:
             return False
 
 
@@ -107,17 +111,16 @@ def _move(connection: sqlite3.Connection, folder: Path, index: int) -> None:
     if not connection.execute("SELECT 1 FROM shards WHERE shard = ?", [index]).fetchone():
         if not part.exists():
             raise DestinationError(f"{part} is gone and not in {BUILDING}; remove {folder} and migrate again")
-        with pq.ParquetFile(part) as file:
-            statistics = part_statistics(file)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with pq.ParquetFile(part) as file, connection:
+                statistics = part_statistics(file)
+                connection.execute("BEGIN IMMEDIATE")
                 connection.executemany(_INSERT, _values(file))
                 noted = (index, statistics.records, json.dumps(statistics.to_dict()))
                 connection.execute("INSERT INTO shards VALUES (?, ?, ?)", noted)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+        except pa.ArrowException as error:
+            again = f"remove it and {done_file(folder, index)}, and migrate again"
+            raise DestinationError(f"{part} is damaged: {error}; {again}") from error
     part.unlink(missing_ok=True)
 
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` fills a scratch file beside `path`, `<name>.tmp.<process>`, which then takes its place."""
-    scratch = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    write(scratch)
-    sync(scratch)
-    scratch.replace(path)
-    sync(path.parent)
+def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
+    """`write` fills a scratch file beside `path`, `<name>.tmp.<number>`, which then takes its place.
+
+    The number is chosen by chance: processes on different machines may have the same one. A file that is not
+    `durable` is whole, but not on disk yet.
+    """
+    scratch = path.with_name(f"{path.name}.tmp.{uuid4().int}")
+    try:
+        write(scratch)
+        if durable:
+            sync(scratch)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

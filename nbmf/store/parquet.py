@@ -12,7 +12,7 @@ from nbmf.encryption import StoreKey
 from nbmf.store.base import Store
 from nbmf.store.errors import IndexUnusable, StoreError, StoreWarning
 from nbmf.store.index import Index
-from nbmf.store.parts import list_parts, part_statistics
+from nbmf.store.parts import PREFIX, SUFFIX, list_parts, part_statistics
 from nbmf.store.record import RecordKey, StoredRecord
 from nbmf.store.rows import RECORD_COLUMNS, to_record
 from nbmf.store.statistics import Statistics
@@ -39,6 +39,8 @@ class ParquetStore(Store):
             self._records = self._index.records
         except IndexUnusable as problem:
             self._without_index = problem
+        if self._index is None and not self._parts.names and not _has_plan(filesystem, folder):
+            raise StoreError(f"{folder} is no store: it has no {PREFIX}*{SUFFIX}, nor records/")
 
     def __str__(self) -> str:
         return self._parts.folder
@@ -63,16 +65,17 @@ class ParquetStore(Store):
     def statistics(self) -> Statistics:
         found = Statistics()
         for number in range(len(self._parts.names)):
-            with self._parts.open(number) as file:
+            with self._parts.reading(number), self._parts.open(number) as file:
                 found.merge(part_statistics(file))
         return found
 
     def __len__(self) -> int:
         if self._records is None:
-            self._records = 0
+            records = 0
             for number in range(len(self._parts.names)):
                 with self._parts.open(number) as file:
-                    self._records += file.metadata.num_rows
+                    records += file.metadata.num_rows
+            self._records = records
         return self._records
 
     def close(self) -> None:
@@ -104,7 +107,8 @@ class ParquetStore(Store):
         for part, places in groupby(index.find(key), key=lambda place: place[0]):
             if part >= len(self._parts.names):
                 raise IndexUnusable(f"the index names part {part}; there are {len(self._parts.names)}")
-            rows = _read(self._file(part), [row for _, row in places], columns)
+            with self._parts.reading(part):
+                rows = _read(self._file(part), [row for _, row in places], columns)
             found += [row for row in rows if row["key"] == key]  # another key may have the same hash
         return found
 
@@ -118,20 +122,16 @@ class ParquetStore(Store):
             first = 0
             for number in range(file.num_row_groups):
                 group = file.metadata.row_group(number)
-                if _may_hold(group, key):
-                    keys = file.read_row_group(number, columns=["key"]).column("key")
-                    hits = pc.indices_nonzero(pc.equal(keys, pa.scalar(key))).to_pylist()
-                    yield from _read(file, [first + hit for hit in hits], columns)
+                with self._parts.reading(part):
+                    if _may_hold(group, key):
+                        keys = file.read_row_group(number, columns=["key"]).column("key")
+                        hits = pc.indices_nonzero(pc.equal(keys, pa.scalar(key))).to_pylist()
+                        yield from _read(file, [first + hit for hit in hits], columns)
                 first += group.num_rows
 
     def _file(self, part: int) -> pq.ParquetFile:
         """A part's file, kept open while it is among the last that were used."""
-        file = self._files.pop(part, None)
-        if file is None:
-            try:
-                file = self._parts.open(part)
-            except OSError as error:
-                raise StoreError(f"{self}/{self._parts.names[part]}: {error}") from error
+        file = self._files.pop(part, None) or self._parts.open(part)
         self._files[part] = file
         if len(self._files) > _OPEN_FILES:
             _, oldest = self._files.popitem(last=False)
@@ -145,6 +145,11 @@ class ParquetStore(Store):
             StoreWarning,
             stacklevel=4,
         )
+
+
+def _has_plan(filesystem: pafs.FileSystem, folder: str) -> bool:
+    """Whether a migration was begun there: of nothing, in a version without an index, it left nothing else."""
+    return bool(filesystem.get_file_info(f"{folder}/_plan.json").is_file)
 
 
 def _may_hold(group: Any, key: str) -> bool:

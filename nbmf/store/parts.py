@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbmf.encryption import StoreKey
+from nbmf.store.errors import StoreError
 from nbmf.store.files import write_whole
 from nbmf.store.rows import Row, schema, sealed
 from nbmf.store.statistics import Statistics
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 512
-_PREFIX, _SUFFIX = "part-", ".parquet"
+PREFIX, SUFFIX = "part-", ".parquet"
 _STATISTICS = b"nbmf.statistics"
 _BATCH_ROWS = 2048
 
@@ -56,19 +58,35 @@ class Parts:
     """Of the names and sizes: a part that is written anew, added or taken away changes it."""
 
     def open(self, number: int) -> pq.ParquetFile:
-        """A part's file, to be closed by the caller."""
+        """A part's file, to be closed by the caller. Raises StoreError."""
         import pyarrow.parquet as pq
 
-        path = f"{self.folder}/{self.names[number]}"
-        return pq.ParquetFile(self.filesystem.open_input_file(path))
+        with self.reading(number):
+            return pq.ParquetFile(self.filesystem.open_input_file(self._path(number)))
+
+    @contextmanager
+    def reading(self, number: int) -> Iterator[None]:
+        """What reading a part raises inside is a StoreError that names it."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise StoreError(f"{self._path(number)} cannot be read: {error}") from error
 
     def rows(self, columns: Iterable[str]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        """Batches of rows, with the number of their part. Parts of older versions lack the newer columns."""
+        """Batches of rows, with the number of their part. Parts of older versions lack the newer columns.
+
+        Raises StoreError.
+        """
         for number in range(len(self.names)):
-            with self.open(number) as file:
+            with self.reading(number), self.open(number) as file:
                 held = [name for name in columns if name in file.schema_arrow.names]
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=held):
                     yield number, batch.to_pylist()
+
+    def _path(self, number: int) -> str:
+        return f"{self.folder}/{self.names[number]}"
 
 
 def list_parts(filesystem: pafs.FileSystem, folder: str) -> Parts:
@@ -78,7 +96,7 @@ def list_parts(filesystem: pafs.FileSystem, folder: str) -> Parts:
     found = [
         (info.base_name, info.size)
         for info in filesystem.get_file_info(pafs.FileSelector(folder))
-        if info.is_file and info.base_name.startswith(_PREFIX) and info.base_name.endswith(_SUFFIX)
+        if info.is_file and info.base_name.startswith(PREFIX) and info.base_name.endswith(SUFFIX)
     ]
     found.sort()
     digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()

@@ -39,9 +39,17 @@ def file_name(key: str, record_class: str) -> str:
     return f"{_safe(key)}{SEPARATOR}{_safe(record_class)}{SUFFIX}"
 
 
-def name_key(name: str) -> str:
-    """The key in a file's name, if the class has no "__" in it; empty if the name is not of the layout."""
-    return name.removesuffix(SUFFIX).rpartition(SEPARATOR)[0]
+def name_key(name: str, record_class: str | None = None) -> str:
+    """The key in a file's name; empty if the name is not of the layout.
+
+    The class may hold "__" itself: the one inside the file says where the key ends.
+    """
+    stem = name.removesuffix(SUFFIX)
+    if record_class is not None:
+        suffix = SEPARATOR + _safe(record_class)
+        if stem.endswith(suffix) and len(stem) > len(suffix):
+            return stem.removesuffix(suffix)
+    return stem.rpartition(SEPARATOR)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +93,36 @@ class RecordFile:
         return _to_json(key.encrypt(content, context=file_name(self.key, self.record_class).encode()))
 
 
-def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
-    """What a file of that name holds. Raises DamagedRecordFile."""
+def parse(name: str, content: bytes, key: StoreKey | None, *, unique_keys: bool = False) -> RecordFile:
+    """What a file of that name holds. Raises DamagedRecordFile; with `unique_keys` also where a key is twice."""
     stem = name.removesuffix(SUFFIX)
-    name_key, _, name_class = stem.rpartition(SEPARATOR)
-    if not name_key:
+    of_name, _, class_of_name = stem.rpartition(SEPARATOR)
+    if not of_name:
         raise DamagedRecordFile("bad_name", f"{name} is not <key>{SEPARATOR}<class>{SUFFIX}")
-    value = _from_json(content)
+    value = _from_json(content, unique_keys)
     encrypted = is_envelope(value)
     if encrypted:
         if key is None:
             raise DamagedRecordFile("encrypted", "no key was given; see NBMF_STORE_KEY")
         try:
-            value = _from_json(key.decrypt(value))
+            value = _from_json(key.decrypt(value), unique_keys)
         except EncryptionError as error:
             raise DamagedRecordFile(error.code, str(error)) from error
     if type(value) is not dict or "payload" not in value:
         raise DamagedRecordFile("no_payload", "not an object with a `payload`")
-    record_class = value.get("cls", name_class)
+    record_class = value.get("cls", class_of_name)
     if type(record_class) is not str:
         raise DamagedRecordFile("bad_class", f"`cls` is {type(record_class).__name__}, not text")
-    # The class may hold "__" itself; the one inside the file says where the key ends.
-    suffix = SEPARATOR + _safe(record_class)
-    if stem.endswith(suffix) and len(stem) > len(suffix):
-        name_key = stem.removesuffix(suffix)
-    return RecordFile(name_key, record_class, value, encrypted)
+    return RecordFile(name_key(name, record_class), record_class, value, encrypted)
 
 
-def _from_json(content: bytes) -> Any:
+def _from_json(content: bytes, unique_keys: bool) -> Any:
     try:
-        return json_text.loads(content.decode("utf-8-sig"))
+        return json_text.loads(content.decode("utf-8-sig"), unique_keys=unique_keys)
     except UnicodeDecodeError as error:
         raise DamagedRecordFile("not_utf8", str(error)) from error
+    except json_text.DuplicateKey as error:
+        raise DamagedRecordFile("duplicate_key", str(error)) from error
     except ValueError as error:
         raise DamagedRecordFile("not_json", str(error)) from error
 

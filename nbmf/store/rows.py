@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nbmf import json_text
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedEnvelope, WrongKey
-from nbmf.store.errors import KeyRequired
+from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
 
 if TYPE_CHECKING:
@@ -55,15 +56,22 @@ def sealed(row: Row, key: StoreKey | None) -> Row:
 
 
 def to_record(row: Mapping[str, Any], key: StoreKey | None) -> StoredRecord:
-    """The record in a stored row. Raises KeyRequired, WrongKey, DamagedEnvelope for one that is encrypted."""
-    meta, blob, encrypted = row["meta"], row["blob"], bool(row.get("encrypted"))
-    if encrypted:
-        meta, blob = _opened(row, key)
-    return StoredRecord(row["key"], row["class"], json.loads(meta), blob, bool(row["preview"]), encrypted)
+    """The record in a stored row. Raises KeyRequired, WrongKey, DamagedEnvelope for one that is encrypted.
 
-
-def _opened(row: Mapping[str, Any], key: StoreKey | None) -> tuple[str, bytes]:
+    And StoreError if its meta is damaged.
+    """
     name = f"record {row['key']!r} of class {row['class']!r}"
+    meta, blob, encrypted = row["meta"], row["blob"], bool(row.get("encrypted"))
+    try:
+        if encrypted:
+            meta, blob = _opened(row, key, name)
+        found = json_text.loads(meta)
+    except ValueError as error:
+        raise StoreError(f"{name}: its meta is damaged: {error}") from error
+    return StoredRecord(row["key"], row["class"], found, blob, bool(row["preview"]), encrypted)
+
+
+def _opened(row: Mapping[str, Any], key: StoreKey | None, name: str) -> tuple[str, bytes]:
     if key is None:
         raise KeyRequired(f"{name} is encrypted; open the store with its key, or set NBMF_STORE_KEY")
     try:

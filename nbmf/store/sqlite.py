@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nbmf.encryption import StoreKey
@@ -67,9 +67,9 @@ class SqliteStore(Store):
         try:
             (application_id,) = self._one("PRAGMA application_id")
             (user_version,) = self._one("PRAGMA user_version")
-        except sqlite3.DatabaseError as error:
+        except StoreError:
             self._connection.close()
-            raise StoreError(f"{path}: {error}") from error
+            raise
         if (application_id, user_version) != (APPLICATION_ID, FORMAT):
             self._connection.close()
             raise StoreError(f"{path} is a SQLite file, but no store of nbmf that this version reads")
@@ -79,23 +79,23 @@ class SqliteStore(Store):
 
     def get_all(self, key: str, record_class: str | None = None) -> list[StoredRecord]:
         where, values = ("key = ?", [key]) if record_class is None else ("key = ? AND class = ?", [key, record_class])
-        found = self._all(f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY id", values)  # noqa: S608 - ours
+        found = self._find(f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY id", values)  # noqa: S608 - ours
         return [to_record(dict(row), self._key) for row in found]
 
     def classes_of(self, key: str) -> list[str]:
-        return [row[0] for row in self._all("SELECT DISTINCT class FROM records WHERE key = ? ORDER BY class", [key])]
+        return [row[0] for row in self._find("SELECT DISTINCT class FROM records WHERE key = ? ORDER BY class", [key])]
 
     def iterate(self) -> Iterator[StoredRecord]:
-        for row in self._connection.execute(f"SELECT {_COLUMNS} FROM records ORDER BY id"):  # noqa: S608 - ours
+        for row in self._rows(f"SELECT {_COLUMNS} FROM records ORDER BY id"):  # noqa: S608 - ours
             yield to_record(dict(row), self._key)
 
     def keys(self) -> Iterator[RecordKey]:
-        for key, record_class in self._connection.execute("SELECT key, class FROM records ORDER BY id"):
+        for key, record_class in self._rows("SELECT key, class FROM records ORDER BY id"):
             yield RecordKey(key, record_class)
 
     def statistics(self) -> Statistics:
         found = Statistics()
-        for (held,) in self._connection.execute("SELECT statistics FROM shards ORDER BY shard"):
+        for (held,) in self._rows("SELECT statistics FROM shards ORDER BY shard"):
             found.merge(Statistics.from_dict(json.loads(held)))
         return found
 
@@ -110,13 +110,18 @@ class SqliteStore(Store):
         self._connection.close()
 
     def _one(self, query: str) -> sqlite3.Row:
-        row: sqlite3.Row = self._connection.execute(query).fetchone()
-        return row
+        for row in self._rows(query):
+            return row
+        raise StoreError(f"{self._path} is damaged: a table of it is empty")
 
-    def _all(self, query: str, values: list[str]) -> list[sqlite3.Row]:
+    def _find(self, query: str, values: list[str]) -> list[sqlite3.Row]:
         try:
-            return self._connection.execute(query, values).fetchall()
+            return list(self._rows(query, values))
         except UnicodeEncodeError:
             return []  # no store holds such a key
+
+    def _rows(self, query: str, values: Sequence[str] = ()) -> Iterator[sqlite3.Row]:
+        try:
+            yield from self._connection.execute(query, values)
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self._path}: {error}") from error

@@ -70,7 +70,7 @@ def test_records_that_are_encrypted_at_rest(part):
     rows += [{"blob": KEY.seal(b"\xff\0" + nbmf.encode("x")), "encrypted": True}]
     folder = part(rows)
     found = read(open_source(folder, key=KEY))
-    assert reasons(found) == [None, "wrong_key", None, "damaged_envelope", "damaged_envelope", "not_utf8"]
+    assert reasons(found) == [None, "wrong_key", None, "damaged_envelope", "damaged_envelope", "bad_meta"]
     assert [(r.payload, r.meta, r.encrypted) for r in (found[0], found[2])] == [
         ("hidden", {"m": 1}, True),
         ("x", None, False),

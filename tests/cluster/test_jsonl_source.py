@@ -173,3 +173,10 @@ def test_several_files_keep_their_names(tmp_path):
 def test_a_file_that_went_away(tmp_path):
     with pytest.raises(RecordsError, match=r"gone\.jsonl"):
         JsonLines((tmp_path / "gone.jsonl",)).plan()
+
+
+def test_a_field_that_is_key_and_class(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"k": "x", "p": 1, "m": 2}\n')
+    source = open_source(tmp_path / "a.jsonl", payload_field="p", key_field="k", class_field="k")
+    (found,) = good(read(source))
+    assert (found.key, found.record_class, found.payload, found.meta) == ("x", "x", 1, {"m": 2})

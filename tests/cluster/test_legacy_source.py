@@ -11,9 +11,9 @@ from items import good, read, reasons
 
 from cluster.errors import RecordsError
 from cluster.sources import BadRecord, LegacyStore, Record, legacy, open_source
-from cluster.sources.legacy import record_file_name
 from nbmf import stub
 from nbmf.payload import to_canonical
+from nbmf.store.record_file import file_name as record_file_name
 
 
 @pytest.fixture

@@ -111,3 +111,18 @@ def test_a_file_cut_off_after_planning_gives_bad_records(table):
     shards = source.plan()
     path.write_bytes(path.read_bytes()[:40])
     assert reasons([i for s in shards for i in source.read(s)]) == ["damaged_file"]
+
+
+@pytest.mark.parametrize("option", [{}, {"payload_field": "payload"}, {"key_field": "id"}])
+def test_a_column_that_is_there_twice_is_not_chosen_from(tmp_path, option):
+    name = option.get("key_field", "payload")
+    names = ["payload", "other", "id", name]
+    pq.write_table(pa.table([pa.array([text]) for text in "abcd"], names=names), tmp_path / "a.parquet")
+    with pytest.raises(RecordsError, match=f"column '{name}' is there 2 times"):
+        open_source(tmp_path / "a.parquet", **option).plan()
+
+
+def test_keys_and_classes_of_bytes(table):
+    """As SQLite's are: in hex."""
+    (found,) = good(read(open_source(table(payload=["a"], id=[b"\xff"], of=[b"a"]), key_field="id", class_field="of")))
+    assert (found.key, found.record_class) == ("ff", "61")

@@ -11,7 +11,7 @@ import synthetic
 from items import read
 
 import nbmf
-from cluster.sources import SourceChanged, open_source
+from cluster.sources import BadRecord, Record, SourceChanged, open_source
 from nbmf.stub import signature
 
 
@@ -76,3 +76,48 @@ def test_a_file_that_is_gone(tmp_path, fill):
         (tmp_path / file).unlink()
     with pytest.raises(SourceChanged):
         list(source.split(shard))
+
+
+def test_a_row_alone_is_not_told_of_the_damage_behind_it(tmp_path):
+    """As of a row group of which a later page is damaged."""
+    path = tmp_path / "a.parquet"
+    rows = [f"{number:05}" * 400 for number in range(5000)]
+    pq.write_table(pa.table({"payload": rows}), path, use_dictionary=False, compression="none", data_page_size=1)
+    source = open_source(path)
+    (shard,) = source.plan()
+    content = bytearray(path.read_bytes())
+    for at in range(content.index(rows[3000].encode()) - 400, content.index(rows[3001].encode())):
+        content[at] = 0xFF
+    path.write_bytes(content)
+    whole = list(source.read(shard))
+    assert [type(item) for item in whole] == [Record] * 2000 + [BadRecord]
+    assert whole[-1].detail.startswith("3000 rows from here on")
+    alone = [source.read(one) for number, (_, one) in enumerate(source.split(shard)) if number in (0, 1999, 2000, 4999)]
+    (first,), (last_good,), (bad,), (last,) = map(list, alone)
+    assert [first, last_good] == [whole[0], whole[1999]]
+    assert [bad.place, last.place] == [f"{path}:0:2000", f"{path}:0:4999"]
+
+
+@pytest.mark.parametrize("without_rowid", ["", "WITHOUT ROWID"])
+def test_rows_around_damage_can_be_read_alone(tmp_path, without_rowid):
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA page_size = 1024")
+        connection.execute(f"CREATE TABLE t(id INTEGER, payload, PRIMARY KEY(id)) {without_rowid}")
+        connection.executemany("INSERT INTO t VALUES(?, ?)", [(n, f"row {n} " * 9) for n in range(300)])
+        connection.commit()
+    content = bytearray(path.read_bytes())
+    at = content.index(b"row 150 ") // 1024 * 1024
+    content[at : at + 1024] = b"\xff" * 1024
+    path.write_bytes(content)
+    source = open_source(path)
+    for shard in source.plan():
+        whole = list(source.read(shard))
+        alone = [item for _, one in source.split(shard) for item in source.read(one)]
+        assert [item for item in alone if isinstance(item, Record)] == [
+            item for item in whole if isinstance(item, Record)
+        ]
+        assert len(alone) == len(whole)
+        assert [i.reason for i in alone if isinstance(i, BadRecord)] == [
+            i.reason for i in whole if isinstance(i, BadRecord)
+        ]

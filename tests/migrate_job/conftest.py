@@ -8,8 +8,8 @@ import pytest
 import synthetic
 
 from cluster.sources import legacy
-from cluster.sources.legacy import record_file_name
 from nbmf import stub
+from nbmf.store.record_file import file_name as record_file_name
 
 GOOD_RECORDS = 60
 MAX_RECORD_BYTES = 30_000

@@ -87,3 +87,31 @@ def test_integers_have_a_longest():
     for text in ("1" * (json_text.MAX_INTEGER_DIGITS + 2), "-" + "1" * (json_text.MAX_INTEGER_DIGITS + 2)):
         with pytest.raises(json.JSONDecodeError, match="more than 100000 digits"):
             json_text.loads(text)
+
+
+@settings(max_examples=300)
+@given(st.text('[]{}":,ab1', max_size=30))
+@example('{"a":1,"a":1}')
+@example('[{"a":{"b":1,"a":[],"b":2}}]')
+@example('{"a":{"a":1}}')
+def test_keys_that_are_there_twice(text):
+    """Refused by both parsers where they are asked to, and by neither otherwise."""
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        return
+    twice = False
+
+    def look(pairs):
+        nonlocal twice
+        twice = twice or len(dict(pairs)) < len(pairs)
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    assert json_text.loads(text) == expected
+    for parse in (json_text.loads, json_text._parse):
+        if twice:
+            with pytest.raises(json_text.DuplicateKey, match="more than once"):
+                parse(text, unique_keys=True)
+        else:
+            assert parse(text, unique_keys=True) == expected

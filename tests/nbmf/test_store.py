@@ -63,5 +63,6 @@ def test_no_column_may_be_null():
     assert [f.name for f in store.schema() if f.nullable] == []
 
 
-def test_an_empty_folder(tmp_path):
+def test_a_data_set_without_records(tmp_path):
+    store.build_index(tmp_path)
     assert list(store.iterate(tmp_path)) == []

@@ -124,6 +124,7 @@ def test_no_store(tmp_path):
 
 
 def test_an_empty_store(tmp_path):
+    store.build_index(tmp_path)
     with store.open(tmp_path) as opened:
         assert (len(opened), list(opened), "k" in opened, opened.statistics().ratio) == (0, [], False, None)
 

@@ -9,9 +9,9 @@ import synthetic
 from cluster.errors import RecordsError, TooFewRecords
 from cluster.registry import Registry
 from cluster.sources import LegacyStore, open_source
-from cluster.sources.legacy import record_file_name
 from nbmf import stub
 from nbmf.payload import to_canonical
+from nbmf.store.record_file import file_name as record_file_name
 from train_app import job
 from train_app.prepare import prepare
 

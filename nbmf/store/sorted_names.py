@@ -17,10 +17,10 @@ _RUN_NAMES = 50_000
 _PIECE_NAMES = 500
 
 
-def sorted_names(folder: Path, suffix: str) -> Iterator[str]:
-    """Names of the entries that end in `suffix`, in the order of `sorted`. Raises OSError before the first."""
+def sorted_names(folder: Path, suffix: str, prefix: str = "") -> Iterator[str]:
+    """Names of the entries with a beginning and a suffix, in the order of `sorted`. Raises OSError before the first."""
     with os.scandir(folder) as entries, TemporaryFile() as spilled:
-        names = (entry.name for entry in entries if Path(entry.name).suffix == suffix)
+        names = (name for entry in entries if (name := entry.name).startswith(prefix) and Path(name).suffix == suffix)
         run = sorted(islice(names, _RUN_NAMES))
         if len(run) < _RUN_NAMES:
             yield from run

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.sources import sorted_names
-from cluster.sources.sorted_names import sorted_names as names_of
+from nbmf.store import sorted_names
+from nbmf.store.sorted_names import sorted_names as names_of
 
 
 @pytest.mark.parametrize(("held", "piece"), [(1, 1), (7, 3), (40, 7), (41, 2), (1000, 500)])
