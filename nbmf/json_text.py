@@ -43,14 +43,14 @@ def dumps(value: Any) -> str:
         return "".join(_pieces(value))
 
 
-def loads(text: str) -> Any:
-    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON."""
+def loads(text: str, max_depth: int = MAX_DEPTH) -> Any:
+    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON, or deeper."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         raise
     except (RecursionError, ValueError):
-        return _parse(text)
+        return _parse(text, max_depth)
 
 
 def _integer_text(value: int) -> str:
@@ -115,7 +115,7 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
     raise json.JSONDecodeError("Expecting value", text, at)
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, max_depth: int = MAX_DEPTH) -> Any:
     """Iterative parser: each open container waits on a stack with the key it will be stored under."""
 
     def skip(at: int) -> int:
@@ -138,8 +138,8 @@ def _parse(text: str) -> Any:
         opening = text[at : at + 1]
         value: Any
         closed = True
-        if opening in ("{", "[") and len(containers) >= MAX_DEPTH:
-            raise json.JSONDecodeError(f"nested deeper than {MAX_DEPTH} levels", text, at)
+        if opening in ("{", "[") and len(containers) >= max_depth:
+            raise json.JSONDecodeError(f"nested deeper than {max_depth} levels", text, at)
         if opening == "{":
             value, at = {}, skip(at + 1)
             if text[at : at + 1] == "}":

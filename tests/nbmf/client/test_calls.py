@@ -4,6 +4,7 @@ import json
 from collections import deque
 
 import pytest
+import synthetic
 
 from nbmf import Codec
 from nbmf.client import BadAnswer, ClientConfigError, ConnectionLost, DeadlineExceeded, RetryPolicy, Unavailable
@@ -12,7 +13,8 @@ from nbmf.client.calls import Calls, Send, Wait
 from nbmf.client.errors import RequestTooLarge, Unauthorized
 from nbmf.client.messages import Answer
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NotABlob, PayloadTooLarge, UnsupportedPayload
-from nbmf.wire import from_base64, from_wire, to_wire
+from nbmf.payload import MAX_DEPTH, to_canonical
+from nbmf.wire import canonical_to_json, from_base64, from_wire, to_wire
 
 CODEC = Codec()
 BLOB = CODEC.encode("x")
@@ -282,6 +284,15 @@ def test_keys(clock):
 def test_answers_that_are_none(clock, content):
     result, _ = run(make().decode_batch([BLOB], None), [answer(200, content)], clock)
     assert isinstance(result[0] if isinstance(result, list) else result, BadAnswer)
+
+
+def test_the_deepest_payload_comes_back(clock):
+    payload = synthetic.nested(MAX_DEPTH)
+    row = canonical_to_json(*to_canonical(payload))
+    result, _ = run(
+        make().decode_batch([BLOB, BLOB], None), [answer(200, b'{"results":[' + row + b"," + row + b"]}")], clock
+    )
+    assert [to_canonical(value) for value in result] == [to_canonical(payload)] * 2
 
 
 def test_errors_of_records_have_their_classes(clock):
