@@ -104,11 +104,11 @@ def payload_of(fields: dict[str, Any], answer: Answer) -> Payload:
 
 def versions_of(answer: Answer) -> list[Version]:
     """The versions that an answer lists."""
-    rows = fields_of(answer).get("versions")
+    fields = fields_of(answer)
     try:
-        return [_version(row) for row in rows or []]
+        return [_version(row) for row in fields["versions"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise _bad_answer(answer, f"a version without {error}") from error
+        raise _bad_answer(answer, f"no list of versions: {type(error).__name__}: {error}") from error
 
 
 def _version(row: dict[str, Any]) -> Version:
