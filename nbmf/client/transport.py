@@ -37,6 +37,10 @@ class HttpService:
         self.headers = {"User-Agent": f"nbmf/{__version__}", "Accept": _JSON}
         key = api_key or os.environ.get(API_KEY_VARIABLE)
         if key:
+            if self.url.userinfo:
+                raise ClientConfigError(
+                    "the URL's user name would take the place of the API key: leave one of them out"
+                )
             if not (key.isascii() and key.isprintable()):
                 raise ClientConfigError("the API key has characters that no header can hold")
             self.headers["Authorization"] = f"Bearer {key}"
@@ -89,7 +93,7 @@ def _checked_url(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ClientConfigError(f"the URL of the service is none: {error}") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
         raise ClientConfigError(f"{_shown(parsed)} is no URL of a service; one is http://localhost:8000")
     return parsed
 

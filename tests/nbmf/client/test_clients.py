@@ -108,7 +108,8 @@ def test_url_and_key_from_the_environment(make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"url": ""}, {"url": "localhost:8000"}, {"url": "ftp://a"}, {"url": "http://a:port"}]
+    "options",
+    [{}, *({"url": url} for url in ("", "localhost:8000", "ftp://a", "http://a:port", "http://a/?b=c", "http://a/#b"))],
 )
 @pytest.mark.parametrize("cls", [Client, AsyncClient])
 def test_no_url(cls, options, monkeypatch):
@@ -121,6 +122,12 @@ def test_a_key_that_no_header_holds():
     with pytest.raises(ClientConfigError) as caught:
         Client("http://test", api_key="secret\n")
     assert "secret" not in str(caught.value)
+
+
+def test_a_key_and_a_password():
+    """Both would be the header Authorization."""
+    with pytest.raises(ClientConfigError, match="API key"):
+        Client("http://reader:secret@test", api_key="k")
 
 
 @pytest.mark.parametrize("options", [{"max_retries": -1}, {"first_pause_s": float("nan")}, {"longest_pause_s": -0.1}])
