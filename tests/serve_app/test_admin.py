@@ -216,6 +216,9 @@ def test_a_policy_of_its_own(ask, store, other):
         b'{"version": "a", "policy": {"dwell": 1}}',
         b'{"version": "a", "policy": {"steps_percent": [50]}}',
         b'{"version": "a", "policy": {"dwell_s": -1}}',
+        b'{"version": "a", "policy": {"p95_budget_ms": 1e999}}',
+        b'{"version": "a", "policy": {"max_p95_of_stable": Infinity}}',
+        b'{"version": "a", "policy": {"min_ratio_of_stable": NaN}}',
         b'{"version": "\xff"}',
     ],
 )
