@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import grpc
 import keys
@@ -233,3 +234,13 @@ def test_two_protocols_need_two_ports():
     with pytest.raises(ConfigError, match="grpc_port is the same as port"):
         configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": 9000, "grpc_port": 9000})
     assert configuration.load(ServeConfig, None, DEFAULT_FILE).grpc_port is None
+
+
+def test_a_long_reason_fits_into_a_header(call):
+    """gRPC writes each byte that is not ASCII as three, and clients refuse more than 8 KB of headers."""
+    value = json.dumps({"\U00020000" * 1200: 0}, ensure_ascii=False).replace("0}", "9" * 100_001 + "}")
+    record = pb.Record(payload=pb.Payload(json=value.encode()))
+    done = call("Encode", pb.EncodeRequest(record=record))
+    assert done.context.trailing["nbmf-code"] == "unsupported_payload"
+    assert done.context.details.startswith("$.\U00020000")
+    assert 1000 < len(quote(done.context.details)) < 7000
