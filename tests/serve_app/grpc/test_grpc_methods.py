@@ -99,12 +99,13 @@ def test_every_code_has_a_status():
 )
 def test_failures_of_the_whole_call(call, code, pushback):
     async def decode(*_):
-        return Failure(code, "why \ud800 " + "ü" * 5000)
+        return Failure(code, "why \ud800 " + "\U00020000" * 5000)
 
     context = call("Decode", DECODE, replicas={"decode": decode}).context
     assert context.status is status_of(Failure(code, ""))
-    assert context.details.startswith("why \\ud800 ü")
-    assert len(context.details) == 1000
+    assert context.details.startswith("why \\ud800 \U00020000")
+    # gRPC writes each byte that is not ASCII as three, and clients refuse more than 8 KB of headers.
+    assert 1000 < len(quote(context.details)) < 7000
     assert (context.trailing["nbmf-code"], context.trailing.get("grpc-retry-pushback-ms")) == (code, pushback)
 
 
@@ -234,13 +235,3 @@ def test_two_protocols_need_two_ports():
     with pytest.raises(ConfigError, match="grpc_port is the same as port"):
         configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": 9000, "grpc_port": 9000})
     assert configuration.load(ServeConfig, None, DEFAULT_FILE).grpc_port is None
-
-
-def test_a_long_reason_fits_into_a_header(call):
-    """gRPC writes each byte that is not ASCII as three, and clients refuse more than 8 KB of headers."""
-    value = json.dumps({"\U00020000" * 1200: 0}, ensure_ascii=False).replace("0}", "9" * 100_001 + "}")
-    record = pb.Record(payload=pb.Payload(json=value.encode()))
-    done = call("Encode", pb.EncodeRequest(record=record))
-    assert done.context.trailing["nbmf-code"] == "unsupported_payload"
-    assert done.context.details.startswith("$.\U00020000")
-    assert 1000 < len(quote(done.context.details)) < 7000
