@@ -41,7 +41,7 @@ class HttpService:
                 raise ClientConfigError(
                     "the URL's user name would take the place of the API key: leave one of them out"
                 )
-            if not (key.isascii() and key.isprintable()):
+            if not (key.isascii() and key.isprintable()) or " " in key:
                 raise ClientConfigError("the API key has characters that no header can hold")
             self.headers["Authorization"] = f"Bearer {key}"
 

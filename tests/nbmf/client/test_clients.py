@@ -118,9 +118,10 @@ def test_no_url(cls, options, monkeypatch):
         cls(**options)
 
 
-def test_a_key_that_no_header_holds():
-    with pytest.raises(ClientConfigError) as caught:
-        Client("http://test", api_key="secret\n")
+@pytest.mark.parametrize("key", ["secret\n", "secret ", " secret", "secr\u00e9t", "secret\r\nX-Other: 1"])
+def test_a_key_that_no_header_holds(key):
+    with pytest.raises(ClientConfigError) as caught, Client("http://127.0.0.1:1", api_key=key) as client:
+        client.versions()
     assert "secret" not in str(caught.value)
 
 
