@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
+from cluster.config import problems
 from cluster.registry import Registry
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire
@@ -108,8 +109,7 @@ class Admin:
             given = asked.policy.model_dump(exclude_unset=True) if asked.policy else {}
             policy = RolloutPolicy(**{**self._config.rollout.model_dump(), **given})
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
-            raise BadWire(problems) from error
+            raise BadWire(problems(error.errors(), "body")) from error
         reason = f"started {_by(request)}"
         return await self._change(lambda: self._store.start(asked.version, policy, time.time(), reason))
 
