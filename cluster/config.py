@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,5 +44,9 @@ def parse(model: type[M], fields: dict[str, Any], source: object) -> M:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{source}: {problems}") from error
+        raise ConfigError(f"{source}: {problems(error.errors(), 'file')}") from error
+
+
+def problems(errors: Iterable[Any], whole: str) -> str:
+    """What pydantic found wrong, each with its place; `whole` is the place of what concerns everything."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in errors)

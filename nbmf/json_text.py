@@ -47,8 +47,8 @@ class DuplicateKey(ValueError):
     """An object has a key twice."""
 
 
-def loads(text: str, *, unique_keys: bool = False) -> Any:
-    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON.
+def loads(text: str, max_depth: int = MAX_DEPTH, *, unique_keys: bool = False) -> Any:
+    """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON, or deeper.
 
     Where an object has a key twice the last value counts; with `unique_keys` DuplicateKey is raised.
     """
@@ -57,7 +57,7 @@ def loads(text: str, *, unique_keys: bool = False) -> Any:
     except (json.JSONDecodeError, DuplicateKey):
         raise
     except (RecursionError, ValueError):
-        return _parse(text, unique_keys)
+        return _parse(text, max_depth, unique_keys)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
     raise json.JSONDecodeError("Expecting value", text, at)
 
 
-def _parse(text: str, unique_keys: bool = False) -> Any:
+def _parse(text: str, max_depth: int = MAX_DEPTH, unique_keys: bool = False) -> Any:
     """Iterative parser: each open container waits on a stack with the key it will be stored under."""
 
     def skip(at: int) -> int:
@@ -157,8 +157,8 @@ def _parse(text: str, unique_keys: bool = False) -> Any:
         opening = text[at : at + 1]
         value: Any
         closed = True
-        if opening in ("{", "[") and len(containers) >= MAX_DEPTH:
-            raise json.JSONDecodeError(f"nested deeper than {MAX_DEPTH} levels", text, at)
+        if opening in ("{", "[") and len(containers) >= max_depth:
+            raise json.JSONDecodeError(f"nested deeper than {max_depth} levels", text, at)
         if opening == "{":
             value, at = {}, skip(at + 1)
             if text[at : at + 1] == "}":

@@ -13,6 +13,9 @@ from nbmf.payload import Kind, Payload, from_canonical
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
+_BATCH_LEVELS = 3
+"""Of `{"results": [{"payload": …}]}`, around a payload that may itself be as deep as a payload can."""
+
 # Two lone surrogates that, written as escapes, a JSON parser would join to one character.
 _ESCAPES_JOIN = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ENCODED_JOIN = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
@@ -61,6 +64,11 @@ def canonical_to_json(kind: Kind, canonical: bytes) -> bytes:
 def dump(value: Any) -> bytes:
     """JSON text that is valid UTF-8 whatever the value: lone surrogates are written as escapes."""
     return _utf8(json_text.dumps(value))
+
+
+def load(data: bytes) -> Any:
+    """The value of a body's JSON text, in which payloads stand. Raises ValueError if it is not JSON in UTF-8."""
+    return json_text.loads(data.decode(), json_text.MAX_DEPTH + _BATCH_LEVELS)
 
 
 def _utf8(text: str) -> bytes:

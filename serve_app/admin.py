@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
+from cluster.config import problems
 from cluster.registry import Registry
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire
@@ -27,6 +28,7 @@ from serve_app.calls import call_of
 from serve_app.config import ServeConfig, is_loopback
 from serve_app.deadlines import deadline_of, until
 from serve_app.recent import Series
+from serve_app.replica_calls import call as call_replica
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.split import Route, route
@@ -107,8 +109,7 @@ class Admin:
             given = asked.policy.model_dump(exclude_unset=True) if asked.policy else {}
             policy = RolloutPolicy(**{**self._config.rollout.model_dump(), **given})
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
-            raise BadWire(problems) from error
+            raise BadWire(problems(error.errors(), "body")) from error
         reason = f"started {_by(request)}"
         return await self._change(lambda: self._store.start(asked.version, policy, time.time(), reason))
 
@@ -130,11 +131,11 @@ class Admin:
         reason = f"rolled back {_by(request)}"
         return await self._change(lambda: self._store.change(lambda r: r.rolled_back(time.time(), reason)))
 
-    async def recent(self) -> Series:
+    async def recent(self, request: Request) -> Series:
         """Records, ratio and latency of each version over the last minutes."""
         if self._controller is None:
             raise RequestFailed(Failure("unavailable", "this server has no controller, which would know"))
-        series: Series = await self._controller.recent_series.remote()
+        series: Series = await call_replica(self._controller.recent_series, deadline=self._deadline(request))
         return series
 
     async def _change(self, change: Callable[[], Rollout]) -> RolloutStatus:
@@ -153,12 +154,13 @@ class Admin:
             policy=self._config.rollout,
         )
 
+    def _deadline(self, request: Request) -> float:
+        return deadline_of(call_of(request).arrived, None, self._config.request_timeout_s)
+
     async def _body(self, request: Request) -> bytes:
         """The body, counted while it arrives: FastAPI would read all of it before it looks at the key."""
-        call = call_of(request)
-        call.deadline = deadline_of(call.arrived, None, self._config.request_timeout_s)
         body = bytearray()
-        async with until(call.deadline):
+        async with until(self._deadline(request)):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:

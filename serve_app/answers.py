@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from cluster.config import problems
 from nbmf.errors import NbmfError
 from serve_app.calls import call_of
 from serve_app.results import Failure, RequestFailed, fault_of
@@ -62,5 +63,4 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
 
 async def _on_bad_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return failed(request, Failure("bad_request", problems))
+    return failed(request, Failure("bad_request", problems(error.errors(), "request")))

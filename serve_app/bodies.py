@@ -13,7 +13,7 @@ from nbmf import arrays, json_text
 from nbmf.codec import BlobInfo
 from nbmf.errors import NbmfError, PayloadTooLarge
 from nbmf.payload import Kind, Payload, to_canonical
-from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire
+from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire, load
 from serve_app.results import Failure
 
 JSON = "application/json"
@@ -33,7 +33,7 @@ _OK, _FAILED = 0, 1
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body. Raises BadWire."""
     try:
-        value = json_text.loads(body.decode())
+        value = load(body)
     except ValueError as error:
         raise BadWire(f"the body is not JSON: {error}") from error
     if type(value) is not dict:

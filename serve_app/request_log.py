@@ -14,7 +14,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app import calls, request_ids
@@ -71,6 +71,8 @@ class RequestLog:
         except CancelledError:
             call.code = "cancelled"
             raise
+        except ClientDisconnect:  # before its body was complete
+            call.code = "cancelled"
         except Exception as error:
             if call.status is not None:
                 raise

@@ -43,6 +43,8 @@ class Wait:
 Call: TypeAlias = Generator[Send | Wait, Answer | ServiceError | None, T]
 
 _ONCE = RetryPolicy(max_retries=0)
+_MAX_TIMEOUT_S = 1_000_000
+"""A socket cannot wait for 2**31 ms or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Calls:
     max_batch_bytes: int
 
     def __post_init__(self) -> None:
-        for name in ("timeout_s", "max_batch_records", "max_batch_bytes"):
+        _check_timeout(self.timeout_s, ClientConfigError)
+        for name in ("max_batch_records", "max_batch_bytes"):
             if not getattr(self, name) > 0:
                 raise ClientConfigError(f"{name} is a positive number, not {getattr(self, name)!r}")
 
@@ -129,9 +132,10 @@ class Calls:
         return Health(True)
 
     def _deadline(self, timeout_s: float | None) -> float:
-        if timeout_s is not None and not timeout_s > 0:
-            raise ValueError(f"timeout_s is a positive number, not {timeout_s!r}")
-        return monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+        if timeout_s is None:
+            timeout_s = self.timeout_s
+        _check_timeout(timeout_s, ValueError)
+        return monotonic() + timeout_s
 
     def _batch(
         self,
@@ -182,6 +186,11 @@ class Calls:
                 size = len(item) + 1
             parts[-1].append(index)
         return parts
+
+
+def _check_timeout(timeout_s: float, error: type[ValueError]) -> None:
+    if not 0 < timeout_s <= _MAX_TIMEOUT_S:
+        raise error(f"timeout_s is a positive number, at most {_MAX_TIMEOUT_S}, not {timeout_s!r}")
 
 
 def _ask(request: Request, deadline: float, policy: RetryPolicy) -> Call[Answer]:

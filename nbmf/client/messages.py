@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbmf import json_text
 from nbmf.client.errors import BadAnswer, ServiceError, class_of, error_of
 from nbmf.client.interface import Version
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
 from nbmf.payload import Fidelity, Payload, to_canonical
-from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
 ENCODE, DECODE, VERSIONS, HEALTH = "/v1/encode", "/v1/decode", "/v1/versions", "/healthz"
 _REQUEST_ID = "x-request-id"
@@ -106,11 +104,11 @@ def payload_of(fields: dict[str, Any], answer: Answer) -> Payload:
 
 def versions_of(answer: Answer) -> list[Version]:
     """The versions that an answer lists."""
-    rows = fields_of(answer).get("versions")
+    fields = fields_of(answer)
     try:
-        return [_version(row) for row in rows or []]
+        return [_version(row) for row in fields["versions"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise _bad_answer(answer, f"a version without {error}") from error
+        raise _bad_answer(answer, f"no list of versions: {type(error).__name__}: {error}") from error
 
 
 def _version(row: dict[str, Any]) -> Version:
@@ -139,8 +137,8 @@ def _raise_failure(fields: dict[str, Any], answer: Answer) -> None:
 
 def _object(answer: Answer) -> dict[str, Any] | None:
     try:
-        value = json_text.loads(answer.content.decode())
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        value = load(answer.content)
+    except ValueError:
         return None
     return value if type(value) is dict else None
 

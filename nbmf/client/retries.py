@@ -24,8 +24,8 @@ class RetryPolicy:
     longest_pause_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0 or self.first_pause_s < 0 or self.longest_pause_s < 0:
-            raise ClientConfigError(f"nothing in a retry policy is negative: {self}")
+        if not (self.max_retries >= 0 and self.first_pause_s >= 0 and self.longest_pause_s >= 0):
+            raise ClientConfigError(f"what a retry policy holds is 0 or more: {self}")
 
     def pause_s(self, error: NbmfError, retries: int, retry_after_s: float) -> float | None:
         """How long to wait after this error and so many retries; None if the request is not to be sent again."""
@@ -43,5 +43,5 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
         return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0

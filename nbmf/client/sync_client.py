@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 import httpx
@@ -51,7 +53,10 @@ class Client:
     ) -> None:
         service = HttpService(url, api_key, timeout_s, connect_timeout_s, retries, max_batch_records, max_batch_bytes)
         self._service, self._calls = service, service.calls
-        self._http = httpx.Client(base_url=service.url, headers=service.headers, verify=verify, transport=transport)
+        self._open = partial(
+            httpx.Client, base_url=service.url, headers=service.headers, verify=verify, transport=transport
+        )
+        self._http, self._process = self._open(), os.getpid()
 
     def encode(
         self,
@@ -129,6 +134,8 @@ class Client:
             return result
 
     def _send(self, step: Send) -> Answer | ServiceError:
+        if self._process != os.getpid():  # forked: the connections are the parent's
+            self._http, self._process = self._open(), os.getpid()
         deadline = time.monotonic() + step.timeout_s
         try:
             response = self._http.send(self._service.request(self._http, step), stream=True)

@@ -30,12 +30,18 @@ class HttpService:
         max_batch_bytes: int,
     ) -> None:
         self.calls = Calls(timeout_s, retries or RetryPolicy(), max_batch_records, max_batch_bytes)
+        if not connect_timeout_s > 0:
+            raise ClientConfigError(f"connect_timeout_s is a positive number, not {connect_timeout_s!r}")
         self._connect_timeout_s = connect_timeout_s
         self.url = _checked_url(url or os.environ.get(URL_VARIABLE, ""))
         self.headers = {"User-Agent": f"nbmf/{__version__}", "Accept": _JSON}
         key = api_key or os.environ.get(API_KEY_VARIABLE)
         if key:
-            if not (key.isascii() and key.isprintable()):
+            if self.url.userinfo:
+                raise ClientConfigError(
+                    "the URL's user name would take the place of the API key: leave one of them out"
+                )
+            if not (key.isascii() and key.isprintable()) or " " in key:
                 raise ClientConfigError("the API key has characters that no header can hold")
             self.headers["Authorization"] = f"Bearer {key}"
 
@@ -56,7 +62,7 @@ class HttpService:
 
     def failure(self, error: httpx.HTTPError, step: Send) -> ServiceError:
         """What an error of the transport is to the caller."""
-        told = f"{self.url}: {str(error) or type(error).__name__}"
+        told = f"{_shown(self.url)}: {str(error) or type(error).__name__}"
         failure: ServiceError
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
             failure = time_over(step)
@@ -80,13 +86,18 @@ def answer_of(response: httpx.Response, content: bytes) -> Answer:
     return Answer(response.status_code, response.headers, content)
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str) -> httpx.URL:
     if not url:
         raise ClientConfigError(f"no service is named: give its URL, or set {URL_VARIABLE}")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ClientConfigError(f"{url} is no URL: {error}") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ClientConfigError(f"{url} is no URL of a service; one is http://localhost:8000")
-    return url
+        raise ClientConfigError(f"the URL of the service is none: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+        raise ClientConfigError(f"{_shown(parsed)} is no URL of a service; one is http://localhost:8000")
+    return parsed
+
+
+def _shown(url: httpx.URL) -> str:
+    """Without a user's name and password."""
+    return str(url.copy_with(userinfo=b""))

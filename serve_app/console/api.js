@@ -4,10 +4,9 @@ const KEY = "nbmf.admin-key";
 const TIMEOUT_MS = 10000;
 
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, message) {
     super(message);
     this.status = status;
-    this.code = code;
   }
 }
 
@@ -36,5 +35,5 @@ export async function ask(path, body) {
   } catch {
     // Serve's own answers are plain text.
   }
-  throw new ApiError(answer.status, error.code ?? "", error.message ?? `the server answered ${answer.status}`);
+  throw new ApiError(answer.status, error.message ?? `the server answered ${answer.status}`);
 }

@@ -133,6 +133,8 @@ $("sign-out").addEventListener("click", () => {
   Object.assign(view, { status: null, recent: null, versions: [], history: [], totals: new Map() });
   count = 0;
   known = "";
+  $("board").hidden = true;
+  $("sign-out").hidden = true;
   tick();
 });
 

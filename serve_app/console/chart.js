@@ -13,7 +13,7 @@ function svg(tag, attributes = {}) {
 }
 
 /** Round numbers from below `low` to above `high`, about `count` of them. */
-export function ticks(low, high, count = 4) {
+function ticks(low, high, count = 4) {
   const rough = (high - low || Math.abs(high) || 1) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough);
@@ -23,7 +23,7 @@ export function ticks(low, high, count = 4) {
 }
 
 /** Marks of a logarithmic axis, from below `low` to above `high`: 1, 2, 5, 10 and so on, or powers of ten. */
-export function logarithmicTicks(low, high) {
+function logarithmicTicks(low, high) {
   const marks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
     for (const factor of [1, 2, 5]) marks.push(Number((factor * 10 ** power).toPrecision(12)));

@@ -12,8 +12,8 @@ from serve_app.results import Failure
 
 REQUEST_ID, CODE = "x-request-id", "nbmf-code"
 
-_MAX_DETAILS = 1000
-"""Characters of a message: details go in a header, and headers have a limit."""
+_MAX_DETAILS_BYTES = 2000
+"""Of a message in UTF-8: details go in a header, in which a byte may take three, and clients take 8 KB of headers."""
 
 _BY_HTTP_STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -44,7 +44,7 @@ def end(context: RayServegRPCContext, call: Call, failure: Failure | None) -> No
     if failure is not None:
         call.code = failure.code
         context.set_code(status)
-        context.set_details(printable(failure.message)[:_MAX_DETAILS])
+        context.set_details(printable(failure.message).encode()[:_MAX_DETAILS_BYTES].decode(errors="ignore"))
         metadata.append((CODE, failure.code))
         if failure.status in (429, 503):
             metadata.append(("grpc-retry-pushback-ms", str(RETRY_AFTER_S * 1000)))

@@ -5,19 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from cluster.config import StrictModel
 
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class RolloutPolicy(StrictModel):
     """Steps of a rollout and the gates between them."""
 
+    # The registry keeps it as JSON, which has no infinity.
+    model_config = ConfigDict(allow_inf_nan=False)
+
     steps_percent: tuple[Percent, ...] = Field((10, 50, 100), min_length=1, description="the candidate's shares")
-    dwell_s: Seconds = Field(600, description="shortest time in each state, staged included")
+    dwell_s: float = Field(600, ge=0, description="shortest time in each state, staged included")
     min_samples: int = Field(200, gt=0, description="records compared in a state before its gates can be passed")
     shadow_sample_percent: Percent = Field(20, description="requests that are also encoded by the other version")
     verify_sample_percent: Percent = Field(
@@ -27,7 +29,7 @@ class RolloutPolicy(StrictModel):
     min_ratio_of_stable: float = Field(0.98, gt=0, description="candidate's ratio over stable's on the same records")
     max_p95_of_stable: float = Field(2.0, gt=0, description="candidate's p95 of a record's encoding over stable's")
     candidate_timeout_s: float = Field(
-        2, gt=0, allow_inf_nan=False, description="after which stable encodes what the candidate has not; a fault"
+        2, gt=0, description="after which stable encodes what the candidate has not; a fault"
     )
     p95_budget_ms: float = Field(20, ge=0, description="a p95 up to this is good, whatever stable's is")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -12,6 +13,8 @@ from cluster.registry import BUILTIN, NONE, Registry
 from serve_app.rollout.measurements import Measurements
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.state import Lease, Rollout, RolloutError, State, decide
+
+M = TypeVar("M", bound=BaseModel)
 
 DOCUMENT = "rollout.json"
 HISTORY = "rollout_history.jsonl"
@@ -41,17 +44,14 @@ class RolloutStore:
     def read(self) -> Rollout | None:
         """The latest rollout, None if there was none. Raises RegistryError."""
         content = self._registry.read_document(DOCUMENT)
-        if content is None:
-            return None
-        try:
-            return Rollout.model_validate_json(content)
-        except ValueError as error:
-            raise RegistryError(f"registry {self._registry.location}: {DOCUMENT} is not readable: {error}") from error
+        return None if content is None else self._parsed(Rollout, content, DOCUMENT)
 
     def history(self) -> list[Transition]:
-        """All transitions, oldest first."""
+        """All transitions, oldest first. Raises RegistryError."""
         content = self._registry.read_document(HISTORY) or b""
-        return [Transition.model_validate_json(line) for line in content.splitlines()]
+        return [
+            self._parsed(Transition, line, f"{HISTORY}, line {i}") for i, line in enumerate(content.splitlines(), 1)
+        ]
 
     def start(self, version: str, policy: RolloutPolicy, now: float, reason: str = "started") -> Rollout:
         """A rollout of this version, staged. Raises RolloutError, VersionNotFound, DamagedCodec."""
@@ -109,6 +109,12 @@ class RolloutStore:
                     return after
             self._write(rollout, rollout)
             return rollout
+
+    def _parsed(self, model: type[M], content: bytes, place: str) -> M:
+        try:
+            return model.model_validate_json(content)
+        except ValueError as error:
+            raise RegistryError(f"registry {self._registry.location}: {place} is not readable: {error}") from error
 
     def _write(self, before: Rollout | None, after: Rollout) -> None:
         """History and channels first: stopped in between, the same transition is made once more."""

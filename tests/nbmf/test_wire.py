@@ -9,8 +9,8 @@ import synthetic
 from hypothesis import given
 
 from nbmf import json_text
-from nbmf.payload import to_canonical
-from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, to_wire
+from nbmf.payload import MAX_DEPTH, to_canonical
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load, to_wire
 
 ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
 
@@ -43,6 +43,15 @@ ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes
 def test_there_and_back_through_json(payload):
     text = dump(to_wire(payload))
     assert to_canonical(from_wire(json_text.loads(text.decode()))) == to_canonical(payload)
+
+
+def test_the_deepest_payload_in_a_batch():
+    payload = synthetic.nested(MAX_DEPTH)
+    text = b'{"results":[' + canonical_to_json(*to_canonical(payload)) + b"]}"
+    (fields,) = load(text)["results"]
+    assert to_canonical(from_wire(fields)) == to_canonical(payload)
+    with pytest.raises(ValueError, match="nested deeper"):
+        load(b"[" * (MAX_DEPTH + 4) + b"]" * (MAX_DEPTH + 4))
 
 
 def test_what_escapes_would_join_is_written_otherwise():

@@ -8,6 +8,7 @@ import httpx
 import jsonschema
 import pytest
 from keys import entry
+from ray.exceptions import ActorDiedError
 
 from cluster import config as configuration
 from cluster.registry import Registry
@@ -216,6 +217,9 @@ def test_a_policy_of_its_own(ask, store, other):
         b'{"version": "a", "policy": {"dwell": 1}}',
         b'{"version": "a", "policy": {"steps_percent": [50]}}',
         b'{"version": "a", "policy": {"dwell_s": -1}}',
+        b'{"version": "a", "policy": {"p95_budget_ms": 1e999}}',
+        b'{"version": "a", "policy": {"max_p95_of_stable": Infinity}}',
+        b'{"version": "a", "policy": {"min_ratio_of_stable": NaN}}',
         b'{"version": "\xff"}',
     ],
 )
@@ -322,3 +326,13 @@ def test_it_is_as_described(ask, other, method, path):
     if path.endswith("start"):
         body = api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         jsonschema.validate({"version": other, "policy": {"min_samples": 3}}, body | {"components": api["components"]})
+
+
+def test_a_controller_that_died(ask, recent, monkeypatch):
+    def series(now):
+        raise ActorDiedError
+
+    monkeypatch.setattr(recent, "series", series)
+    answer = ask("GET", "/v1/admin/recent")
+    fails(answer, 503, "unavailable")
+    assert "Retry-After" in answer.headers

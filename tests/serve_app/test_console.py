@@ -268,6 +268,20 @@ def test_the_service_goes_away_and_comes_back(signed_in):
     assert page.locator("#board.stale").count() == 0
 
 
+def test_signing_out_while_the_service_is_away(signed_in):
+    """Nothing of the service stays on the screen."""
+    page = signed_in
+    page.allowed = ("401", "ERR_INTERNET_DISCONNECTED")
+    page.context.set_offline(True)
+    page.locator("#connection", has_text="Offline").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    assert page.locator("#board").is_hidden()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.context.set_offline(False)
+    page.get_by_text("This server asks for an API key.").wait_for()
+    assert page.locator("#board").is_hidden()
+
+
 def test_a_fault_of_the_service(signed_in):
     page = signed_in
     page.allowed = ("401", "503")

@@ -192,6 +192,26 @@ def test_a_client_that_hangs_up(in_process, log):
     assert (line["status"], line["code"], line["route"]) == (None, "cancelled", "/v1/encode")
 
 
+@pytest.mark.parametrize("path", ["/v1/encode", "/v1/decode", "/v1/admin/rollout/start"])
+def test_a_client_that_hangs_up_in_the_middle_of_its_body(in_process, log, path):
+    app = in_process().ingress.__serve_build_asgi_app__()
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    line = _only(log)
+    assert (line["status"], line["code"], line["route"], line["bytes_in"]) == (None, "cancelled", path, 1)
+    assert sent == []
+
+
 # --- nothing of what they hold ------------------------------------------------------------------------------------
 
 BLOB = Codec().encode(MARKER)

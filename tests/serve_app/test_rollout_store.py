@@ -13,7 +13,7 @@ from serve_app.rollout.cli import app
 from serve_app.rollout.measurements import Compared, Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.state import RolloutError
-from serve_app.rollout.store import DOCUMENT, RolloutStore
+from serve_app.rollout.store import DOCUMENT, HISTORY, RolloutStore
 
 POLICY = RolloutPolicy(dwell_s=0, min_samples=1, steps_percent=(50, 100))
 MANIFEST = {"created_at": "2026-01-01", "architecture": "none"}
@@ -124,6 +124,19 @@ def test_a_damaged_document(store, registry):
     registry.write_document(DOCUMENT, b"{")
     with pytest.raises(RegistryError, match=DOCUMENT):
         store.read()
+
+
+def test_a_line_of_the_history_that_was_cut(store, registry, other):
+    store.start(other, POLICY, 1)
+    registry.append_to_document(HISTORY, b'{"at": 2.0, "rollo\n')
+    with pytest.raises(RegistryError, match=f"{HISTORY}, line 2"):
+        store.history()
+
+
+@pytest.mark.parametrize("field", ["p95_budget_ms", "max_p95_of_stable", "min_ratio_of_stable", "dwell_s"])
+def test_a_policy_that_json_cannot_hold(field):
+    with pytest.raises(ValueError, match=field):
+        RolloutPolicy(**{field: float("inf")})
 
 
 JUDGE = """

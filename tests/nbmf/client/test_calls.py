@@ -4,6 +4,7 @@ import json
 from collections import deque
 
 import pytest
+import synthetic
 
 from nbmf import Codec
 from nbmf.client import BadAnswer, ClientConfigError, ConnectionLost, DeadlineExceeded, RetryPolicy, Unavailable
@@ -12,10 +13,14 @@ from nbmf.client.calls import Calls, Send, Wait
 from nbmf.client.errors import RequestTooLarge, Unauthorized
 from nbmf.client.messages import Answer
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NotABlob, PayloadTooLarge, UnsupportedPayload
-from nbmf.wire import from_base64, from_wire, to_wire
+from nbmf.payload import MAX_DEPTH, to_canonical
+from nbmf.wire import canonical_to_json, from_base64, from_wire, to_wire
 
 CODEC = Codec()
 BLOB = CODEC.encode("x")
+
+
+NO_TIMES_S = [0, -1, float("nan"), float("inf"), 1e7]
 
 
 @pytest.fixture
@@ -135,15 +140,41 @@ def test_what_is_not_tried_again(clock, outcome):
     assert len(steps) == 1
 
 
-@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": float("nan")}, {"max_batch_records": 0}])
+@pytest.mark.parametrize("options", [*({"timeout_s": s} for s in NO_TIMES_S), {"max_batch_records": 0}])
 def test_options_that_cannot_be(options):
     with pytest.raises(ClientConfigError, match=next(iter(options))):
         make(**options)
 
 
-def test_a_timeout_that_cannot_be(clock):
-    error, _ = run(make().decode(BLOB, -1), [OK], clock)
+@pytest.mark.parametrize("timeout_s", NO_TIMES_S)
+def test_a_timeout_that_cannot_be(clock, timeout_s):
+    error, _ = run(make().decode(BLOB, timeout_s), [OK], clock)
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "-5",
+        "1.5",
+        "inf",
+        "\u0663",
+        "99 Jan",
+        "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+        "Mon, 01 Jan 0001 0:0:0 -0000",
+    ],
+)
+def test_a_retry_after_that_says_nothing(clock, asked):
+    result, steps = run(make().decode(BLOB, None), [failure(503, "unavailable", **{"retry-after": asked}), OK], clock)
+    assert result == "x"
+    assert steps[1].seconds <= 0.1
+
+
+@pytest.mark.parametrize("asked", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_retry_after_beyond_the_deadline(clock, asked):
+    error, steps = run(make().decode(BLOB, None), [failure(503, "unavailable", **{"retry-after": asked})], clock)
+    assert isinstance(error, Unavailable)
+    assert len(steps) == 1
 
 
 # --- batches ------------------------------------------------------------------------------------------------------
@@ -282,6 +313,15 @@ def test_keys(clock):
 def test_answers_that_are_none(clock, content):
     result, _ = run(make().decode_batch([BLOB], None), [answer(200, content)], clock)
     assert isinstance(result[0] if isinstance(result, list) else result, BadAnswer)
+
+
+def test_the_deepest_payload_comes_back(clock):
+    payload = synthetic.nested(MAX_DEPTH)
+    row = canonical_to_json(*to_canonical(payload))
+    result, _ = run(
+        make().decode_batch([BLOB, BLOB], None), [answer(200, b'{"results":[' + row + b"," + row + b"]}")], clock
+    )
+    assert [to_canonical(value) for value in result] == [to_canonical(payload)] * 2
 
 
 def test_errors_of_records_have_their_classes(clock):

@@ -4,6 +4,8 @@ import asyncio
 import inspect
 import json
 import socket
+import subprocess
+import sys
 import threading
 
 import httpx
@@ -106,7 +108,8 @@ def test_url_and_key_from_the_environment(make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"url": ""}, {"url": "localhost:8000"}, {"url": "ftp://a"}, {"url": "http://a:port"}]
+    "options",
+    [{}, *({"url": url} for url in ("", "localhost:8000", "ftp://a", "http://a:port", "http://a/?b=c", "http://a/#b"))],
 )
 @pytest.mark.parametrize("cls", [Client, AsyncClient])
 def test_no_url(cls, options, monkeypatch):
@@ -115,15 +118,40 @@ def test_no_url(cls, options, monkeypatch):
         cls(**options)
 
 
-def test_a_key_that_no_header_holds():
-    with pytest.raises(ClientConfigError) as caught:
-        Client("http://test", api_key="secret\n")
+@pytest.mark.parametrize("key", ["secret\n", "secret ", " secret", "secr\u00e9t", "secret\r\nX-Other: 1"])
+def test_a_key_that_no_header_holds(key):
+    with pytest.raises(ClientConfigError) as caught, Client("http://127.0.0.1:1", api_key=key) as client:
+        client.versions()
     assert "secret" not in str(caught.value)
 
 
-def test_a_policy_that_cannot_be():
+def test_a_key_and_a_password():
+    """Both would be the header Authorization."""
+    with pytest.raises(ClientConfigError, match="API key"):
+        Client("http://reader:secret@test", api_key="k")
+
+
+@pytest.mark.parametrize("options", [{"max_retries": -1}, {"first_pause_s": float("nan")}, {"longest_pause_s": -0.1}])
+def test_a_policy_that_cannot_be(options):
     with pytest.raises(ClientConfigError):
-        RetryPolicy(max_retries=-1)
+        RetryPolicy(**options)
+
+
+@pytest.mark.parametrize("connect_timeout_s", [0, -1, float("nan")])
+def test_a_connect_timeout_that_cannot_be(connect_timeout_s):
+    with pytest.raises(ClientConfigError, match="connect_timeout_s"):
+        Client("http://test", connect_timeout_s=connect_timeout_s)
+
+
+@both
+def test_a_password_in_the_url_is_in_no_message(make, free_port):
+    with make(f"http://reader:secret@127.0.0.1:{free_port}", retries=QUICK) as client:
+        with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1") as caught:
+            client.encode("x")
+        assert "secret" not in str(caught.value)
+    with pytest.raises(ClientConfigError) as caught:
+        make("ftp://reader:secret@test")
+    assert "secret" not in str(caught.value)
 
 
 @both
@@ -188,14 +216,22 @@ def test_an_answer_that_is_too_late(make, error):
         client.encode("x")
 
 
+NO_VERSIONS = [{}, {"versions": None}, {"versions": {"a": 1}}, {"versions": [{}]}]
+
+
 @both
 def test_something_else_at_the_url(make):
-    answers = [httpx.Response(404, text="<h1>no</h1>"), httpx.Response(302, headers={"Location": "http://x/"})]
+    answers = [
+        httpx.Response(404, text="<h1>no</h1>"),
+        httpx.Response(302, headers={"Location": "http://x/"}),
+        *(httpx.Response(200, json=fields) for fields in NO_VERSIONS),
+    ]
     with mocked(make, lambda _: answers.pop(0)) as client:
         with pytest.raises(BadAnswer, match="<h1>no</h1>"):
             client.encode("x")
-        with pytest.raises(BadAnswer):
-            client.versions()
+        for _ in range(1 + len(NO_VERSIONS)):
+            with pytest.raises(BadAnswer):
+                client.versions()
 
 
 @both
@@ -282,6 +318,26 @@ def test_a_connection_is_used_again(make, server):
         for _ in range(5):
             assert client.encode("x") == BLOB
     assert len(connections) == 1
+
+
+FORKS = """
+import os, sys
+from nbmf.client import Client
+client = Client(sys.argv[1])
+client.encode("x")
+child = os.fork()
+client.encode("x")
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(0)
+"""
+
+
+def test_a_process_that_forks_shares_no_connection_with_its_child(server):
+    """Each would read the other's answers."""
+    url, connections = server(serve)
+    subprocess.run([sys.executable, "-c", FORKS, url], check=True)
+    assert len(connections) == 2
 
 
 @both
