@@ -13,6 +13,7 @@ from cluster.errors import ConfigError
 from serve_app import tls_nodes
 from serve_app.config import DEFAULT_FILE, ServeConfig, TlsConfig
 from serve_app.declared import build, serve_body
+from serve_app.exposure import warn_if_open
 from serve_app.tls_files import absolute, check_absolute, check_files, warn_if_expiring
 from serve_app.tls_nodes import check_environment, local_environment, node_environment
 
@@ -38,6 +39,13 @@ def config_with(tls):
 def test_the_url_says_how_it_is_spoken_to():
     assert config_with(None).url == "http://127.0.0.1:8000"
     assert config_with(TLS.model_dump()).url == "https://127.0.0.1:8000"
+
+
+def test_clients_with_certificates_are_no_strangers(capsys):
+    without = TLS.model_copy(update={"client_ca_file": None})
+    for tls, warned in ((None, True), (without, True), (TLS, False)):
+        warn_if_open(config_with(None).model_copy(update={"host": "0.0.0.0", "tls": tls}))
+        assert ("warning" in capsys.readouterr().err) is warned
 
 
 @pytest.mark.parametrize(
