@@ -21,6 +21,7 @@ _HTTP = re.compile(r"^(frontend http_frontend\n +bind \S+)$", re.MULTILINE)
 _GRPC = re.compile(r"^(frontend grpc_frontend\n(?: +#.*\n)* +bind \S+) proto h2$", re.MULTILINE)
 _REFUSAL = '{"error": {"code": "forbidden", "message": "a client certificate is needed", "request_id": "%[unique-id]"}}'
 _HEALTH = "/-/healthz"
+_NOT_OF_THE_SERVICE = ("frontend prometheus", "listen stats")
 
 
 class UnknownConfiguration(Exception):
@@ -46,22 +47,32 @@ def with_tls(configuration: str, certificate: str, client_ca: str | None) -> str
     configuration, found = _HTTP.subn(http, configuration)
     if found != 1:
         raise UnknownConfiguration("it has no HTTP port as Ray 2.60 writes it")
-    configuration, found = _GRPC.subn(grpc, configuration)
-    if found != configuration.count("\nfrontend grpc_frontend\n"):
-        raise UnknownConfiguration("it has no gRPC port as Ray 2.60 writes it")
+    configuration = _GRPC.sub(grpc, configuration)
+    section = ""
+    for line in configuration.splitlines():
+        if line[:1].strip():
+            section = line
+        elif line.split()[:1] == ["bind"] and " ssl " not in line and section not in _NOT_OF_THE_SERVICE:
+            raise UnknownConfiguration(f"{section} would listen in plain text")
     return configuration
 
 
 def main() -> NoReturn:
     """Becomes HAProxy. Serve shows in its log what is written to standard error here."""
     arguments = sys.argv[1:]
+    if "-f" not in arguments[:-1]:
+        sys.exit("nbmf-haproxy: Serve starts this in HAProxy's place, with -f FILE")
+    place = arguments.index("-f") + 1
+    file = Path(arguments[place])
     try:
-        place = arguments.index("-f") + 1
-        file = Path(arguments[place])
         names = _links(file.parent / "nbmf-tls")
         text = with_tls(file.read_text(encoding="utf-8"), str(names[0]), str(names[1]) if names[1] else None)
-    except (KeyError, IndexError, ValueError, OSError, UnknownConfiguration) as error:
-        sys.exit(f"nbmf-haproxy: {type(error).__name__}: {error}")
+    except KeyError as error:
+        sys.exit(f"nbmf-haproxy: {error.args[0]} is not set")
+    except OSError as error:
+        sys.exit(f"nbmf-haproxy: {error}")
+    except UnknownConfiguration as error:
+        sys.exit(f"nbmf-haproxy: {file} is not what it knows how to add TLS to: {error}")
     # Not into Serve's file, which Serve may be writing again. But Serve knows its HAProxy by that argument: as the
     # name of a peer it means nothing, since no peers are configured.
     arguments[place : place + 1] = [_in_memory(text), "-L", str(file)]
