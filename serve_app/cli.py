@@ -21,6 +21,13 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port for gRPC as well; overrides the file.")
     ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate (PEM) for HTTPS, with --tls-key; overrides the file's tls.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM) of --tls-certificate.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="CAs (PEM); clients then need a certificate of one of them.")
+    ] = None,
     codec: Annotated[
         str | None,
         typer.Option(help="Version to encode with, named as in `nbmf encode`; overrides the file."),
@@ -45,19 +52,29 @@ def serve(
     from cluster.session import session
     from serve_app.config import DEFAULT_FILE, ServeConfig
     from serve_app.exposure import warn_if_open
+    from serve_app.tls_files import absolute, check_absolute, check_files, warn_if_expiring
+    from serve_app.tls_nodes import local_environment
 
     overrides = {
         "host": host,
         "port": port,
         "grpc_port": grpc_port,
+        "tls": _tls_fields(tls_certificate, tls_key, tls_client_ca),
         "version": codec,
         "engine": engine.value if engine else None,
         "threads": threads,
     }
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
     warn_if_open(settings)
+    tls = settings.tls
+    if tls is not None and address is not None:
+        check_absolute(tls)
+    elif tls is not None:
+        tls = absolute(tls)
+        warn_if_expiring(tls, check_files(tls))
+        settings = settings.model_copy(update={"tls": tls})
     stop = threading.Event()
-    with session(address):
+    with local_environment(tls if address is None else None), session(address):
         from serve_app.deploy import deploy, undeploy
 
         with console.status(_STARTING):
@@ -71,3 +88,9 @@ def serve(
         stop.wait()
         typer.echo("Stopping.")
         undeploy()
+
+
+def _tls_fields(certificate: Path | None, key: Path | None, client_ca: Path | None) -> dict[str, str] | None:
+    """`tls` of the configuration, as options say it; a part that is missing is the configuration's to complain of."""
+    files = {"certificate_file": certificate, "key_file": key, "client_ca_file": client_ca}
+    return {name: str(path) for name, path in files.items() if path is not None} or None

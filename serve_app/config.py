@@ -61,6 +61,16 @@ class ApiKey(StrictModel):
     roles: tuple[Role, ...] = Field(min_length=1)
 
 
+class TlsConfig(StrictModel):
+    """Files, in PEM, that the service speaks TLS with. HTTP and gRPC have the same; in plain text neither answers."""
+
+    certificate_file: str = Field(min_length=1, description="the server's certificate, then those between it and a CA")
+    key_file: str = Field(min_length=1, description="the certificate's private key, not encrypted")
+    client_ca_file: str | None = Field(
+        None, min_length=1, description="CAs of clients' certificates, which are then needed; none: no certificate is"
+    )
+
+
 class ServeConfig(StrictModel):
     """Configuration of `nbmf serve`."""
 
@@ -68,6 +78,7 @@ class ServeConfig(StrictModel):
     port: int = Field(ge=1, le=65535)
     grpc_port: int | None = Field(None, ge=1, le=65535, description="for gRPC, on the same host; none: HTTP only")
     version: str = Field(description="version to encode with, named as in Registry.resolve")
+    tls: TlsConfig | None = Field(None, description="none: plain text")
     api_keys: tuple[ApiKey, ...] = Field((), description="none: whoever reaches the server may use it")
     access_log: bool = Field(True, description="a line of JSON for each request, on the replica's standard error")
     request_timeout_s: float = Field(
@@ -121,6 +132,11 @@ class ServeConfig(StrictModel):
     def follows_rollouts(self) -> bool:
         """Whether the version may change while the server runs: not one that is named by its id."""
         return self.version in (DEFAULT, "stable")
+
+    @property
+    def url(self) -> str:
+        """Of the service, on the address that it listens on."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def is_open(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from cluster.registry import Registry
 from serve_app.config import ServeConfig
 from serve_app.deploy import APPLICATION, main_application, resolve_version
 from serve_app.serve_options import LOGGING, grpc_options, http_options
+from serve_app.tls_nodes import check_environment
 
 IMPORT_PATH = f"{__name__}:build"
 
@@ -29,6 +31,7 @@ def build(args: dict[str, Any]) -> Any:
     declared = configuration.parse(DeclaredConfig, args, f"args of {IMPORT_PATH}")
     registry = Registry(declared.registry)
     config = ServeConfig.model_validate(declared.model_dump(exclude={"registry"}))
+    check_environment(config.tls, os.environ)
     return main_application(config, registry.location, resolve_version(config, registry))
 
 

@@ -16,6 +16,7 @@ from serve_app.deployments import Target, encoder_target, sized
 from serve_app.encoders import Encoders, encoder_prefix
 from serve_app.replicas import Decoder, Encoder
 from serve_app.serve_options import LOGGING, grpc_options, http_options
+from serve_app.tls_nodes import check_nodes
 
 APPLICATION = "nbmf"
 
@@ -25,18 +26,21 @@ _CONTROLLER_CPUS = 0.1
 def deploy(config: ServeConfig, registry: Registry) -> str:
     """Deploys and returns the service's URL once it answers, its replicas warm.
 
-    Raises VersionNotFound, DamagedCodec, EngineMissing; SessionError if Serve listens elsewhere already.
+    Raises VersionNotFound, DamagedCodec, EngineMissing; SessionError if Serve listens elsewhere already; ConfigError if
+    Ray was not started for the TLS asked for.
     """
     from ray import serve
 
     # Serve sets this when it is imported; its notes on starting are not for a terminal.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    if config.tls is not None:
+        check_nodes(config.tls)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
     serve.start(http_options=http_options(config), grpc_options=grpc_options(config), logging_config=LOGGING)
     _check_address(config)
     run(targets, route_prefix="/")
-    return f"http://{config.host}:{config.port}"
+    return config.url
 
 
 def _check_address(config: ServeConfig) -> None:

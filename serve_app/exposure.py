@@ -7,8 +7,8 @@ from serve_app.config import ServeConfig
 
 
 def warn_if_open(config: ServeConfig) -> None:
-    """Tells, on standard error, that other machines can reach a service that asks for no key."""
-    if config.is_open:
+    """Tells, on standard error, that other machines can reach a service that asks for no key, nor for a certificate."""
+    if config.is_open and (config.tls is None or config.tls.client_ca_file is None):
         console.print(
             f"nbmf: warning: {config.host} is open to other machines and no API key is asked for; "
             "see `nbmf api-key new`",

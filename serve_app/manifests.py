@@ -11,7 +11,7 @@ from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, l
 
 if TYPE_CHECKING:
     from cluster.manifests.config import ClusterConfig
-    from serve_app.config import ServeConfig
+    from serve_app.config import ServeConfig, TlsConfig
 
 PRODUCTION_FILE = "serve/production.yaml"
 
@@ -30,6 +30,8 @@ def serve(config: ConfigOption = None, cluster: ClusterOption = None, registry: 
     from serve_app.declared import serve_body
 
     settings = load_service(config)
+    if settings.tls is not None:
+        _tell_environment(settings.tls)
     typer.echo(to_yaml(serve_body(settings, load_cluster(cluster, registry=registry).registry)), nl=False)
 
 
@@ -58,7 +60,16 @@ def ray_service(settings: ServeConfig, nodes: ClusterConfig) -> dict[str, Any]:
     from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
     from cluster.manifests.text import to_yaml
     from serve_app.declared import serve_body
+    from serve_app.tls_nodes import IMAGE_PROGRAM, node_environment
 
+    if settings.tls is not None:
+        variables = node_environment(settings.tls, IMAGE_PROGRAM) | nodes.env
+        nodes = nodes.model_copy(update={"env": variables})
+    # KubeRay asks the port of this name whether a pod can serve.
+    cluster = cluster_spec(nodes, nodes.name, {"serve": settings.port})
+    if settings.tls is not None:
+        for container in cluster["workerGroupSpecs"][0]["template"]["spec"]["containers"]:
+            container["readinessProbe"] = _readiness_probe(settings.port)
     return {
         "apiVersion": API_VERSION,
         "kind": "RayService",
@@ -66,10 +77,32 @@ def ray_service(settings: ServeConfig, nodes: ClusterConfig) -> dict[str, Any]:
         "spec": {
             "serveConfigV2": to_yaml(serve_body(settings, nodes.registry)),
             "excludeHeadPodFromServeSvc": True,
-            # KubeRay asks the port of this name whether a pod can serve.
-            "rayClusterConfig": cluster_spec(nodes, nodes.name, {"serve": settings.port}),
+            "rayClusterConfig": cluster,
         },
     }
+
+
+def _readiness_probe(port: int) -> dict[str, Any]:
+    """As KubeRay's own for workers that serve, which would ask in plain text."""
+    wget = "wget --tries 1 -T 2 -q -O- --no-check-certificate"
+    raylet, proxy = "http://localhost:52365/api/local_raylet_healthz", f"https://localhost:{port}/-/healthz"
+    command = f"{wget} {raylet} | grep success && {wget} {proxy} | grep success"
+    return {
+        "exec": {"command": ["bash", "-c", command]},
+        "initialDelaySeconds": 10,
+        "timeoutSeconds": 5,
+        "periodSeconds": 5,
+        "failureThreshold": 1,
+    }
+
+
+def _tell_environment(tls: TlsConfig) -> None:
+    """Tells, on standard error, with what variables Ray must be started on the nodes."""
+    from cluster.progress import console
+    from serve_app.tls_nodes import IMAGE_PROGRAM, node_environment
+
+    variables = " ".join(f"{name}={value}" for name, value in node_environment(tls, IMAGE_PROGRAM).items())
+    console.print(f"nbmf: tls: start Ray on every node with {variables}", markup=False, highlight=False, soft_wrap=True)
 
 
 def load_service(file: Path | None) -> ServeConfig:
@@ -77,7 +110,10 @@ def load_service(file: Path | None) -> ServeConfig:
     from cluster import config as configuration
     from serve_app.config import ServeConfig
     from serve_app.exposure import warn_if_open
+    from serve_app.tls_files import check_absolute
 
     settings = configuration.load(ServeConfig, file, PRODUCTION_FILE)
     warn_if_open(settings)
+    if settings.tls is not None:
+        check_absolute(settings.tls)
     return settings

@@ -41,11 +41,18 @@ class WorkersConfig(NodeConfig):
 
 
 class VolumeConfig(StrictModel):
-    """A folder that containers share with something: a claim, or the pod."""
+    """A folder that containers share with something: a claim, a Secret, or the pod."""
 
     name: Name
     path: AbsolutePath
-    claim: Name | None = Field(description="a PersistentVolumeClaim; null for an empty folder as old as the pod")
+    claim: Name | None = Field(None, description="a PersistentVolumeClaim; null for an empty folder as old as the pod")
+    secret: Name | None = Field(None, description="in place of a claim: a Secret, whose entries are the folder's files")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> VolumeConfig:
+        if self.claim is not None and self.secret is not None:
+            raise ValueError("a volume has a claim or a secret, not both")
+        return self
 
 
 class RedisConfig(StrictModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from cluster.manifests.config import ClusterConfig, NodeConfig
+from cluster.manifests.config import ClusterConfig, NodeConfig, VolumeConfig
 from cluster.manifests.environment import environment
 
 API_VERSION = "ray.io/v1"
@@ -131,11 +131,15 @@ def _pod(
                 }
             ],
             "containers": [container],
-            "volumes": [
-                {"name": v.name, "persistentVolumeClaim": {"claimName": v.claim}}
-                if v.claim
-                else {"name": v.name, "emptyDir": {}}
-                for v in config.volumes
-            ],
+            "volumes": [{"name": volume.name, **_source(volume)} for volume in config.volumes],
         },
     }
+
+
+def _source(volume: VolumeConfig) -> dict[str, Any]:
+    if volume.secret is not None:
+        # The group, which is the containers', may read what others may not.
+        return {"secret": {"secretName": volume.secret, "defaultMode": 0o440}}
+    if volume.claim is not None:
+        return {"persistentVolumeClaim": {"claimName": volume.claim}}
+    return {"emptyDir": {}}

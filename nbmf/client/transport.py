@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 import httpx
 
@@ -66,6 +67,8 @@ class HttpService:
         failure: ServiceError
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
             failure = time_over(step)
+        elif _is_of_another(error):
+            failure = BadAnswer(told, request_id=step.request_id)
         elif isinstance(error, httpx.TransportError) and not isinstance(
             error, httpx.UnsupportedProtocol | httpx.LocalProtocolError
         ):
@@ -74,6 +77,13 @@ class HttpService:
             failure = BadAnswer(told, request_id=step.request_id)
         failure.__cause__ = error
         return failure
+
+
+def _is_of_another(error: BaseException | None) -> bool:
+    """Whether the server could not prove, by a certificate, that it is the one that was asked for."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def time_over(step: Send) -> DeadlineExceeded:

@@ -17,7 +17,8 @@ from cluster.errors import ConfigError
 from cluster.manifests.config import DEFAULT_FILE, ClusterConfig
 from cluster.manifests.kuberay import cluster_spec
 from cluster.manifests.ray_up import ray_up
-from serve_app.config import ServeConfig
+from serve_app.config import ServeConfig, TlsConfig
+from serve_app.tls_nodes import IMAGE_PROGRAM, check_environment
 
 EXAMPLES = {
     "serve.yaml": ("serve",),
@@ -128,6 +129,35 @@ def test_gpus_and_redis_where_configured():
     assert plain.gcsFaultToleranceOptions is None
 
 
+TLS = {"certificate_file": "/tls/tls.crt", "key_file": "/tls/tls.key", "client_ca_file": "/tls/ca.crt"}
+
+
+def test_a_service_with_tls(nbmf_command, cluster_file, tmp_path):
+    """Its files come from a Secret, its nodes have what makes Serve's HAProxy end TLS, its probe asks by TLS."""
+    service = tmp_path / "service.yaml"
+    config = configuration.load(ServeConfig, None, "serve/production.yaml", {"tls": TLS})
+    service.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    volumes = [{"name": "tls", "path": "/tls", "secret": "nbmf-tls"}]
+    cluster = cluster_file(volumes=volumes, env={"RAY_SERVE_HAPROXY_BINARY_PATH": "/mine/nbmf-haproxy"})
+    result = nbmf_command("manifest", "rayservice", "--config", service, "--cluster", cluster)
+    assert result.code == 0, result.err
+    spec = kuberay_model.checked(next(yaml.safe_load_all(result.out))).spec
+    (application,) = yaml.safe_load(spec.serveConfigV2)["applications"]
+    nodes = spec.rayClusterConfig
+    for template in (nodes.headGroupSpec.template, nodes.workerGroupSpecs[0].template):
+        (container,) = template.spec.containers
+        check_environment(TlsConfig(**application["args"]["tls"]), {v.name: v.value for v in container.env})
+        (volume,) = template.spec.volumes
+        assert (volume.secret.secretName, container.volumeMounts[0].mountPath) == ("nbmf-tls", "/tls")
+    assert "https://localhost:8000/-/healthz" in container.readinessProbe.exec.command[-1]
+    result = nbmf_command("manifest", "serve", "--config", service, "--cluster", cluster)
+    assert "NBMF_TLS_KEY_FILE=/tls/tls.key" in result.err
+
+
+def test_the_image_has_the_program_that_nodes_are_told_of(repository):
+    assert f" {IMAGE_PROGRAM}\n" in (repository / "configs" / "deploy" / "Dockerfile").read_text()
+
+
 def test_the_packaged_service_fits_the_packaged_cluster():
     """Also while a rollout has an encoder of each of two versions."""
     service = configuration.load(ServeConfig, None, "serve/production.yaml")
@@ -188,6 +218,7 @@ def test_a_cluster_without_machines_is_not_for_ray_up(error_of, cluster_file):
         ({"workers": {"min": 3, "max": 2, "cpus": 1, "memory_gib": 1}}, "workers.*max is less than min"),
         ({"machines": {"type": "azure"}}, "machines"),
         ({"imgae": "x"}, "imgae"),
+        ({"volumes": [{"name": "v", "path": "/v", "claim": "c", "secret": "s"}]}, "volumes.0.*not both"),
     ],
 )
 def test_mistakes_are_named(error_of, cluster_file, changed, named):

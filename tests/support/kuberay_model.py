@@ -79,6 +79,13 @@ class Lifecycle(Strict):
     preStop: Handler
 
 
+class Probe(Handler):
+    initialDelaySeconds: Count
+    timeoutSeconds: Count
+    periodSeconds: Count
+    failureThreshold: Count
+
+
 class Container(Strict):
     name: DnsName
     image: str
@@ -88,10 +95,16 @@ class Container(Strict):
     resources: Resources
     volumeMounts: list[VolumeMount]
     lifecycle: Lifecycle | None = None
+    readinessProbe: Probe | None = None
 
 
 class Claim(Strict):
     claimName: DnsName
+
+
+class SecretFiles(Strict):
+    secretName: DnsName
+    defaultMode: Annotated[int, Field(ge=0, le=0o777)]
 
 
 class EmptyDir(Strict):
@@ -102,10 +115,11 @@ class Volume(Strict):
     name: DnsName
     persistentVolumeClaim: Claim | None = None
     emptyDir: EmptyDir | None = None
+    secret: SecretFiles | None = None
 
     @model_validator(mode="after")
     def _one_source(self):
-        assert (self.persistentVolumeClaim is None) != (self.emptyDir is None)
+        assert [self.persistentVolumeClaim, self.emptyDir, self.secret].count(None) == 2
         return self
 
 

@@ -4,12 +4,14 @@ import asyncio
 import inspect
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 
 import httpx
 import pytest
+from certificates import Authority
 
 from nbmf import Codec
 from nbmf.client import (
@@ -363,6 +365,32 @@ def test_a_service_that_goes_away_and_one_that_never_was(make, server, free_port
         with pytest.raises(ConnectionLost):
             client.encode("x")
         assert not client.health().ok
+
+
+@both
+def test_tls(make, server, tmp_path):
+    """An authority of one's own is trusted by `verify`; a server that has no certificate of it is asked once only."""
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("server"))
+
+    def serve_by_tls(connection, number):
+        try:
+            secured = context.wrap_socket(connection, server_side=True)
+        except (ssl.SSLError, OSError):  # the client ended it
+            connection.close()
+        else:
+            serve(secured, number)
+
+    url, connections = server(serve_by_tls)
+    url = url.replace("http:", "https:")
+    with make(url, verify=ssl.create_default_context(cafile=authority.file)) as client:
+        assert client.encode("x") == BLOB
+    for verify in (True, ssl.create_default_context(cafile=Authority(tmp_path / "other").file)):
+        connections.clear()
+        with make(url, verify=verify, retries=QUICK) as client, pytest.raises(BadAnswer, match="CERTIFICATE_VERIFY"):
+            client.encode("x")
+        assert len(connections) == 1
 
 
 @both

@@ -1,0 +1,96 @@
+"""TLS on the nodes: what Ray must be started with there, so that Serve's HAProxy ends TLS (serve_app.haproxy)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.errors import ConfigError
+from serve_app.config import TlsConfig
+from serve_app.haproxy import BINARY_VARIABLE, CERTIFICATE_VARIABLE, CLIENT_CA_VARIABLE, KEY_VARIABLE
+from serve_app.tls_files import check_files
+
+PROGRAM = "nbmf-haproxy"
+IMAGE_PROGRAM = f"/home/ray/{PROGRAM}"
+"""Where configs/deploy/Dockerfile puts it."""
+
+_HAPROXY_VARIABLE = "RAY_SERVE_ENABLE_HA_PROXY"
+
+
+def node_environment(tls: TlsConfig, program: str) -> dict[str, str]:
+    """Variables that Ray is started with on each node; `program` is nbmf-haproxy there."""
+    return {
+        _HAPROXY_VARIABLE: "1",
+        BINARY_VARIABLE: program,
+        CERTIFICATE_VARIABLE: tls.certificate_file,
+        KEY_VARIABLE: tls.key_file,
+        **({CLIENT_CA_VARIABLE: tls.client_ca_file} if tls.client_ca_file is not None else {}),
+    }
+
+
+@contextmanager
+def local_environment(tls: TlsConfig | None) -> Iterator[None]:
+    """A local Ray session that is started within can serve with this TLS. Raises ConfigError."""
+    variables = {} if tls is None else node_environment(tls, _program_here())
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def check_environment(tls: TlsConfig | None, environment: Mapping[str, str]) -> None:
+    """Raises ConfigError if Serve, started with these variables, would not serve with this TLS, or none."""
+    program = environment.get(BINARY_VARIABLE, "")
+    if tls is None:
+        if Path(program).name == PROGRAM:
+            raise ConfigError(f"tls: null, but Ray was started with {BINARY_VARIABLE}={program}")
+        return
+    needed = node_environment(tls, program if Path(program).name == PROGRAM else f"/path/to/{PROGRAM}")
+    wrong = [f"{name}={value}" for name, value in needed.items() if environment.get(name) != value]
+    if tls.client_ca_file is None and environment.get(CLIENT_CA_VARIABLE):
+        wrong.append(f"{CLIENT_CA_VARIABLE}=")
+    if wrong:
+        raise ConfigError(f"tls: Ray was not started for it; start it on every node with {' '.join(wrong)}")
+
+
+def check_nodes(tls: TlsConfig) -> None:
+    """Asks every node of the Ray session at hand for its variables and files. Raises ConfigError naming the node."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0)(_problem_here)
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    answers = [
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(tls)
+        for node in nodes
+    ]
+    for node, problem in zip(nodes, ray.get(answers), strict=True):
+        if problem is not None:
+            raise ConfigError(f"node {node['NodeManagerAddress']}: {problem}")
+
+
+def _problem_here(tls: TlsConfig) -> str | None:
+    try:
+        check_environment(tls, os.environ)
+        check_files(tls)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _program_here() -> str:
+    installed = Path(sysconfig.get_path("scripts"), PROGRAM)
+    found = str(installed) if installed.is_file() else shutil.which(PROGRAM)
+    if found is None:
+        raise ConfigError(f"tls: the program {PROGRAM} is missing; install nbmf again")
+    return found

@@ -1,0 +1,126 @@
+"""What Serve writes for HAProxy, completed with TLS: the installed Ray's text, read by the real HAProxy."""
+
+import os
+import subprocess
+
+import pytest
+from certificates import Authority
+from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
+from ray.serve.config import HTTPOptions, gRPCOptions
+
+from serve_app.haproxy import UnknownConfiguration, with_tls
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Certificate, key and authority."""
+    authority = Authority(tmp_path_factory.mktemp("tls files"))
+    return (*authority.issue("server"), authority.file)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function: the file that Serve writes for this address, with or without gRPC."""
+
+    def write(host="127.0.0.1", grpc=True):
+        functions = ["serve_app.grpc.registration.add_to_server"] if grpc else []
+        config = HAProxyConfig(
+            http_options=HTTPOptions(host=host, port=8000),
+            grpc_options=gRPCOptions(port=9000, grpc_servicer_functions=functions),
+            socket_path=str(tmp_path / "admin.sock"),
+        )
+        file = tmp_path / "haproxy.cfg"
+        HAProxyApi(config, config_file_path=str(file))._generate_config_file_internal()
+        return file
+
+    return write
+
+
+def binds(text):
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("bind ")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_both_ports_of_the_service_have_tls(written, host):
+    before = written(host).read_text()
+    after = with_tls(before, "/c", None)
+    address = "*" if host == "0.0.0.0" else host
+    changed = set(binds(after)) - set(binds(before))
+    assert changed == {
+        f"bind {address}:8000 ssl crt /c alpn h2,http/1.1",
+        f"bind {address}:9000 ssl crt /c alpn h2",
+    }
+    assert len(binds(after)) == len(binds(before))
+
+
+def test_clients_certificates(written):
+    http, grpc = (
+        line for line in binds(with_tls(written().read_text(), "/c", "/ca")) if line.startswith("bind 127.0.0.1")
+    )
+    assert http.endswith("ca-file /ca verify optional")
+    assert grpc.endswith("ca-file /ca verify required")
+
+
+def test_another_form_is_refused(written):
+    text = written().read_text()
+    for port in (":8000\n", ":9000 proto h2\n"):
+        assert text.count(port) == 1
+        with pytest.raises(UnknownConfiguration):
+            with_tls(text.replace(port, port.replace("\n", " tfo\n")), "/c", None)
+    with pytest.raises(UnknownConfiguration):
+        with_tls(with_tls(text, "/c", None), "/c", None)
+    with pytest.raises(UnknownConfiguration, match="no HTTP port"):
+        with_tls(text[:200], "/c", None)
+    for more in (f"{text}frontend more\n    bind :7000\n", text.replace(":8000\n", ":8000\n    bind :::8000\n")):
+        with pytest.raises(UnknownConfiguration, match="would listen in plain text"):
+            with_tls(more, "/c", None)
+
+
+@pytest.fixture
+def run(console_script, files):
+    """A function: runs `nbmf-haproxy -c`, which checks a configuration, as Serve would start it."""
+    program = str(console_script.with_name("nbmf-haproxy"))
+
+    def start(file, client_ca=True, **variables):
+        certificate, key, authority = files
+        given = {"NBMF_TLS_CERTIFICATE_FILE": str(certificate), "NBMF_TLS_KEY_FILE": str(key)}
+        given |= {"NBMF_TLS_CLIENT_CA_FILE": str(authority)} if client_ca else {}
+        environment = {**os.environ, "RAY_SERVE_HAPROXY_BINARY_PATH": program, **given, **variables}
+        return subprocess.run(
+            [program, "-c", "-f", str(file)],
+            env={name: value for name, value in environment.items() if value is not None},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("client_ca", [False, True])
+@pytest.mark.parametrize("grpc", [False, True])
+def test_haproxy_takes_it(run, written, grpc, client_ca):
+    file = written(grpc=grpc)
+    before = file.read_text()
+    for _ in range(2):  # as Serve starts it anew whenever replicas come or go
+        result = run(file, client_ca)
+        assert result.returncode == 0, result.stderr
+    assert file.read_text() == before
+    assert (file.parent / "nbmf-tls").stat().st_mode & 0o077 == 0
+
+
+def test_haproxy_does_not_start_without_its_files(run, written, files):
+    file = written()
+    for name in ("NBMF_TLS_CERTIFICATE_FILE", "NBMF_TLS_KEY_FILE"):
+        result = run(file, **{name: None})
+        assert result.returncode != 0
+        assert f"{name} is not set" in result.stderr
+        assert run(file, **{name: "/no/such/file"}).returncode != 0
+    assert run(file, NBMF_TLS_CLIENT_CA_FILE="/no/such/file").returncode != 0
+    assert run(file, NBMF_TLS_KEY_FILE=str(files[2])).returncode != 0  # no key
+    unknown = file.with_name("other.cfg")
+    unknown.write_text("frontend http_frontend\n")
+    result = run(unknown)
+    assert result.returncode != 0
+    assert "other.cfg is not what it knows how to add TLS to" in result.stderr
