@@ -20,6 +20,10 @@ from cluster.session import prepare_environment, session
 
 # Ray reads these when it is first imported, which a test module may do while it is collected.
 prepare_environment()
+# Serve's gRPC servers also take a port that is taken (Ray 2.60): those of two test runs would answer for one another.
+_FIRST_PORT = 10_000 + os.getpid() % 200 * 100
+os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT"] = str(_FIRST_PORT)
+os.environ["RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT"] = str(_FIRST_PORT + 99)
 
 RAY_CPUS = 4
 STABLE_RECORDS = 1200

@@ -85,6 +85,7 @@ def test_every_code_has_a_status():
         "overloaded": "RESOURCE_EXHAUSTED",
         "internal_error": "INTERNAL",
         "damaged_codec": "UNAVAILABLE",
+        "inexact_machine": "UNAVAILABLE",
         "registry_error": "UNAVAILABLE",
         "unavailable": "UNAVAILABLE",
         "deadline_exceeded": "DEADLINE_EXCEEDED",
