@@ -73,6 +73,7 @@ class Ingress(GrpcMethods):
         api = FastAPI(
             title="nbmf",
             version=__version__,
+            redirect_slashes=False,  # behind a proxy that ends TLS, to plain HTTP
             description="Encode and decode records of agents' memory. "
             "Errors are `{error: {code, message, request_id}}`.",
         )
@@ -219,6 +220,9 @@ class Ingress(GrpcMethods):
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type not in (JSON, OCTETS):
             raise UnsupportedMediaType(f"send {JSON} or {OCTETS}, not {media_type!r}")
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            raise UnsupportedMediaType(f"send the body without Content-Encoding {coding!r}")
         limit = self._config.max_body_bytes
         too_large = BodyTooLarge(f"the body is over {limit} bytes")
         declared = request.headers.get("content-length", "")
