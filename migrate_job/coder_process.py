@@ -25,7 +25,6 @@ from migrate_job.selection import CLASS, Selection
 from nbmf import Codec
 
 _PR_SET_PDEATHSIG = 1
-_PARENT_GONE = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ Keys of records have no `/`, which is written `_` in file names, so no two kinds
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -38,19 +39,20 @@ _Reader: TypeAlias = Callable[[Path, str, bytes, StoreKey | None, int], Item]
 
 def is_legacy_store(root: Path) -> bool:
     """Whether `root` holds anything of a legacy store's layout."""
-    if (root / RECORDS_FOLDER).is_dir():
+    if (root / RECORDS_FOLDER).is_dir() or has_legacy_files(root):
         return True
     try:
-        if any(is_legacy_name(path.name) for path in root.iterdir()):
-            return True
-        return any(_CONTENT.fullmatch(path.name) for folder in _folders(root) for path in folder.iterdir())
+        return any(_has(folder, _CONTENT) for folder in _folders(root))
     except OSError:
         return False
 
 
-def is_legacy_name(name: str) -> bool:
-    """Whether a file in a store's root is a cold artefact, or content-addressed."""
-    return bool(_ARTEFACT.fullmatch(name) or _CONTENT.fullmatch(name))
+def has_legacy_files(root: Path) -> bool:
+    """Whether `root` itself holds cold artefacts, or content-addressed files."""
+    try:
+        return _has(root, _ARTEFACT, _CONTENT)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,13 @@ class LegacyStore:
 
 def _folders(root: Path) -> list[Path]:
     """Those that may hold content-addressed files."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name != RECORDS_FOLDER)
+    with os.scandir(root) as entries:
+        return sorted(root / entry.name for entry in entries if entry.is_dir() and entry.name != RECORDS_FOLDER)
+
+
+def _has(folder: Path, *patterns: re.Pattern[str]) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.is_file() and one.fullmatch(entry.name) for entry in entries for one in patterns)
 
 
 def _shards(folder: Path, names: Iterator[str]) -> Iterator[Shard]:

@@ -11,7 +11,7 @@ from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, Source, SourceOptions
 from cluster.sources.dataset import DataSet, is_data_set
 from cluster.sources.jsonl import JsonLines
-from cluster.sources.legacy import RECORDS_FOLDER, LegacyStore, is_legacy_name, is_legacy_store
+from cluster.sources.legacy import RECORDS_FOLDER, LegacyStore, has_legacy_files, is_legacy_store
 from cluster.sources.parquet import ParquetFiles
 from cluster.sources.readers import checked, load_reader
 from cluster.sources.sqlite import SqliteTable
@@ -82,6 +82,8 @@ def _recognised(storage: Storage, path: str, files: tuple[str, ...], is_folder: 
     elif storage.is_local and (Path(path) / RECORDS_FOLDER).is_dir():
         return "legacy"
     found = set(_kinds_in_folder(storage, files)) if is_folder else set()
+    if is_folder and storage.is_local and has_legacy_files(Path(path)):
+        found.add("legacy")
     if not found and is_folder and storage.is_local and is_legacy_store(Path(path)):
         found = {"legacy"}
     if len(found) == 1:
@@ -129,7 +131,7 @@ def _of_kind(kind: str, storage: Storage, path: str, files: tuple[str, ...]) -> 
 
 
 def _folder_files(storage: Storage, folder: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{name}" for name in storage.names(folder))
+    return tuple(f"{folder}/{name}" for name in storage.names(folder, (*_JSONL_SUFFIXES, *_PARQUET_SUFFIXES)))
 
 
 def _kind_by_name(path: str) -> str | None:
@@ -167,8 +169,6 @@ def _kinds_in_folder(storage: Storage, files: tuple[str, ...]) -> Iterator[str]:
         ours = of_nbmf and (name in _BESIDE_PARTS or (kind == "parquet" and _is_part(file)))
         if kind in ("jsonl", "parquet") and not ours:
             yield kind
-        if storage.is_local and is_legacy_name(name):
-            yield "legacy"
 
 
 def _is_part(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -79,13 +80,15 @@ class Storage:
             raise SourceUnavailable(f"{self.show(path)}: {_text(error)}") from error
         return FileState(info.size, info.mtime_ns, info.is_file, info.type == pafs.FileType.Directory)
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted, and of links to what is not there. Raises RecordsError."""
+    def names(self, folder: str, suffixes: tuple[str, ...]) -> list[str]:
+        """Names with such endings of the files in a folder, sorted, and of links to nothing. Raises RecordsError."""
         try:
             if self.is_local:
-                return sorted(path.name for path in Path(folder).iterdir() if path.is_file() or not path.exists())
+                with os.scandir(folder) as entries:
+                    wanted = (entry for entry in entries if entry.name.endswith(suffixes))
+                    return sorted(one.name for one in wanted if one.is_file() or not Path(one.path).exists())
             found = self._filesystem().get_file_info(pafs.FileSelector(folder))
-            return sorted(info.base_name for info in found if info.is_file)
+            return sorted(info.base_name for info in found if info.is_file and info.base_name.endswith(suffixes))
         except OSError as error:
             raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
 

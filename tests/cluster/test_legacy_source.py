@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import random
+import tracemalloc
 
 import pytest
 import synthetic
@@ -184,3 +185,14 @@ def test_an_unreadable_store(tmp_path):
 def test_base64_in_encrypted_records_is_never_looked_at(store):
     store.put("k__c.json", {"__encrypted__": base64.b64encode(b"x").decode(), "payload": 1})
     assert reasons(store.read()) == ["encrypted"]
+
+
+def test_a_folder_of_many_files_is_not_held_in_memory(tmp_path):
+    """As of a content-addressed store, all of whose files are in one folder."""
+    for number in range(5000):
+        (tmp_path / f"{number:064x}").touch()
+    tracemalloc.start()
+    open_source(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000

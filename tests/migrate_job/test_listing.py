@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from cluster.sources import LegacyStore, Record, jsonl, open_source, sorted_names
+from cluster.sources import LegacyStore, Record, jsonl, open_source
 from migrate_job.listing import Listing
 from migrate_job.plan import Plan
 from nbmf.payload import to_canonical
+from nbmf.store import sorted_names
 
 
 @pytest.fixture(params=["legacy", "jsonl"])
