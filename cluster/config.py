@@ -14,9 +14,12 @@ from cluster.errors import ConfigError
 
 
 class StrictModel(BaseModel):
-    """Base of configuration models: an unknown key or a wrong type is an error, never ignored."""
+    """Base of configuration models: an unknown key or a wrong type is an error, never ignored.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    So is an infinite number, which JSON could not hand on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=StrictModel)

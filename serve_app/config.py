@@ -81,16 +81,13 @@ class ServeConfig(StrictModel):
     tls: TlsConfig | None = Field(None, description="none: plain text")
     api_keys: tuple[ApiKey, ...] = Field((), description="none: whoever reaches the server may use it")
     access_log: bool = Field(True, description="a line of JSON for each request, on the replica's standard error")
-    request_timeout_s: float = Field(
-        gt=0, allow_inf_nan=False, description="longest time for a request, which may ask for less"
-    )
+    request_timeout_s: float = Field(gt=0, description="longest time for a request, which may ask for less")
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive
     effort: Effort = Field("auto", description="of requests that name neither effort nor budget")
     latency_budget_ms: float | None = Field(
         gt=0,
-        allow_inf_nan=False,
         description="with effort auto, coders that would take longer to decode a record are left out, unless the "
         "request has a budget of its own; null for no limit, which is what max does",
     )

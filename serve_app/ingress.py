@@ -17,7 +17,7 @@ from nbmf.codec import Effort, inspect
 from nbmf.payload import Kind
 from nbmf.version import __version__
 from nbmf.wire import BadWire, dump
-from serve_app import answers, bodies, console_page, deadlines, request_log, schemas
+from serve_app import answers, api_page, bodies, console_page, deadlines, request_log, schemas
 from serve_app.admin import Admin
 from serve_app.api_keys import Authenticator
 from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
@@ -73,6 +73,8 @@ class Ingress(GrpcMethods):
         api = FastAPI(
             title="nbmf",
             version=__version__,
+            docs_url=None,
+            redoc_url=None,
             redirect_slashes=False,  # behind a proxy that ends TLS, to plain HTTP
             description="Encode and decode records of agents' memory. "
             "Errors are `{error: {code, message, request_id}}`.",
@@ -107,6 +109,7 @@ class Ingress(GrpcMethods):
         api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
         self._admin.add_routes(api, self._authenticator)
         console_page.add_routes(api)
+        api_page.add_route(api)
         answers.add_handlers(api)
         routes = {route.path for route in api.routes if isinstance(route, APIRoute)}
         api.add_middleware(RequestLog, routes=routes, enabled=self._config.access_log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 
@@ -14,9 +14,6 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 class RolloutPolicy(StrictModel):
     """Steps of a rollout and the gates between them."""
-
-    # The registry keeps it as JSON, which has no infinity.
-    model_config = ConfigDict(allow_inf_nan=False)
 
     steps_percent: tuple[Percent, ...] = Field((10, 50, 100), min_length=1, description="the candidate's shares")
     dwell_s: float = Field(600, ge=0, description="shortest time in each state, staged included")

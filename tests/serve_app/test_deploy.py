@@ -72,6 +72,8 @@ def test_a_server_that_is_open_to_others_is_warned_of(tmp_path, nbmf_command):
     assert "0.0.0.0" in line
     assert "nbmf api-key new" in line
     assert warnings() == warnings("--host", "::1") == []
+    (line,) = warnings("--grpc-port", "9000")  # Ray's replicas listen for it on all addresses
+    assert "gRPC" in line
 
 
 def test_serve_that_listens_elsewhere_is_no_place_for_a_service(service, version, error_of, free_port):

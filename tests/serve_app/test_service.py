@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -207,7 +208,13 @@ def test_bodies_are_as_described(service, api, payload):
 def test_the_page_for_people(service):
     answer = service.client.get("/docs")
     assert answer.status_code == 200
-    assert "openapi.json" in answer.text
+    assert "<script" not in answer.text
+    described = service.client.get("/openapi.json").json()
+    for path, methods in described["paths"].items():
+        for method in methods:
+            assert f"<code>{method.upper()} {path}</code>" in answer.text
+    assert service.client.get(re.search("href=([^>]+)>openapi", answer.text)[1]).json() == described
+    assert service.client.get("/redoc").status_code == 404
 
 
 # --- many clients -------------------------------------------------------------------------------------------------
