@@ -7,12 +7,23 @@ inside of Serve only.
 from __future__ import annotations
 
 import asyncio
+import math
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from nbmf.errors import NbmfError
 from serve_app.deadlines import DeadlineExceeded, check
+
+_KEPT = 0.9
+"""Of a batch's weight, when the next one is counted."""
+
+_NICENESS = 5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,12 +42,44 @@ class _Waiting(Generic[T, R]):
     taken: int = 0
 
 
+class Overloaded(NbmfError):
+    """More waits than is worth waiting for."""
+
+    code = "overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("more waits here than can be done soon; try again later")
+
+    def __reduce__(self) -> tuple[type[Overloaded], tuple[()]]:
+        return type(self), ()
+
+
+class Speed:
+    """Of the last batches, some ten of them: bytes over seconds."""
+
+    def __init__(self) -> None:
+        self._bytes = self._seconds = 0.0
+
+    def add(self, size_bytes: int, seconds: float) -> None:
+        """Counts a batch."""
+        self._bytes = self._bytes * _KEPT + size_bytes
+        self._seconds = self._seconds * _KEPT + seconds
+
+    def time_of(self, size_bytes: int) -> float:
+        """About how many seconds so many bytes will take; 0 before the first batch."""
+        return size_bytes * self._seconds / self._bytes if self._bytes else 0.0
+
+
 class Batcher(Generic[T, R]):
     """Gives items of several calls to `work(how, items)` together, in a thread, `concurrency` batches at a time.
 
     A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
     more. A call with more items than that is cut: after each batch it goes to the end of the queue, so that a small
     call never waits for all of a large one.
+
+    A call that would have to wait for longer than `max_wait_s`, by the speed of the last batches, is refused; one that
+    finds nothing waiting is not. Serve's own limits are no good for that: its router, once a replica has
+    max_ongoing_requests, sleeps up to half a second before it looks again.
     """
 
     def __init__(
@@ -45,18 +88,27 @@ class Batcher(Generic[T, R]):
         max_records: int,
         max_bytes: int,
         concurrency: int = 1,
+        max_wait_s: float = math.inf,
     ) -> None:
         self._work = work
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._free = concurrency
+        self._max_wait_s = max_wait_s
+        self._waiting_bytes = 0
+        self._speed = Speed()
+        self._threads = ThreadPoolExecutor(concurrency, "batch", _step_back)
         self._queue: deque[_Waiting[T, R]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, how: Hashable, items: Sequence[T], sizes_bytes: Sequence[int], deadline: float) -> list[R]:
-        """Results in order. Raises DeadlineExceeded if the last item's batch cannot begin before it, and as `work`."""
+        """Results in order. Raises Overloaded, DeadlineExceeded if the last item's batch cannot begin before it, and as
+        `work`."""
         if not items:
             return []
+        if self._waiting_bytes and self._speed.time_of(self._waiting_bytes) > self._max_wait_s:
+            raise Overloaded
+        self._waiting_bytes += sum(sizes_bytes)
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(how, items, sizes_bytes, deadline, future))
         self._start()
@@ -81,6 +133,7 @@ class Batcher(Generic[T, R]):
         while self._queue:
             one = self._queue.popleft()
             if not _is_wanted(one):
+                self._waiting_bytes -= sum(one.sizes_bytes[one.taken :])
                 continue
             if batch and one.how != batch[0][0].how:
                 passed.append(one)
@@ -91,6 +144,7 @@ class Batcher(Generic[T, R]):
                     break
                 batch.append((one, one.taken))
                 held_bytes += size_bytes
+                self._waiting_bytes -= size_bytes
                 one.taken += 1
             if one.taken < len(one.items):
                 # One that got nothing of this batch keeps its place: else it might wait for ever.
@@ -103,7 +157,10 @@ class Batcher(Generic[T, R]):
     async def _run(self, batch: list[tuple[_Waiting[T, R], int]]) -> None:
         try:
             items = [one.items[index] for one, index in batch]
-            results = await asyncio.to_thread(self._work, batch[0][0].how, items)
+            begin = time.perf_counter()
+            running = asyncio.get_running_loop().run_in_executor(self._threads, self._work, batch[0][0].how, items)
+            results = await running
+            self._speed.add(sum(one.sizes_bytes[index] for one, index in batch), time.perf_counter() - begin)
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
                 if len(one.results) == len(one.items) and not one.future.done():
@@ -115,6 +172,12 @@ class Batcher(Generic[T, R]):
         finally:
             self._free += 1
             self._start()
+
+
+def _step_back() -> None:
+    """On a machine that is busy, what takes requests and hands them on goes before the coding of them: else they wait
+    unseen, and nobody refuses any. On Linux each thread has a niceness of its own."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _is_wanted(one: _Waiting[T, R]) -> bool:

@@ -44,6 +44,9 @@ class BatchConfig(StrictModel):
     max_records: Positive = 64
     max_bytes: Positive = Field(16384, description="canonical bytes; a record that has more is a batch alone")
     concurrency: Positive = Field(1, description="batches of a replica in work at a time")
+    max_wait_s: float = Field(
+        0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"
+    )
 
 
 class DecoderLimits(StrictModel):
@@ -100,7 +103,9 @@ class ServeConfig(StrictModel):
     decoded_cache_bytes: int = Field(
         0, ge=0, description="of an ingress replica: records decoded lately, answered from its memory; 0: none"
     )
-    max_queued_requests: Positive = Field(description="requests that wait at a replica set; further ones get 429")
+    max_queued_requests: Positive = Field(
+        description="requests that wait for a replica to be there or to take more; further ones get 429"
+    )
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig
     encoder: DeploymentConfig

@@ -21,12 +21,12 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.payload import Kind, from_canonical, to_canonical
-from serve_app.batching import Batcher
+from serve_app.batching import Batcher, Overloaded
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.loaded_versions import LoadedVersions
 from serve_app.metrics import service_metrics
-from serve_app.results import Failure, attempt_batch, attempt_each
+from serve_app.results import Failure, attempt_batch, attempt_each, failure_of
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
 
@@ -40,7 +40,7 @@ class Encoder:
     def __init__(self, registry: str, version: str, engine: Engine, batch: BatchConfig) -> None:
         self._codec = _warm(registry, version, engine)
         self._batcher: Batcher[Canonical, bytes | Failure] = Batcher(
-            self._encode, batch.max_records, batch.max_bytes, batch.concurrency
+            self._encode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
         )
 
     async def encode(
@@ -53,9 +53,11 @@ class Encoder:
         sizes_bytes = [len(data) for _, data in records]
         try:
             return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
+        except Overloaded as error:
+            return failure_of(error)
         except DeadlineExceeded as error:
             service_metrics().deadline_drop("replica")
-            return Failure(error.code, str(error))
+            return failure_of(error)
 
     def _encode(self, how: Hashable, records: list[Canonical]) -> list[bytes | Failure]:
         assert isinstance(how, tuple)  # noqa: S101
@@ -90,7 +92,7 @@ class Decoder:
         self._versions = LoadedVersions(self._registry, limits.max_loaded_versions)
         self._versions.catalog.add(_warm(registry, version, engine))
         self._batcher: Batcher[Frame | Failure, Canonical | Failure] = Batcher(
-            self._decode, batch.max_records, batch.max_bytes, batch.concurrency
+            self._decode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
         )
         self._following: asyncio.Task[None] | None = None
         if controller is not None:
@@ -105,9 +107,11 @@ class Decoder:
             parsed = await self._versions.need(parsed)
             sizes_bytes = [0 if isinstance(frame, Failure) else frame.payload_bytes for frame in parsed]
             return await self._batcher(None, parsed, sizes_bytes, deadline)
+        except Overloaded as error:
+            return failure_of(error)
         except DeadlineExceeded as error:
             service_metrics().deadline_drop("replica")
-            return Failure(error.code, str(error))
+            return failure_of(error)
 
     def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
         service_metrics().batch("decode", len(parsed))

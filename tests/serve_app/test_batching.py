@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import pickle
 import threading
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.batching import Batcher
+from serve_app.batching import Batcher, Overloaded, Speed
 from serve_app.deadlines import DeadlineExceeded
 
 
@@ -33,11 +34,11 @@ def work():
     return Work()
 
 
-def run(work, calls, *, max_records=4, max_bytes=1000, concurrency=1, during=lambda _tasks: None):
+def run(work, calls, *, max_records=4, max_bytes=1000, concurrency=1, max_wait_s=math.inf, during=lambda _tasks: None):
     """Results or errors of calls (how, items, deadline), all of which wait while the first batch is in work."""
 
     async def main():
-        batcher = Batcher(work, max_records, max_bytes, concurrency)
+        batcher = Batcher(work, max_records, max_bytes, concurrency, max_wait_s)
         tasks = []
         for how, items, deadline in calls:
             sizes = [item if isinstance(item, int) else 1 for item in items]
@@ -46,7 +47,9 @@ def run(work, calls, *, max_records=4, max_bytes=1000, concurrency=1, during=lam
         during(tasks)
         await asyncio.sleep(0)
         work.free.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert batcher._waiting_bytes == 0
+        return results
 
     return asyncio.run(main())
 
@@ -114,3 +117,65 @@ def test_everyone_gets_its_own(calls, max_records, max_bytes, concurrency):
     for _, items in work.batches:
         assert len(items) <= max_records
         assert len(items) == 1 or sum(items) <= max_bytes
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Batchers that find ten bytes a second to be their speed."""
+    monkeypatch.setattr(Speed, "time_of", lambda _, size_bytes: size_bytes / 10)
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_would_wait_for_long_is_refused(work):
+    """The first is in work at once; later ones come as long as those that wait take no longer than a second."""
+    calls = [("a", [size], math.inf) for size in (90, 4, 5, 2, 1)]
+    results = run(work, calls, max_wait_s=1)
+    assert [type(result) for result in results] == [list, list, list, list, Overloaded]
+    assert pickle.loads(pickle.dumps(results[-1])).args == results[-1].args
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_large_call_is_taken_when_nothing_waits(work):
+    calls = [("a", [1], math.inf), ("a", [500, 500], math.inf), ("a", [1], math.inf)]
+    assert [type(result) for result in run(work, calls, max_wait_s=1)] == [list, list, Overloaded]
+
+
+def test_the_speed_is_that_of_the_last_batches():
+    speed = Speed()
+    assert speed.time_of(1000) == 0
+    speed.add(100, 1.0)
+    assert speed.time_of(1000) == pytest.approx(10)
+    for _ in range(100):
+        speed.add(400, 1.0)
+    assert speed.time_of(1000) == pytest.approx(2.5, rel=0.01)
+    speed.add(0, 0.0)
+    assert speed.time_of(1000) == pytest.approx(2.5, rel=0.01)
+
+
+def test_batches_make_up_the_speed(work):
+    work.free.set()
+    batcher = Batcher(work, 4, 1000, 1, 1e-9)
+
+    async def twice():
+        await batcher("a", [1], [1], math.inf)
+        first = asyncio.create_task(batcher("a", [1], [1], math.inf))
+        second = asyncio.create_task(batcher("a", [1], [1], math.inf))
+        third = asyncio.create_task(batcher("a", [1], [1], math.inf))
+        return await asyncio.gather(first, second, third, return_exceptions=True)
+
+    assert [type(result) for result in asyncio.run(twice())] == [list, list, Overloaded]
+
+
+def test_calls_that_nobody_waits_for_hold_no_place(work):
+    def during(tasks):
+        tasks[1].cancel()
+
+    calls = [
+        ("a", [1], math.inf),
+        ("a", [90], math.inf),
+        ("b", [9], time.time() + 0.01),
+        ("a", ["poison", 2], math.inf),
+    ]
+    results = run(work, calls, max_records=1, during=during)
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert isinstance(results[3], ValueError)
