@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -22,8 +19,6 @@ from serve_app.deadlines import DeadlineExceeded, check
 
 _KEPT = 0.9
 """Of a batch's weight, when the next one is counted."""
-
-_NICENESS = 5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,7 +92,6 @@ class Batcher(Generic[T, R]):
         self._max_wait_s = max_wait_s
         self._waiting_bytes = 0
         self._speed = Speed()
-        self._threads = ThreadPoolExecutor(concurrency, "batch", _step_back)
         self._queue: deque[_Waiting[T, R]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -158,8 +152,7 @@ class Batcher(Generic[T, R]):
         try:
             items = [one.items[index] for one, index in batch]
             begin = time.perf_counter()
-            running = asyncio.get_running_loop().run_in_executor(self._threads, self._work, batch[0][0].how, items)
-            results = await running
+            results = await asyncio.to_thread(self._work, batch[0][0].how, items)
             self._speed.add(sum(one.sizes_bytes[index] for one, index in batch), time.perf_counter() - begin)
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
@@ -172,12 +165,6 @@ class Batcher(Generic[T, R]):
         finally:
             self._free += 1
             self._start()
-
-
-def _step_back() -> None:
-    """On a machine that is busy, what takes requests and hands them on goes before the coding of them: else they wait
-    unseen, and nobody refuses any. On Linux each thread has a niceness of its own."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _is_wanted(one: _Waiting[T, R]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from ipaddress import ip_address
 from typing import Annotated, Literal, TypeAlias
 
@@ -24,7 +25,9 @@ class DeploymentConfig(StrictModel):
     """Size and autoscaling of one deployment."""
 
     min_replicas: int = Field(ge=1)
-    max_replicas: int = Field(ge=1)
+    max_replicas: int | None = Field(
+        ge=1, description="null: half of this machine's cores, as encoders and decoders share them"
+    )
     num_cpus: float = Field(gt=0, description="CPUs that Ray sets aside for a replica")
     target_ongoing_requests: float = Field(gt=0, description="requests in work a replica that autoscaling aims at")
     max_ongoing_requests: Positive
@@ -33,9 +36,14 @@ class DeploymentConfig(StrictModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> DeploymentConfig:
-        if self.max_replicas < self.min_replicas:
+        if self.max_replicas is not None and self.max_replicas < self.min_replicas:
             raise ValueError("max_replicas is less than min_replicas")
         return self
+
+    @property
+    def replica_limit(self) -> int:
+        """The most replicas that there may be."""
+        return self.max_replicas or max(self.min_replicas, (os.cpu_count() or 1) // 2)
 
 
 class BatchConfig(StrictModel):

@@ -21,7 +21,7 @@ def sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:
         "max_ongoing_requests": config.max_ongoing_requests,
         "autoscaling_config": {
             "min_replicas": config.min_replicas,
-            "max_replicas": config.max_replicas,
+            "max_replicas": config.replica_limit,
             "target_ongoing_requests": config.target_ongoing_requests,
             "upscale_delay_s": config.upscale_delay_s,
             "downscale_delay_s": config.downscale_delay_s,

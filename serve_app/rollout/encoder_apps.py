@@ -58,7 +58,7 @@ class EncoderApps:
         from ray.serve.api import RunTarget, _run_many
 
         size = self._config.encoder
-        size = size.model_copy(update={"min_replicas": min(max(size.min_replicas, replicas), size.max_replicas)})
+        size = size.model_copy(update={"min_replicas": min(max(size.min_replicas, replicas), size.replica_limit)})
         config = self._config.model_copy(update={"encoder": size})
         name, target = encoder_target(self._encoder, config, self._registry, version, self._application)
         # serve.run would wait until its replicas run, or for ever if there is no room for them.

@@ -12,6 +12,7 @@ from serve_app.config import ServeConfig
 from train_app.config import DEFAULT_FILE as TRAIN
 from train_app.config import TrainConfig
 
+PRODUCTION = "serve/production.yaml"
 PACKAGED = [(ServeConfig, SERVE), (TrainConfig, TRAIN)]
 
 
@@ -75,8 +76,8 @@ def test_overrides_win_unless_they_are_none(altered):
         (ServeConfig, SERVE, "engine", "gpu", "engine"),
         (ServeConfig, SERVE, "threads", 0, "threads"),
         (ServeConfig, SERVE, "decoder", [1], "decoder"),
-        (ServeConfig, SERVE, "decoder.max_replicas", None, "decoder.max_replicas"),
-        (ServeConfig, SERVE, "ingress.min_replicas", 9, "ingress.*max_replicas is less than min_replicas"),
+        (ServeConfig, SERVE, "decoder.min_replicas", None, "decoder.min_replicas"),
+        (ServeConfig, PRODUCTION, "ingress.min_replicas", 9, "ingress.*max_replicas is less than min_replicas"),
         (TrainConfig, TRAIN, "holdout_fraction", 0.9, "holdout_fraction"),
         (TrainConfig, TRAIN, "dictionary_sizes_bytes", [], "dictionary_sizes_bytes"),
         (TrainConfig, TRAIN, "dictionary_sizes_bytes", [1, "big"], r"dictionary_sizes_bytes\.1"),
