@@ -77,9 +77,10 @@ def _body(*texts):
     return json_text.dumps(records[0] if len(records) == 1 else {"records": records})
 
 
-def test_the_packaged_budget_keeps_the_promise_of_120_ms():
-    packaged = configuration.load(ServeConfig, None, DEFAULT_FILE)
-    assert packaged.latency_budget_ms == 100
+@pytest.mark.parametrize(("file", "budget_ms"), [(DEFAULT_FILE, 50), ("serve/production.yaml", 100)])
+def test_the_packaged_budgets_keep_the_promise_of_120_ms(file, budget_ms):
+    packaged = configuration.load(ServeConfig, None, file)
+    assert packaged.latency_budget_ms == budget_ms
     assert ServeConfig.model_validate(packaged.model_dump() | {"latency_budget_ms": None}).latency_budget_ms is None
 
 
