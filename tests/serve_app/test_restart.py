@@ -14,6 +14,7 @@ import zstandard
 
 from cluster import config as configuration
 from cluster.registry import Registry
+from cluster.session import free_port
 from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.policy import RolloutPolicy
@@ -85,17 +86,17 @@ def send_until(client, done):
 
 
 @pytest.mark.slow
-def test_a_rollout_survives_the_whole_cluster(registry, serve, free_port):
+def test_a_rollout_survives_the_whole_cluster(registry, serve):
     store = RolloutStore(registry)
     candidate = next(version for version in registry.list_ids() if version != registry.channels().stable)
-    with serve(free_port) as client:
+    with serve(free_port()) as client:
         rollout = store.start(candidate, POLICY, time.time())
         send_until(client, lambda _: store.read().percent == 50)
         store.change(lambda r: r.with_pause(True))
         time.sleep(1)  # the ingress has read it
         before = send(client)
     assert {codec and candidate.startswith(codec) for codec in before.values()} >= {True, False}
-    with serve(free_port + 1) as client:
+    with serve(free_port()) as client:
         held = store.read()
         assert (held.id, held.state, held.percent, held.paused) == (rollout.id, "canary", 50, True)
         send_until(client, lambda codecs: codecs == before)  # once both versions' encoders run
