@@ -8,10 +8,9 @@ import httpx
 import planted
 import pytest
 import synthetic
-import zstandard
+from dictionary_versions import publish
 
 from cluster.registry import Registry
-from nbmf.payload import to_canonical
 
 VERSIONS = 4
 KEPT = 3
@@ -23,16 +22,8 @@ PAUSE_S = 0.1
 @pytest.fixture(scope="module")
 def registry(ray_session, tmp_path_factory):
     registry = Registry(tmp_path_factory.mktemp("multiplexing") / "registry")
-    samples = [to_canonical(r)[1] for r in synthetic.records(400, seed=61)]
-    dictionary = zstandard.train_dictionary(4096, samples).as_bytes()
     for number in range(VERSIONS + 1):  # the first one is stable
-        manifest = {
-            "name": f"version {number}",
-            "created_at": "2026-02-02T00:00:00+00:00",
-            "architecture": "zstd-dictionary",
-            "dictionaries": {"text": "d", "json": "d", "messages": "d"},
-        }
-        registry.publish(manifest, {"d": dictionary})
+        publish(registry, f"version {number}", seed=61)
     return registry
 
 

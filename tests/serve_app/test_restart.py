@@ -10,12 +10,11 @@ import httpx
 import pytest
 import synthetic
 import yaml
-import zstandard
+from dictionary_versions import publish
 
 from cluster import config as configuration
 from cluster.registry import Registry
 from cluster.session import free_port
-from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
@@ -31,15 +30,8 @@ PATIENCE_S = 120
 def registry(tmp_path):
     """Of two versions, the first one stable."""
     registry = Registry(tmp_path / "registry")
-    samples = [to_canonical(r)[1] for r in synthetic.records(400, seed=80)]
-    for name, dictionary_bytes in (("first", 4096), ("second", 16384)):
-        manifest = {
-            "name": name,
-            "created_at": "2026-02-02T00:00:00+00:00",
-            "architecture": "zstd-dictionary",
-            "dictionaries": {"text": "d", "json": "d", "messages": "d"},
-        }
-        registry.publish(manifest, {"d": zstandard.train_dictionary(dictionary_bytes, samples).as_bytes()})
+    publish(registry, "first", seed=80)
+    publish(registry, "second", seed=80, dictionary_bytes=16384)
     return registry
 
 

@@ -9,10 +9,9 @@ import httpx
 import planted
 import pytest
 import synthetic
-import zstandard
+from dictionary_versions import publish
 
 from cluster.registry import Registry
-from nbmf.payload import to_canonical
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
 
@@ -24,18 +23,6 @@ POLICY = RolloutPolicy(
     max_p95_of_stable=1000,  # of two cores that other tests share
 )
 PATIENCE_S = 120
-
-
-def publish(registry, name, seed, dictionary_bytes=4096):
-    """A version with a dictionary of such records."""
-    samples = [to_canonical(r)[1] for r in synthetic.records(400, seed=seed)]
-    manifest = {
-        "name": name,
-        "created_at": "2026-02-02T00:00:00+00:00",
-        "architecture": "zstd-dictionary",
-        "dictionaries": {"text": "d", "json": "d", "messages": "d"},
-    }
-    return registry.publish(manifest, {"d": zstandard.train_dictionary(dictionary_bytes, samples).as_bytes()})
 
 
 @pytest.fixture(scope="module")

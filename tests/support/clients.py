@@ -1,0 +1,49 @@
+"""Both clients as one, and answers to them."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from nbmf import Codec
+from nbmf.client import (
+    AsyncClient,
+    Client,
+    RetryPolicy,
+)
+from nbmf.wire import to_wire
+
+QUICK = RetryPolicy(first_pause_s=0.001)
+BLOB = Codec().encode("x")
+
+
+class InThisLoop:
+    """An AsyncClient, called as a Client."""
+
+    def __init__(self, *args, **options):
+        self._client = AsyncClient(*args, **options)
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name):
+        method = getattr(self._client, name)
+        return lambda *args, **options: self._runner.run(method(*args, **options))
+
+    def __enter__(self):
+        self._runner.run(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *_):
+        self._runner.run(self._client.__aexit__())
+        self._runner.close()
+
+
+both = pytest.mark.parametrize("make", [Client, InThisLoop], ids=["sync", "async"])
+
+
+def mocked(make, respond, **options):
+    options = {"retries": QUICK, **options}
+    return make("http://test/base", transport=httpx.MockTransport(respond), **options)
+
+
+def encoded(request):
+    return httpx.Response(200, json={"blob": to_wire(BLOB)["bytes_base64"]})
