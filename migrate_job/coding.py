@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from migrate_job.verification import is_chosen
 from nbmf import Codec
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.wire import dump
 
 BATCH_RECORDS = 256
 BATCH_BYTES = 1024 * 1024
@@ -67,12 +67,12 @@ def _checked(record: Record) -> _Checked | BadRecord:
     try:
         for name in (record.key, record.record_class):
             name.encode()
-        return _Checked(record, json.dumps(record.meta), to_canonical(record.payload))
+        return _Checked(record, dump(record.meta).decode(), to_canonical(record.payload))
     except NbmfError as error:
         return _bad(record, error.code, str(error))
     except UnicodeEncodeError as error:
         return _bad(record, "bad_key", f"key or class is not Unicode text: {error}")
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         return _bad(record, "bad_meta", f"meta cannot be written as JSON: {error}")
 
 

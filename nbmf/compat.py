@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from nbmf import api, payload, stub
+from nbmf import api, json_text, payload, stub
 from nbmf.codec import Codec
 from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
 from nbmf.payload import Fidelity, Payload
@@ -21,7 +21,8 @@ _FAMILY = "nbmf-"
 
 
 def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec | None = None) -> dict[str, Any]:
-    """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text.
+    """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text
+    (but not 1 beside "1", of which the stub lost one).
 
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
     """
@@ -30,7 +31,7 @@ def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec |
         blob = api.encode(held, fidelity, codec=codec)
     except UnsupportedPayload as unsupported:
         try:
-            held = json.loads(json.dumps(payload_, ensure_ascii=False))
+            held = json_text.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
         blob = api.encode(held, fidelity, codec=codec)

@@ -1,7 +1,8 @@
-"""JSON text for values of any depth and any integer: exact both ways.
+"""JSON text for values of any depth and any number: exact both ways.
 
 The standard library's C encoder and decoder do the work. They recurse, and refuse integers of more
 than 4,300 digits, so where they give up an iterative writer and parser of the same grammar take over.
+Numbers that Python would write otherwise are read as JsonNumber, and written as they were.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from decimal import Decimal
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
+from nbmf.json_number import JsonNumber, read_float, read_integer
+from nbmf.json_path import path_text
+
 MAX_INTEGER_DIGITS = 100_000
 """Longest integer, in decimal digits: conversion is quadratic, so its cost must have a bound."""
 
 MAX_DEPTH = 10_000
 """Deepest nesting of lists and dicts: an open list costs many times the byte that opens it."""
+
+_SHOWN_LEVELS = 20
 
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -37,39 +43,53 @@ def dumps(value: Any) -> str:
 
     The value must have passed `payload.check_json_value`.
     """
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), check_circular=False)
-    except (RecursionError, ValueError):
-        return "".join(_pieces(value))
+    if not _holds_json_number(value):
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+        except (RecursionError, ValueError):
+            pass
+    return "".join(_pieces(value))
 
 
 class DuplicateKey(ValueError):
-    """An object has a key twice."""
+    """An object has a key twice, so that one of its values would be lost."""
 
 
-def loads(text: str, max_depth: int = MAX_DEPTH, *, unique_keys: bool = False) -> Any:
+def loads(text: str, max_depth: int = MAX_DEPTH, *, unique_keys: bool = True) -> Any:
     """The value that `text` writes. Raises ValueError (json.JSONDecodeError) if it is not JSON, or deeper.
 
-    Where an object has a key twice the last value counts; with `unique_keys` DuplicateKey is raised.
+    Where an object has a key twice DuplicateKey, which names the key and the object's path, is raised;
+    without `unique_keys` the last value counts.
     """
+    pairs_hook = _unique if unique_keys else None
+    read_whole = read_integer if "-0" in text else None
     try:
-        return json.loads(text, object_pairs_hook=_unique if unique_keys else None)
-    except (json.JSONDecodeError, DuplicateKey):
+        return json.loads(text, object_pairs_hook=pairs_hook, parse_float=read_float, parse_int=read_whole)
+    except json.JSONDecodeError:
         raise
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError):  # a duplicate key too: where it is, only the other parser knows
         return _parse(text, max_depth, unique_keys)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _duplicate(next(key for key in found if keys.count(key) > 1))
+        raise DuplicateKey
     return found
 
 
-def _duplicate(key: str) -> DuplicateKey:
-    return DuplicateKey(f"an object has the key {key[:100]!r} more than once")
+def _holds_json_number(root: Any) -> bool:
+    waiting = [root]
+    while waiting:
+        value = waiting.pop()
+        of = type(value)
+        if of is dict:
+            waiting += value.values()
+        elif of is list:
+            waiting += value
+        elif of is JsonNumber:
+            return True
+    return False
 
 
 def _integer_text(value: int) -> str:
@@ -80,6 +100,8 @@ def _integer_text(value: int) -> str:
 def _scalar_text(value: Any) -> str:
     if type(value) is int:
         return _integer_text(value)
+    if type(value) is JsonNumber:
+        return value.text
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -124,7 +146,9 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
     if number:
         whole, fraction, exponent = number.groups()
         if fraction or exponent:
-            return float(number.group()), number.end()
+            return read_float(number.group()), number.end()
+        if whole == "-0":
+            return read_integer(whole), number.end()
         if len(whole) > MAX_INTEGER_DIGITS + 1:
             raise json.JSONDecodeError(f"integer of more than {MAX_INTEGER_DIGITS} digits", text, at)
         return int(Decimal(whole)), number.end()
@@ -149,6 +173,14 @@ def _parse(text: str, max_depth: int = MAX_DEPTH, unique_keys: bool = False) -> 
         if text[at : at + 1] != ":":
             raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
         return key, skip(at + 1)
+
+    def duplicate_key() -> DuplicateKey:
+        """Of the last of the open dicts."""
+        of_dicts = iter(keys)
+        path = [next(of_dicts) if isinstance(one, dict) else len(one) for one in containers[:-1]]
+        return DuplicateKey(
+            f"the object at {path_text(path, _SHOWN_LEVELS)} has the key {keys[-1][:100]!r} more than once"
+        )
 
     containers: list[dict[str, Any] | list[Any]] = []
     keys: list[str] = []  # of the innermost dict first to last, one for each open dict
@@ -187,7 +219,7 @@ def _parse(text: str, max_depth: int = MAX_DEPTH, unique_keys: bool = False) -> 
             mark = text[at : at + 1]
             if isinstance(parent, dict):
                 if unique_keys and keys[-1] in parent:
-                    raise _duplicate(keys[-1])
+                    raise duplicate_key()
                 parent[keys.pop()] = value
                 if mark == ",":
                     key, at = read_key(skip(at + 1))

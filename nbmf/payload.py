@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, UnsupportedPayload
+from nbmf.json_number import JsonNumber
+from nbmf.json_path import path_text
 
 Payload: TypeAlias = Any
 """str, bytes, a numpy float array, or any JSON value; a list of message dicts is a JSON value too."""
@@ -32,7 +34,8 @@ class Kind(enum.IntEnum):
         return self.name.lower()
 
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+_SCALARS = frozenset({str, int, float, JsonNumber, bool, type(None)})
+_SHOWN_LEVELS = 20
 _MAX_INTEGER_BITS = int(json_text.MAX_INTEGER_DIGITS * 3.3219)
 
 
@@ -60,7 +63,7 @@ def from_canonical(kind: Kind, canonical: bytes) -> Payload:
         return arrays.from_bytes(canonical)
     try:
         text = canonical.decode("utf-8", "surrogatepass")
-        return text if kind is Kind.TEXT else json_text.loads(text)
+        return text if kind is Kind.TEXT else json_text.loads(text, unique_keys=False)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CorruptBlob(f"not {kind.label}: {error}") from error
 
@@ -101,7 +104,7 @@ def check_json_value(value: Payload) -> None:
 def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int, Payload]]:
     if len(path) >= MAX_DEPTH:
         raise UnsupportedPayload(
-            path_text(path[:20]) + "…", f"nested deeper than {MAX_DEPTH} levels, or contains itself"
+            path_text(path, _SHOWN_LEVELS), f"nested deeper than {MAX_DEPTH} levels, or contains itself"
         )
     if type(value) is dict:
         for key in value:
@@ -135,16 +138,3 @@ def _remedy(value: object) -> str:
     if arrays.is_array(value):
         return " (convert with .tolist(), or encode the array alone)"
     return ""
-
-
-def path_text(path: list[str | int]) -> str:
-    """`$.a[3]["b c"]` for ["a", 3, "b c"]."""
-    parts = ["$"]
-    for key in path:
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-        elif key.isidentifier():
-            parts.append(f".{key}")
-        else:
-            parts.append(f"[{json.dumps(key)}]")
-    return "".join(parts)

@@ -10,6 +10,7 @@ from typing import Any
 from nbmf import arrays, json_text
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, Payload, from_canonical
+from nbmf.text_encoding import decode_text
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
@@ -67,8 +68,25 @@ def dump(value: Any) -> bytes:
 
 
 def load(data: bytes) -> Any:
-    """The value of a body's JSON text, in which payloads stand. Raises ValueError if it is not JSON in UTF-8."""
-    return json_text.loads(data.decode(), json_text.MAX_DEPTH + _BATCH_LEVELS)
+    """The value of a body's JSON text, in which payloads stand: UTF-8, unless a byte order mark says otherwise.
+
+    Raises ValueError if it is not JSON, json_text.DuplicateKey where an object has a key twice.
+    """
+    return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS)
+
+
+def load_named(data: bytes, what: str) -> Any:
+    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input."""
+    try:
+        return load(data)
+    except ValueError as error:
+        raise _not_json(what, error) from error
+
+
+def _not_json(what: str, error: ValueError) -> BadWire:
+    if isinstance(error, json_text.DuplicateKey):
+        return BadWire(f"{what}: {error}")
+    return BadWire(f"{what} is not JSON: {error}")
 
 
 def _utf8(text: str) -> bytes:
@@ -96,9 +114,12 @@ def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
     """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire."""
     try:
         text = data.decode("utf-8", "surrogatepass")
+    except ValueError as error:
+        raise BadWire(f"{field} is not text: {error}") from error
+    try:
         return json_text.loads(text) if as_json else text
     except ValueError as error:
-        raise BadWire(f"{field} is not {'JSON' if as_json else 'text'}: {error}") from error
+        raise _not_json(field, error) from error
 
 
 def from_base64(text: Any, field: str) -> bytes:

@@ -13,7 +13,7 @@ from nbmf import arrays, json_text
 from nbmf.codec import BlobInfo
 from nbmf.errors import NbmfError, PayloadTooLarge
 from nbmf.payload import Kind, Payload, to_canonical
-from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire, load
+from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire, load_named
 from serve_app.results import Failure
 
 JSON = "application/json"
@@ -32,10 +32,7 @@ _OK, _FAILED = 0, 1
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body. Raises BadWire."""
-    try:
-        value = load(body)
-    except ValueError as error:
-        raise BadWire(f"the body is not JSON: {error}") from error
+    value = load_named(body, "the body")
     if type(value) is not dict:
         raise BadWire(f"the body is a JSON {type(value).__name__}, not an object")
     return value

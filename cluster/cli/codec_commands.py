@@ -26,12 +26,11 @@ from cluster.cli.options import (
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from nbmf import inspect as inspect_blob
-from nbmf import json_text
 from nbmf.arrays import is_array
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload, from_canonical
-from nbmf.wire import BadWire, dump, from_base64, to_wire
+from nbmf.wire import BadWire, dump, from_base64, load_named, to_wire
 
 EXIT_SOME_FAILED = 3
 
@@ -92,7 +91,7 @@ def encode(
     if chosen is InputFormat.JSONL:
 
         def encode_line(line: bytes) -> dict[str, Any]:
-            return {"blob": base64.b64encode(blob_of(_json(line))).decode()}
+            return {"blob": base64.b64encode(blob_of(load_named(line, "the line"))).decode()}
 
         _each_line(file, output, encode_line)
     else:
@@ -126,7 +125,7 @@ def decode(
     if jsonl or (file is not None and _SUFFIXES.get(file.suffix) is InputFormat.JSONL):
 
         def decode_line(line: bytes) -> dict[str, Any]:
-            fields = _json(line)
+            fields = load_named(line, "the line")
             if type(fields) is not dict or "blob" not in fields:
                 raise BadWire('a line is not an object with a "blob"')
             return to_wire(payload_of(from_base64(fields["blob"], "blob")))
@@ -159,7 +158,7 @@ def inspect(
 
 def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
     if chosen is InputFormat.JSON:
-        return _json(data)
+        return load_named(data, "the input")
     if chosen is InputFormat.BYTES:
         return data
     try:
@@ -168,13 +167,6 @@ def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
         if chosen is InputFormat.TEXT:
             raise BadWire(f"the input is not UTF-8 text ({error}); `--as bytes` takes anything") from error
         return data
-
-
-def _json(data: bytes) -> Any:
-    try:
-        return json_text.loads(data.decode("utf-8-sig"))
-    except ValueError as error:
-        raise BadWire(f"the input is not JSON: {error}") from error
 
 
 def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], dict[str, Any]]) -> None:

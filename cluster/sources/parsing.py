@@ -11,6 +11,7 @@ from nbmf import json_text, stub
 from nbmf.encryption import KEY_VARIABLE, StoreKey
 from nbmf.errors import DamagedStubBlob, EncryptionError
 from nbmf.payload import Payload
+from nbmf.text_encoding import decode_text
 
 META = "__meta__"
 KEY_REMEDY = f"give its key: --key-file, or the environment variable {KEY_VARIABLE}"
@@ -36,9 +37,9 @@ def too_large(size_bytes: int, max_record_bytes: int) -> Refused:
 
 
 def parse_json(data: bytes) -> Any:
-    """The JSON value in UTF-8 text, a byte order mark allowed. Raises Refused."""
+    """The JSON value in UTF-8 text, or in the encoding that a byte order mark tells. Raises Refused."""
     try:
-        return json_text.loads(data.decode("utf-8-sig"), unique_keys=True)
+        return json_text.loads(decode_text(data))
     except UnicodeDecodeError as error:
         raise Refused("not_utf8", str(error)) from None
     except json_text.DuplicateKey as error:
@@ -92,7 +93,7 @@ def record_from_payload(
     if stub.is_preview(payload):
         return replace(record, preview=True)
     try:
-        meta, payload = unwrapped(meta, stub.decode(payload))
+        meta, payload = unwrapped(meta, stub.decode(payload, unique_keys=True))
     except DamagedStubBlob as error:
         return BadRecord(place, "damaged_stub_blob", str(error), key, source_bytes)
     return replace(record, meta=meta, payload=payload)

@@ -94,7 +94,7 @@ class InPlaceRecords:
                     return too_large(status.st_size, self.max_record_bytes).bad(place, None, status.st_size)
                 content = original.read_bytes() if is_kept else opened.read()
             size = len(content)
-            file = parse(path.name, content, self.key, unique_keys=True)
+            file = parse(path.name, content, self.key)
             if file.is_migrated:
                 return None
             payload = file.payload

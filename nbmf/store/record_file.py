@@ -14,6 +14,8 @@ from nbmf.errors import EncryptionError
 from nbmf.payload import Fidelity, Payload
 from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
+from nbmf.text_encoding import decode_text
+from nbmf.wire import dump
 
 RECORDS_FOLDER = "records"
 SEPARATOR = "__"
@@ -85,27 +87,27 @@ class RecordFile:
     def to_migrated(self, blob: bytes, fidelity: Fidelity, key: StoreKey | None) -> bytes:
         """The file's new content: a blob in the payload's place. Raises DamagedStubBlob, KeyRequired."""
         payload = stub.decode(self.payload) if stub.is_stub_blob(self.payload) else self.payload
-        content = _to_json(self.fields | {"payload": compat.wrap(blob, payload, fidelity)})
+        content = dump(self.fields | {"payload": compat.wrap(blob, payload, fidelity)})
         if not self.encrypted:
             return content
         if key is None:
             raise KeyRequired(f"record {self.key!r} is encrypted; its key is needed to write it")
-        return _to_json(key.encrypt(content, context=file_name(self.key, self.record_class).encode()))
+        return dump(key.encrypt(content, context=file_name(self.key, self.record_class).encode()))
 
 
-def parse(name: str, content: bytes, key: StoreKey | None, *, unique_keys: bool = False) -> RecordFile:
-    """What a file of that name holds. Raises DamagedRecordFile; with `unique_keys` also where a key is twice."""
+def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
+    """What a file of that name holds. Raises DamagedRecordFile."""
     stem = name.removesuffix(SUFFIX)
     of_name, _, class_of_name = stem.rpartition(SEPARATOR)
     if not of_name:
         raise DamagedRecordFile("bad_name", f"{name} is not <key>{SEPARATOR}<class>{SUFFIX}")
-    value = _from_json(content, unique_keys)
+    value = _from_json(content)
     encrypted = is_envelope(value)
     if encrypted:
         if key is None:
             raise DamagedRecordFile("encrypted", "no key was given; see NBMF_STORE_KEY")
         try:
-            value = _from_json(key.decrypt(value), unique_keys)
+            value = _from_json(key.decrypt(value))
         except EncryptionError as error:
             raise DamagedRecordFile(error.code, str(error)) from error
     if type(value) is not dict or "payload" not in value:
@@ -116,19 +118,15 @@ def parse(name: str, content: bytes, key: StoreKey | None, *, unique_keys: bool 
     return RecordFile(name_key(name, record_class), record_class, value, encrypted)
 
 
-def _from_json(content: bytes, unique_keys: bool) -> Any:
+def _from_json(content: bytes) -> Any:
     try:
-        return json_text.loads(content.decode("utf-8-sig"), unique_keys=unique_keys)
+        return json_text.loads(decode_text(content))
     except UnicodeDecodeError as error:
         raise DamagedRecordFile("not_utf8", str(error)) from error
     except json_text.DuplicateKey as error:
         raise DamagedRecordFile("duplicate_key", str(error)) from error
     except ValueError as error:
         raise DamagedRecordFile("not_json", str(error)) from error
-
-
-def _to_json(value: dict[str, Any]) -> bytes:
-    return json_text.dumps(value).encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
 
 
 def _safe(name: str) -> str:

@@ -11,6 +11,7 @@ from payloads import (  # noqa: F401  for tests that import helpers
     arrays,
     floats,
     integers,
+    json_numbers,
     json_values,
     keys,
     messages,
@@ -18,6 +19,7 @@ from payloads import (  # noqa: F401  for tests that import helpers
     same,
     scalars,
     texts,
+    values_of_text,
 )
 
 from nbmf import manifest

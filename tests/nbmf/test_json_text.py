@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers import json_values, nested, same
+from helpers import json_values, nested, same, values_of_text
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +26,13 @@ def test_the_iterative_parser_reads_the_same(value, indent):
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     assert same(json_text._parse(text), value)
     assert same(json_text._parse(f" \n{text}\t\r"), value)
+
+
+@given(values_of_text)
+def test_numbers_as_written_go_both_ways(value):
+    text = json_text.dumps(value)
+    for parse in (json_text.loads, json_text._parse):
+        assert same(parse(text), value)
 
 
 @settings(max_examples=1500)
@@ -58,7 +65,10 @@ def test_the_iterative_parser_accepts_what_the_standard_library_does(text):
         with pytest.raises(json.JSONDecodeError):
             json_text._parse(text)
     else:
-        assert same(json_text._parse(text), expected)
+        found = json_text._parse(text)
+        assert same(json_text.loads(text, unique_keys=False), found)
+        if not json_text._holds_json_number(found):
+            assert same(found, expected)
 
 
 @given(st.recursive(st.just("1"), lambda inner: st.lists(inner, max_size=3).map(lambda v: f"[{','.join(v)}]")))
@@ -108,10 +118,31 @@ def test_keys_that_are_there_twice(text):
         return dict(pairs)
 
     json.loads(text, object_pairs_hook=look)
-    assert json_text.loads(text) == expected
     for parse in (json_text.loads, json_text._parse):
+        assert parse(text, unique_keys=False) == expected
         if twice:
             with pytest.raises(json_text.DuplicateKey, match="more than once"):
                 parse(text, unique_keys=True)
         else:
             assert parse(text, unique_keys=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a":1,"a":2}', "the object at $ has the key 'a' more than once"),
+        ('{"x":[0,{"b c":[],"y":{"k":1,"l":{"k":2},"k":3}}]}', "the object at $.x[1].y has the key 'k' more than once"),
+        ('[{"a":{"b":{}}},[{"":1,"":1}]]', "the object at $[1][0] has the key '' more than once"),
+        ('{"a b":{"k":1,"k":1}}', """the object at $["a b"] has the key 'k' more than once"""),
+        ("[" * 30 + '{"k":1,"k":1}' + "]" * 30, "the object at $" + "[0]" * 20 + "… has the key"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_named_with_its_path(text, told):
+    with pytest.raises(json_text.DuplicateKey) as raised:
+        json_text.loads(text)
+    assert str(raised.value).startswith(told)
+
+
+def test_the_key_of_an_object_beside_it_is_none_of_its_own():
+    text = '{"a":{"k":1},"b":[{"k":1},{"k":1}],"k":1}'
+    assert json_text.loads(text) == json_text._parse(text) == json.loads(text)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nbmf import payload
 from nbmf.errors import BlobError, UnsupportedPayload
+from nbmf.json_path import path_text
 from nbmf.payload import Kind
 
 
@@ -232,5 +233,7 @@ def test_any_bytes_are_a_payload_or_a_typed_error(kind, canonical):
 
 
 def test_path_text():
-    assert payload.path_text([]) == "$"
-    assert payload.path_text(["a", 3, "b c", "_d", 'q"']) == '$.a[3]["b c"]._d["q\\""]'
+    assert path_text([]) == "$"
+    assert path_text(["a", 3, "b c", "_d", 'q"']) == '$.a[3]["b c"]._d["q\\""]'
+    assert path_text(["a", 1, 2], most=2) == "$.a[1]…"
+    assert path_text(["a", 1], most=2) == "$.a[1]"

@@ -78,7 +78,7 @@ def test_any_payload_from_its_value_or_its_canonical_bytes(payload):
         ({"bytes_base64": None}, "bytes_base64 is not base64"),
         ({"text_base64": "!"}, "text_base64 is not base64"),
         ({"text_base64": "/w=="}, "text_base64 is not text"),
-        ({"json_base64": "/w=="}, "json_base64 is not JSON"),
+        ({"json_base64": "/w=="}, "json_base64 is not text"),
         ({"json_base64": "ew=="}, "json_base64 is not JSON"),
         ({"array": []}, "array needs"),
         ({"array": {"dtype": "float32", "shape": [2]}}, "array needs"),

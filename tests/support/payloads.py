@@ -5,6 +5,8 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
+from nbmf import JsonNumber
+
 
 def same(a, b):
     """Whether two payloads are equal type for type: 1 is not 1.0 or True, 0.0 is not -0.0, NaN is NaN, order counts.
@@ -29,6 +31,9 @@ def same(a, b):
                 return False
             if not math.isnan(x) and (x != y or math.copysign(1, x) != math.copysign(1, y)):
                 return False
+        elif type(x) is JsonNumber:
+            if x.text != y.text:
+                return False
         elif type(x) is np.ndarray:
             if x.dtype.str != y.dtype.str or x.shape != y.shape or x.tobytes() != y.tobytes():
                 return False
@@ -52,10 +57,18 @@ integers = st.one_of(
 floats = st.one_of(
     st.floats(), st.sampled_from([0.0, -0.0, 5e-324, 1.7976931348623157e308, 1e22, 1e16, 0.1, float("nan")])
 )
+json_numbers = st.sampled_from(["1.50", "1E5", "-0", "1e400", "-1e-400", "0.1234567890123456789012345", "0.0e-0"])
+"""Texts of JsonNumber."""
+
 scalars = st.one_of(st.none(), st.booleans(), integers, floats, texts)
-json_values = st.recursive(
-    scalars, lambda v: st.lists(v, max_size=6) | st.dictionaries(keys, v, max_size=6), max_leaves=30
-)
+
+
+def _json(leaves):
+    return st.recursive(leaves, lambda v: st.lists(v, max_size=6) | st.dictionaries(keys, v, max_size=6), max_leaves=30)
+
+
+json_values = _json(scalars)
+values_of_text = _json(scalars | json_numbers.map(JsonNumber))
 messages = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["user", "assistant", "system", "tool", ""]), "content": texts | st.none()},
@@ -76,4 +89,4 @@ def arrays(draw):
     return draw(st.sampled_from([array, array.T, np.asfortranarray(array), array[::-1]]))
 
 
-payloads = st.one_of(texts, messages, json_values, st.binary(max_size=300), arrays())
+payloads = st.one_of(texts, messages, values_of_text, st.binary(max_size=300), arrays())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nbmf import client, errors
 from nbmf.client.errors import error_of
-from nbmf.payload import path_text
+from nbmf.json_path import path_text
 
 CODEC_ERRORS = [
     errors.PayloadTooLarge("payload of 9 bytes; max_payload_bytes is 8"),
