@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, parse_bounded
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload, from_canonical
 
 
@@ -16,12 +17,15 @@ def encode(
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
     effort: Effort = "auto",
     latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+    default: Default | None = None,
 ) -> bytes:
-    """A blob that holds `payload`: str, bytes, a numpy float array, or any JSON value.
+    """A blob that holds `payload`: str, bytes, a numpy array, a PyTorch tensor on the CPU, or any JSON value.
 
     Without a codec the version that ships with the package is used, which every installation can read.
     `effort`: "auto" gives the smallest blob that decodes within `latency_budget_ms`, "fast" does without the
-    network, "max" gives the smallest blob. Raises UnsupportedPayload (a TypeError that names the path, as
+    network, "max" gives the smallest blob. `default`, as that of json.dumps, is called with whatever is no payload, or
+    stands in one and is not JSON (a datetime, set, tuple, dataclass, …), and makes a payload of it; `object_hook` of
+    `decode` can take it back. Raises UnsupportedPayload (a TypeError that names the path, as
     `$.a[3]`), PayloadTooLarge, ValueError.
     """
     return (codec or default_codec()).encode(
@@ -30,14 +34,24 @@ def encode(
         max_payload_bytes=max_payload_bytes,
         effort=effort,
         latency_budget_ms=latency_budget_ms,
+        default=default,
     )
 
 
-def decode(blob: bytes, *, codec: Codec | None = None, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Payload:
+def decode(
+    blob: bytes,
+    *,
+    codec: Codec | None = None,
+    max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+    object_hook: ObjectHook | None = None,
+) -> Payload:
     """The payload, equal to what was encoded, type for type.
 
+    `object_hook`, as that of json.loads, is called with each object in it, the inner ones first, and gives what is to
+    stand there.
+
     The version that the blob names is `codec` if it matches, else one loaded with Codec.load, else one
-    in a folder of NBMF_CODEC_PATH. Raises BlobError, UnknownCodec, DamagedCodec.
+    in a folder of NBMF_CODEC_PATH. Raises BlobError, UnknownCodec, DamagedCodec, MissingLibrary.
     """
     parsed = parse_bounded(blob, max_output_bytes)
-    return from_canonical(parsed.kind, default_catalog().decode_canonical(parsed, first=codec))
+    return from_canonical(parsed.kind, default_catalog().decode_canonical(parsed, first=codec), object_hook)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from nbmf import coders, frame, golden, payload
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Kind
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Codec:
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        default: Default | None = None,
     ) -> bytes:
         """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
@@ -105,10 +107,11 @@ class Codec:
         the record into segments that are decoded side by side; "fast" always leaves out the network, "max" nothing.
 
         This version of the package keeps every payload lossless: "semantic" only permits more.
+        `default`, as that of json.dumps, makes JSON values (or text, bytes, an array) of what is no payload.
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
         fidelity or effort.
         """
-        kind, canonical = _canonical(value, fidelity, max_payload_bytes)
+        kind, canonical = _canonical(value, fidelity, max_payload_bytes, default)
         return self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
 
     def encode_canonical(
@@ -163,16 +166,19 @@ class Codec:
                     by_network.add(index)
         return best
 
-    def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:
-        """The payload of a blob that names this version or none.
+    def decode(
+        self,
+        blob: bytes,
+        *,
+        max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        object_hook: ObjectHook | None = None,
+    ) -> payload.Payload:
+        """The payload of a blob that names this version or none; `object_hook` as that of json.loads.
 
         Raises BlobError, UnknownCodec if it names another version.
         """
-        return self.decode_frame(parse_bounded(blob, max_output_bytes))
-
-    def decode_frame(self, parsed: frame.Frame) -> payload.Payload:
-        """The payload of a parsed blob. Raises BlobError, UnknownCodec if it names another version."""
-        return payload.from_canonical(parsed.kind, self.decode_canonical(parsed))
+        parsed = parse_bounded(blob, max_output_bytes)
+        return payload.from_canonical(parsed.kind, self.decode_canonical(parsed), object_hook)
 
     def decode_canonical(self, parsed: frame.Frame) -> bytes:
         """The canonical bytes in a parsed blob, checked against its checksum. Raises BlobError, UnknownCodec."""
@@ -218,18 +224,23 @@ class Codec:
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        default: Default | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
-        read = [attempt(_canonical, value, fidelity, max_payload_bytes) for value in values]
+        read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
         blobs = iter(self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms))
         return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
 
     def decode_batch(
-        self, blobs: Iterable[bytes], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+        self,
+        blobs: Iterable[bytes],
+        *,
+        max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        object_hook: ObjectHook | None = None,
     ) -> list[payload.Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
-        return decode_each(blobs, max_output_bytes, self.decode_canonical_batch)
+        return decode_each(blobs, max_output_bytes, self.decode_canonical_batch, object_hook)
 
     def warm_up(self) -> None:
         """Loads the learned parts, compiles what codes with them, and decodes the version's golden records.
@@ -256,10 +267,12 @@ WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
 
 
-def _canonical(value: payload.Payload, fidelity: Fidelity, max_payload_bytes: int) -> tuple[Kind, bytes]:
+def _canonical(
+    value: payload.Payload, fidelity: Fidelity, max_payload_bytes: int, default: Default | None
+) -> tuple[Kind, bytes]:
     if fidelity not in ("lossless", "semantic"):
         raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
-    kind, canonical = payload.to_canonical(value)
+    kind, canonical = payload.to_canonical(value, default)
     if len(canonical) > max_payload_bytes:
         raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
     return kind, canonical
@@ -269,18 +282,19 @@ def decode_each(
     blobs: Iterable[bytes],
     max_output_bytes: int,
     decode_frames: Callable[[list[frame.Frame]], Sequence[bytes | NbmfError]],
+    object_hook: ObjectHook | None = None,
 ) -> list[payload.Payload | NbmfError]:
     """A payload, or the error that decoding it raised, for each blob; frames of good ones are decoded in one call."""
     parsed = [attempt(parse_bounded, blob, max_output_bytes) for blob in blobs]
     good = [one for one in parsed if not isinstance(one, NbmfError)]
     decoded = iter(decode_frames(good))
-    return [one if isinstance(one, NbmfError) else attempt(_payload, one, next(decoded)) for one in parsed]
+    return [one if isinstance(one, NbmfError) else attempt(_payload, one, next(decoded), object_hook) for one in parsed]
 
 
-def _payload(parsed: frame.Frame, canonical: bytes | NbmfError) -> payload.Payload:
+def _payload(parsed: frame.Frame, canonical: bytes | NbmfError, object_hook: ObjectHook | None) -> payload.Payload:
     if isinstance(canonical, NbmfError):
         raise canonical
-    return payload.from_canonical(parsed.kind, canonical)
+    return payload.from_canonical(parsed.kind, canonical, object_hook)
 
 
 def attempt(function: Any, *args: Any) -> Any:

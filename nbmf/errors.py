@@ -9,6 +9,7 @@
     │   ├── CorruptBlob                           truncated or altered
     │   │   └── ChecksumMismatch                  decoded, but to something else than was written
     │   └── OutputTooLarge                        declares more than max_output_bytes
+    ├── MissingLibrary                            decode: the payload is of a library that is not installed
     ├── CodecError                                the codec version is at fault
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   ├── DamagedCodec                          a version's files are missing or altered
@@ -109,6 +110,12 @@ class OutputTooLarge(BlobError):
     """The blob declares a payload over `max_output_bytes`; nothing was decoded."""
 
     code = "output_too_large"
+
+
+class MissingLibrary(NbmfError):
+    """The payload is an array of a library that is not installed here. The blob is whole."""
+
+    code = "missing_library"
 
 
 class CodecError(NbmfError):

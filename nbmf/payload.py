@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeAlias
 
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, UnsupportedPayload
+from nbmf.hooks import Default, ObjectHook, with_defaults, with_object_hook
 from nbmf.json_number import JsonNumber
 from nbmf.json_path import path_text
 
 Payload: TypeAlias = Any
-"""str, bytes, a numpy float array, or any JSON value; a list of message dicts is a JSON value too."""
+"""str, bytes, a numpy array or PyTorch tensor, or any JSON value; a list of message dicts is a JSON value too."""
 
 Fidelity: TypeAlias = Literal["lossless", "semantic"]
 
@@ -39,11 +40,14 @@ _SHOWN_LEVELS = 20
 _MAX_INTEGER_BITS = int(json_text.MAX_INTEGER_DIGITS * 3.3219)
 
 
-def to_canonical(payload: Payload) -> tuple[Kind, bytes]:
+def to_canonical(payload: Payload, default: Default | None = None) -> tuple[Kind, bytes]:
     """(kind, canonical bytes). Text and JSON are UTF-8 in which lone surrogates are kept as three bytes.
 
-    Raises UnsupportedPayload, naming the path, for what could not be given back equal.
+    `default` is asked for what is no payload, or in one (see nbmf.hooks). Raises UnsupportedPayload, naming the path,
+    for what could not be given back equal.
     """
+    if default is not None:
+        payload = with_defaults(payload, default, MAX_DEPTH)
     if type(payload) is str:
         return Kind.TEXT, payload.encode("utf-8", "surrogatepass")
     if type(payload) is bytes:
@@ -55,17 +59,21 @@ def to_canonical(payload: Payload) -> tuple[Kind, bytes]:
     return kind, json_text.dumps(payload).encode("utf-8", "surrogatepass")
 
 
-def from_canonical(kind: Kind, canonical: bytes) -> Payload:
-    """The payload. Raises CorruptBlob if the bytes are not canonical bytes of that kind."""
+def from_canonical(kind: Kind, canonical: bytes, object_hook: ObjectHook | None = None) -> Payload:
+    """The payload; each object in JSON is what `object_hook` gives for it.
+
+    Raises CorruptBlob if the bytes are not canonical bytes of that kind, MissingLibrary.
+    """
     if kind is Kind.BYTES:
         return canonical
     if kind is Kind.ARRAY:
         return arrays.from_bytes(canonical)
     try:
         text = canonical.decode("utf-8", "surrogatepass")
-        return text if kind is Kind.TEXT else json_text.loads(text, unique_keys=False)
+        value = text if kind is Kind.TEXT else json_text.loads(text, unique_keys=False)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CorruptBlob(f"not {kind.label}: {error}") from error
+    return with_object_hook(value, object_hook) if object_hook else value
 
 
 def is_message_list(value: Payload) -> bool:
@@ -137,4 +145,6 @@ def _remedy(value: object) -> str:
             return f" (convert with {base.__name__}(...): it would come back as a plain {base.__name__})"
     if arrays.is_array(value):
         return " (convert with .tolist(), or encode the array alone)"
+    if type(value).__module__ == "numpy":
+        return " (convert with .item())"
     return ""

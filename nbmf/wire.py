@@ -8,11 +8,14 @@ import re
 from typing import Any
 
 from nbmf import arrays, json_text
-from nbmf.errors import NbmfError
-from nbmf.payload import Kind, Payload, from_canonical
+from nbmf.errors import CorruptBlob, NbmfError
+from nbmf.payload import Kind, Payload, from_canonical, to_canonical
 from nbmf.text_encoding import decode_text
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
+
+_ARRAY_FIELDS = {"dtype", "shape", "data_base64"}
+_ARRAY_OPTIONS = {"byte_order": ("little", "big"), "library": ("numpy", "torch")}
 
 _BATCH_LEVELS = 3
 """Of `{"results": [{"payload": …}]}`, around a payload that may itself be as deep as a payload can."""
@@ -31,18 +34,29 @@ class BadWire(NbmfError):
 def to_wire(payload: Payload) -> dict[str, Any]:
     """`{"payload": v}`, `{"bytes_base64": s}` or `{"array": {"dtype", "shape", "data_base64"}}`.
 
+    An array of big-endian numbers has `"byte_order": "big"` besides, a PyTorch tensor `"library": "torch"`; `data` is
+    little-endian all the same. Raises UnsupportedPayload for arrays that cannot be kept.
     What escapes in JSON would change is `{"text_base64": s}` or, of the payload's JSON text, `{"json_base64": s}`:
     UTF-8 in which a lone surrogate is three bytes.
     """
     if type(payload) is bytes:
         return {"bytes_base64": _base64(payload)}
     if arrays.is_array(payload):
-        array = {"dtype": payload.dtype.name, "shape": list(payload.shape), "data_base64": _base64(payload.tobytes())}
-        return {"array": array}
+        return {"array": _array_fields(arrays.to_bytes(payload))}
     text = payload if type(payload) is str else json_text.dumps(payload)
     if _ESCAPES_JOIN.search(text):
         return _exact("text" if type(payload) is str else "json", text.encode("utf-8", "surrogatepass"))
     return {"payload": payload}
+
+
+def _array_fields(canonical: bytes) -> dict[str, Any]:
+    form, at = arrays.split(canonical)
+    fields = {"dtype": form.type, "shape": list(form.shape), "data_base64": _base64(canonical[at:])}
+    if form.big_endian:
+        fields["byte_order"] = "big"
+    if form.tensor:
+        fields["library"] = "torch"
+    return fields
 
 
 def _exact(of: str, data: bytes) -> dict[str, Any]:
@@ -54,11 +68,13 @@ def _base64(data: bytes) -> str:
 
 
 def canonical_to_json(kind: Kind, canonical: bytes) -> bytes:
-    """JSON text of `to_wire` of a payload's canonical bytes. A JSON payload's are taken as they are, not parsed."""
+    """JSON text of `to_wire` of a payload's canonical bytes, which are taken as they are: no JSON is parsed."""
     if kind in (Kind.JSON, Kind.MESSAGES):
         if _ENCODED_JOIN.search(canonical):
             return dump(_exact("json", canonical))
         return b'{"payload":' + _utf8(canonical.decode("utf-8", "surrogatepass")) + b"}"
+    if kind is Kind.ARRAY:
+        return dump({"array": _array_fields(canonical)})
     return dump(to_wire(from_canonical(kind, canonical)))
 
 
@@ -94,20 +110,29 @@ def _utf8(text: str) -> bytes:
 
 
 def from_wire(fields: dict[str, Any]) -> Payload:
-    """The payload. Raises BadWire."""
+    """The payload. Raises BadWire, MissingLibrary."""
+    field, value = _given(fields)
+    return arrays.from_bytes(_array(value)) if field == "array" else _value(field, value)
+
+
+def canonical_from_wire(fields: dict[str, Any]) -> tuple[Kind, bytes]:
+    """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload."""
+    field, value = _given(fields)
+    return (Kind.ARRAY, _array(value)) if field == "array" else to_canonical(_value(field, value))
+
+
+def _given(fields: dict[str, Any]) -> tuple[str, Any]:
     given = [key for key in PAYLOAD_FIELDS if key in fields]
     if len(given) != 1:
         raise BadWire(f"exactly one of {', '.join(PAYLOAD_FIELDS)} is needed; there are {given or 'none'}")
-    (field,) = given
-    value = fields[field]
+    return given[0], fields[given[0]]
+
+
+def _value(field: str, value: Any) -> Payload:
     if field == "payload":
         return value
-    if field == "array":
-        return _array(value)
     data = from_base64(value, field)
-    if field == "bytes_base64":
-        return data
-    return from_utf8(data, field, as_json=field == "json_base64")
+    return data if field == "bytes_base64" else from_utf8(data, field, as_json=field == "json_base64")
 
 
 def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
@@ -130,22 +155,34 @@ def from_base64(text: Any, field: str) -> bytes:
         raise BadWire(f"{field} is not base64: {error}") from error
 
 
-def _array(fields: Any) -> Payload:
-    if type(fields) is not dict or fields.keys() != {"dtype", "shape", "data_base64"}:
-        raise BadWire("array needs dtype, shape and data_base64")
+def _array(fields: Any) -> bytes:
+    if type(fields) is not dict or not _ARRAY_FIELDS <= fields.keys() <= _ARRAY_FIELDS | _ARRAY_OPTIONS.keys():
+        raise BadWire(f"array needs dtype, shape and data_base64, and may have {', '.join(_ARRAY_OPTIONS)}")
+    for name, known in _ARRAY_OPTIONS.items():
+        if fields.get(name, known[0]) not in known:
+            raise BadWire(f"array.{name} is {' or '.join(known)}")
     shape = fields["shape"]
     if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadWire("array.shape is a list of sizes")  # numpy would take -1 and guess
-    return array_of(fields["dtype"], shape, from_base64(fields["data_base64"], "array.data_base64"))
+        raise BadWire("array.shape is a list of sizes")
+    return array_of(
+        fields["dtype"],
+        shape,
+        from_base64(fields["data_base64"], "array.data_base64"),
+        big_endian=fields.get("byte_order") == "big",
+        tensor=fields.get("library") == "torch",
+    )
 
 
-def array_of(dtype: Any, shape: list[int], data: bytes) -> Payload:
-    """The array of these numbers, little-endian. Raises BadWire."""
-    import numpy as np
-
-    if dtype not in ("float16", "float32", "float64"):
-        raise BadWire("array.dtype is float16, float32 or float64")
+def array_of(dtype: Any, shape: list[int], data: bytes, *, big_endian: bool = False, tensor: bool = False) -> bytes:
+    """Canonical bytes of the array of these numbers, which are little-endian. Raises BadWire."""
+    if dtype not in arrays.TYPES:
+        raise BadWire(f"array.dtype is one of {', '.join(arrays.TYPES)}")
     try:
-        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
-    except (ValueError, TypeError, OverflowError) as error:
+        form = arrays.Form(dtype, tuple(shape), big_endian, tensor)
+        canonical = form.header() + data
+        fits = arrays.split(canonical)[0] == form
+    except (CorruptBlob, ValueError) as error:
         raise BadWire(f"array.shape does not fit its data: {error}") from error
+    if not fits:
+        raise BadWire(f"array.shape does not fit its data: {shape} of {dtype} and {len(data)} bytes")
+    return canonical

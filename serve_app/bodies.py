@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import struct
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from nbmf import arrays, json_text
 from nbmf.codec import BlobInfo
 from nbmf.errors import NbmfError, PayloadTooLarge
 from nbmf.payload import Kind, Payload, to_canonical
-from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire, load_named
+from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, canonical_to_json, from_base64, load_named
 from serve_app.results import Failure
 
 JSON = "application/json"
@@ -57,7 +56,7 @@ def record_from_json(fields: Any, max_payload_bytes: int) -> tuple[int, bytes]:
     unknown = fields.keys() - {*PAYLOAD_FIELDS, "fidelity", "key"}
     if unknown:
         raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}")
-    return bounded(from_wire(fields), max_payload_bytes)
+    return bounded(*canonical_from_wire(fields), max_payload_bytes)
 
 
 def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[int, bytes]:
@@ -70,12 +69,11 @@ def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[i
             payload = json_text.loads(body.decode())
     except ValueError as error:
         raise BadWire(f"the octets are not {as_}: {error}") from error
-    return bounded(payload, max_payload_bytes)
+    return bounded(*to_canonical(payload), max_payload_bytes)
 
 
-def bounded(payload: Payload, max_payload_bytes: int) -> tuple[int, bytes]:
-    """(kind, canonical bytes). Raises UnsupportedPayload, PayloadTooLarge."""
-    kind, canonical = to_canonical(payload)
+def bounded(kind: Kind, canonical: bytes, max_payload_bytes: int) -> tuple[int, bytes]:
+    """(kind, canonical bytes). Raises PayloadTooLarge."""
     if len(canonical) > max_payload_bytes:
         raise PayloadTooLarge(f"payload of {len(canonical)} bytes; the server takes {max_payload_bytes}")
     return int(kind), canonical
@@ -104,14 +102,10 @@ def decoded_json(kind: Kind, canonical: bytes) -> bytes:
 
 
 def decoded_octets(kind: Kind, canonical: bytes) -> bytes:
-    """A decoded record as octets: text and JSON in UTF-8, bytes as they are, arrays as .npy."""
+    """A decoded record as octets: text and JSON in UTF-8, bytes as they are, arrays as .npy. Raises NoNpy."""
     if kind is not Kind.ARRAY:
         return canonical
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, arrays.from_bytes(canonical))
-    return buffer.getvalue()
+    return arrays.to_npy(canonical)
 
 
 def split_batch(body: bytes, max_records: int) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nbmf.arrays import TYPES
 from nbmf.wire import PAYLOAD_FIELDS
 from serve_app.bodies import JSON, MEDIA_TYPES, OCTETS
 
@@ -59,11 +60,13 @@ class EncodedBatch(_Exact):
 
 
 class Array(_Exact):
-    """A numpy float array."""
+    """A numpy array, or a PyTorch tensor."""
 
     dtype: str
     shape: list[int]
     data_base64: str
+    byte_order: str = "little"
+    library: str = "numpy"
 
 
 _EXACT = "{} in UTF-8, lone surrogates as three bytes each: for those that escapes would join to a character"
@@ -120,9 +123,11 @@ _FIELDS: dict[str, Any] = {
     "array": {
         "type": "object",
         "properties": {
-            "dtype": {"enum": ["float16", "float32", "float64"]},
+            "dtype": {"enum": list(TYPES)},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
             "data_base64": {**_BASE64, "description": "little-endian numbers, in C order"},
+            "byte_order": {"enum": ["little", "big"], "description": "of the array that decoding gives"},
+            "library": {"enum": ["numpy", "torch"], "description": "whose array it is"},
         },
         "required": ["dtype", "shape", "data_base64"],
         "additionalProperties": False,

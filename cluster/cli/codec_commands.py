@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -26,11 +26,11 @@ from cluster.cli.options import (
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from nbmf import inspect as inspect_blob
-from nbmf.arrays import is_array
+from nbmf.arrays import to_npy
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
-from nbmf.payload import Payload, from_canonical
-from nbmf.wire import BadWire, dump, from_base64, load_named, to_wire
+from nbmf.payload import Kind, Payload, from_canonical
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, load_named
 
 EXIT_SOME_FAILED = 3
 
@@ -90,8 +90,8 @@ def encode(
     chosen = input_format if input_format is not InputFormat.AUTO else _SUFFIXES.get(file.suffix if file else "")
     if chosen is InputFormat.JSONL:
 
-        def encode_line(line: bytes) -> dict[str, Any]:
-            return {"blob": base64.b64encode(blob_of(load_named(line, "the line"))).decode()}
+        def encode_line(line: bytes) -> bytes:
+            return dump({"blob": base64.b64encode(blob_of(load_named(line, "the line"))).decode()})
 
         _each_line(file, output, encode_line)
     else:
@@ -118,29 +118,29 @@ def decode(
     """
     catalog = Registry(registry).catalog()
 
-    def payload_of(blob: bytes) -> Payload:
+    def canonical_of(blob: bytes) -> tuple[Kind, bytes]:
         parsed = parse_bounded(blob, max_output_bytes)
-        return from_canonical(parsed.kind, catalog.decode_canonical(parsed))
+        return parsed.kind, catalog.decode_canonical(parsed)
 
     if jsonl or (file is not None and _SUFFIXES.get(file.suffix) is InputFormat.JSONL):
 
-        def decode_line(line: bytes) -> dict[str, Any]:
+        def decode_line(line: bytes) -> bytes:
             fields = load_named(line, "the line")
             if type(fields) is not dict or "blob" not in fields:
                 raise BadWire('a line is not an object with a "blob"')
-            return to_wire(payload_of(from_base64(fields["blob"], "blob")))
+            return canonical_to_json(*canonical_of(from_base64(fields["blob"], "blob")))
 
         _each_line(file, output, decode_line)
         return
-    payload = payload_of(_read(file))
-    if type(payload) is bytes:
-        _write(output, payload, binary=True)
-    elif is_array(payload):
-        _write(output, _npy(payload), binary=True)
-    elif type(payload) is str:
-        _write(output, payload.encode("utf-8", "surrogatepass"), binary=False)
+    kind, canonical = canonical_of(_read(file))
+    if kind is Kind.BYTES:
+        _write(output, canonical, binary=True)
+    elif kind is Kind.ARRAY:
+        _write(output, to_npy(canonical), binary=True)
+    elif kind is Kind.TEXT:
+        _write(output, canonical, binary=False)
     else:
-        _write(output, dump(payload) + b"\n", binary=False)
+        _write(output, dump(from_canonical(kind, canonical)) + b"\n", binary=False)
 
 
 def inspect(
@@ -169,7 +169,7 @@ def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
         return data
 
 
-def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], dict[str, Any]]) -> None:
+def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], bytes]) -> None:
     """Converts line by line; one that fails becomes `{"error", "message", "line"}`, and the exit code 3."""
     failed = 0
     if output is not None and file is not None and output.exists() and file.exists() and output.samefile(file):
@@ -182,8 +182,8 @@ def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes]
                 result = convert(line)
             except NbmfError as error:
                 failed += 1
-                result = {"error": error.code, "message": str(error), "line": number}
-            sink.write(dump(result) + b"\n")
+                result = dump({"error": error.code, "message": str(error), "line": number})
+            sink.write(result + b"\n")
     if failed:
         console.print(f"nbmf: {failed} lines failed; each is an object with `error` and `line` in the output")
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -217,11 +217,3 @@ def _write(output: Path | None, data: bytes, *, binary: bool) -> None:
         raise BadWire("binary output is not written to a terminal; name a file with -o, or use a pipe")
     with _open_output(output) as sink:
         sink.write(data)
-
-
-def _npy(array: Any) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Float arrays: the first bytes of all numbers, then the second, ..., through zstd.
+"""Arrays: the first bytes of all numbers, then the second, ..., through zstd.
 
 Sign and exponent bytes of neighbours resemble each other, mantissa bytes do not (the byte shuffle of
 HDF5 and Blosc). A zstd block without matches is stored raw, so the noise costs almost nothing.
@@ -29,8 +29,8 @@ class BytePlanesCoder(OneByOne):
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         if kind is not Kind.ARRAY:
             return None
-        dtype, _, at = arrays.split(canonical)
-        planes = _transpose(canonical[at:], rows=-1, columns=int(dtype[2]))
+        form, at = arrays.split(canonical)
+        planes = _transpose(canonical[at:], rows=-1, columns=form.item_bytes)
         return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
@@ -38,13 +38,13 @@ class BytePlanesCoder(OneByOne):
             raise CorruptBlob("byte planes hold an array only")
         at = body[0]
         head = body[1 : 1 + at]
-        if not 1 <= at <= min(_MAX_HEAD_BYTES, payload_bytes) or len(head) != at or head[0] & 15 > 2:
+        if not 1 <= at <= min(_MAX_HEAD_BYTES, payload_bytes) or len(head) != at:
             raise CorruptBlob("byte planes with a damaged header")
-        itemsize = 2 << (head[0] & 15)
-        if (payload_bytes - at) % itemsize:
+        form, end = arrays.read_header(head, payload_bytes)
+        if end != at or form.numbers_bytes != payload_bytes - at:
             raise CorruptBlob("byte planes of unequal length")
         planes = self._zstd.decode(kind, body[1 + at :], payload_bytes - at)
-        return head + _transpose(planes, rows=itemsize, columns=-1)
+        return head + _transpose(planes, rows=form.item_bytes, columns=-1)
 
 
 def _transpose(data: bytes, rows: int, columns: int) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nbmf import arrays
 from nbmf.codec import Effort, inspect
-from nbmf.payload import Kind, Payload
+from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.bodies import bounded
 from serve_app.grpc import nbmf_pb2 as pb
@@ -19,7 +19,6 @@ _EFFORTS: dict[int, Effort | None] = {
     pb.EFFORT_FAST: "fast",
     pb.EFFORT_MAX: "max",
 }
-_DTYPES = {"<f2": "float16", "<f4": "float32", "<f8": "float64"}
 
 
 def keyed_of(record: pb.Record, max_payload_bytes: int) -> Keyed:
@@ -27,20 +26,22 @@ def keyed_of(record: pb.Record, max_payload_bytes: int) -> Keyed:
     if record.fidelity not in pb.Fidelity.values():
         raise BadWire("fidelity is FIDELITY_LOSSLESS or FIDELITY_SEMANTIC")
     key = record.key if record.HasField("key") else None
-    return keyed_record(bounded(payload_of(record.payload), max_payload_bytes), key)
+    return keyed_record(bounded(*canonical_of(record.payload), max_payload_bytes), key)
 
 
-def payload_of(message: pb.Payload) -> Payload:
-    """The payload. Raises BadWire."""
+def canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
+    """The payload's kind and canonical bytes. Raises BadWire, UnsupportedPayload."""
     match message.WhichOneof("value"):
         case "text":
-            return from_utf8(message.text, "text", as_json=False)
+            return to_canonical(from_utf8(message.text, "text", as_json=False))
         case "json":
-            return from_utf8(message.json, "json", as_json=True)
+            return to_canonical(from_utf8(message.json, "json", as_json=True))
         case "binary":
-            return message.binary
+            return to_canonical(message.binary)
         case "array":
-            return array_of(message.array.dtype, list(message.array.shape), message.array.data)
+            array = message.array
+            flags = {"big_endian": array.big_endian, "tensor": array.tensor}
+            return Kind.ARRAY, array_of(array.dtype, list(array.shape), array.data, **flags)
         case _:
             raise BadWire("a payload has one of text, json, binary, array")
 
@@ -53,8 +54,9 @@ def payload_message(kind: Kind, canonical: bytes) -> pb.Payload:
         case Kind.BYTES:
             return pb.Payload(binary=canonical)
         case Kind.ARRAY:
-            dtype, shape, at = arrays.split(canonical)
-            return pb.Payload(array=pb.Array(dtype=_DTYPES[dtype], shape=shape, data=canonical[at:]))
+            form, at = arrays.split(canonical)
+            flags = {"big_endian": form.big_endian, "tensor": form.tensor}
+            return pb.Payload(array=pb.Array(dtype=form.type, shape=form.shape, data=canonical[at:], **flags))
         case _:
             return pb.Payload(json=canonical)
 

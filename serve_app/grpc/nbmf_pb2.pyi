@@ -41,14 +41,18 @@ class Payload(_message.Message):
     def __init__(self, text: _Optional[bytes] = ..., json: _Optional[bytes] = ..., binary: _Optional[bytes] = ..., array: _Optional[_Union[Array, _Mapping]] = ...) -> None: ...
 
 class Array(_message.Message):
-    __slots__ = ("dtype", "shape", "data")
+    __slots__ = ("dtype", "shape", "data", "big_endian", "tensor")
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    BIG_ENDIAN_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
     dtype: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     data: bytes
-    def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    big_endian: bool
+    tensor: bool
+    def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., big_endian: _Optional[bool] = ..., tensor: _Optional[bool] = ...) -> None: ...
 
 class Record(_message.Message):
     __slots__ = ("payload", "fidelity", "key")

@@ -13,13 +13,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 import helpers
+import ml_dtypes
 import numpy as np
+import torch
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
 from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder
 from nbmf.payload import to_canonical
+from nbmf.wire import to_wire
 
 HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
@@ -39,6 +43,11 @@ def _array(array):
     return {"array": {"dtype": array.dtype.str, "shape": list(array.shape), "hex": array.tobytes().hex()}}
 
 
+def _wire(array):
+    """Of any type, byte order and library."""
+    return {"wire": to_wire(array)}
+
+
 def _specials(dtype, bits):
     """NaN with a payload, both infinities, -0.0, the smallest subnormal, one."""
     return np.array(bits, f"<u{dtype[2]}").view(dtype)
@@ -47,6 +56,10 @@ def _specials(dtype, bits):
 _F2 = _specials("<f2", [0x7E01, 0x7C00, 0xFC00, 0x8000, 0x0001, 0x3C00])
 _F4 = _specials("<f4", [0x7FC00001, 0x7F800000, 0xFF800000, 0x80000000, 0x00000001, 0x3F800000])
 _F8 = _specials("<f8", [0x7FF8 << 48 | 1, 0x7FF0 << 48, 0xFFF0 << 48, 1 << 63, 1, 0x3FF0 << 48])
+
+_NUMBERS = (
+    '{"price":1.50,"far":[1e400,-1E-400],"digits":0.1234567890123456789012345,"none":-0,"plain":[1.5,1e-07,-0.0]}'
+)
 
 # name -> (description of the payload, coder, fidelity)
 BLOBS = {
@@ -94,6 +107,15 @@ BLOBS = {
     "byte_planes_float32": (_array(_SMOOTH.astype("<f4")), "byte_planes", "lossless"),
     "byte_planes_float64": (_array(_SMOOTH), "byte_planes", "lossless"),
     "byte_planes_matrix": (_array(_SMOOTH.astype("<f4").reshape(4, 16)), "byte_planes", "lossless"),
+    "stored_b4_json_numbers": ({"json_text": _NUMBERS}, "stored", "lossless"),
+    "zstd_json_numbers": ({"json_text": f"[{_NUMBERS},{_NUMBERS},{_NUMBERS}]"}, "zstd", "lossless"),
+    "stored_b6_big_endian": (_wire(_SMOOTH.astype(">f4")), "stored", "lossless"),
+    "stored_b6_no_dimensions": (_wire(np.array(7, "<u2")), "stored", "lossless"),
+    "stored_b6_bool": (_wire(np.array([[True, False], [False, True]])), "stored", "lossless"),
+    "stored_b6_bfloat16": (_wire(_F4.astype(ml_dtypes.bfloat16)), "stored", "lossless"),
+    "stored_b6_tensor": (_wire(torch.arange(6, dtype=torch.int16).reshape(2, 3)), "stored", "lossless"),
+    "byte_planes_big_endian": (_wire((_SMOOTH * 1e6).astype(">i8")), "byte_planes", "lossless"),
+    "byte_planes_tensor_bfloat16": (_wire(torch.arange(64).to(torch.bfloat16)), "byte_planes", "lossless"),
 }
 
 # name -> what decoding gives; coded by the network of the built-in version with that id

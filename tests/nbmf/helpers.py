@@ -22,8 +22,9 @@ from payloads import (  # noqa: F401  for tests that import helpers
     values_of_text,
 )
 
-from nbmf import manifest
+from nbmf import json_text, manifest
 from nbmf.payload import Kind
+from nbmf.wire import from_wire
 
 
 def nested(levels, shape="list"):
@@ -149,6 +150,10 @@ def build(described):
         case "array":
             numbers = np.frombuffer(bytes.fromhex(value["hex"]), dtype=value["dtype"])
             return numbers.reshape(value["shape"])
+        case "json_text":
+            return json_text.loads(value)
+        case "wire":
+            return from_wire(value)
         case "nested":
             return nested(value["levels"], value["shape"])
         case "power_sum":

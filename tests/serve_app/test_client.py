@@ -9,12 +9,13 @@ import keys
 import numpy as np
 import pytest
 import synthetic
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from payloads import payloads as any_payload
 from payloads import same
 
-from nbmf import Codec
+from nbmf import Codec, json_text
 from nbmf.client import (
     AsyncClient,
     BadRequest,
@@ -50,6 +51,9 @@ PAYLOADS = [
     np.array([1.5, -0.0, np.nan, np.inf], "<f2"),
     np.arange(30, dtype="<f8").reshape(2, 3, 5).transpose() / 7,
     np.zeros((0, 3), "<f4"),
+    np.array([[1, -2]], ">i4"),
+    torch.linspace(-1, 1, 7).to(torch.bfloat16),
+    json_text.loads('{"a":[1.50,1E5,-0],"far":1e400,"digits":0.1234567890123456789012345}'),
     *synthetic.records(60, seed=70),
 ]
 

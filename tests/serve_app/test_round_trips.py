@@ -35,6 +35,10 @@ VALUES = {
     "float32": np.linspace(-1, 1, 96, dtype="<f4").reshape(8, 12),
     "float64": np.arange(30, dtype="<f8").reshape(2, 3, 5) / 7,
     "no floats": np.zeros((0, 3), "<f4"),
+    "integers": np.arange(-3, 3, dtype="<i2"),
+    "big-endian": np.arange(6, dtype=">u8").reshape(2, 3),
+    "no dimensions": np.array(True),
+    "numbers as written": json_text.loads('{"a":[1.50,1E5,-0],"far":1e400,"digits":0.1234567890123456789012345}'),
 }
 SYNTHETIC = synthetic.records(12, seed=50)
 parametrized = pytest.mark.parametrize("payload", VALUES.values(), ids=VALUES.keys())

@@ -2,10 +2,12 @@
 
 import math
 
+import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
 
 from nbmf import JsonNumber
+from nbmf.arrays import TYPES, is_array, to_bytes
 
 
 def same(a, b):
@@ -35,7 +37,10 @@ def same(a, b):
             if x.text != y.text:
                 return False
         elif type(x) is np.ndarray:
-            if x.dtype.str != y.dtype.str or x.shape != y.shape or x.tobytes() != y.tobytes():
+            if x.dtype != y.dtype or x.shape != y.shape or x.tobytes() != y.tobytes():
+                return False
+        elif is_array(x):
+            if to_bytes(x) != to_bytes(y):
                 return False
         elif x != y:
             return False
@@ -81,12 +86,13 @@ messages = st.lists(
 
 @st.composite
 def arrays(draw):
-    """Float arrays of any bits: NaN with payloads, signed zeros, subnormals; any layout in memory."""
-    dtype = draw(st.sampled_from(["<f2", "<f4", "<f8"]))
-    shape = tuple(draw(st.lists(st.integers(0, 5), min_size=1, max_size=4)))
-    size = math.prod(shape) * int(dtype[2])
+    """Arrays of any type and bits: NaN with payloads, signed zeros, subnormals; any byte order and layout in memory."""
+    name = draw(st.sampled_from(TYPES))
+    dtype = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name).newbyteorder(draw(st.sampled_from("<>")))
+    shape = tuple(draw(st.lists(st.integers(0, 5), max_size=4)))
+    size = math.prod(shape) * dtype.itemsize
     array = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), dtype=dtype).reshape(shape)
-    return draw(st.sampled_from([array, array.T, np.asfortranarray(array), array[::-1]]))
+    return draw(st.sampled_from([array, array.T, np.asfortranarray(array), array[::-1] if shape else array]))
 
 
 payloads = st.one_of(texts, messages, values_of_text, st.binary(max_size=300), arrays())

@@ -4,17 +4,18 @@ import grpc
 import numpy as np
 import pytest
 import synthetic
+import torch
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from payloads import payloads as any_payload
 from payloads import same
 
-from nbmf import Codec, inspect
+from nbmf import Codec, inspect, json_text
 from nbmf.client import Client
-from nbmf.payload import Kind, to_canonical
+from nbmf.payload import Kind, from_canonical, to_canonical
 from serve_app.grpc import nbmf_pb2 as pb
-from serve_app.grpc.messages import payload_message, payload_of
+from serve_app.grpc.messages import canonical_of, payload_message
 
 PAYLOADS = [
     "Remember the milk.",
@@ -31,6 +32,9 @@ PAYLOADS = [
     np.array([1.5, -0.0, np.nan, np.inf], "<f2"),
     np.arange(30, dtype="<f8").reshape(2, 3, 5).transpose() / 7,
     np.zeros((0, 3), "<f4"),
+    np.arange(4, dtype=">i4"),
+    torch.linspace(-1, 1, 7).to(torch.bfloat16).reshape(7, 1),
+    json_text.loads('{"a":[1.50,1E5,-0],"far":1e400,"digits":0.1234567890123456789012345}'),
     *synthetic.records(20, seed=80),
 ]
 BLOB = Codec().encode("x" * 100)
@@ -60,8 +64,8 @@ def test_blobs_and_payloads_are_those_of_http(stub, http, version):
         assert told == (info.kind, info.coder, info.codec, info.payload_bytes)
         decoded = stub.Decode(pb.DecodeRequest(blob=encoded.blob))
         assert decoded.kind == info.kind
-        assert same(payload_of(decoded.payload), payload) or isinstance(payload, np.ndarray)
-        assert to_canonical(payload_of(decoded.payload)) == to_canonical(http.decode(encoded.blob))
+        assert same(from_canonical(*canonical_of(decoded.payload)), payload) or isinstance(payload, np.ndarray)
+        assert canonical_of(decoded.payload) == to_canonical(http.decode(encoded.blob))
 
 
 def test_batches(stub, http):
@@ -70,7 +74,7 @@ def test_batches(stub, http):
     blobs = [result.encoded.blob for result in encoded]
     assert blobs == http.encode_batch(PAYLOADS)
     decoded = stub.DecodeBatch(pb.DecodeBatchRequest(blobs=blobs)).results
-    assert [to_canonical(payload_of(r.decoded.payload)) for r in decoded] == [to_canonical(p) for p in PAYLOADS]
+    assert [canonical_of(r.decoded.payload) for r in decoded] == [to_canonical(p) for p in PAYLOADS]
     assert not stub.EncodeBatch(pb.EncodeBatchRequest()).results
 
 
@@ -80,7 +84,7 @@ def test_any_payloads(stub, payloads):
     encoded = stub.EncodeBatch(pb.EncodeBatchRequest(records=map(record, payloads))).results
     decoded = stub.DecodeBatch(pb.DecodeBatchRequest(blobs=[r.encoded.blob for r in encoded])).results
     for result, payload in zip(decoded, payloads, strict=True):
-        assert same(payload_of(result.decoded.payload), payload)
+        assert same(from_canonical(*canonical_of(result.decoded.payload)), payload)
 
 
 def test_failures_of_records(stub, service):
