@@ -60,14 +60,8 @@ def is_preview(blob: dict[str, Any]) -> bool:
     return bool(blob["meta"].get("fidelity") != "lossless")
 
 
-def decode(
-    blob: dict[str, Any], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES, unique_keys: bool = False
-) -> Payload:
-    """The payload of a lossless stub blob, the preview text of a semantic one. Raises DamagedStubBlob.
-
-    Of a key that is there twice (the stub wrote 1 and "1" alike) the last value counts, as it did for the stub's
-    readers; with `unique_keys` such a blob is refused.
-    """
+def decode(blob: dict[str, Any], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Payload:
+    """The payload of a lossless stub blob, the preview text of a semantic one. Raises DamagedStubBlob."""
     try:
         code = bytes.fromhex(blob["code"])
         if is_preview(blob):
@@ -78,6 +72,6 @@ def decode(
             raise DamagedStubBlob(f"inflates to more than max_output_bytes ({max_output_bytes})")
         if not inflater.eof or inflater.unused_data:
             raise DamagedStubBlob("zlib data is truncated or followed by other data")
-        return json_text.loads(raw.decode(), unique_keys=unique_keys)
+        return json_text.loads(raw.decode())
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise DamagedStubBlob(f"{type(error).__name__}: {error}") from error

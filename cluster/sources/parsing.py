@@ -93,7 +93,7 @@ def record_from_payload(
     if stub.is_preview(payload):
         return replace(record, preview=True)
     try:
-        meta, payload = unwrapped(meta, stub.decode(payload, unique_keys=True))
+        meta, payload = unwrapped(meta, stub.decode(payload))
     except DamagedStubBlob as error:
         return BadRecord(place, "damaged_stub_blob", str(error), key, source_bytes)
     return replace(record, meta=meta, payload=payload)

@@ -1,6 +1,7 @@
 """The command line: files and pipes, JSON Lines, the registry's versions; what goes wrong is one message."""
 
 import base64
+import codecs
 import io
 import json
 import random
@@ -174,6 +175,29 @@ def test_json_output_is_valid_utf_8_and_can_be_encoded_again(nbmf_command, stabl
     assert "ü" in out.decode("utf-8")
     again = run(nbmf_command, registry, "encode", "--as", "json", stdin=out)
     assert to_canonical(stable.decode(again)) == to_canonical(payload)
+
+
+NUMBERS = b'{"n":1e400,"m":-1E-999,"price":1.10,"digits":0.1234567890123456789012345,"none":-0}'
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_numbers_come_out_as_they_were_written(nbmf_command, registry, stable, tmp_path, mark):
+    blob = nbmf_command("encode", "--as", "json", "--registry", registry, stdin=mark + NUMBERS).out
+    assert nbmf_command("decode", "--registry", registry, stdin=blob).out == NUMBERS + b"\n"
+    lines = nbmf_command("encode", "--as", "jsonl", "--registry", registry, stdin=mark + NUMBERS + b"\n[1.50]\n").out
+    decoded = nbmf_command("decode", "--jsonl", "--registry", registry, stdin=lines).out
+    assert decoded == b'{"payload":' + NUMBERS + b'}\n{"payload":[1.50]}\n'
+
+
+def test_a_key_that_is_there_twice_is_refused(nbmf_command, error_of, registry, stable, tmp_path):
+    file = tmp_path / "twice.json"
+    file.write_bytes(b'{"a": [1, {"note": "first", "note": "second"}]}')
+    told = error_of("encode", file, "--registry", registry)
+    assert "the object at $.a[1] has the key 'note' more than once" in told
+    result = nbmf_command("encode", "--as", "jsonl", "--registry", registry, stdin=b'{"a":1,"a":2}\n{"b":1}\n')
+    refused, kept = map(json.loads, result.out.splitlines())
+    assert (result.code, refused["line"], kept.keys()) == (3, 1, {"blob"})
+    assert "the object at $ has the key 'a' more than once" in refused["message"]
 
 
 def test_the_codec_that_is_used(nbmf_command, registry, stable, tmp_path):

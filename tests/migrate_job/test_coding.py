@@ -8,7 +8,7 @@ import synthetic
 from cluster.sources import BadRecord, Record
 from migrate_job import coding
 from migrate_job.plan import Plan
-from nbmf import Codec, builtin, inspect
+from nbmf import Codec, builtin, inspect, json_text
 from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.payload import to_canonical
 
@@ -62,7 +62,7 @@ def test_rows_are_equal_payloads_in_the_order_of_the_records(codec):
     assert [to_canonical(Codec().decode(row["blob"])) for row in rows] == list(map(to_canonical, payloads))
     assert [row["payload_bytes"] for row in rows] == [len(to_canonical(p)[1]) for p in payloads]
     assert {(row["class"], row["meta"], row["preview"], row["source_bytes"]) for row in rows} == {
-        ("note", '{"n": 1}', False, 7)
+        ("note", '{"n":1}', False, 7)
     }
     assert len(codec.encoded) == len(codec.decoded) == 1
 
@@ -166,3 +166,20 @@ def test_a_record_for_which_memory_does_not_suffice_ends_it(codec, monkeypatch):
     monkeypatch.setattr(codec, "encode_batch", encode_batch)
     with pytest.raises(MemoryError):
         outcomes([record("a"), record("large")], codec)
+
+
+def test_numbers_of_json_text_are_compared_and_kept_as_written(codec):
+    text = '{"a":[1.50,1e400,-0],"digits":0.1234567890123456789012345}'
+    item = Record("k", "note", json_text.loads(text), json_text.loads(text), "place", 7)
+    (row,) = outcomes([item], codec)
+    assert row["verified"]
+    assert row["meta"] == text
+    assert to_canonical(codec.decode(row["blob"]))[1].decode() == text
+
+
+def test_meta_with_surrogates_is_unicode_all_the_same(codec):
+    (row,) = outcomes([Record("k", "note", {"a": "\ud800 é"}, "x", "place", 7)], codec)
+    assert row["meta"] == '{"a":"\\ud800 é"}'
+    assert row["meta"].encode()
+    (bad,) = outcomes([Record("k", "note", {"a": object()}, "x", "place", 7)], codec)
+    assert (type(bad), bad.reason) == (BadRecord, "bad_meta")

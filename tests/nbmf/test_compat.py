@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 
 import numpy as np
 import pytest
@@ -118,3 +119,11 @@ def test_a_dict_blob_of_a_version_that_is_not_here(codec, fresh_default_catalog)
     assert same(compat.decode(blob, codec=codec), VALUE)
     with pytest.raises(errors.UnknownCodec):
         compat.decode(blob)
+
+
+def test_keys_that_become_one_are_refused():
+    with pytest.raises(errors.UnsupportedPayload, match="a dict key is int"):
+        compat.encode({1: "a", "1": "b"})
+    twice = {"meta": {"fidelity": "lossless"}, "code": zlib.compress(b'{"k":1,"k":2}').hex(), "sig": ""}
+    with pytest.raises(errors.DamagedStubBlob, match="the key 'k' more than once"):
+        compat.decode(twice)

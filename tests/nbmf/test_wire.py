@@ -10,7 +10,7 @@ from hypothesis import given
 
 from nbmf import json_text
 from nbmf.payload import MAX_DEPTH, to_canonical
-from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load, to_wire
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load, load_named, to_wire
 
 ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
 
@@ -110,3 +110,18 @@ def test_malformed_objects_are_refused(fields, problem):
 def test_base64_errors_name_the_field():
     with pytest.raises(BadWire, match="blob is not base64"):
         from_base64("a b", "blob")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_tells_the_encoding(encoding):
+    assert load('{"payload": "Zürich 東京"}'.encode(encoding)) == {"payload": "Zürich 東京"}
+    with pytest.raises(ValueError, match=encoding.removesuffix("-sig")):
+        load('{"payload": 1}'.encode(encoding) + b"\xff")
+
+
+def test_a_key_that_is_there_twice_is_named_with_its_path():
+    with pytest.raises(BadWire, match=r"the body: the object at \$\.payload\[0\] has the key 'k' more than once"):
+        load_named(b'{"payload":[{"k":1,"k":2}]}', "the body")
+    twice = base64.b64encode(b'{"k":1,"k":2}').decode()
+    with pytest.raises(BadWire, match=r"json_base64: the object at \$ has the key 'k' more than once"):
+        from_wire({"json_base64": twice})

@@ -26,6 +26,14 @@ def _base64(blob):
 # --- bodies -------------------------------------------------------------------------------------------------------
 
 
+def test_a_key_that_is_there_twice(service):
+    body = b'{"payload":{"a":[{"note":"first","note":"second"}]}}'
+    answer = service.client.post("/v1/encode", content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "bad_request")
+    assert "the object at $.payload.a[0] has the key 'note' more than once" in error["message"]
+
+
 @pytest.mark.parametrize("path", ["/v1/encode", "/v1/decode"])
 @pytest.mark.parametrize("size_bytes", [1_000_001, 12_000_000])
 @pytest.mark.parametrize("media_type", ["application/json", "application/octet-stream"])

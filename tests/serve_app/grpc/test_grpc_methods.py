@@ -141,6 +141,7 @@ def test_options_that_cannot_be(call, options):
         {},
         {"payload": pb.Payload(text=b"\xff")},
         {"payload": pb.Payload(json=b"")},
+        {"payload": pb.Payload(json=b'{"a":1,"a":2}')},
         {"payload": pb.Payload(array=pb.Array())},
         {"payload": pb.Payload(array=pb.Array(dtype="complex64", shape=[1], data=b"12345678"))},
         {"payload": pb.Payload(array=pb.Array(dtype="float32", shape=[2], data=b"1234"))},
