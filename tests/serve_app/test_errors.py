@@ -131,7 +131,7 @@ def test_records_that_say_nothing_clear(service, fields):
         ({"payload": "x" * 500_001}, 413, "payload_too_large"),
         ({"bytes_base64": _base64(bytes(500_001))}, 413, "payload_too_large"),
     ],
-    ids=["no dimensions", "deepest", "too large", "too many bytes"],
+    ids=["nine dimensions", "no dimensions", "deepest", "too large", "too many bytes"],
 )
 def test_records_that_cannot_be_encoded(service, fields, status, code):
     found, answer = service.json("/v1/encode", fields)
