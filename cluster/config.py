@@ -25,6 +25,21 @@ class StrictModel(BaseModel):
 M = TypeVar("M", bound=StrictModel)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML's loader would take the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value != "<<":
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key_node.value!r} is there twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(model: type[M], path: Path | None, default: str, overrides: dict[str, Any] | None = None) -> M:
     """The configuration in `path`, or in the packaged file `configs/<default>`; `overrides` that are not None win.
 
@@ -32,7 +47,7 @@ def load(model: type[M], path: Path | None, default: str, overrides: dict[str, A
     """
     source = path if path is not None else resources.files("configs").joinpath(default)
     try:
-        fields = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
+        fields = yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{source}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

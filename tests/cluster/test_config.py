@@ -102,6 +102,13 @@ def test_what_is_not_yaml_names_the_file(tmp_path, content):
         config.load(ServeConfig, path, SERVE)
 
 
+def test_a_key_that_is_there_twice_is_refused(tmp_path, altered):
+    path = altered(SERVE, "port", 8001)
+    path.write_text(path.read_text() + "port: 8002\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*the key 'port' is there twice"):
+        config.load(ServeConfig, path, SERVE)
+
+
 def test_an_empty_file_lacks_every_key(tmp_path):
     path = tmp_path / "empty.yaml"
     path.touch()
