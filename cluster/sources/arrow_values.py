@@ -1,4 +1,4 @@
-"""Values of Arrow columns as JSON has them: every type has one form, stated in docs/migration.md, or is refused by name.
+"""Values of Arrow columns as JSON has them: every type has one form, stated in docs/migration.md, or is refused.
 
 Nothing is lost, and no form depends on the machine's time zone, locale or the version of a library.
 """
@@ -79,11 +79,13 @@ def value_bytes(array: pa.Array) -> NDArray[np.int64]:
         offsets = array.offsets.to_numpy()
         first, length = offsets[0], offsets[-1] - offsets[0]
         inner = value_bytes(array.keys.slice(first, length)) + value_bytes(array.items.slice(first, length))
-        return np.where(array.is_valid().to_numpy(zero_copy_only=False), _sums(inner, np.diff(offsets)), 0)
+        return np.where(_valid(array), _sums(inner, np.diff(offsets)), 0)
     if _types.is_struct(type_):
-        return sum((value_bytes(child) for child in array.flatten()), np.zeros(len(array), np.int64))
-    width = (type_.bit_width + 7) // 8
-    return array.is_valid().to_numpy(zero_copy_only=False).astype(np.int64) * width
+        total = np.zeros(len(array), np.int64)
+        for child in array.flatten():
+            total += value_bytes(child)
+        return total
+    return np.where(_valid(array), (type_.bit_width + 7) // 8, 0).astype(np.int64)
 
 
 def could_be_payload(type_: pa.DataType) -> bool:
@@ -215,7 +217,7 @@ def _seconds(seconds: int) -> str:
 
 
 def _date(days: int) -> str:
-    """Of days since 1970, in the Gregorian calendar however far back: Python's own dates end at the years 1 and 9999."""
+    """Of days since 1970, in the Gregorian calendar however far back: Python's own dates have the years 1 to 9999."""
     era, day = divmod(days + 719_468, 146_097)  # eras of 400 years, which begin on 1 March
     year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
     day -= 365 * year + year // 4 - year // 100
@@ -231,14 +233,19 @@ def _zone(name: str | None) -> str:
 
 
 def _numbers(array: pa.Array) -> NDArray[np.int64]:
-    return array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(array.fill_null(0), dtype=np.int64)
+
+
+def _valid(array: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(array.is_valid(), dtype=np.bool_)
 
 
 def _sums(sizes: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of runs of these lengths."""
-    until = np.concatenate([[0], np.cumsum(sizes)])
+    until: NDArray[np.int64] = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     ends = np.cumsum(lengths)
-    return until[ends] - until[ends - lengths]
+    found: NDArray[np.int64] = until[ends] - until[ends - lengths]
+    return found
 
 
 def _without_views(array: pa.Array) -> pa.Array:

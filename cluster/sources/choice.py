@@ -19,7 +19,9 @@ from cluster.errors import RecordsError
 
 _USUAL = "payload"
 _SHOWN_TYPE = 60
-_LIKE_A_KEY = re.compile(r"(^|.*[_\-. ])(id|ids|key|uuid|guid|uid|pk|oid|hash|sha256)|.*[a-z](Id|ID|Key|Uuid|UUID)", re.S)
+_LIKE_A_KEY = re.compile(
+    r"(?i:(.*[_\-. ])?(id|ids|key|uuid|guid|uid|pk|oid|hash|sha256))|.*[a-z](Id|ID|Key|Uuid|UUID)", re.S
+)
 
 
 class Whole(enum.Enum):

@@ -200,7 +200,9 @@ def _open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _rows(rows: pa.RecordBatch, chosen: Chosen, group_place: str, group_at: str, first: int) -> Iterator[Row | BadRecord]:
+def _rows(
+    rows: pa.RecordBatch, chosen: Chosen, group_place: str, group_at: str, first: int
+) -> Iterator[Row | BadRecord]:
     """Converted together; one by one where that fails, so that a fault is one row's only."""
     try:
         fields = _by_row(rows, chosen.fields)

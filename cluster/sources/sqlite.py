@@ -1,4 +1,7 @@
-"""SQLite: a record a row of a table or view, of which one column is the payload, or all. Nothing is written, not even beside the file."""
+"""SQLite: a record a row of a table or view, of which one column is the payload, or all.
+
+Nothing is written, not even beside the file.
+"""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _authorizer(connection: sqlite3.Connection) -> Callable[..., int]:
     """For the SQL of views: of functions, the harmless ones and those for JSON, and none that is random."""
-    harmless = {name.decode().lower() for name, *_, flags in connection.execute("PRAGMA function_list") if flags & _INNOCUOUS}
+    listed = connection.execute("PRAGMA function_list")
+    harmless = {name.decode().lower() for name, *_, flags in listed if flags & _INNOCUOUS}
 
     def authorize(action: int, _: str | None, name: str | None, __: str | None, view: str | None) -> int:
         if action != sqlite3.SQLITE_FUNCTION or view is None or name is None:

@@ -53,9 +53,9 @@ def split_table(path: Path, shard: Shard, choose: Choose, max_record_bytes: int)
         with closing(connect(path)) as connection:
             table, wanted = choose(connection)
             if not table.order:
-                for *span, size in numbered_split(table, connection, wanted, (after, upto), max_record_bytes):
-                    place = f"{path}:{table.name}:{key_of(span[1])}"
-                    yield place, replace(shard, span=(*same, *span), size_bytes=size)
+                for cut in numbered_split(table, connection, wanted, (after, upto), max_record_bytes):
+                    *span, size = cut
+                    yield f"{path}:{table.name}:{key_of(cut[1])}", replace(shard, span=(*same, *span), size_bytes=size)
                 return
             for position in _positions(connection, table, (after, upto)):
                 shown = key_of(position) if position else f"after {key_of(after)}" if after else ""

@@ -60,7 +60,9 @@ class Table:
     def columns(self) -> list[Column]:
         """For choosing the payload: a key, a generated column, a number or a time is none."""
         none = {*self.primary_key, *self.generated}
-        return [Column(name, type_, name not in none and _may_hold_content(type_)) for name, type_ in self.types.items()]
+        return [
+            Column(name, type_, name not in none and _may_hold_content(type_)) for name, type_ in self.types.items()
+        ]
 
     def sizes(
         self, connection: sqlite3.Connection, payload: tuple[str, ...], after: Position | None
