@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeAlias
 
@@ -174,12 +175,16 @@ def rows_of(shard: Shard, batch_rows: int, choose: Choose) -> Iterator[Row | Bad
             chosen = choose(file.schema_arrow, shown)
             columns = [name for name in file.schema_arrow.names if name in chosen.fields or name in chosen.payload]
             wanted = range(only[0], only[0] + 1) if only else range(file.metadata.row_group(group).num_rows)
-            for batch in file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns):
+            batches = file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns)
+            coarse_batches = _in_us(shard, [name for name in columns if _is_int96(file, name)], batch_rows)
+            for batch, coarse in zip(batches, coarse_batches, strict=False):
                 begin, end = max(number, wanted.start), min(number + batch.num_rows, wanted.stop)
                 step = max(1, min(_STEP_ROWS, _STEP_BYTES * batch.num_rows // max(batch.nbytes, 1)))
                 for at in range(begin, end, step):
-                    rows = batch.slice(at - number, min(step, end - at))
-                    yield from _rows(rows, chosen, f"{shown}:{group}:", f"{group}:", at)
+                    part = slice(at - number, min(at + step, end) - number)
+                    yield from _rows(
+                        _slice(batch, part), _slice(coarse, part), chosen, f"{shown}:{group}:", f"{group}:", at
+                    )
                 number += batch.num_rows
                 if number >= wanted.stop:
                     break
@@ -194,31 +199,52 @@ def rows_of(shard: Shard, batch_rows: int, choose: Choose) -> Iterator[Row | Bad
 
 
 @contextmanager
-def _open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
+def _open_shard(shard: Shard, **options: str) -> Iterator[pq.ParquetFile]:
     """A shard's file. Raises SourceChanged if it is gone, and one of DAMAGE."""
-    with open_planned(shard) as opened, pq.ParquetFile(opened) as file:
+    with open_planned(shard) as opened, pq.ParquetFile(opened, **options) as file:
         yield file
 
 
+def _is_int96(file: pq.ParquetFile, name: str) -> bool:
+    """Whether a column has times as Impala and old versions of Spark write them, of which Arrow makes ns."""
+    leaves = (file.schema.column(number) for number in range(len(file.schema)))
+    return any(leaf.physical_type == "INT96" and f"{leaf.path}.".startswith(f"{name}.") for leaf in leaves)
+
+
+def _in_us(shard: Shard, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch | None]:
+    """The batches of such columns once more, in us: Arrow does not say where a time is too far away for ns."""
+    if not columns:
+        yield from repeat(None)
+    with _open_shard(shard, coerce_int96_timestamp_unit="us") as file:
+        yield from file.iter_batches(batch_size=batch_rows, row_groups=[shard.span[0]], columns=columns)
+
+
 def _rows(
-    rows: pa.RecordBatch, chosen: Chosen, group_place: str, group_at: str, first: int
+    rows: pa.RecordBatch, times: pa.RecordBatch | None, chosen: Chosen, group_place: str, group_at: str, first: int
 ) -> Iterator[Row | BadRecord]:
     """Converted together; one by one where that fails, so that a fault is one row's only."""
     try:
+        for name, column in zip(times.schema.names, times.columns, strict=True) if times else ():
+            column.take(np.arange(len(column))).cast(rows.schema.field(name).type)  # raises, where a cast would wrap
         fields = _by_row(rows, chosen.fields)
         payloads = _by_row(rows, chosen.payload)
         sizes = sum((value_bytes(rows.column(name)) for name in chosen.payload), np.zeros(len(fields), np.int64))
     except Exception as error:
         if rows.num_rows > 1:
             for row in range(rows.num_rows):
-                yield from _rows(rows.slice(row, 1), chosen, group_place, group_at, first + row)
+                one = slice(row, row + 1)
+                yield from _rows(_slice(rows, one), _slice(times, one), chosen, group_place, group_at, first + row)
         elif isinstance(error, UnicodeDecodeError):  # Arrow does not look whether text in a file is UTF-8
             yield BadRecord(f"{group_place}{first}", "not_utf8", str(error))
-        else:  # a dictionary's index that it has not
+        else:  # a dictionary's index that it has not, a time too far away
             yield BadRecord(f"{group_place}{first}", "damaged_row", f"{type(error).__name__}: {error}")
         return
     for number, found in enumerate(zip(fields, payloads, sizes.tolist(), strict=True), first):
         yield Row(f"{group_place}{number}", f"{group_at}{number}", *found)
+
+
+def _slice(rows: pa.RecordBatch | None, part: slice) -> pa.RecordBatch | None:
+    return None if rows is None else rows.slice(part.start, part.stop - part.start)
 
 
 def _by_row(rows: pa.RecordBatch, columns: dict[str, Convert]) -> list[dict[str, Any]]:
