@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from cluster.errors import RecordsError
+from cluster.sources.walk import NotRead
 
+OTHER_COLUMNS = "other_columns"
 _USUAL = "payload"
 _SHOWN_TYPE = 60
 _LIKE_A_KEY = re.compile(
@@ -76,6 +78,15 @@ def payload_columns(
         if name is not None and (times := names.count(name)) > 1:
             raise RecordsError(f"the column {name!r} is there {times} times; {has} {shown_columns(columns)}")
     return chosen
+
+
+def columns_left(
+    place: str, columns: Sequence[Column], payload: tuple[str, ...], apart: tuple[str | None, ...]
+) -> Iterator[NotRead]:
+    """The columns that no record has anything of, if there are such."""
+    left = [column for column in columns if column.name not in (*payload, *apart)]
+    if left:
+        yield NotRead(place, OTHER_COLUMNS, f"columns that --payload row would keep: {shown_columns(left)}")
 
 
 def _only(columns: Sequence[Column], apart: tuple[str | None, ...], has: str) -> str:

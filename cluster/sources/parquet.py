@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import Convert, converter, could_be_payload, value_bytes
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
-from cluster.sources.choice import Column, PayloadField, Whole, payload_columns
+from cluster.sources.choice import Column, PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import record_from_payload, too_large
 from cluster.sources.stamps import changed, open_planned, stamp
 from cluster.sources.storage import LOCAL, Storage
+from cluster.sources.walk import NotRead
 from nbmf import json_text
 
 BATCH_ROWS = 2000
@@ -30,6 +31,9 @@ DAMAGE = (pa.ArrowException, OSError, ValueError)
 
 _STEP_ROWS, _STEP_BYTES = 256, 4 * 1024 * 1024
 """What is converted at once."""
+
+_LOOKED_INTO = 100
+"""Files that are looked into for columns that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,19 @@ class ParquetFiles:
         for path in self.paths:
             yield from row_groups(str(path), self.storage, choose)
 
+    def not_read(self) -> Iterator[NotRead]:
+        """Columns that are not carried over, of the first file that has them."""
+        found: set[str] = set()
+        for path in map(str, self.paths[:_LOOKED_INTO]):
+            shown = self.storage.show(path)
+            with contextlib.suppress(RecordsError, *DAMAGE):
+                with self.storage.open(path) as opened, pq.ParquetFile(opened) as file:
+                    columns, payload = _columns(file.schema_arrow), self._payload(file.schema_arrow, shown)
+                for one in columns_left(shown, columns, payload, (self.key_field, self.class_field)):
+                    if one.detail not in found:
+                        found.add(one.detail)
+                        yield one
+
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_rows(shard)
 
@@ -129,11 +146,16 @@ class ParquetFiles:
             raise RecordsError(f"{shown}: {error}") from error
 
     def _payload(self, schema: pa.Schema, shown: str) -> tuple[str, ...]:
-        columns = [Column(one.name, str(one.type), could_be_payload(one.type)) for one in schema]
         try:
-            return payload_columns(columns, self.payload_field, (self.key_field, self.class_field), "the file has")
+            return payload_columns(
+                _columns(schema), self.payload_field, (self.key_field, self.class_field), "the file has"
+            )
         except RecordsError as error:
             raise RecordsError(f"{shown}: {error}") from error
+
+
+def _columns(schema: pa.Schema) -> list[Column]:
+    return [Column(one.name, str(one.type), could_be_payload(one.type)) for one in schema]
 
 
 def row_groups(path: str, storage: Storage, choose: Choose) -> Iterator[Shard]:

@@ -5,8 +5,10 @@ Nothing is written, not even beside the file.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,17 +18,19 @@ from cluster.errors import RecordsError
 from cluster.sources.arrow_values import base64_form
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
-from cluster.sources.choice import PayloadField, Whole, payload_columns
+from cluster.sources.choice import PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
-from cluster.sources.sqlite_catalog import check_readable, find_table
-from cluster.sources.sqlite_file import Text
+from cluster.sources.sqlite_catalog import check_readable, find_table, tables_with_rows
+from cluster.sources.sqlite_file import Text, connect
 from cluster.sources.sqlite_shards import damage, plan_table, read_table, split_table
 from cluster.sources.sqlite_table import Row, Table, Wanted
+from cluster.sources.walk import NotRead
 from nbmf import compat, inspect, stub
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 
+OTHER_TABLE = "other_table"
 _TRIED_ROWS = 200
 
 
@@ -65,6 +69,17 @@ class SqliteTable:
 
     def iter_shards(self) -> Iterator[Shard]:
         return plan_table(self.path, self._choose, self.max_record_bytes, self._holds_blobs)
+
+    def not_read(self) -> Iterator[NotRead]:
+        """Other tables that have rows, and columns that are not carried over."""
+        with contextlib.suppress(OSError, sqlite3.Error), closing(connect(self.path)) as connection:
+            table, wanted = self._choose(connection)
+            for name in tables_with_rows(connection):
+                if name != table.name:
+                    yield NotRead(
+                        f"{self.path}:{name}", OTHER_TABLE, "a table that --table would name, in a run of its own"
+                    )
+            yield from columns_left(f"{self.path}:{table.name}", table.columns(), wanted.payload, wanted.fields)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_table(self.path, shard, self._choose, self.max_record_bytes)

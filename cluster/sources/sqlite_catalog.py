@@ -23,10 +23,9 @@ def find_table(connection: sqlite3.Connection, name: str | None, shown: str) -> 
     tables, views = _names(connection, "table"), _names(connection, "view")
     if name in tables or name in views:
         return _table(connection, name, shown, is_view=name in views)
-    shadows = _shadows(connection)
-    visible = [table for table in tables if table not in shadows]
+    visible = _visible(connection)
     if name is None:
-        with_rows = [table for table in visible if len(visible) == 1 or _has_rows(connection, table)]
+        with_rows = visible if len(visible) == 1 else tables_with_rows(connection)
         if len(with_rows) == 1:
             return _table(connection, with_rows[0], shown, is_view=False)
     which = "which table? Name it with --table" if name is None else f"no table {name!r}"
@@ -34,6 +33,11 @@ def find_table(connection: sqlite3.Connection, name: str | None, shown: str) -> 
     has += [f"and {len(visible) - _SHOWN_TABLES} more tables"] if len(visible) > _SHOWN_TABLES else []
     has += [f"the view {view}" for view in views]
     raise RecordsError(f"{shown}: {which}; the file has {', '.join(has) or 'none'}")
+
+
+def tables_with_rows(connection: sqlite3.Connection) -> list[str]:
+    """Names; those that keep what virtual tables show are left out. Raises sqlite3.Error."""
+    return [table for table in _visible(connection) if _has_rows(connection, table)]
 
 
 def check_readable(connection: sqlite3.Connection, table: Table, wanted: Wanted, shown: str) -> None:
@@ -51,10 +55,11 @@ def _names(connection: sqlite3.Connection, type_: str) -> list[str]:
     return [_shown(row[0]) for row in connection.execute(query, (type_,))]
 
 
-def _shadows(connection: sqlite3.Connection) -> set[str]:
-    """Tables that virtual tables keep their content in, where SQLite tells (since 3.37)."""
+def _visible(connection: sqlite3.Connection) -> list[str]:
+    """Tables but those that virtual tables keep their content in, where SQLite tells (since 3.37)."""
     listed = connection.execute("PRAGMA table_list")
-    return {_shown(name) for _, name, type_, *_ in listed if type_ == b"shadow"}
+    shadows = {_shown(name) for _, name, type_, *_ in listed if type_ == b"shadow"}
+    return [table for table in _names(connection, "table") if table not in shadows]
 
 
 def _has_rows(connection: sqlite3.Connection, name: str) -> bool:

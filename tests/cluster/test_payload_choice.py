@@ -171,3 +171,26 @@ def test_a_whole_row_of_sqlite(database):
     assert (found[1].key, found[1].reason, found[1].detail.split(":")[0]) == ("l", "not_utf8", "column 'e'")
     found = read(open_source(path, payload="row", max_record_bytes=39))
     assert [item.reason for item in found] == ["too_large", "not_utf8"]
+
+
+def left_out(source):
+    return [(one.place.rpartition("/")[2], one.reason, one.detail.partition(": ")[2]) for one in source.not_read()]
+
+
+def test_what_is_left_out_is_told(table, tmp_path, database):
+    a, b = table(name="a.parquet", said=["x"], n=[1], id=["k"]), table(name="b.parquet", said=["x"], id=["k"])
+    assert left_out(open_source(tmp_path, payload_field="said", key_field="id")) == [
+        ("a.parquet", "other_columns", "n: int64")
+    ]
+    assert left_out(open_source(b, payload_field="said")) == [("b.parquet", "other_columns", "id: string")]
+    assert left_out(open_source(a, payload="row")) == []
+    sql = "CREATE TABLE a(id INTEGER PRIMARY KEY, said TEXT); CREATE TABLE b(payload); CREATE TABLE c(x); "
+    path = database(sql + "INSERT INTO a VALUES(1, 'x'); INSERT INTO b VALUES(1)")
+    found = list(open_source(path, table="a").not_read())
+    assert [(one.place, one.reason) for one in found] == [
+        (f"{path}:b", "other_table"),
+        (f"{path}:a", "other_columns"),
+    ]
+    assert found[1].detail.endswith(": id: INTEGER")
+    assert left_out(open_source(path, table="b")) == [("memory.db:a", "other_table", "")]
+    assert left_out(open_source(database("CREATE TABLE t(payload)"))) == []
