@@ -18,12 +18,11 @@ from bench.options import (
     EffortsOption,
     EveryOption,
     JsonOption,
-    PayloadFieldOption,
     SetFieldOption,
     TrainOption,
     efforts_of,
 )
-from cluster.cli.options import CodecOption, RegistryOption
+from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
 
 bench = typer.Typer(help="Measure codec versions against other codecs.", no_args_is_help=True)
@@ -42,6 +41,7 @@ def ratio(
     data: DataOption,
     train: TrainOption = None,
     payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     set_field: SetFieldOption = None,
     apart: Annotated[
         list[str] | None, typer.Option(help="A set to leave out of the total, as it overlaps with --train. Repeatable.")
@@ -69,7 +69,12 @@ def ratio(
     place = Registry(registry)
     version = place.resolve(codec)
     place.load(version)
-    fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
+    fields: dict[str, Any] = {
+        "payload_field": payload_field,
+        "payload": payload,
+        "class_field": set_field,
+        "parse_json": True,
+    }
     records = read(open_source(data, **fields))[::every]
     training = read(open_source(train, **fields)) if train else []
     left_out = frozenset(apart or [])
@@ -91,6 +96,7 @@ def ratio(
 def exact(
     data: Annotated[Path, typer.Option(help="Records to try (.jsonl, .parquet, a folder).", show_default=False)],
     payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     set_field: SetFieldOption = None,
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
@@ -118,7 +124,7 @@ def exact(
     from cluster.sources import open_source
 
     folder = exact_bench.version_folder(Registry(registry), codec)
-    source = open_source(data, payload_field=payload_field, class_field=set_field, parse_json=True)
+    source = open_source(data, payload_field=payload_field, payload=payload, class_field=set_field, parse_json=True)
     with progress("records x modes") as bars:
         task = bars.add_task("comparing", total=None)
         report = exact_bench.run(

@@ -19,10 +19,6 @@ TrainOption: TypeAlias = Annotated[
     Path | None, typer.Option("--train", help="Records that zstd's dictionary and PPMd's prime are taken from.")
 ]
 
-PayloadFieldOption: TypeAlias = Annotated[
-    str | None, typer.Option("--payload-field", help="Field or column that holds the payload.")
-]
-
 SetFieldOption: TypeAlias = Annotated[
     str | None, typer.Option("--set-field", help="Field or column that names a record's set.")
 ]

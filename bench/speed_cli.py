@@ -13,14 +13,13 @@ from bench.options import (
     EffortsOption,
     EveryOption,
     JsonOption,
-    PayloadFieldOption,
     SetFieldOption,
     TrainOption,
     check_writable,
     efforts_of,
     write_json,
 )
-from cluster.cli.options import CodecOption, RegistryOption
+from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
 
 BATCH_SIZES, PROCESSES = (1, 4, 16, 64, 256), (1, 2)
@@ -30,6 +29,7 @@ def latency(
     data: DataOption,
     train: TrainOption = None,
     payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     set_field: SetFieldOption = None,
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
@@ -58,7 +58,7 @@ def latency(
     loaded = place.load(version)
     with progress("records") as bars:
         task = bars.add_task("preparing", total=None)
-        records, training = _read(data, train, payload_field, set_field, every)
+        records, training = _read(data, train, (payload_field, payload), set_field, every)
         report = latency_bench.run(
             records,
             training,
@@ -84,6 +84,7 @@ def throughput(
     data: DataOption,
     train: TrainOption = None,
     payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     set_field: SetFieldOption = None,
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
@@ -135,7 +136,7 @@ def throughput(
     sizes = sorted({*(batch_size or BATCH_SIZES)})
     with progress("measurements") as bars:
         task = bars.add_task("preparing", total=None)
-        records, training = _read(data, train, payload_field, set_field, every)
+        records, training = _read(data, train, (payload_field, payload), set_field, every)
         chosen = throughput_bench.pick(records, kb * 1000, max(sizes))
         report = throughput_bench.run(
             chosen,
@@ -217,12 +218,19 @@ def phases(
     _say_where(report)
 
 
-def _read(data: Path, train: Path | None, payload_field: str | None, set_field: str | None, every: int) -> Any:
+def _read(
+    data: Path, train: Path | None, payload: tuple[str | None, str | None], set_field: str | None, every: int
+) -> Any:
     """The records to measure on, and the canonical bytes of those to learn from."""
     from bench.records import read
     from cluster.sources import open_source
 
-    fields: dict[str, Any] = {"payload_field": payload_field, "class_field": set_field, "parse_json": True}
+    fields: dict[str, Any] = {
+        "payload_field": payload[0],
+        "payload": payload[1],
+        "class_field": set_field,
+        "parse_json": True,
+    }
     training = read(open_source(train, **fields)) if train else []
     return read(open_source(data, **fields))[::every], [record.canonical for record in training]
 

@@ -17,7 +17,10 @@ from cluster.cli.options import (
     EffortOption,
     EngineOption,
     LatencyBudgetOption,
+    PayloadFieldOption,
+    PayloadOption,
     RegistryOption,
+    TableOption,
     ThreadsOption,
     latency_budget,
 )
@@ -80,12 +83,13 @@ def run(
     engine: EngineOption = None,
     threads: ThreadsOption = None,
     registry: RegistryOption = None,
-    payload_field: Annotated[
-        str | None, typer.Option(help="JSON Lines, Parquet: the field that holds the payload. Without it: the line.")
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    key_field: Annotated[
+        str | None, typer.Option(help="The field that holds the key. Without it: the file and the line or row.")
     ] = None,
-    key_field: Annotated[str | None, typer.Option(help="The field that holds the key. Without it: file:line.")] = None,
     class_field: Annotated[str | None, typer.Option(help="The field that holds the record's class.")] = None,
-    table: Annotated[str | None, typer.Option(help="SQLite: the table. Without it: the only one.")] = None,
+    table: TableOption = None,
     reader: Annotated[
         str | None,
         typer.Option(
@@ -180,6 +184,7 @@ def run(
             source,
             reader=reader,
             payload_field=payload_field,
+            payload=payload,
             key_field=key_field,
             class_field=class_field,
             table=table,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.cli.options import AddressOption
+from cluster.cli.options import AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
 
 
@@ -46,9 +46,9 @@ def train(
         ),
     ],
     name: Annotated[str, typer.Option(help="A name for people.")] = "trained",
-    payload_field: Annotated[
-        str | None, typer.Option(help="Field or column that holds the payload. Without it: the whole line.")
-    ] = None,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    table: TableOption = None,
     class_field: Annotated[
         str | None,
         typer.Option(help="Field or column that holds the record's class: classes weigh the same in fitting."),
@@ -130,7 +130,15 @@ def train(
 
     def opened(paths: list[Path]) -> list[Source]:
         return [
-            open_source(path, payload_field=payload_field, class_field=class_field, parse_json=True) for path in paths
+            open_source(
+                path,
+                payload_field=payload_field,
+                payload=payload,
+                class_field=class_field,
+                table=table,
+                parse_json=True,
+            )
+            for path in paths
         ]
 
     sources = opened(records)

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cluster.cli.options import PayloadFieldOption, PayloadOption
+
 if TYPE_CHECKING:
     from bench.demo.run import DemoResult
     from nbmf.payload import Payload
@@ -21,7 +23,8 @@ def demo(
         Path | None,
         typer.Option(help="Your own records (.jsonl, .parquet, a legacy store) in place of those found here."),
     ] = None,
-    payload_field: Annotated[str | None, typer.Option(help="Field or column that holds the payload.")] = None,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo-output"),
     limit: Annotated[int, typer.Option(min=_MIN_RECORDS, help="At most so many records.")] = 9000,
 ) -> None:
@@ -35,7 +38,7 @@ def demo(
     from cluster.progress import console
 
     with console.status("gathering records"):
-        payloads = _own_records(records, payload_field, limit) if records else installation_records(limit)
+        payloads = _own_records(records, payload_field, payload, limit) if records else installation_records(limit)
     if len(payloads) < _MIN_RECORDS:
         raise TooFewRecords(f"{len(payloads)} records found; the demo wants at least {_MIN_RECORDS}")
     result = run(payloads, out.absolute())
@@ -78,10 +81,10 @@ def service_table(result: DemoResult) -> Table:
     return table
 
 
-def _own_records(path: Path, payload_field: str | None, limit: int) -> list[Payload]:
+def _own_records(path: Path, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
     from cluster.sources import BadRecord, open_source
 
-    source = open_source(path, payload_field=payload_field, parse_json=True)
+    source = open_source(path, payload_field=payload_field, payload=payload, parse_json=True)
     payloads: list[Payload] = []
     for shard in source.plan():
         for item in source.read(shard):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bench.options import JsonOption, PayloadFieldOption, check_writable, write_json
-from cluster.cli.options import CodecOption, RegistryOption
+from bench.options import JsonOption, check_writable, write_json
+from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import BUILTIN
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def load(
         typer.Option("--data", help="Records to send (.jsonl, .parquet, a folder) in place of those found here."),
     ] = None,
     payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
     limit: Annotated[int, typer.Option(min=1, help="So many records, of --data evenly spaced.")] = _RECORDS,
     codec: CodecOption = BUILTIN,
     registry: RegistryOption = None,
@@ -71,7 +72,7 @@ def load(
     from bench.load.tables import conclusions, latency_table, rate_table
     from bench.load.worker import Target
 
-    payloads = _payloads(data, payload_field, limit)
+    payloads = _payloads(data, payload_field, payload, limit)
     plan = LoadPlan(SearchPlan(start_rps, factor, max_rps, refine), seconds, decode_share)
     with nullcontext(url) if url else started(config, codec, registry) as place:
         report = _measured(Target(place, api_key if url else None), payloads, plan)
@@ -89,7 +90,7 @@ def load(
         raise typer.Exit(1)
 
 
-def _payloads(data: Path | None, payload_field: str | None, limit: int) -> list[Payload]:
+def _payloads(data: Path | None, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
     if data is None:
         from bench.load.records import mixed_records
 
@@ -98,7 +99,7 @@ def _payloads(data: Path | None, payload_field: str | None, limit: int) -> list[
     from cluster.sources import open_source
     from nbmf.payload import from_canonical
 
-    source = open_source(data, payload_field=payload_field, parse_json=True)
+    source = open_source(data, payload_field=payload_field, payload=payload, parse_json=True)
     return [from_canonical(record.kind, record.canonical) for record in spaced(read(source), limit)]
 
 

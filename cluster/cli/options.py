@@ -80,6 +80,39 @@ ThreadsOption: TypeAlias = Annotated[
     ),
 ]
 
+PayloadFieldOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--payload-field",
+        help="Field or column that holds the payload. Without it: of JSON Lines the whole line; of Parquet and SQLite "
+        "the column `payload`, or the only one that could be it.",
+        show_default=False,
+    ),
+]
+
+
+class PayloadChoice(enum.StrEnum):
+    """cluster.sources.choice.Whole, for the command line."""
+
+    ROW = "row"
+
+
+PayloadOption: TypeAlias = Annotated[
+    PayloadChoice | None,
+    typer.Option(
+        "--payload",
+        help="`row`: the whole row is the payload, as an object, without the fields of key and class.",
+        show_default=False,
+    ),
+]
+
+TableOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--table", help="SQLite: the table or view.", show_default="the only table, or the only one with rows"
+    ),
+]
+
 RegistryOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -71,10 +71,12 @@ class Shard:
 class SourceOptions:
     """What a source may be told. Fields name columns of Parquet and SQLite, or keys of JSON objects.
 
+    `payload` is `row` where the whole row, or the whole object, is the payload, less the fields of key and class.
     `registry` is where the codec versions are that blobs in the source name. `key` decrypts records.
     """
 
     payload_field: str | None = None
+    payload: str | None = None
     key_field: str | None = None
     class_field: str | None = None
     table: str | None = None

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.errors import RecordsError
+from cluster.sources.arrow_values import converter
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.blobs import BATCH_RECORDS
-from cluster.sources.parquet import DAMAGE, row_groups, rows_of, split_rows
+from cluster.sources.parquet import DAMAGE, Chosen, row_groups, rows_of, split_rows
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
@@ -49,8 +50,8 @@ class DataSet:
             if isinstance(row, BadRecord):
                 yield row
             else:
-                place, _, values = row
-                yield checked_row(dict(zip(_NAMES, values, strict=True)), place, self.key, self.max_record_bytes)
+                fields = {name: row.fields.get(name) for name in _NAMES}
+                yield checked_row(fields, row.place, self.key, self.max_record_bytes)
 
 
 def is_data_set(storage: Storage, path: str) -> bool:
@@ -62,8 +63,8 @@ def is_data_set(storage: Storage, path: str) -> bool:
         return False
 
 
-def _choose(schema: pa.Schema, shown: str) -> tuple[str, ...]:
+def _choose(schema: pa.Schema, shown: str) -> Chosen:
     missing = sorted(set(COLUMNS) - set(schema.names))
     if missing:
         raise RecordsError(f"{shown} is no part of a data set: it has no column {', '.join(missing)}")
-    return _NAMES
+    return Chosen({name: converter(schema.field(name).type, name) for name in _NAMES if name in schema.names})

@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, Source, SourceOptions
+from cluster.sources.choice import payload_of
 from cluster.sources.dataset import DataSet, is_data_set
 from cluster.sources.jsonl import JsonLines
 from cluster.sources.legacy import RECORDS_FOLDER, LegacyStore, has_legacy_files, is_legacy_store
@@ -34,6 +35,7 @@ def open_source(
     *,
     reader: str | None = None,
     payload_field: str | None = None,
+    payload: str | None = None,
     key_field: str | None = None,
     class_field: str | None = None,
     table: str | None = None,
@@ -52,6 +54,7 @@ def open_source(
     """
     options = SourceOptions(
         payload_field=payload_field,
+        payload=payload,
         key_field=key_field,
         class_field=class_field,
         table=table,
@@ -103,7 +106,7 @@ def _make(kind: str, storage: Storage, path: str, files: tuple[str, ...], option
     is_sqlite = files == (path,) and _magic(storage, path)
     if (kind in ("legacy", "sqlite") or is_sqlite) and not storage.is_local:
         raise RecordsError(f"{storage.show(path)}: {_NAMES[kind]} sources are read on local filesystems; copy it first")
-    fields = options.payload_field, options.key_field, options.class_field
+    fields = payload_of(options.payload_field, options.payload), options.key_field, options.class_field
     bound = options.max_record_bytes
     if kind == "legacy":
         return LegacyStore(Path(path), bound, options.key, options.registry)

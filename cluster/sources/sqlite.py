@@ -1,26 +1,36 @@
-"""SQLite: a record a row of a table, one column the payload. Nothing is written, not even beside the file."""
+"""SQLite: a record a row of a table or view, of which one column is the payload, or all.
+
+Nothing is written, not even beside the file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError
+from cluster.sources.arrow_values import base64_form
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.choice import PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
-from cluster.sources.sqlite_file import Text
-from cluster.sources.sqlite_shards import Columns, Row, damage, plan_table, read_table, split_table
-from cluster.sources.sqlite_table import Table, find_table
+from cluster.sources.sqlite_catalog import check_readable, find_table, tables_with_rows
+from cluster.sources.sqlite_file import Text, connect
+from cluster.sources.sqlite_shards import damage, plan_table, read_table, split_table
+from cluster.sources.sqlite_table import Row, Table, Wanted
+from cluster.sources.walk import NotRead
 from nbmf import compat, inspect, stub
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 
+OTHER_TABLE = "other_table"
 _TRIED_ROWS = 200
 
 
@@ -38,15 +48,16 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class SqliteTable:
-    """A table of a SQLite file. Without a `table`, the only one; without a `payload_field`, the column `payload`, or
-    the only one besides key, class and primary key. Without a `key_field` keys are `<file>:<table>:<rowid>`.
+    """A table or view of a SQLite file: without a `table`, the only one, or the only one that has rows. `choice` says
+    which column is the payload. Without a `key_field` keys are `<file>:<table>:<rowid>`.
 
-    TEXT is text, BLOB bytes; a column whose BLOBs are those of nbmf is decoded, with the versions of `registry`.
+    TEXT is text, BLOB bytes, inside a whole row `{"base64": text}`; a column whose BLOBs are those of nbmf is decoded,
+    with the versions of `registry`. A record's source_bytes are the octets of its values, those of numbers as text.
     """
 
     path: Path
     table: str | None = None
-    payload_field: str | None = None
+    payload_field: PayloadField = None
     key_field: str | None = None
     class_field: str | None = None
     parse_json: bool = False
@@ -57,29 +68,44 @@ class SqliteTable:
         return list(self.iter_shards())
 
     def iter_shards(self) -> Iterator[Shard]:
-        return plan_table(self.path, self._choose, self._holds_blobs)
+        return plan_table(self.path, self._choose, self.max_record_bytes, self._holds_blobs)
+
+    def not_read(self) -> Iterator[NotRead]:
+        """Other tables that have rows, and columns that are not carried over."""
+        with contextlib.suppress(OSError, sqlite3.Error), closing(connect(self.path)) as connection:
+            table, wanted = self._choose(connection)
+            for name in tables_with_rows(connection):
+                if name != table.name:
+                    yield NotRead(
+                        f"{self.path}:{name}", OTHER_TABLE, "a table that --table would name, in a run of its own"
+                    )
+            yield from columns_left(f"{self.path}:{table.name}", table.columns(), wanted.payload, wanted.fields)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
-        return split_table(self.path, shard, self._choose)
+        return split_table(self.path, shard, self._choose, self.max_record_bytes)
 
     def read(self, shard: Shard) -> Iterator[Item]:
         holds_blobs = shard.span[1]
         found = read_table(self.path, shard, self._choose, self.max_record_bytes)
-        rows = (row if isinstance(row, BadRecord) else self._row(row, holds_blobs) for row in found)
+        rows = (row if isinstance(row, BadRecord) else self._row(*row, holds_blobs) for row in found)
         return decoded_dict_blobs(self._records(rows), self.registry, self.max_record_bytes)
 
     def _records(self, rows: Iterator[_Row | BadRecord]) -> Iterator[Item]:
         while batch := list(islice(rows, BATCH_RECORDS)):
             yield from self._decoded(batch)
 
-    def _row(self, row: Row, holds_blobs: bool) -> _Row | BadRecord:
-        at, size, (key, record_class, value) = row
-        place, row_key = f"{self.path}:{at}", None
+    def _row(self, at: str, row: Row, holds_blobs: bool) -> _Row | BadRecord:
+        place, row_key, size = f"{self.path}:{at}", None, row.size
+        key, record_class = row.fields
         try:
             row_key = f"{self.path.name}:{at}" if key is None else _name(key)
             name_class = "" if record_class is None else _name(record_class)
             if size > self.max_record_bytes:
                 raise too_large(size, self.max_record_bytes)
+            if self.payload_field is Whole.ROW:
+                whole = {name: _inside(name, value) for name, value in row.payload.items()}
+                return _Row(row_key, name_class, place, size, whole)
+            (value,) = row.payload.values()
             if holds_blobs and type(value) is bytes and _is_blob(value):
                 return _Row(row_key, name_class, place, size, blob=value)
             return _Row(row_key, name_class, place, size, self._payload(value))
@@ -109,35 +135,41 @@ class SqliteTable:
             else:
                 yield record_from_payload(row.key, row.record_class, {}, payload, row.place, row.source_bytes)
 
-    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Columns]:
+    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Wanted]:
         table = find_table(connection, self.table, str(self.path))
-        return table, (self.key_field, self.class_field, self._payload_column(table))
+        apart = (self.key_field, self.class_field)
+        try:
+            payload = payload_columns(table.columns(), self.payload_field, apart, f"{table.name!r} has the columns")
+        except RecordsError as error:
+            raise RecordsError(f"{self.path}: {error}") from error
+        wanted = Wanted(apart, payload)
+        check_readable(connection, table, wanted, str(self.path))
+        return table, wanted
 
-    def _payload_column(self, table: Table) -> str:
-        has = f"{table.name!r} has the columns {', '.join(table.columns)}"
-        for name in (self.payload_field, self.key_field, self.class_field):
-            if name and name not in table.columns:
-                raise RecordsError(f"{self.path}: no column {name!r}; {has}")
-        others = [c for c in table.columns if c not in (self.key_field, self.class_field, *table.primary_key)]
-        candidates = ["payload"] if "payload" in table.columns else others
-        if self.payload_field:
-            return self.payload_field
-        if len(candidates) != 1:
-            raise RecordsError(f"{self.path}: which column is the payload? Name it with --payload-field; {has}")
-        return candidates[0]
-
-    def _holds_blobs(self, connection: sqlite3.Connection, table: Table, columns: Columns) -> bool:
+    def _holds_blobs(self, connection: sqlite3.Connection, table: Table, wanted: Wanted) -> bool:
         """Whether nine of ten BLOBs are such as nbmf writes, of the first ones: by chance, one in a hundred is."""
+        if self.payload_field is Whole.ROW:
+            return False
         found = []
         try:
-            for *_, (value,) in islice(
-                table.rows(connection, columns[-1:], (None, None), self.max_record_bytes), _TRIED_ROWS
-            ):
+            rows = table.rows(connection, Wanted((), wanted.payload), (None, None), self.max_record_bytes)
+            for row in islice(rows, _TRIED_ROWS):
+                (value,) = row.payload.values()
                 if type(value) is bytes:
                     found.append(_is_blob(value))
         except sqlite3.Error as error:
             damage(self.path, error)
         return bool(found) and sum(found) >= 0.9 * len(found)
+
+
+def _inside(name: str, value: Any) -> Any:
+    """A value inside a row. Raises Refused, naming the column."""
+    if type(value) is Text:
+        try:
+            return _utf8(value)
+        except Refused as refused:
+            raise Refused(refused.reason, f"column {name!r}: {refused.detail}") from None
+    return base64_form(value) if type(value) is bytes else value
 
 
 def _name(value: Any) -> str:

@@ -19,7 +19,7 @@ Cut: TypeAlias = tuple[Position | None, Position | None, int]
 """Rows after one position and up to another, None without a bound, and the bytes of their payloads."""
 
 
-def cuts(table: Table, connection: sqlite3.Connection, column: str | None) -> Iterator[Cut]:
+def cuts(table: Table, connection: sqlite3.Connection, payload: tuple[str, ...]) -> Iterator[Cut]:
     """All of the table. Where damage ends a scan it goes on behind it, so that what is hidden has a shard of its own.
 
     Raises sqlite3.Error if the file cannot be read for another reason.
@@ -27,7 +27,7 @@ def cuts(table: Table, connection: sqlite3.Connection, column: str | None) -> It
     after: Position | None = None
     while True:
         scan = _Scan(after)
-        for last, size_bytes in scan.ends(table.sizes(connection, column, after)):
+        for last, size_bytes in scan.ends(table.sizes(connection, payload, after)):
             yield after, last, size_bytes
             after = last
         if not scan.damaged:
@@ -77,7 +77,7 @@ def _behind(table: Table, connection: sqlite3.Connection, after: Position | None
     for exponent in range(62):
         position = [min(start + 2**exponent, _MAX_ROWID)]
         try:
-            if next(table.sizes(connection, None, position), None) is None:
+            if next(table.sizes(connection, (), position), None) is None:
                 return None
             return position
         except sqlite3.Error as error:

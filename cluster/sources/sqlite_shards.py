@@ -12,44 +12,51 @@ from typing import Any, TypeAlias
 from cluster.errors import RecordsError
 from cluster.sources.base import BadRecord, Shard
 from cluster.sources.sqlite_cuts import cuts
-from cluster.sources.sqlite_file import connect, is_damage, stamps
-from cluster.sources.sqlite_table import Position, Table, key_of
+from cluster.sources.sqlite_file import connect, is_damage, is_of_the_query, stamps
+from cluster.sources.sqlite_numbered import checked_rows, numbered_cuts, numbered_split
+from cluster.sources.sqlite_table import Bounds, Position, Row, Table, Wanted, key_of
 from cluster.sources.stamps import changed
 from cluster.sources.storage import SourceUnavailable, raise_if_unavailable
 
-Columns: TypeAlias = tuple[str | None, ...]
-"""Those that are wanted, the payload's last; None for one that is not."""
-
-Choose: TypeAlias = Callable[[sqlite3.Connection], tuple[Table, Columns]]
+Choose: TypeAlias = Callable[[sqlite3.Connection], tuple[Table, Wanted]]
 """Finds a source's table and columns. Raises RecordsError."""
-
-Row: TypeAlias = tuple[str, int, tuple[Any, ...]]
-"""`<table>:<rowid>`, the bytes of the payload's value, and the values."""
 
 
 def plan_table(
-    path: Path, choose: Choose, look: Callable[[sqlite3.Connection, Table, Columns], Any] = lambda *_: None
+    path: Path,
+    choose: Choose,
+    max_record_bytes: int,
+    look: Callable[[sqlite3.Connection, Table, Wanted], Any] = lambda *_: None,
 ) -> Iterator[Shard]:
-    """Spans (file name, what `look` finds, after, up to). Raises RecordsError."""
+    """Spans (file name, what `look` finds, after, up to), and of numbered rows their digest. Raises RecordsError."""
     files = stamps(path)  # before it is opened: what is written to it after that is then noticed
     try:
         with closing(connect(path)) as connection:
-            table, columns = choose(connection)
-            found = look(connection, table, columns)
-            for after, upto, size_bytes in cuts(table, connection, columns[-1]):
-                yield Shard(str(path.parent), (path.name, found, after, upto), files, size_bytes)
+            table, wanted = choose(connection)
+            found = look(connection, table, wanted)
+            if table.order:
+                spans: Iterator[tuple[Any, ...]] = cuts(table, connection, wanted.payload)
+            else:
+                spans = numbered_cuts(table, connection, wanted, max_record_bytes)
+            for *span, size_bytes in spans:
+                yield Shard(str(path.parent), (path.name, found, *span), files, size_bytes)
     except OSError as error:
         raise RecordsError(f"{path}: {error.strerror or error}") from error
     except (sqlite3.Error, ValueError) as error:
         raise RecordsError(f"{path}: {error}{_remedy(error)}") from error
 
 
-def split_table(path: Path, shard: Shard, choose: Choose) -> Iterator[tuple[str, Shard]]:
+def split_table(path: Path, shard: Shard, choose: Choose, max_record_bytes: int) -> Iterator[tuple[str, Shard]]:
     """The place of each row, and a shard of it alone; the first row behind damage is in one with it."""
-    *same, after, upto = shard.span
+    *same, after, upto = shard.span[:4]
     try:
         with closing(connect(path)) as connection:
-            table, _ = choose(connection)
+            table, wanted = choose(connection)
+            if not table.order:
+                for cut in numbered_split(table, connection, wanted, (after, upto), max_record_bytes):
+                    *span, size = cut
+                    yield f"{path}:{table.name}:{key_of(cut[1])}", replace(shard, span=(*same, *span), size_bytes=size)
+                return
             for position in _positions(connection, table, (after, upto)):
                 shown = key_of(position) if position else f"after {key_of(after)}" if after else ""
                 place = f"{path}:{table.name}:{shown}".rstrip(":")
@@ -59,13 +66,12 @@ def split_table(path: Path, shard: Shard, choose: Choose) -> Iterator[tuple[str,
         raise changed(shard, path.name, str(error)) from error
 
 
-def _positions(
-    connection: sqlite3.Connection, table: Table, bounds: tuple[Position | None, Position | None]
-) -> Iterator[Position | None]:
+def _positions(connection: sqlite3.Connection, table: Table, bounds: Bounds) -> Iterator[Position | None]:
     """Of each row that can be read; and the end of the bounds, if that is behind damage."""
     after, upto = bounds
     try:
-        for after, *_ in table.rows(connection, (None,), bounds, 0):
+        for row in table.rows(connection, Wanted(), bounds, 0):
+            after = row.position
             yield after
         return
     except sqlite3.Error as error:
@@ -73,21 +79,30 @@ def _positions(
             raise
     rest: list[Position | None] = []
     try:
-        for position, *_ in table.rows(connection, (None,), (after, upto), 0, backwards=True):
-            rest.append(position)
+        for row in table.rows(connection, Wanted(), (after, upto), 0, backwards=True):
+            rest.append(row.position)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
     yield from reversed(rest or [upto])
 
 
-def read_table(path: Path, shard: Shard, choose: Choose, max_record_bytes: int) -> Iterator[Row | BadRecord]:
-    """A shard's rows. What damage hides is one bad record. Raises SourceChanged, SourceUnavailable."""
-    after, upto = shard.span[-2:]
+def read_table(
+    path: Path, shard: Shard, choose: Choose, max_record_bytes: int
+) -> Iterator[tuple[str, Row] | BadRecord]:
+    """A shard's rows, each with `<table>:<rowid>`. What damage hides is one bad record.
+
+    Raises SourceChanged, SourceUnavailable.
+    """
+    after, upto, *digest = shard.span[2:]
     try:
         with closing(connect(path)) as connection:
-            table, columns = choose(connection)
-            yield from _rows(path, connection, table, columns, (after, upto), max_record_bytes)
+            table, wanted = choose(connection)
+            if digest:
+                for row in checked_rows(table, connection, wanted, (after, upto), digest[0], max_record_bytes):
+                    yield f"{table.name}:{key_of(row.position)}", row
+            else:
+                yield from _rows(path, connection, table, wanted, (after, upto), max_record_bytes)
     except SourceUnavailable:
         raise
     except RecordsError as error:
@@ -110,23 +125,38 @@ def _rows(
     path: Path,
     connection: sqlite3.Connection,
     table: Table,
-    columns: Columns,
-    bounds: tuple[Position | None, Position | None],
+    wanted: Wanted,
+    bounds: Bounds,
     max_record_bytes: int,
-) -> Iterator[Row | BadRecord]:
+) -> Iterator[tuple[str, Row] | BadRecord]:
     """Forwards to what is damaged, then backwards to it from the end: what lies between is one bad record."""
     after, upto = bounds
-    try:
-        for after, size, values in table.rows(connection, columns, bounds, max_record_bytes):
-            yield f"{table.name}:{key_of(after)}", size, values
-        return
-    except sqlite3.Error as error:
-        found = damage(path, error)
-    rest: list[Row] = []
+    while True:
+        try:
+            for row in table.rows(connection, wanted, (after, upto), max_record_bytes):
+                after = row.position
+                yield f"{table.name}:{key_of(after)}", row
+            return
+        except sqlite3.Error as error:
+            found = damage(path, error)
+            if not is_of_the_query(error):
+                break
+        # Of one row, the next or the one behind it, a generated column cannot be computed.
+        position = next(table.rows(connection, Wanted(), (after, upto), 0)).position
+        at = f"{table.name}:{key_of(position)}"
+        try:
+            row = next(table.rows(connection, wanted, (after, position), max_record_bytes))
+        except sqlite3.Error as error:
+            yield BadRecord(f"{path}:{at}", "damaged_row", str(damage(path, error)))
+        else:
+            yield at, row
+        after = position
+    rest: list[tuple[str, Row]] = []
     first = upto
     try:
-        for first, size, values in table.rows(connection, columns, (after, upto), max_record_bytes, backwards=True):
-            rest.append((f"{table.name}:{key_of(first)}", size, values))
+        for row in table.rows(connection, wanted, (after, upto), max_record_bytes, backwards=True):
+            first = row.position
+            rest.append((f"{table.name}:{key_of(first)}", row))
     except sqlite3.Error as error:
         found = damage(path, error)
     between = " ".join(f"{word} {key_of(at)}" for word, at in (("after", after), ("up to", first)) if at)

@@ -11,9 +11,10 @@ from typing import Any
 from cluster.errors import RecordsError
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
 from cluster.sources.parsing import Refused, too_large
+from cluster.sources.sqlite_catalog import find_table
 from cluster.sources.sqlite_file import Text
-from cluster.sources.sqlite_shards import Columns, Row, plan_table, read_table, split_table
-from cluster.sources.sqlite_table import Table, find_table
+from cluster.sources.sqlite_shards import plan_table, read_table, split_table
+from cluster.sources.sqlite_table import Row, Table, Wanted
 from cluster.sources.storage import LOCAL
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
@@ -22,7 +23,8 @@ _APPLICATION_ID = b"nbmf"
 _APPLICATION_ID_AT = 68
 _TABLE = "records"
 _BESIDE = ".migration"
-_NAMES = (*(name for name in COLUMNS if name != "blob"), ENCRYPTED, "blob")
+_BLOB = "blob"
+_FIELDS = (*(name for name in COLUMNS if name != _BLOB), ENCRYPTED)
 _FLAGS = {"preview", ENCRYPTED}
 
 
@@ -49,33 +51,33 @@ class SqliteStore:
 
     def iter_shards(self) -> Iterator[Shard]:
         refuse_unfinished(LOCAL, f"{self.path}{_BESIDE}")
-        yield from plan_table(self.path, self._choose)
+        yield from plan_table(self.path, self._choose, self.max_record_bytes)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
-        return split_table(self.path, shard, self._choose)
+        return split_table(self.path, shard, self._choose, self.max_record_bytes)
 
     def read(self, shard: Shard) -> Iterator[Item]:
         found = read_table(self.path, shard, self._choose, self.max_record_bytes)
-        rows = (row if isinstance(row, BadRecord) else self._row(row) for row in found)
+        rows = (row if isinstance(row, BadRecord) else self._row(*row) for row in found)
         return decoded_rows(rows, self.registry, self.max_record_bytes)
 
-    def _row(self, row: Row) -> StoredRow | BadRecord:
-        at, size, values = row
+    def _row(self, at: str, row: Row) -> StoredRow | BadRecord:
         place = f"{self.path}:{at}"
         try:
-            if size > self.max_record_bytes:
-                raise too_large(size, self.max_record_bytes)
-            fields = {name: _value(name, value) for name, value in zip(_NAMES, values, strict=True)}
+            if row.size > self.max_record_bytes:
+                raise too_large(row.size, self.max_record_bytes)
+            values = {**dict(zip(_FIELDS, row.fields, strict=True)), **row.payload}
+            fields = {name: _value(name, value) for name, value in values.items()}
         except Refused as refused:
-            return refused.bad(place, None, size)
+            return refused.bad(place, None, row.size)
         return checked_row(fields, place, self.key, self.max_record_bytes)
 
-    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Columns]:
+    def _choose(self, connection: sqlite3.Connection) -> tuple[Table, Wanted]:
         table = find_table(connection, _TABLE, str(self.path))
-        missing = sorted(set(_NAMES) - set(table.columns))
+        missing = sorted({*_FIELDS, _BLOB} - set(table.types))
         if missing:
             raise RecordsError(f"{self.path} is no store of nbmf: {_TABLE!r} has no column {', '.join(missing)}")
-        return table, _NAMES
+        return table, Wanted(_FIELDS, (_BLOB,))
 
 
 def _value(name: str, value: Any) -> Any:

@@ -1,59 +1,116 @@
-"""A table of a SQLite file: its columns, and its rows in the order of their rowid or primary key."""
+"""A table or view of a SQLite file: its columns, and its rows in an order that is the same every time."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cluster.errors import RecordsError
-from cluster.sources.sqlite_file import Text, is_damage
+from cluster.sources.choice import Column
+from cluster.sources.sqlite_file import Text
 
 Position: TypeAlias = list[Any]
-"""Where a row is: its rowid, or the values of its primary key, as JSON values."""
+"""Where a row is: its rowid, the values of its primary key, or its number from 1, as JSON values."""
 
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+Bounds: TypeAlias = tuple[Position | None, Position | None]
+"""Rows after one position and up to another, None without a bound."""
+
 _OCTETS = "octet_length({})" if sqlite3.sqlite_version_info >= (3, 43) else "length(CAST({} AS BLOB))"
+_NO_CONTENT = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL", "DATE", "TIME")
+"""In declared types of numbers, times and flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Columns that are read: fields, of which some may be None, and the payload's."""
+
+    fields: tuple[str | None, ...] = ()
+    payload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row has in the wanted columns. `size` is in bytes, of the payload's values."""
+
+    position: Position
+    size: int
+    fields: tuple[Any, ...]
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`order` are the expressions that rows are ordered by; `columns` the names of all, `primary_key` of some."""
+    """`order` are the expressions that rows are ordered by. Without any, rows are numbered in the order of all columns.
+
+    `types` are those declared, by column; `generated` columns are computed from others.
+    """
 
     name: str
-    columns: tuple[str, ...]
-    primary_key: tuple[str, ...]
-    order: tuple[str, ...]
+    types: dict[str, str]
+    primary_key: tuple[str, ...] = ()
+    generated: frozenset[str] = field(default=frozenset())
+    order: tuple[str, ...] = ()
 
     @property
     def has_rowid(self) -> bool:
-        return self.order != tuple(map(_column, self.primary_key))
+        return bool(self.order) and self.order != tuple(map(column_of, self.primary_key))
+
+    def columns(self) -> list[Column]:
+        """For choosing the payload: a key, a generated column, a number or a time is none."""
+        none = {*self.primary_key, *self.generated}
+        return [
+            Column(name, type_, name not in none and _may_hold_content(type_)) for name, type_ in self.types.items()
+        ]
 
     def sizes(
-        self, connection: sqlite3.Connection, column: str | None, after: Position | None
+        self, connection: sqlite3.Connection, payload: tuple[str, ...], after: Position | None
     ) -> Iterator[tuple[Position, int]]:
-        """Position of each row after one, and the bytes of its value, 0 without a column."""
-        for position, octets, _ in self.rows(connection, (column,), (after, None), -1):
-            yield position, octets
+        """Position of each row after one, and the bytes of its payload, but for what would have to be computed."""
+        stored = tuple(name for name in payload if name not in self.generated)
+        for row in self.rows(connection, Wanted((), stored), (after, None), -1):
+            yield row.position, row.size
 
     def rows(
         self,
         connection: sqlite3.Connection,
-        columns: tuple[str | None, ...],
-        bounds: tuple[Position | None, Position | None],
+        wanted: Wanted,
+        bounds: Bounds,
         max_bytes: int,
         *,
         backwards: bool = False,
-    ) -> Iterator[tuple[Position, int, tuple[Any, ...]]]:
-        """Rows after one position and up to another: position, bytes of the last column's value, and values.
+    ) -> Iterator[Row]:
+        """Values of the payload that are larger than `max_bytes` are None. Numbered rows are not read backwards."""
+        where, values = self._between(bounds) if self.order else ("", [])
+        by = ", ".join(f"{one} DESC" if backwards else one for one in self.order or self._all_columns())
+        first, count = (0, -1) if self.order else _numbers(bounds)
+        query = f"{self._select(wanted, max_bytes)} {where} ORDER BY {by} LIMIT ? OFFSET ?"
+        for number, row in enumerate(connection.execute(query, [*values, count, first]), first + 1):
+            position = list(map(_to_json, row[: len(self.order)])) if self.order else [number]
+            size, *found = row[len(self.order) :]
+            fields = len(wanted.fields)
+            payload = dict(zip(wanted.payload, found[fields:], strict=True))
+            yield Row(position, size, tuple(found[:fields]), payload)
 
-        That value is None if it is larger than `max_bytes`; a column None is None.
-        """
-        *others, payload = [_column(name) if name else "NULL" for name in columns]
-        size = _OCTETS.format(payload)
-        selected = [*self.order, size, *others, f"CASE WHEN {size} > {max_bytes:d} THEN NULL ELSE {payload} END"]
+    def check(self, connection: sqlite3.Connection, wanted: Wanted) -> None:
+        """Raises sqlite3.Error if SQLite cannot make such rows: it lacks a function, a collation or a module."""
+        connection.execute(f"{self._select(wanted, 0)} ORDER BY {', '.join(self.order or self._all_columns())} LIMIT 0")
+
+    def _select(self, wanted: Wanted, max_bytes: int) -> str:
+        sizes = [f"coalesce({_OCTETS.format(column_of(name))}, 0)" for name in wanted.payload]
+        selected = [
+            *self.order,
+            " + ".join(sizes) or "0",
+            *(column_of(name) if name else "NULL" for name in wanted.fields),
+            *(
+                f"CASE WHEN {size} > {max_bytes:d} THEN NULL ELSE {column_of(name)} END"
+                for size, name in zip(sizes, wanted.payload, strict=True)
+            ),
+        ]
+        return f"SELECT {', '.join(selected)} FROM {quoted(self.name)} t"  # noqa: S608 - quoted
+
+    def _between(self, bounds: Bounds) -> tuple[str, list[Any]]:
         conditions, values = [], []
         for comparison, position in zip((">", "<="), bounds, strict=True):
             if position is not None:
@@ -61,30 +118,12 @@ class Table:
                 marks = ", ".join(mark for mark, _ in parameters)
                 conditions.append(f"({', '.join(self.order)}) {comparison} ({marks})")
                 values += [value for _, value in parameters]
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        query = f"SELECT {', '.join(selected)} FROM {quoted(self.name)} t {where} {self._by(backwards)}"  # noqa: S608 - quoted
-        for row in connection.execute(query, values):
-            position = list(map(_to_json, row[: len(self.order)]))
-            octets, *found = row[len(self.order) :]
-            yield position, octets or 0, tuple(found)
+        return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
-    def _by(self, backwards: bool) -> str:
-        return "ORDER BY " + ", ".join(f"{one} DESC" if backwards else one for one in self.order)
-
-
-def find_table(connection: sqlite3.Connection, name: str | None, shown: str) -> Table:
-    """The table of that name, or the only one. Raises RecordsError, sqlite3.Error."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"
-    tables = [_shown(row[0]) for row in connection.execute(query)]
-    if name is None and len(tables) == 1:
-        name = tables[0]
-    if name not in tables:
-        which = "which table? Name it with --table" if name is None else f"no table {name!r}"
-        raise RecordsError(f"{shown}: {which}; the file has {', '.join(tables) or 'none'}")
-    info = [(_shown(row[1]), row[5]) for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")]
-    columns = tuple(column for column, _ in info)
-    primary_key = tuple(column for _, column in sorted((at, column) for column, at in info if at))
-    return Table(name, columns, primary_key, _order(connection, name, columns, primary_key, shown))
+    def _all_columns(self) -> list[str]:
+        """Rows that are equal in these are the same; `typeof` tells 1 from 1.0."""
+        by_value = [f"{column_of(name)} COLLATE BINARY" for name in self.types]
+        return [*by_value, *(f"typeof({column_of(name)})" for name in self.types)]
 
 
 def quoted(name: str) -> str:
@@ -92,7 +131,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _column(name: str) -> str:
+def column_of(name: str) -> str:
     """With the table's alias: a quoted word that is no column would else be text."""
     return f"t.{quoted(name)}"
 
@@ -102,26 +141,15 @@ def key_of(position: Position) -> str:
     return str(position[0]) if len(position) == 1 and type(position[0]) is int else json.dumps(position)
 
 
-def _order(
-    connection: sqlite3.Connection, name: str, columns: tuple[str, ...], primary_key: tuple[str, ...], shown: str
-) -> tuple[str, ...]:
-    taken = {column.lower() for column in columns}
-    for rowid in _ROWID_NAMES:
-        if rowid not in taken:
-            try:
-                connection.execute(f"SELECT t.{rowid} FROM {quoted(name)} t LIMIT 0")  # noqa: S608 - quoted
-            except sqlite3.OperationalError as error:
-                if not is_damage(error):
-                    raise
-                break  # WITHOUT ROWID
-            return (f"t.{rowid}",)
-    if not primary_key:
-        raise RecordsError(f"{shown}: columns of {name!r} hide its rowid, and it has no primary key to read it by")
-    return tuple(map(_column, primary_key))
+def _numbers(bounds: Bounds) -> tuple[int, int]:
+    """Of numbered rows: how many are before them, and how many they are, -1 without a bound."""
+    after, upto = bounds
+    first = int(after[0]) if after else 0
+    return first, int(upto[0]) - first if upto else -1
 
 
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")
+def _may_hold_content(declared: str) -> bool:
+    return not any(part in declared.upper() for part in _NO_CONTENT)
 
 
 def _to_json(value: Any) -> Any:

@@ -100,9 +100,37 @@ def test_null_fields_are_no_fields(lines):
 
 @pytest.mark.parametrize("line", [b'{"texts": 1}', b'["text"]', b'"text"', b"null"])
 def test_lines_without_the_payload_field(lines, line):
-    (found,) = lines(line, payload_field="text")
-    assert found.reason == "no_payload"
-    assert "'text'" in found.detail
+    found = lines(line + b'\n{"text": 1}\n', payload_field="text")
+    assert reasons(found) == ["no_payload", None]
+    assert "'text'" in found[0].detail
+
+
+@pytest.mark.parametrize("option", ["payload_field", "key_field", "class_field"])
+def test_a_field_that_no_line_has_is_refused(tmp_path, option):
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('not json\n{"id": 1, "text": "x"}\n[1]\n{"id": 2, "lang": "en"}\n')
+    source = open_source(tmp_path, **{option: "txet"})
+    with pytest.raises(RecordsError, match=r"a\.jsonl: no line has a field 'txet'; there are id, text, lang$"):
+        source.plan()
+    with (tmp_path / "b.jsonl").open("a") as file:
+        file.write('{"txet": "y"}\n')
+    assert len(open_source(tmp_path, **{option: "txet"}).plan()) == 2
+
+
+def test_lines_are_payloads_whole_whatever_fields_they_have(lines):
+    """Also where one is called payload; keys and classes are taken from them where they are named."""
+    content = b'{"id": 7, "payload": "hi", "kind": "note"}\n[1]\n'
+    for options, first in (({}, ("memory.jsonl:1", "")), ({"key_field": "id", "class_field": "kind"}, ("7", "note"))):
+        found = good(lines(content, **options))
+        assert [r.payload for r in found] == [{"id": 7, "payload": "hi", "kind": "note"}, [1]]
+        assert [(r.key, r.record_class, r.meta) for r in found] == [(*first, {}), ("memory.jsonl:2", "", {})]
+
+
+def test_whole_rows_are_objects_without_key_and_class(lines):
+    content = b'{"id": 7, "prompt": "p", "kind": "note", "score": 1.5}\n[1]\n'
+    found = good(lines(content, payload="row", key_field="id", class_field="kind"))
+    assert [r.payload for r in found] == [{"prompt": "p", "score": 1.5}, [1]]
+    assert (found[0].key, found[0].record_class, found[0].meta) == ("7", "note", {})
 
 
 def test_stub_blobs_in_lines(lines):

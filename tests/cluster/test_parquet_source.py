@@ -8,7 +8,7 @@ import pytest
 from items import good, read, reasons
 
 from cluster.errors import RecordsError
-from cluster.sources import open_source
+from cluster.sources import Record, open_source
 from nbmf import stub
 
 
@@ -31,17 +31,9 @@ def test_the_payload_column(table):
     assert [r.payload for r in good(read(open_source(table(raw=[b"\x00\xff"]))))] == [b"\x00\xff"]
 
 
-@pytest.mark.parametrize(
-    ("columns", "field"), [({"a": ["x"], "b": ["y"]}, None), ({"a": [1]}, None), ({"a": ["x"]}, "b")]
-)
-def test_an_unclear_payload_column_is_asked_for(table, columns, field):
-    with pytest.raises(RecordsError, match="--payload-field; the file has a"):
-        open_source(table(**columns), payload_field=field).plan()
-
-
 @pytest.mark.parametrize("option", ["key_field", "class_field"])
 def test_a_column_that_is_not_there_is_named(table, option):
-    with pytest.raises(RecordsError, match="no column 'idd'; the file has payload, id"):
+    with pytest.raises(RecordsError, match="no column 'idd'; the file has payload: string, id: string"):
         open_source(table(payload=["x"], id=["k"]), **{option: "idd"}).plan()
 
 
@@ -126,3 +118,20 @@ def test_keys_and_classes_of_bytes(table):
     """As SQLite's are: in hex."""
     (found,) = good(read(open_source(table(payload=["a"], id=[b"\xff"], of=[b"a"]), key_field="id", class_field="of")))
     assert (found.key, found.record_class) == ("ff", "61")
+
+
+def test_times_too_far_away_for_their_type_are_bad_rows(tmp_path):
+    """INT96, as Spark wrote it: Arrow makes nanoseconds of it, and of the year 9999 silently 1816."""
+    seconds = [1_738_307_100, 253_402_214_400, None, -62_135_596_800, 0]
+    times = pa.array([s and s * 10**6 for s in seconds], pa.int64()).view(pa.timestamp("us"))
+    columns = {"at": times, "turns": pa.ListArray.from_arrays([0, 1, 2, 3, 4, 5], times)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", use_deprecated_int96_timestamps=True, row_group_size=4)
+    first, last = "2025-01-31T07:05:00.000000000", "1970-01-01T00:00:00.000000000"
+    for options, payloads in (
+        ({"payload_field": "at"}, [first, None, last]),
+        ({"payload_field": "turns"}, [[first], [None], [last]]),
+        ({"payload": "row"}, [{"at": at, "turns": [at]} for at in (first, None, last)]),
+    ):
+        found = read(open_source(tmp_path / "a.parquet", **options))
+        assert reasons(found) == [None, "damaged_row", None, "damaged_row", None]
+        assert [item.payload for item in found if isinstance(item, Record)] == payloads

@@ -13,7 +13,7 @@ from items import read
 
 from cluster.errors import RecordsError
 from cluster.sources import SourceUnavailable, check_unchanged, open_source, sqlite_table
-from cluster.sources.sqlite_table import find_table
+from cluster.sources.sqlite_catalog import find_table
 
 
 def test_a_link_to_what_is_not_mounted_is_not_passed_over(tmp_path):

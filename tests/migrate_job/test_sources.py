@@ -1,12 +1,16 @@
 """Migrations of what is no plain store: encrypted and cold records, SQLite, data sets, sources of one's own."""
 
 import base64
+import datetime
 import hashlib
 import json
 import sqlite3
 import zlib
 from contextlib import closing
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import synthetic
 
@@ -105,3 +109,71 @@ def test_user_errors(error_of, tmp_path):
     assert error_of("migrate", path, tmp_path / "new", "--reader", "x").startswith("nbmf: records_error:")
     assert error_of("migrate", "nothing://x", tmp_path / "new").startswith("nbmf: records_error:")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_column_is_not_guessed(error_of, tmp_path):
+    turns = [[{"from": "human", "value": f"question {number}"}] for number in range(5)]
+    table = pa.table({"id": [f"conv_{number}" for number in range(5)], "conversations": turns})
+    pq.write_table(table, tmp_path / "chats.parquet")
+    arguments = (tmp_path / "chats.parquet", tmp_path / "new", "--codec", "none")
+    for options in ((), ("--dry-run",)):
+        message = error_of("migrate", *arguments, *options)
+        assert message.startswith("nbmf: records_error:")
+        assert "id: string, conversations: list<" in message
+        assert "--payload-field" in message
+        assert "--payload row" in message
+    assert "one of the two" in error_of("migrate", *arguments, "--payload", "row", "--payload-field", "id")
+    assert not (tmp_path / "new").exists()
+
+
+def test_rows_and_nested_columns_of_parquet(migrate, tmp_path):
+    at = datetime.datetime(2025, 1, 31, 7, 5, tzinfo=datetime.UTC)
+    rows = [
+        {"id": "a", "turns": [{"by": "me", "at": at}], "facts": [("k", 1)], "cost": Decimal("1.10"), "raw": b"\xff"},
+        {"id": "b", "turns": None, "facts": [], "cost": None, "raw": None},
+    ]
+    turn = pa.struct([("by", pa.string()), ("at", pa.timestamp("ns", "UTC"))])
+    facts = pa.map_(pa.string(), pa.int64())
+    types = {
+        "id": pa.string(),
+        "turns": pa.list_(turn),
+        "facts": facts,
+        "cost": pa.decimal128(5, 2),
+        "raw": pa.binary(),
+    }
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(types)), tmp_path / "rows.parquet")
+    turns = [{"by": "me", "at": "2025-01-31T07:05:00.000000000Z"}]
+    result, payloads, reasons = migrate(tmp_path / "rows.parquet", "--payload", "row", "--key-field", "id")
+    assert (result.code, reasons) == (0, {})
+    assert payloads == {
+        "a": {"turns": turns, "facts": {"k": 1}, "cost": "1.10", "raw": {"base64": "/w=="}},
+        "b": {"turns": None, "facts": {}, "cost": None, "raw": None},
+    }
+    assert json.loads((tmp_path / "new" / job.REPORT).read_text())["source_bytes"] == 2 + 8 + 9 + 16 + 1
+    _, payloads, _ = migrate(tmp_path / "rows.parquet", "--payload-field", "turns", "--key-field", "id", to="turns")
+    assert payloads == {"a": turns, "b": None}
+
+
+def test_tables_with_blobs_and_views_of_sqlite(migrate, error_of, tmp_path):
+    path = tmp_path / "agent.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """CREATE TABLE checkpoints(thread TEXT, id TEXT, type TEXT, checkpoint BLOB, PRIMARY KEY(thread, id));
+            CREATE TABLE writes(thread TEXT, idx INTEGER, value BLOB, step AS (json_extract(thread, '$.n')));
+            CREATE INDEX by_n ON writes(json_extract(thread, '$.n'));
+            CREATE VIEW last AS SELECT thread || '/' || id AS k, checkpoint FROM checkpoints WHERE id > 'a';
+            INSERT INTO checkpoints VALUES('t', 'a', 'msgpack', x'81a16101'), ('t', 'b', NULL, x'00');
+            INSERT INTO writes VALUES('{"n": 7}', 1, x'ff');"""
+        )
+    message = error_of("migrate", path, tmp_path / "new", "--codec", "none")
+    assert "checkpoints (thread: TEXT, id: TEXT, type: TEXT, checkpoint: BLOB), writes (" in message
+    assert "the view last" in message
+    _, payloads, _ = migrate(
+        path, "--table", "checkpoints", "--payload-field", "checkpoint", "--key-field", "id", to="1"
+    )
+    assert payloads == {"a": b"\x81\xa1a\x01", "b": b"\x00"}
+    _, payloads, _ = migrate(path, "--table", "writes", "--payload", "row", to="2")
+    row = {"thread": '{"n": 7}', "idx": 1, "value": {"base64": "/w=="}, "step": 7}
+    assert payloads == {"agent.db:writes:1": row}
+    _, payloads, _ = migrate(path, "--table", "last", "--payload-field", "checkpoint", "--key-field", "k", to="3")
+    assert payloads == {"t/b": b"\x00"}

@@ -42,6 +42,20 @@ def test_two_runs_of_the_command(nbmf_command, tmp_path, settings_file):
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_whole_rows(nbmf_command, error_of, tmp_path, settings_file):
+    """Ids are not learnt because they are the only text: it is asked, or rows are learnt whole."""
+    rows = [{"id": f"k{n}", "turns": [{"text": str(r)}]} for n, r in enumerate(synthetic.records(60, seed=14))]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "chats.parquet")
+    registry = Registry(tmp_path / "registry")
+    arguments = ("train", "-r", tmp_path / "chats.parquet", "--out", registry.location, "--config", settings_file)
+    assert "id: string, turns: list<" in error_of(*arguments)
+    assert registry.list_ids() == []
+    result = nbmf_command(*arguments, "--payload", "row")
+    assert result.code == 0, result.err
+    assert registry.manifest(registry.channels().stable).data["kinds"] == {"json": 60}
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_counts_alone(nbmf_command, tmp_path, settings_file):
     """A version without passages of the records: no dictionaries, and sequences of one record are left out."""
     records = synthetic.records(240, seed=13)
