@@ -17,8 +17,8 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request. Times are of `time.monotonic`; `failure` is empty for 200, else the status and the service's code, or
-    `not the service` where something in front of it answered, or the name of an error of the connection."""
+    """One request. Times are of `time.monotonic`; `failure` is empty for 200, else the status and the service's code
+    (`not the service` where something before it answered), or the name of an error of the connection."""
 
     begin: float
     end: float

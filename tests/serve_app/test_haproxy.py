@@ -1,6 +1,7 @@
 """What Serve writes for HAProxy, completed with TLS: the installed Ray's text, read by the real HAProxy."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -108,6 +109,19 @@ def test_haproxy_takes_it(run, written, grpc, client_ca):
         assert result.returncode == 0, result.stderr
     assert file.read_text() == before
     assert (file.parent / "nbmf-tls").stat().st_mode & 0o077 == 0
+
+
+def test_without_tls(run, written):
+    none = dict.fromkeys(("NBMF_TLS_CERTIFICATE_FILE", "NBMF_TLS_KEY_FILE"))
+    file = written()
+    result = run(file, client_ca=False, **none)
+    assert result.returncode == 0, result.stderr
+    assert "500" not in result.stderr
+    assert not (file.parent / "nbmf-tls").exists()
+    file.write_text(re.sub(r" +errorfile .*\n", "", file.read_text()))
+    result = run(file, client_ca=False, **none)
+    assert result.returncode == 0, result.stderr
+    assert "requests that lose a replica get 500" in result.stderr
 
 
 def test_haproxy_does_not_start_without_its_files(run, written, files):
