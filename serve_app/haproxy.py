@@ -51,8 +51,8 @@ class UnknownConfiguration(Exception):
 
 
 def with_second_try(configuration: str) -> str:
-    """Serve's configuration, in which what loses its replica is done once more if it can be done twice; otherwise, or if
-    that was in vain, it is answered 503 as by the service. Raises UnknownConfiguration.
+    """Serve's configuration, in which what loses its replica is done once more if it can be done twice; otherwise, or
+    if that was in vain, it is answered 503 as by the service. Raises UnknownConfiguration.
 
     Done twice is what a replica gave no answer to, if HAProxy has all of it in its buffer (16 kB, Serve's
     RAY_SERVE_HAPROXY_TUNE_BUFSIZE), for which it waits. The admin API and other applications of Serve are left alone.
