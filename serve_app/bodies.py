@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from email.message import Message
 from typing import Any
 
-from nbmf import arrays, json_text
+from nbmf import arrays, json_text, text_encoding
 from nbmf.codec import BlobInfo
 from nbmf.errors import NbmfError, PayloadTooLarge, UnsupportedFidelity
 from nbmf.payload import Kind, Payload, to_canonical
-from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_to_json, from_base64, from_wire, load
 from serve_app.results import Failure
 
@@ -87,7 +86,7 @@ def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[i
         if as_ == "text":
             payload = _text(body)
         elif as_ == "json":
-            payload = json_text.loads(decode_text(body))
+            payload = json_text.loads(text_encoding.decode_text(body))
     except ValueError as error:
         raise BadWire(f"the octets are not {as_}: {error}") from error
     return bounded(payload, max_payload_bytes)
@@ -95,7 +94,7 @@ def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[i
 
 def _text(body: bytes) -> str:
     """Text comes back as the octets that it was: its byte order mark stays, and other encodings than UTF-8 are none."""
-    encoding, _ = encoding_of(body)
+    encoding, _ = text_encoding.encoding_of(body)
     if encoding != "utf-8":
         raise ValueError(f"they are {encoding}, by their byte order mark; send UTF-8, or kind=bytes, which keeps them")
     return body.decode()
