@@ -29,7 +29,8 @@ _REFUSAL = '{"error": {"code": "forbidden", "message": "a client certificate is 
 _HEALTH = "/-/healthz"
 _NOT_OF_THE_SERVICE = ("frontend prometheus", "listen stats")
 
-_RETRIES = re.compile(r"^( +retry-on )(.+)$", re.MULTILINE)
+_RETRIES = re.compile(r"^ +retry-on (.+)$", re.MULTILINE)
+_SERVES_OWN_RETRIES = "conn-failure"
 _ERROR_FILES = re.compile(r"(?:^ +errorfile 50[234] \S+\n){3}", re.MULTILINE)
 _FRONTEND = re.compile(r"^(frontend (http|grpc)_frontend\n(?: +#.*\n)* +bind .+)$", re.MULTILINE)
 _PURE = {
@@ -55,11 +56,12 @@ def with_second_try(configuration: str) -> str:
     if that was in vain, it is answered 503 as by the service. Raises UnknownConfiguration.
 
     Done twice is what a replica gave no answer to, if HAProxy has all of it in its buffer (16 kB, Serve's
-    RAY_SERVE_HAPROXY_TUNE_BUFSIZE), for which it waits. The admin API and other applications of Serve are left alone.
+    RAY_SERVE_HAPROXY_TUNE_BUFSIZE), for which it waits. The admin API and other applications of Serve are left alone,
+    and so is what RAY_SERVE_HAPROXY_RETRY_ON says.
     """
     errors = "".join(f"    http-error status {status} {_answer(status)}\n" for status in _CODES)
     changes: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-        (_RETRIES, lambda found: f"{found[0]} empty-response"),
+        (_RETRIES, lambda found: found[0] + " empty-response" * (found[1] == _SERVES_OWN_RETRIES)),
         (_ERROR_FILES, lambda _: errors),
         (_FRONTEND, lambda found: "\n    ".join((found[1], *_rules(found[2])))),
     )

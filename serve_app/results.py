@@ -38,6 +38,8 @@ class RequestFailed(Exception):
         self.failure = failure
 
 
+DOWN = Failure("unavailable", "the part of the server that does this is down; try again later")
+
 # What is not here is a fault of the record: 422.
 _STATUS = {
     "bad_request": 400,
@@ -66,9 +68,6 @@ def log_fault(what: str, error: Exception) -> None:
     """Tells where in the program an error was raised; not its message, which may quote a payload."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s: %s\n%s", what, type(error).__name__, frames)
-
-
-DOWN = Failure("unavailable", "the part of the server that does this is down; try again later")
 
 
 def fault_of(request_id: str, error: Exception) -> Failure:

@@ -9,7 +9,7 @@ from certificates import Authority
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from serve_app.haproxy import UnknownConfiguration, with_tls
+from serve_app.haproxy import UnknownConfiguration, with_second_try, with_tls
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,14 @@ def test_another_form_is_refused(written):
     for more in (f"{text}frontend more\n    bind :7000\n", text.replace(":8000\n", ":8000\n    bind :::8000\n")):
         with pytest.raises(UnknownConfiguration, match="would listen in plain text"):
             with_tls(more, "/c", None)
+
+
+def test_retries_that_a_user_chose_stay(written):
+    text = written().read_text()
+    assert "retry-on conn-failure empty-response\n" in with_second_try(text)
+    for chosen in ("none", "conn-failure response-timeout"):
+        other = text.replace("retry-on conn-failure\n", f"retry-on {chosen}\n")
+        assert f"retry-on {chosen}\n" in with_second_try(other)
 
 
 @pytest.fixture
