@@ -17,7 +17,8 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request. Times are of `time.monotonic`; `failure` is a status or an error's name, empty for 200."""
+    """One request. Times are of `time.monotonic`; `failure` is empty for 200, else the status and the service's code
+    (`not the service` where something before it answered), or the name of an error of the connection."""
 
     begin: float
     end: float
@@ -75,8 +76,16 @@ class SteadyTraffic:
             if answer.status_code == 200:
                 content = json_text.loads(answer.text)
             else:
-                failure = str(answer.status_code)
+                failure = _failure_of(answer)
         except httpx.TransportError as error:
             failure = type(error).__name__
         self._answers.append(Answer(begin, time.monotonic(), failure))
         return content
+
+
+def _failure_of(answer: httpx.Response) -> str:
+    try:
+        code = answer.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        code = "not the service"
+    return f"{answer.status_code} {code}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cluster.errors import SessionError
@@ -22,6 +25,9 @@ NODE_ENVIRONMENT = {
 }
 """Of every process of a cluster. Ray reads these when it is first imported or Serve first started, so they are set
 before that."""
+PROXY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
+"""Names what Serve starts in HAProxy's place."""
+PROXY_PROGRAM = "nbmf-haproxy"
 _LOCAL_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     # No load balancer watches a local proxy, so stopping need not wait for one to notice.
@@ -41,6 +47,15 @@ def prepare_environment(address: str | None = None) -> None:
     """
     for name, value in (NODE_ENVIRONMENT if address is not None else NODE_ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
+    program = proxy_program()
+    if address is None and program is not None:
+        os.environ.setdefault(PROXY_VARIABLE, program)
+
+
+def proxy_program() -> str | None:
+    """Where PROXY_PROGRAM is on this machine."""
+    installed = Path(sysconfig.get_path("scripts"), PROXY_PROGRAM)
+    return str(installed) if installed.is_file() else shutil.which(PROXY_PROGRAM)
 
 
 @contextmanager

@@ -19,14 +19,15 @@ from ray.serve.handle import DeploymentHandle
 from cluster.config import problems
 from cluster.registry import Registry
 from nbmf.errors import NbmfError
-from nbmf.wire import BadWire
+from nbmf.wire import BadWire, dump
 from serve_app import schemas
 from serve_app.admin_schemas import History, RolloutStatus, RolloutView, Share, StartRollout, TransitionView
 from serve_app.api_keys import Authenticator, Forbidden
-from serve_app.bodies import BodyTooLarge
+from serve_app.bodies import BodyTooLarge, parse_object
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig, is_loopback
 from serve_app.deadlines import deadline_of, until
+from serve_app.parameters import KNOWN_ONLY
 from serve_app.recent import Series
 from serve_app.replica_calls import call as call_replica
 from serve_app.results import Failure, RequestFailed
@@ -68,7 +69,7 @@ class Admin:
 
     def add_routes(self, api: FastAPI, authenticator: Authenticator) -> None:
         """Adds the routes, for keys of the role admin."""
-        needs = authenticator.needs("admin") or [Depends(self._local_only)]
+        needs = [*(authenticator.needs("admin") or [Depends(self._local_only)]), KNOWN_ONLY]
 
         def add(
             method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *statuses: int, **options: Any
@@ -87,7 +88,7 @@ class Admin:
         add("GET", "/rollout/history", self.history)
         add("POST", "/rollout/start", self.start, 404, 409, 413, openapi_extra=_START)
         for action in (self.advance, self.pause, self.resume, self.rollback):
-            add("POST", f"/rollout/{action.__name__}", action, 409)
+            add("POST", f"/rollout/{action.__name__}", action, 409, 413)
         add("GET", "/recent", self.recent)
 
     async def rollout(self) -> RolloutStatus:
@@ -103,9 +104,9 @@ class Admin:
 
     async def start(self, request: Request) -> RolloutStatus:
         """Start a rollout: the candidate encodes a copy of some requests, and is measured."""
-        body = await self._body(request)
+        fields = parse_object(await self._body(request))
         try:
-            asked = StartRollout.model_validate_json(body)
+            asked = StartRollout.model_validate_json(dump(fields))
             given = asked.policy.model_dump(exclude_unset=True) if asked.policy else {}
             policy = RolloutPolicy(**{**self._config.rollout.model_dump(), **given})
         except ValidationError as error:
@@ -115,19 +116,23 @@ class Admin:
 
     async def advance(self, request: Request) -> RolloutStatus:
         """Go to the next state now, whatever was measured. It has its gates as well."""
+        await self._no_fields(request)
         reason = f"advanced {_by(request)}"
         return await self._change(lambda: self._store.change(lambda r: r.advanced(time.time(), reason)))
 
-    async def pause(self) -> RolloutStatus:
+    async def pause(self, request: Request) -> RolloutStatus:
         """Stay in the present state. A breach still rolls back."""
+        await self._no_fields(request)
         return await self._change(lambda: self._store.change(lambda r: r.with_pause(True)))
 
-    async def resume(self) -> RolloutStatus:
+    async def resume(self, request: Request) -> RolloutStatus:
         """Go on after a pause."""
+        await self._no_fields(request)
         return await self._change(lambda: self._store.change(lambda r: r.with_pause(False)))
 
     async def rollback(self, request: Request) -> RolloutStatus:
         """Take the candidate's share away. Blobs that it wrote stay readable."""
+        await self._no_fields(request)
         reason = f"rolled back {_by(request)}"
         return await self._change(lambda: self._store.change(lambda r: r.rolled_back(time.time(), reason)))
 
@@ -166,6 +171,12 @@ class Admin:
                 if len(body) > MAX_BODY_BYTES:
                     raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes")
         return bytes(body)
+
+    async def _no_fields(self, request: Request) -> None:
+        """Raises BadWire for a body that asks for anything."""
+        body = await self._body(request)
+        if body and (fields := parse_object(body)):
+            raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, fields)))}; there are none")
 
     async def _local_only(self, request: Request) -> None:
         if self._config.is_open:

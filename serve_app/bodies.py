@@ -6,11 +6,12 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any
 
-from nbmf import arrays, json_text
+from nbmf import arrays, json_text, text_encoding
 from nbmf.codec import BlobInfo
-from nbmf.errors import NbmfError, PayloadTooLarge
+from nbmf.errors import NbmfError, PayloadTooLarge, UnsupportedFidelity
 from nbmf.payload import Kind, Payload, to_canonical
 from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, canonical_to_json, from_base64, load_named
 from serve_app.results import Failure
@@ -39,23 +40,38 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def batch_of(fields: dict[str, Any], name: str) -> list[Any]:
     """The items of a JSON batch. Raises BadWire."""
+    check_fields(fields, name)
     items = fields[name]
-    if fields.keys() != {name} or type(items) is not list:
-        raise BadWire(f"a batch has `{name}`, a list, and nothing else")
+    if type(items) is not list:
+        raise BadWire(f"`{name}` is a list")
     return items
+
+
+def charset_of(content_type: str) -> str:
+    """The charset that a Content-Type names, in lower case; utf-8 if it names none."""
+    header = Message()
+    header["Content-Type"] = content_type
+    return str(header.get_content_charset("utf-8"))
+
+
+def check_fields(fields: dict[str, Any], *known: str) -> None:
+    """Raises BadWire for others than these."""
+    if unknown := fields.keys() - set(known):
+        raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}; there are {', '.join(known)}")
 
 
 def record_from_json(fields: Any, max_payload_bytes: int) -> tuple[int, bytes]:
     """(kind, canonical bytes) of a payload's fields, with "fidelity" and "key" if need be. Raises NbmfError."""
     if type(fields) is not dict:
         raise BadWire("a record is an object")
-    if fields.get("fidelity", "lossless") not in ("lossless", "semantic"):
-        raise BadWire("fidelity is lossless or semantic")
+    fidelity = fields.get("fidelity", "lossless")
+    if fidelity == "semantic":
+        raise UnsupportedFidelity
+    if fidelity != "lossless":
+        raise BadWire("fidelity is lossless")
     if type(fields.get("key", "")) is not str:
         raise BadWire("key is text")
-    unknown = fields.keys() - {*PAYLOAD_FIELDS, "fidelity", "key"}
-    if unknown:
-        raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}")
+    check_fields(fields, *PAYLOAD_FIELDS, "fidelity", "key")
     return bounded(*canonical_from_wire(fields), max_payload_bytes)
 
 
@@ -64,12 +80,20 @@ def record_from_octets(body: bytes, as_: str, max_payload_bytes: int) -> tuple[i
     payload: Payload = body
     try:
         if as_ == "text":
-            payload = body.decode()
+            payload = _text(body)
         elif as_ == "json":
-            payload = json_text.loads(body.decode())
+            payload = json_text.loads(text_encoding.decode_text(body))
     except ValueError as error:
         raise BadWire(f"the octets are not {as_}: {error}") from error
     return bounded(*to_canonical(payload), max_payload_bytes)
+
+
+def _text(body: bytes) -> str:
+    """Text comes back as the octets that it was: its byte order mark stays, and other encodings than UTF-8 are none."""
+    encoding, _ = text_encoding.encoding_of(body)
+    if encoding != "utf-8":
+        raise ValueError(f"they are {encoding}, by their byte order mark; send UTF-8, or kind=bytes, which keeps them")
+    return body.decode()
 
 
 def bounded(kind: Kind, canonical: bytes, max_payload_bytes: int) -> tuple[int, bytes]:

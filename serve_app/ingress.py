@@ -28,6 +28,7 @@ from serve_app.decoders import Decoders
 from serve_app.encoders import Encoders
 from serve_app.grpc.methods import GrpcMethods
 from serve_app.observer import Observer
+from serve_app.parameters import KNOWN_ONLY, of_octets_only
 from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
 from serve_app.results import Failure, RequestFailed
@@ -84,7 +85,7 @@ class Ingress(GrpcMethods):
             "/v1/encode",
             self.encode,
             methods=["POST"],
-            dependencies=needs("encode"),
+            dependencies=[*needs("encode"), KNOWN_ONLY],
             response_model=schemas.Encoded | schemas.EncodedBatch,
             responses=schemas.ENCODED,
             openapi_extra=schemas.ENCODE,
@@ -93,7 +94,7 @@ class Ingress(GrpcMethods):
             "/v1/decode",
             self.decode,
             methods=["POST"],
-            dependencies=needs("decode"),
+            dependencies=[*needs("decode"), KNOWN_ONLY],
             response_model=schemas.Decoded | schemas.DecodedBatch,
             responses=schemas.DECODED,
             openapi_extra=schemas.DECODE,
@@ -101,10 +102,10 @@ class Ingress(GrpcMethods):
         api.add_api_route(
             "/v1/versions",
             self.versions,
-            dependencies=needs("encode", "decode", "admin"),
+            dependencies=[*needs("encode", "decode", "admin"), KNOWN_ONLY],
             response_model=schemas.Versions,
             response_model_exclude_unset=True,
-            responses=schemas.errors(401, 403, 503),
+            responses=schemas.errors(400, 401, 403, 503),
         )
         api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
         self._admin.add_routes(api, self._authenticator)
@@ -163,10 +164,13 @@ class Ingress(GrpcMethods):
         def from_json(fields: Any) -> tuple[int, bytes]:
             return bodies.record_from_json(fields, limit)
 
+        of_octets_only(request, "kind", "batch")
         fields = bodies.parse_object(body)
         if "records" in fields:
             blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
             return _json(dump({"results": [_result(blob, _encoded) for blob in blobs]}))
+        if key is not None and fields.get("key", key) != key:
+            raise BadWire("the record has another `key` than the query")
         (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
@@ -192,6 +196,7 @@ class Ingress(GrpcMethods):
                 raise RequestFailed(result)
             kind = Kind(result[0])
             return Response(_octets_of(result), 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
+        of_octets_only(request, "batch")
         fields = bodies.parse_object(body)
         if "blobs" in fields:
             results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
@@ -199,8 +204,9 @@ class Ingress(GrpcMethods):
                 dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results
             ]
             return _json(b'{"results":[' + b",".join(parts) + b"]}")
-        if fields.keys() != {"blob"}:
-            raise BadWire("a body has `blob`, or `blobs` for a batch, and nothing else")
+        bodies.check_fields(fields, "blob")
+        if "blob" not in fields:
+            raise BadWire("a body has `blob`, or `blobs` for a batch")
         (result,) = await self._decode_each(request, bodies.blob_from_json, [fields["blob"]])
         if isinstance(result, Failure):
             raise RequestFailed(result)
@@ -223,6 +229,9 @@ class Ingress(GrpcMethods):
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type not in (JSON, OCTETS):
             raise UnsupportedMediaType(f"send {JSON} or {OCTETS}, not {media_type!r}")
+        charset = bodies.charset_of(request.headers.get("content-type", ""))
+        if charset not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMediaType(f"send the body in UTF-8, not {charset!r}")
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":
             raise UnsupportedMediaType(f"send the body without Content-Encoding {coding!r}")

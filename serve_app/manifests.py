@@ -57,13 +57,14 @@ def rayservice(
 
 def ray_service(settings: ServeConfig, nodes: ClusterConfig) -> dict[str, Any]:
     """The RayService. A changed service is deployed in place, a changed cluster beside the old one."""
+    from cluster.manifests.environment import IMAGE_PROXY
     from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
     from cluster.manifests.text import to_yaml
     from serve_app.declared import serve_body
-    from serve_app.tls_nodes import IMAGE_PROGRAM, node_environment
+    from serve_app.tls_nodes import node_environment
 
     if settings.tls is not None:
-        variables = node_environment(settings.tls, IMAGE_PROGRAM) | nodes.env
+        variables = node_environment(settings.tls, IMAGE_PROXY) | nodes.env
         nodes = nodes.model_copy(update={"env": variables})
     # KubeRay asks the port of this name whether a pod can serve.
     cluster = cluster_spec(nodes, nodes.name, {"serve": settings.port})
@@ -98,10 +99,11 @@ def _readiness_probe(port: int) -> dict[str, Any]:
 
 def _tell_environment(tls: TlsConfig) -> None:
     """Tells, on standard error, with what variables Ray must be started on the nodes."""
+    from cluster.manifests.environment import IMAGE_PROXY
     from cluster.progress import console
-    from serve_app.tls_nodes import IMAGE_PROGRAM, node_environment
+    from serve_app.tls_nodes import node_environment
 
-    variables = " ".join(f"{name}={value}" for name, value in node_environment(tls, IMAGE_PROGRAM).items())
+    variables = " ".join(f"{name}={value}" for name, value in node_environment(tls, IMAGE_PROXY).items())
     console.print(f"nbmf: tls: start Ray on every node with {variables}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,20 +1,25 @@
-"""Calls of replicas: bounded by a deadline, made once more if the replica dies with the call."""
+"""Calls of replicas: bounded by a deadline, made once more if a part of the service is lost with the call."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
-from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
+from nbmf.errors import NbmfError
 from serve_app.deadlines import until
-from serve_app.results import Failure, RequestFailed
+from serve_app.lost_parts import described, is_lost
+from serve_app.results import DOWN, Failure, RequestFailed
 
 _ATTEMPTS = 2
 """Not more: a record that kills its replica would kill as many."""
 
-_DOWN = Failure("unavailable", "the part of the server that does this is down; try again later")
 _BUSY = Failure("overloaded", "the server has more requests than it can queue; try again later")
+
+# Serve writes this logger's messages to the replica's log file.
+_log = logging.getLogger("ray.serve")
 
 
 async def call(method: Any, *arguments: Any, deadline: float) -> Any:
@@ -26,15 +31,24 @@ async def call(method: Any, *arguments: Any, deadline: float) -> Any:
         try:
             async with until(deadline):
                 answer = await method.remote(*arguments)
+        except NbmfError:
+            raise
         except BackPressureError as error:
             raise RequestFailed(_BUSY) from error
-        except DeploymentUnavailableError as error:
-            raise RequestFailed(_DOWN) from error
-        except RayActorError as error:
-            if attempt == _ATTEMPTS:
-                raise RequestFailed(_DOWN) from error
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled() if isinstance(error, asyncio.CancelledError) else not is_lost(error):
+                raise
+            _log.warning("attempt %d of a call was lost: %s", attempt, described(error))
+            if attempt == _ATTEMPTS or isinstance(error, DeploymentUnavailableError):
+                raise RequestFailed(DOWN) from error
         else:
             if isinstance(answer, Failure):
                 raise RequestFailed(answer)
             return answer
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_cancelled() -> bool:
+    """Whether the caller itself was cancelled, and not the call where it was in work, as by a replica that ends."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

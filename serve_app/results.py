@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nbmf.errors import NbmfError
+from serve_app.lost_parts import described, is_lost
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class RequestFailed(Exception):
         super().__init__(failure.message)
         self.failure = failure
 
+
+DOWN = Failure("unavailable", "the part of the server that does this is down; try again later")
 
 # What is not here is a fault of the record: 422.
 _STATUS = {
@@ -69,6 +72,9 @@ def log_fault(what: str, error: Exception) -> None:
 
 def fault_of(request_id: str, error: Exception) -> Failure:
     """The failure of a request after an error that nobody foresaw, which goes to the log."""
+    if is_lost(error):
+        _log.warning("request %s: %s", request_id, described(error))
+        return DOWN
     log_fault(f"request {request_id}", error)
     return Failure("internal_error", f"a fault of the server: {type(error).__name__}; see its log")
 

@@ -134,7 +134,7 @@ _FIELDS: dict[str, Any] = {
     },
     "text_base64": {**_BASE64, "description": _EXACT.format("text")},
     "json_base64": {**_BASE64, "description": _EXACT.format("JSON text")},
-    "fidelity": {"enum": ["lossless", "semantic"], "default": "lossless"},
+    "fidelity": {"enum": ["lossless"], "default": "lossless"},
     "key": {"type": "string", "description": "of the record in its store: one key stays with one version"},
 }
 _RECORD: dict[str, Any] = {

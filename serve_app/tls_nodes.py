@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.errors import ConfigError
+from cluster.session import PROXY_PROGRAM, PROXY_VARIABLE, proxy_program
 from serve_app.config import TlsConfig
-from serve_app.haproxy import BINARY_VARIABLE, CERTIFICATE_VARIABLE, CLIENT_CA_VARIABLE, KEY_VARIABLE
+from serve_app.haproxy import CERTIFICATE_VARIABLE, CLIENT_CA_VARIABLE, KEY_VARIABLE
 from serve_app.tls_files import check_files
 
-PROGRAM = "nbmf-haproxy"
-IMAGE_PROGRAM = f"/home/ray/{PROGRAM}"
-"""Where configs/deploy/Dockerfile puts it."""
-
+_OF_TLS = (CERTIFICATE_VARIABLE, KEY_VARIABLE, CLIENT_CA_VARIABLE)
 _HAPROXY_VARIABLE = "RAY_SERVE_ENABLE_HA_PROXY"
 
 
@@ -25,7 +21,7 @@ def node_environment(tls: TlsConfig, program: str) -> dict[str, str]:
     """Variables that Ray is started with on each node; `program` is nbmf-haproxy there."""
     return {
         _HAPROXY_VARIABLE: "1",
-        BINARY_VARIABLE: program,
+        PROXY_VARIABLE: program,
         CERTIFICATE_VARIABLE: tls.certificate_file,
         KEY_VARIABLE: tls.key_file,
         **({CLIENT_CA_VARIABLE: tls.client_ca_file} if tls.client_ca_file is not None else {}),
@@ -50,12 +46,13 @@ def local_environment(tls: TlsConfig | None) -> Iterator[None]:
 
 def check_environment(tls: TlsConfig | None, environment: Mapping[str, str]) -> None:
     """Raises ConfigError if Serve, started with these variables, would not serve with this TLS, or none."""
-    program = environment.get(BINARY_VARIABLE, "")
+    program = environment.get(PROXY_VARIABLE, "")
     if tls is None:
-        if Path(program).name == PROGRAM:
-            raise ConfigError(f"tls: null, but Ray was started with {BINARY_VARIABLE}={program}")
+        given = [name for name in _OF_TLS if environment.get(name)]
+        if Path(program).name == PROXY_PROGRAM and given:
+            raise ConfigError(f"tls: null, but Ray was started with {' '.join(given)}")
         return
-    needed = node_environment(tls, program if Path(program).name == PROGRAM else f"/path/to/{PROGRAM}")
+    needed = node_environment(tls, program if Path(program).name == PROXY_PROGRAM else f"/path/to/{PROXY_PROGRAM}")
     wrong = [f"{name}={value}" for name, value in needed.items() if environment.get(name) != value]
     if tls.client_ca_file is None and environment.get(CLIENT_CA_VARIABLE):
         wrong.append(f"{CLIENT_CA_VARIABLE}=")
@@ -89,8 +86,7 @@ def _problem_here(tls: TlsConfig) -> str | None:
 
 
 def _program_here() -> str:
-    installed = Path(sysconfig.get_path("scripts"), PROGRAM)
-    found = str(installed) if installed.is_file() else shutil.which(PROGRAM)
+    found = proxy_program()
     if found is None:
-        raise ConfigError(f"tls: the program {PROGRAM} is missing; install nbmf again")
+        raise ConfigError(f"tls: the program {PROXY_PROGRAM} is missing; install nbmf again")
     return found

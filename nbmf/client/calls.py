@@ -74,7 +74,7 @@ class Calls:
         """As CodecClient.encode."""
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
-        body = messages.record_json(payload, fidelity, key)
+        body = messages.record_json(payload, key)
         request = Request(messages.ENCODE, body, messages.effort_parameters(effort, latency_budget_ms))
         answer = yield from _ask(request, deadline, self.retries)
         return messages.blob_of(messages.fields_of(answer), answer)
@@ -100,7 +100,7 @@ class Calls:
         check_options(fidelity, effort, latency_budget_ms)
         payloads = list(payloads)
         named = zip(payloads, check_keys(keys, len(payloads)), strict=True)
-        items = [attempt(messages.record_json, payload, fidelity, key) for payload, key in named]
+        items = [attempt(messages.record_json, payload, key) for payload, key in named]
         parameters = messages.effort_parameters(effort, latency_budget_ms)
 
         def request(part: list[bytes]) -> Request:

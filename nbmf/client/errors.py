@@ -9,7 +9,8 @@ NbmfError
     ├── Forbidden             403                     the key has not the role
     ├── RequestTooLarge       413                     the body or the batch is over the service's limits
     ├── DeadlineExceeded      504   (also TimeoutError)     the call's time is over, here or there
-    ├── Unavailable           429, 502, 503           overloaded, or a part of it is down; after all retries
+    ├── Unavailable           429, 502, 503           overloaded, or a part of it is down (500, 504: something before
+    │   │                                             it says so); after all retries
     │   └── ConnectionLost          (also ConnectionError)  no connection, or it broke
     ├── ServiceFault          500                     a fault of the service; its log says more
     └── BadAnswer                                     not what the service answers: is the URL right?

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, get_args
 
 from nbmf.codec import Effort
-from nbmf.errors import NbmfError
+from nbmf.errors import NbmfError, UnsupportedFidelity
 from nbmf.payload import Fidelity, Payload
 
 
@@ -82,9 +82,11 @@ class CodecClient(Protocol):
 
 
 def check_options(fidelity: str, effort: str | None, latency_budget_ms: float | None) -> None:
-    """Raises ValueError for options that no codec takes."""
+    """Raises ValueError for options that no codec takes, UnsupportedFidelity for semantic."""
     if fidelity not in get_args(Fidelity):
         raise ValueError(f"fidelity is one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
+    if fidelity != "lossless":
+        raise UnsupportedFidelity
     if effort is not None and effort not in get_args(Effort):
         raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
     if latency_budget_ms is not None:

@@ -36,7 +36,7 @@ class LocalClient:
         latency_budget_ms: float | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
-        """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, ValueError."""
+        """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, UnsupportedFidelity, ValueError."""
         check_options(fidelity, effort, latency_budget_ms)
         return self._encoder.encode(
             payload,

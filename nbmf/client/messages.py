@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbmf.client.errors import BadAnswer, ServiceError, class_of, error_of
+from nbmf.client.errors import BadAnswer, ServiceError, Unavailable, class_of, error_of
 from nbmf.client.interface import Version
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
-from nbmf.payload import Fidelity, Payload, to_canonical
+from nbmf.payload import Payload, to_canonical
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
 ENCODE, DECODE, VERSIONS, HEALTH = "/v1/encode", "/v1/decode", "/v1/versions", "/healthz"
@@ -47,13 +47,10 @@ def effort_parameters(effort: Effort | None, latency_budget_ms: float | None) ->
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def record_json(payload: Payload, fidelity: Fidelity, key: str | None) -> bytes:
+def record_json(payload: Payload, key: str | None) -> bytes:
     """A record to encode, as a JSON object. Raises UnsupportedPayload."""
     text = canonical_to_json(*to_canonical(payload))
-    others: dict[str, str] = {} if fidelity == "lossless" else {"fidelity": fidelity}
-    if key is not None:
-        others["key"] = key
-    return text[:-1] + b"," + dump(others)[1:] if others else text
+    return text if key is None else text[:-1] + b"," + dump({"key": key})[1:]
 
 
 def blob_json(blob: bytes) -> bytes:
@@ -124,7 +121,8 @@ def failure_of(answer: Answer) -> NbmfError:
         request_id = detail.get("request_id") or answer.request_id
         return error_of(str(detail["code"]), str(detail["message"]), status=answer.status, request_id=request_id)
     text = answer.content[:200].decode("utf-8", "replace").strip()
-    cls = class_of(answer.status, BadAnswer)
+    # 500 or 504 of another than the service, as a proxy that lost it, is no fault that it found, nor its time limit.
+    cls = Unavailable if answer.status in (500, 504) else class_of(answer.status, BadAnswer)
     return cls(text or "an answer without content", status=answer.status, request_id=answer.request_id)
 
 

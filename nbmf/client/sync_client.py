@@ -72,7 +72,7 @@ class Client:
 
         `key` is the record's in its store: one key stays with one codec version. Without `effort` and
         `latency_budget_ms` the service's own count. Raises UnsupportedPayload (a TypeError that names the path),
-        PayloadTooLarge, ServiceError.
+        PayloadTooLarge, UnsupportedFidelity (semantic is not there yet), ServiceError.
         """
         return self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s))
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
 from nbmf import arrays
 from nbmf.codec import Effort, inspect
+from nbmf.errors import UnsupportedFidelity
 from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.bodies import bounded
@@ -21,10 +25,23 @@ _EFFORTS: dict[int, Effort | None] = {
 }
 
 
+def check_known(message: Message, within: str = "") -> None:
+    """Raises BadWire for a field that nbmf.proto does not have, as of a newer client: it would have no effect."""
+    if numbers := sorted({field.field_number for field in UnknownFieldSet(message)}):
+        named = f"{within or message.DESCRIPTOR.name} has fields of a newer nbmf.proto than this server's"
+        raise BadWire(f"{named}: {', '.join(map(str, numbers))}")
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                check_known(inner, f"{within or message.DESCRIPTOR.name}.{field.name}")
+
+
 def keyed_of(record: pb.Record, max_payload_bytes: int) -> Keyed:
-    """The record to encode. Raises BadWire, UnsupportedPayload, PayloadTooLarge."""
+    """The record to encode. Raises BadWire, UnsupportedFidelity, UnsupportedPayload, PayloadTooLarge."""
+    if record.fidelity == pb.FIDELITY_SEMANTIC:
+        raise UnsupportedFidelity
     if record.fidelity not in pb.Fidelity.values():
-        raise BadWire("fidelity is FIDELITY_LOSSLESS or FIDELITY_SEMANTIC")
+        raise BadWire("fidelity is FIDELITY_LOSSLESS")
     key = record.key if record.HasField("key") else None
     return keyed_record(bounded(*canonical_of(record.payload), max_payload_bytes), key)
 

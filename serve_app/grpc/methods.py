@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from ray.serve.grpc_util import RayServegRPCContext
 
 from nbmf.errors import NbmfError
+from nbmf.wire import BadWire
 from serve_app import request_ids, request_log
 from serve_app.api_keys import Authenticator
 from serve_app.bodies import BodyTooLarge
@@ -135,6 +136,7 @@ class GrpcMethods:
         try:
             try:
                 self._admit(call, metadata, roles)
+                messages.check_known(request)
                 answer = await work(call, request)
             except RequestFailed as error:
                 failure = error.failure
@@ -155,12 +157,14 @@ class GrpcMethods:
         return answer
 
     def _admit(self, call: Call, metadata: dict[str, str], roles: Sequence[Role]) -> None:
-        """Raises Unauthorized, Forbidden, BodyTooLarge; sets the call's deadline."""
+        """Raises Unauthorized, Forbidden, BodyTooLarge, BadWire; sets the call's deadline."""
         scheme, _, bearer = metadata.get("authorization", "").partition(" ")
         presented = bearer if scheme.lower() == "bearer" and bearer else metadata.get("x-api-key")
         self._authenticator.authorize(call, presented, roles)
         if call.bytes_in > self._config.max_body_bytes:
             raise BodyTooLarge(f"the message is over {self._config.max_body_bytes} bytes")
-        asked = metadata.get(TIMEOUT_MS, "")
-        asked_ms = int(asked[:15]) if asked.isascii() and asked.isdigit() else None
+        asked = metadata.get(TIMEOUT_MS)
+        if asked is not None and not (asked.isascii() and asked.isdigit() and asked.strip("0")):
+            raise BadWire(f"{TIMEOUT_MS} is a positive number")
+        asked_ms = None if asked is None else int(asked.lstrip("0")[:15])
         call.deadline = deadline_of(call.arrived, asked_ms, self._config.request_timeout_s)

@@ -13,7 +13,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
 from nbmf.codec import Effort
-from serve_app.deadlines import DeadlineExceeded
+from serve_app.deadlines import DeadlineExceeded, until
 from serve_app.encoders import Encoders
 from serve_app.metrics import Purpose
 from serve_app.observer import Observer
@@ -147,7 +147,8 @@ class Traffic:
             self._observer.encoded(version, counts, blobs, record_s, purpose)
 
         try:
-            encoder = await self._handle(version)
+            async with until(deadline):  # finding it takes a call of Serve's controller, which may be away
+                encoder = await self._handle(version)
             done = await call(encoder.encode, records, *asked, deadline, deadline=deadline)
         except Exception as error:  # not CancelledError: the client hung up
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)

@@ -17,6 +17,7 @@ def test_killed_parts_cost_no_record_and_end_no_rollout(console_script, clean_en
     for fault in outcome["faults"]:
         assert fault["requests"] > 0
         assert fault["wrong"] == 0
+        assert not [what for what in fault["failures"] if what.startswith("500")]
         # A connection may break with the ingress that it went to; nothing else is lost.
         if fault["killed"] not in ("an ingress", "a node"):
             assert fault["failures"] == {}

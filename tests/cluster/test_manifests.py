@@ -15,10 +15,11 @@ from ray.serve.schema import ServeDeploySchema
 from cluster import config as configuration
 from cluster.errors import ConfigError
 from cluster.manifests.config import DEFAULT_FILE, ClusterConfig
+from cluster.manifests.environment import IMAGE_PROXY
 from cluster.manifests.kuberay import cluster_spec
 from cluster.manifests.ray_up import ray_up
 from serve_app.config import ServeConfig, TlsConfig
-from serve_app.tls_nodes import IMAGE_PROGRAM, check_environment
+from serve_app.tls_nodes import check_environment
 
 EXAMPLES = {
     "serve.yaml": ("serve",),
@@ -155,7 +156,7 @@ def test_a_service_with_tls(nbmf_command, cluster_file, tmp_path):
 
 
 def test_the_image_has_the_program_that_nodes_are_told_of(repository):
-    assert f" {IMAGE_PROGRAM}\n" in (repository / "configs" / "deploy" / "Dockerfile").read_text()
+    assert f" {IMAGE_PROXY}\n" in (repository / "configs" / "deploy" / "Dockerfile").read_text()
 
 
 def test_the_packaged_service_fits_the_packaged_cluster():

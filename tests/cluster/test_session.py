@@ -20,6 +20,17 @@ def test_values_that_the_user_set_stay(monkeypatch):
     assert os.environ["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
 
 
+def test_a_local_session_has_the_proxy_that_knows_of_lost_replicas(monkeypatch, console_script):
+    monkeypatch.delenv("RAY_SERVE_HAPROXY_BINARY_PATH", raising=False)
+    prepare_environment("auto")
+    assert "RAY_SERVE_HAPROXY_BINARY_PATH" not in os.environ
+    prepare_environment()
+    assert os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"] == str(console_script.with_name("nbmf-haproxy"))
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_BINARY_PATH", "/mine/haproxy")
+    prepare_environment()
+    assert os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"] == "/mine/haproxy"
+
+
 def test_a_running_cluster_keeps_its_own_authentication(monkeypatch):
     for name in ("RAY_AUTH_MODE", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"):
         monkeypatch.delenv(name, raising=False)

@@ -1,6 +1,7 @@
 """What Serve writes for HAProxy, completed with TLS: the installed Ray's text, read by the real HAProxy."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -8,7 +9,7 @@ from certificates import Authority
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from serve_app.haproxy import UnknownConfiguration, with_tls
+from serve_app.haproxy import UnknownConfiguration, with_second_try, with_tls
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,14 @@ def test_another_form_is_refused(written):
             with_tls(more, "/c", None)
 
 
+def test_retries_that_a_user_chose_stay(written):
+    text = written().read_text()
+    assert "retry-on conn-failure empty-response\n" in with_second_try(text)
+    for chosen in ("none", "conn-failure response-timeout"):
+        other = text.replace("retry-on conn-failure\n", f"retry-on {chosen}\n")
+        assert f"retry-on {chosen}\n" in with_second_try(other)
+
+
 @pytest.fixture
 def run(console_script, files):
     """A function: runs `nbmf-haproxy -c`, which checks a configuration, as Serve would start it."""
@@ -108,6 +117,19 @@ def test_haproxy_takes_it(run, written, grpc, client_ca):
         assert result.returncode == 0, result.stderr
     assert file.read_text() == before
     assert (file.parent / "nbmf-tls").stat().st_mode & 0o077 == 0
+
+
+def test_without_tls(run, written):
+    none = dict.fromkeys(("NBMF_TLS_CERTIFICATE_FILE", "NBMF_TLS_KEY_FILE"))
+    file = written()
+    result = run(file, client_ca=False, **none)
+    assert result.returncode == 0, result.stderr
+    assert "500" not in result.stderr
+    assert not (file.parent / "nbmf-tls").exists()
+    file.write_text(re.sub(r" +errorfile .*\n", "", file.read_text()))
+    result = run(file, client_ca=False, **none)
+    assert result.returncode == 0, result.stderr
+    assert "requests that lose a replica get 500" in result.stderr
 
 
 def test_haproxy_does_not_start_without_its_files(run, written, files):

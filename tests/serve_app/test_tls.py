@@ -9,8 +9,8 @@ from certificates import DAY, Authority
 from pydantic import ValidationError
 
 from cluster import config as configuration
+from cluster import session
 from cluster.errors import ConfigError
-from serve_app import tls_nodes
 from serve_app.config import DEFAULT_FILE, ServeConfig, TlsConfig
 from serve_app.declared import build, serve_body
 from serve_app.exposure import warn_if_open
@@ -118,7 +118,8 @@ def test_relative_paths(monkeypatch, tmp_path):
 def test_nodes_that_were_started_for_it():
     check_environment(TLS, node_environment(TLS, PROGRAM))
     check_environment(None, {})
-    check_environment(None, {"RAY_SERVE_HAPROXY_BINARY_PATH": "/usr/sbin/haproxy"})
+    for program in (PROGRAM, "/usr/sbin/haproxy"):
+        check_environment(None, {"RAY_SERVE_HAPROXY_BINARY_PATH": program})
 
 
 @pytest.mark.parametrize("name", node_environment(TLS, PROGRAM))
@@ -151,7 +152,7 @@ def test_a_local_session_is_started_for_it_and_nothing_stays(monkeypatch, files)
 
 
 def test_a_program_that_is_not_installed(monkeypatch, files, tmp_path):
-    monkeypatch.setattr(tls_nodes.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(session.sysconfig, "get_path", lambda _: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="nbmf-haproxy"), local_environment(TlsConfig(**files)):
         pass

@@ -28,7 +28,7 @@ from train_app.neural.data import Batch
 from train_app.neural.model import NeuralModel, rotary_angles, rotary_frequencies, rotate
 
 RESIDUAL_PEAK = 1 << 19  # units of the largest residual in calibration; the engines clamp at 4x
-# Where activations are clipped; the table of what was tried is in docs/neural.md.
+# Where activations are clipped.
 PERCENTILES = {"hidden": 99.999, "attention_in": 99.999, "expand_in": 99.999, "memory": 75.0}
 OTHER_PERCENTILE = 99.99
 

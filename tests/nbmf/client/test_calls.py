@@ -83,7 +83,13 @@ def test_an_answer_at_once(clock):
 
 
 @pytest.mark.parametrize(
-    "trouble", [BUSY, failure(429, "unavailable"), answer(502, b"Bad Gateway"), ConnectionLost("")]
+    "trouble",
+    [
+        BUSY,
+        failure(429, "unavailable"),
+        *(answer(status, b"of a proxy") for status in (500, 502, 503, 504)),
+        ConnectionLost(""),
+    ],
 )
 def test_trouble_that_passes(clock, trouble):
     result, steps = run(make().decode(BLOB, None), [trouble, trouble, OK], clock)

@@ -21,6 +21,7 @@ from nbmf.client import (
     Unauthorized,
     Version,
 )
+from nbmf.errors import UnsupportedFidelity
 
 
 @both
@@ -33,12 +34,12 @@ def test_what_is_sent(make, monkeypatch):
         return encoded(request)
 
     with mocked(make, respond, api_key="k1", timeout_s=7) as client:
-        assert client.encode("x", "semantic", key="k", effort="auto", latency_budget_ms=2.5, timeout_s=3) == BLOB
+        assert client.encode("x", "lossless", key="k", effort="auto", latency_budget_ms=2.5, timeout_s=3) == BLOB
         assert client.encode({"a": -0.0}) == BLOB
     first, second = seen
     assert (first.method, first.url.path) == ("POST", "/base/v1/encode")
     assert dict(first.url.params) == {"effort": "auto", "latency_budget_ms": "2.5"}
-    assert json.loads(first.content) == {"payload": "x", "fidelity": "semantic", "key": "k"}
+    assert json.loads(first.content) == {"payload": "x", "key": "k"}
     assert first.headers["Authorization"] == "Bearer k1"
     assert first.headers["Content-Type"] == "application/json"
     assert 2000 < int(first.headers["X-Request-Timeout-Ms"]) <= 3000
@@ -214,6 +215,21 @@ def test_options_that_no_codec_takes(make, options):
                 one.encode("x", **options)
             with pytest.raises(ValueError, match=next(iter(options))):
                 one.encode_batch(["x"], **options)
+
+
+@both
+def test_a_fidelity_that_is_not_there(make):
+    """Nothing is sent, and records are not kept otherwise than asked."""
+
+    def respond(_):
+        raise AssertionError("sent")
+
+    with mocked(make, respond) as client, LocalClient(Codec()) as local:
+        for one in (client, local):
+            with pytest.raises(UnsupportedFidelity, match="semantic"):
+                one.encode("x", "semantic")
+            with pytest.raises(UnsupportedFidelity, match="semantic"):
+                one.encode_batch(["x"], "semantic")
 
 
 # --- one interface ------------------------------------------------------------------------------------------------

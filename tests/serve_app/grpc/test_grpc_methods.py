@@ -155,7 +155,7 @@ def test_records_that_are_none(call, record):
 
 
 @pytest.mark.parametrize(
-    ("timeout", "seconds"), [("5000", 5), ("999999", 20), (None, 20), ("soon", 20), ("9" * 5000, 20)]
+    ("timeout", "seconds"), [("5000", 5), ("0005000", 5), ("999999", 20), (None, 20), ("9" * 5000, 20)]
 )
 def test_the_deadline_goes_to_the_replica(call, timeout, seconds, monkeypatch):
     asked = []
@@ -169,6 +169,50 @@ def test_the_deadline_goes_to_the_replica(call, timeout, seconds, monkeypatch):
     metadata = {} if timeout is None else {"x_request_timeout_ms": timeout}
     call("Decode", DECODE, {"request_timeout_s": 20}, {"decode": decode}, **metadata)
     assert asked == [now + seconds]
+
+
+@pytest.mark.parametrize("timeout", ["soon", "0", "-5", "1.5", ""])
+def test_what_is_no_time(call, timeout):
+    context = call("Decode", DECODE, x_request_timeout_ms=timeout).context
+    assert (context.status.name, context.trailing["nbmf-code"]) == ("INVALID_ARGUMENT", "bad_request")
+    assert "x-request-timeout-ms" in context.details
+
+
+def test_a_fidelity_that_is_not_there(call):
+    record = pb.Record(payload=pb.Payload(text=b"x"), fidelity=pb.FIDELITY_SEMANTIC)
+    context = call("Encode", pb.EncodeRequest(record=record)).context
+    assert (context.status.name, context.trailing["nbmf-code"]) == ("INVALID_ARGUMENT", "unsupported_fidelity")
+    answer = call("EncodeBatch", pb.EncodeBatchRequest(records=[record, ENCODE.record])).answer
+    assert [result.WhichOneof("result") for result in answer.results] == ["failure", "encoded"]
+    assert answer.results[0].failure.code == "unsupported_fidelity"
+
+
+NEWER = bytes([15 << 3, 7])  # field 15, the integer 7
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "named"),
+    [
+        ("Encode", pb.EncodeRequest(record=pb.Record.FromString(NEWER)), "EncodeRequest.record"),
+        ("Encode", pb.EncodeRequest(options=pb.EncodeOptions.FromString(NEWER)), "EncodeRequest.options"),
+        (
+            "Encode",
+            pb.EncodeRequest(record=pb.Record(payload=pb.Payload(array=pb.Array.FromString(NEWER)))),
+            "EncodeRequest.record.payload.array",
+        ),
+        ("EncodeBatch", pb.EncodeBatchRequest(records=[ENCODE.record, pb.Record.FromString(NEWER)]), ".records"),
+        ("EncodeBatch", pb.EncodeBatchRequest.FromString(NEWER), "EncodeBatchRequest"),
+        ("Decode", pb.DecodeRequest.FromString(NEWER), "DecodeRequest"),
+        ("DecodeBatch", pb.DecodeBatchRequest.FromString(NEWER), "DecodeBatchRequest"),
+        ("Versions", pb.VersionsRequest.FromString(NEWER), "VersionsRequest"),
+    ],
+)
+def test_fields_of_a_newer_client(call, method, message, named):
+    """They would have no effect."""
+    context = call(method, message).context
+    assert (context.status.name, context.trailing["nbmf-code"]) == ("INVALID_ARGUMENT", "bad_request")
+    assert named in context.details
+    assert "15" in context.details
 
 
 @pytest.mark.parametrize(("left_s", "told"), [(2.5, "2500"), (-1.0, "1"), (None, "7"), (9.2e18, "7")])
@@ -214,7 +258,8 @@ def test_lines_of_the_log(call, lines):
 
 def test_a_client_that_hung_up(call, lines):
     async def decode(*_):
-        raise asyncio.CancelledError
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
 
     with pytest.raises(asyncio.CancelledError):
         call("Decode", DECODE, replicas={"decode": decode})
