@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from nbmf import golden
 from nbmf.codec import Codec
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
-from nbmf.payload import Kind
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.evaluate import evaluate
@@ -64,11 +64,9 @@ def run(
         reading = bars.add_task("reading records", total=None)
         prepared = prepare(sources, config, lambda n: bars.advance(reading, n))
         bars.update(reading, total=prepared.records)
-        learnt = {}
-        if dictionaries:
-            learning = bars.add_task("training dictionaries", total=steps(config))
-            learnt = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
-        manifest, files = _version(learnt, name, prepared.summary())
+        learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
+        samples = prepared.training if dictionaries else []
+        manifest, files = dictionary_part(samples, config, name, prepared.summary(), lambda: bars.advance(learning))
         if network:
             watching = _all_samples(validation, config) if validation else []
             fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
@@ -118,9 +116,11 @@ def _train_network(
     return train_part(samples, validation, plan, on_line, on_step)
 
 
-def _version(
-    dictionaries: dict[Kind, bytes], name: str, data: dict[str, Any]
+def dictionary_part(
+    samples: list[Sample], config: TrainConfig, name: str, data: dict[str, Any], on_step: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(manifest fields, files) of a version whose dictionaries are learnt from the samples; `on_step` as theirs."""
+    dictionaries = train_dictionaries(samples, config, on_step)
     # Kinds that share a dictionary share its file.
     names: dict[bytes, str] = {}
     for kind, dictionary in dictionaries.items():
