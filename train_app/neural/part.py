@@ -13,10 +13,12 @@ from tokenizers import Tokenizer
 
 from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.errors import NbmfError
 from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
 from nbmf.neural.tokenizer import NeuralTokenizer
-from train_app.neural.job import TrainingFailed, split, train_network
+from train_app.neural.failure import TrainingFailed, failed
+from train_app.neural.job import split, train_network
 from train_app.neural.model import NeuralModel
 from train_app.neural.settings import NeuralTrainConfig
 from train_app.neural.tokenizer import train_tokenizer
@@ -71,11 +73,27 @@ def train_part(
 
     `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
     """
+    folder = plan.run_folder(training).absolute()
+    try:
+        return _train_part(training, validation, plan, folder, on_line, on_step)
+    except NbmfError:
+        raise
+    except Exception as error:
+        raise failed(f"learning with preset {plan.preset}", folder, error) from error
+
+
+def _train_part(
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     if plan.preset == DICTIONARIES:
         return builtin_part()
     if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
         raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
-    folder = plan.run_folder(training).absolute()
     if not validation:
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
