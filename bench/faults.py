@@ -66,6 +66,7 @@ def run(records: list[Payload], config: ServeConfig, folder: Path, on_step: Call
     """
     registry = Registry(folder / "registry")
     stable, candidate = (_publish(registry, name, records, size) for name, size in (("old", 4096), ("new", 16384)))
+    registry.assign("stable", stable)
     policy = RolloutPolicy(
         steps_percent=(50, 100),
         dwell_s=0,
