@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.options import DataOption, JsonOption, PayloadFieldOption, SetFieldOption, check_writable, write_json
 
-PRESETS = ("none", "dictionaries", "counts", "builtin")
+PRESETS = ("none", "counts", "builtin")
 SIZES = (100, 300, 1000, 3000, 10_000)
 
 

@@ -19,7 +19,6 @@ class Preset(enum.StrEnum):
     """What can be learnt: train_app.neural.part, and networks that can be trained."""
 
     NONE = "none"
-    DICTIONARIES = "dictionaries"
     COUNTS = "counts"
     BUILTIN = "builtin"
     TINY = "tiny"
@@ -63,9 +62,9 @@ def train(
         Preset,
         typer.Option(
             help="What to learn besides zstd dictionaries. `builtin`: counts of token sequences, beside the network "
-            "that ships with the package, in a minute or a few. `dictionaries`: nothing, but beside all of the "
-            "built-in version. `counts`: counts alone, quicker to decode. `none`: nothing. `small`: counts beside a "
-            "network of your own, in 2-3 hours on two CPU cores; `base`: a larger one, for GPUs; `tiny`: to try it out."
+            "that ships with the package, in minutes. `counts`: counts alone, quicker to decode. `none`: nothing. "
+            "`small`: counts beside a network of your own, in 2-3 hours on two CPU cores; `base`: a larger one, for "
+            "GPUs; `tiny`: to try it out."
         ),
     ] = Preset.BUILTIN,
     make_stable: Annotated[
@@ -138,11 +137,10 @@ def train(
 
     settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
     registry = Registry(out)
-    if preset in (Preset.NONE, Preset.DICTIONARIES):
-        if not dictionaries:
-            raise typer.BadParameter("nothing to train: choose another --preset", param_hint="--no-dictionaries")
-        if validation:
-            raise typer.BadParameter("nothing to validate: choose another --preset", param_hint="--validation")
+    if preset is Preset.NONE and not dictionaries:
+        raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
+    if preset is Preset.NONE and validation:
+        raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
     for option, given in (("--init-from", init_from), ("--workers", workers), ("--max-minutes", max_minutes)):
         if given is not None and preset not in (Preset.TINY, Preset.SMALL, Preset.BASE):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)

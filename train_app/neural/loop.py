@@ -94,6 +94,8 @@ class _Run:
                 self._report(progress)
         self._report(progress)
         self._checkpoint(final=True)
+        if self.log:
+            self.log.close()
 
     def _report(self, progress: float) -> None:
         """The steps since the last report, if any."""

@@ -34,9 +34,8 @@ from train_app.neural.version import (
 )
 from train_app.prepare import Sample
 
-DICTIONARIES, COUNTS_ONLY, BUILTIN = "dictionaries", "counts", "builtin"
-"""Presets besides those of networks: nothing but the built-in version as it is, for dictionaries to stand beside;
-counts alone; counts beside the built-in version's network."""
+COUNTS_ONLY, BUILTIN = "counts", "builtin"
+"""Presets besides those of networks: counts alone, or beside the built-in version's network."""
 _READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
@@ -90,16 +89,14 @@ def _train_part(
     on_line: Callable[[dict[str, Any]], None],
     on_step: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
-    if plan.preset == DICTIONARIES:
-        return builtin_part()
     if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
         raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
     if not validation:
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
-    attribution: dict[str, bytes] = {}
+    attributions: dict[str, bytes] = {}
     if plan.preset == BUILTIN:
-        model, tokenizer, attribution = _builtin_network()
+        model, tokenizer, attributions = _builtin_network()
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
@@ -111,27 +108,20 @@ def _train_part(
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
-    return fields, learned.files | attribution, measured
-
-
-def builtin_part() -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
-    """What `train_part` returns, of the built-in version as it is. Raises TrainingFailed if the package has none."""
-    folder, manifest = builtin.default_folder(), builtin.default_codec().manifest
-    if folder is None or manifest is None:
-        raise TrainingFailed("the package has no built-in version; choose another preset")
-    fields = manifest.model_dump(include={"architecture", "neural", "counts", "minimum_reader"}, exclude_none=True)
-    return fields, read_version(folder)[2], {}
+    return fields, learned.files | attributions, measured
 
 
 def _builtin_network() -> tuple[IntegerNetwork, Tokenizer, dict[str, bytes]]:
-    """The network, its vocabulary, and what is to go wherever they go."""
-    fields, files, _ = builtin_part()
-    if "neural" not in fields:
-        raise TrainingFailed("the built-in version has no network; choose another preset")
-    named = {value for part in ("neural", "counts") for value in fields.get(part, {}).values()}
-    attribution = {name: content for name, content in files.items() if name not in named}
-    tokenizer = Tokenizer.from_str(files[fields["neural"]["tokenizer"]].decode())
-    return IntegerNetwork(files[fields["neural"]["model"]]), tokenizer, attribution
+    """The network, its vocabulary, and the files that go with it wherever it goes: attributions."""
+    folder = builtin.default_folder()
+    _, manifest, files = read_version(folder) if folder else ("", None, {})
+    if manifest is None or manifest.neural is None:
+        raise TrainingFailed("the package has no built-in version with a network; choose another --preset")
+    parts = manifest.model_dump(include={"neural", "counts"}, exclude_none=True).values()
+    coding = {name for part in parts for name in part.values()} | {manifest.golden}
+    attributions = {name: content for name, content in files.items() if name not in coding}
+    tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
+    return IntegerNetwork(files[manifest.neural.model]), tokenizer, attributions
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
@@ -181,4 +171,4 @@ def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples
     }
 
 
-__all__ = ["BUILTIN", "COUNTS_ONLY", "DICTIONARIES", "STEPS", "LearningPlan", "train_part"]
+__all__ = ["BUILTIN", "COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]

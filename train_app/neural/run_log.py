@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ class RunLog:
         self._path = run_folder / LOG_FILE
         events = run_folder / EVENTS_FOLDER
         events.mkdir(parents=True, exist_ok=True)
-        self._events = EventsWriter(str(events / "events"), f".{os.getpid()}")
+        self._events = EventsWriter(str(events / "events"), f".{time.time_ns()}")  # a file of its own
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._events.write_event(event_pb2.Event(wall_time=time.time(), step=first_step, session_log=start))
 
@@ -41,6 +40,10 @@ class RunLog:
         summary = summary_pb2.Summary(value=values)
         self._events.write_event(event_pb2.Event(wall_time=now, step=line["step"], summary=summary))
         self._events.flush()
+
+    def close(self) -> None:
+        """No more lines."""
+        self._events.close()
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
