@@ -82,13 +82,14 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
     if ray.is_initialized():
         yield ray
         return
+    before = _started_here
     try:
         _connect(address, num_cpus, dashboard)
         _started_here = address is None
         _quieten()
         yield ray
     finally:
-        _started_here = False
+        _started_here = before
         ray.shutdown()
 
 

@@ -74,7 +74,14 @@ STARTING = {
     "train": lambda folder: ("train", "-r", folder / "a.jsonl", "-o", folder / "registry", "--preset", "none"),
     "serve": lambda folder: ("serve", "--registry", folder / "registry"),
     "migrate": lambda folder: ("migrate", folder / "a.jsonl", folder / "new", "--registry", folder / "registry"),
-    "dry run": lambda folder: ("migrate", folder / "a.jsonl", "--dry-run", "--registry", folder / "registry"),
+    "dry run": lambda folder: (
+        "migrate",
+        folder / "a.jsonl",
+        folder / "new",
+        "--dry-run",
+        "--registry",
+        folder / "registry",
+    ),
     "demo": lambda folder: ("demo", "--records", folder / "a.jsonl", "--out", folder / "demo"),
 }
 

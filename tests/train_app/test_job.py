@@ -141,7 +141,7 @@ def test_only_a_smaller_version_replaces_the_stable_one(ray_session, train_confi
         path = synthetic.write_jsonl(tmp_path / f"{seed}.jsonl", synthetic.records(count, seed=seed))
         return job.run([open_source(path)], registry, train_config, str(seed), **options)
 
-    first, second, third = train(60, 5), train(900, 6), train(60, 7)
+    first, second, third = train(150, 5), train(900, 6), train(150, 7)
     assert (first.stable, second.stable, third.stable) == (True, True, False)
     assert [t.version for t in registry.channels().history] == [first.version_id, second.version_id]
     assert registry.channels().stable == second.version_id
@@ -152,7 +152,7 @@ def test_only_a_smaller_version_replaces_the_stable_one(ray_session, train_confi
     assert coded["stable"] < coded["nbmf"] < coded["built-in"]
     assert third.measured["compared_with"] == {"built-in": None, "stable": second.version_id}
     assert registry.manifest(third.version_id).measured == third.measured
-    forced = train(60, 8, make_stable=MakeStable.ALWAYS)
+    forced = train(150, 8, make_stable=MakeStable.ALWAYS)
     assert forced.stable
     assert registry.channels().stable == forced.version_id
 
