@@ -126,6 +126,19 @@ def starting(problem: str, remedy: str) -> Iterator[None]:
         raise SessionError(f"{problem}: {told[0]} ({remedy})") from error
 
 
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """An error of Ray's own within, as of workers that were killed, is a SessionError that names what was done."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except NbmfError:
+        raise
+    except RayError as error:
+        raise SessionError(f"Ray failed while {what}: {str(error).strip().splitlines()[-1]}") from error
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
     with socket.socket() as probe:

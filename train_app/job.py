@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from cluster.progress import console, progress
 from cluster.registry import Registry
+from cluster.session import working
 from cluster.sources import Source
 from nbmf import golden
 from nbmf.codec import Codec
@@ -77,9 +78,10 @@ def run(
     measured: dict[str, Any] = {}
     with progress() as bars:
         reading = bars.add_task("reading records", total=None)
-        prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
+        with working("reading records"):
+            prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
+            watching = _all_samples(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
-        watching = _all_samples(validation, config, rejected_file) if validation else []
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = prepared.training if dictionaries else []
         manifest, files = dictionary_part(samples, config, name, prepared.summary(), lambda: bars.advance(learning))
@@ -89,13 +91,14 @@ def run(
             files |= network_files
         files |= attachments or {}
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
-        measured |= evaluate(
-            prepared.holdout,
-            Manifest(**manifest, files={}),
-            files,
-            before.codecs,
-            lambda n: bars.advance(measuring, n),
-        )
+        with working("measuring on held-out records"):
+            measured |= evaluate(
+                prepared.holdout,
+                Manifest(**manifest, files={}),
+                files,
+                before.codecs,
+                lambda n: bars.advance(measuring, n),
+            )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
     measured["compared_with"] = {label: codec.id for label, codec in before.codecs.items()}

@@ -33,6 +33,9 @@ class Sample:
     """Class of the record in its store, where it has one: classes weigh the same when adaptation is fitted."""
 
 
+_ROW = {"kind": -1, "canonical": b"", "digest": b"", "group": "", "place": "", "reason": "", "detail": "", "fault": ""}
+
+
 class BoundedSample:
     """The samples with the smallest digests that fit a number of bytes: the same whatever order they come in."""
 
@@ -97,9 +100,8 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
 
     A payload that holds nothing, null above all, is one of the others: there is nothing to learn from it.
     """
-    empty = {"kind": -1, "canonical": b"", "digest": b"", "group": "", "reason": "", "detail": ""}
     for item in source.read(shard):
-        row = {**empty, "place": item.place}
+        row = {**_ROW, "place": item.place}
         if isinstance(item, BadRecord):
             yield {**row, "reason": item.reason, "detail": item.detail}
             continue
@@ -122,6 +124,14 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
         yield {**row, **good}
 
 
+def _read(pickled: bytes) -> Iterator[dict[str, Any]]:
+    """Those rows; a source that cannot be read is a row {fault}: an error would arrive wrapped in Ray's."""
+    try:
+        yield from read_samples(*pickle.loads(pickled))  # noqa: S301 - made by `prepare`
+    except RecordsError as error:
+        yield {**_ROW, "fault": str(error)}
+
+
 def prepare(
     sources: Iterable[Source],
     config: TrainConfig,
@@ -138,13 +148,13 @@ def prepare(
     work = [{"shard": pickle.dumps((source, shard))} for source in sources for shard in source.plan()]
     if not work:
         raise RecordsError("the sources hold no records at all")
-    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
-        lambda item: read_samples(*pickle.loads(item["shard"]))  # noqa: S301 - made a few lines above
-    )
+    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(lambda item: _read(item["shard"]))
     training, holdout = BoundedSample(config.max_training_bytes), BoundedSample(config.max_holdout_bytes)
     prepared = Prepared([], [], rejections=Rejections(rejected_file))
     seen: set[bytes] = set()
     for row in rows.iter_rows():
+        if row["fault"]:
+            raise RecordsError(row["fault"])
         prepared.records += 1
         _place(row, config, seen, prepared, training, holdout)
         on_records(1)

@@ -9,7 +9,7 @@ import pytest
 import synthetic
 
 from cluster.errors import ConfigError, SessionError
-from cluster.session import _check_reachable, may_grow, own_ports, prepare_environment, session, starting
+from cluster.session import _check_reachable, may_grow, own_ports, prepare_environment, session, starting, working
 
 
 def test_values_that_the_user_set_stay(monkeypatch):
@@ -131,6 +131,18 @@ def test_errors_of_ours_are_left_as_they_are():
         starting("it did not start", "wait"),
     ):
         raise ValueError
+
+
+def test_errors_of_ray_in_the_middle_of_the_work_are_one_message():
+    from ray.exceptions import WorkerCrashedError
+
+    with (
+        pytest.raises(SessionError, match=r"^Ray failed while reading: The worker died unexpectedly"),
+        working("reading"),
+    ):
+        raise WorkerCrashedError
+    with pytest.raises(ZeroDivisionError), working("reading"):
+        raise ZeroDivisionError
 
 
 def test_a_session_of_ones_own_does_not_grow(ray_session):

@@ -151,7 +151,10 @@ def _some(samples: list[Sample]) -> list[Sample]:
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
-    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data."""
+    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data; all of it now, while the CPUs are free.
+
+    Workers may take all CPUs there are: what then needed one, to give them their records, would wait for ever.
+    """
     import ray
 
     table = pa.table(
@@ -162,11 +165,12 @@ def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
         }
     )
     blocks = [table.slice(at, _BLOCK_RECORDS) for at in range(0, len(table), _BLOCK_RECORDS)]
-    return ray.data.from_arrow(blocks).map_batches(
+    tokenised = ray.data.from_arrow(blocks).map_batches(
         tokenise,  # type: ignore[arg-type]
         fn_kwargs={"tokenizer_json": tokenizer.to_str()},
         batch_format="pyarrow",
     )
+    return tokenised.materialize()
 
 
 def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:

@@ -51,6 +51,8 @@ def read_stream(dataset: Any) -> TokenStream:
         lengths.append(np.diff(column.offsets.to_numpy()))
         n_bytes.append(batch["n_bytes"].to_numpy())
         sets += batch["set"].to_pylist()
+    if not sets:
+        raise ValueError("a worker was given no records: there are fewer of them than workers")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     return TokenStream(np.concatenate(tokens), starts, np.concatenate(n_bytes), np.array(sets))
 
