@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import console_cli, faults_cli, speed_cli
+from bench import console_cli, faults_cli, presets_cli, speed_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
 from bench.options import (
@@ -152,6 +152,7 @@ bench.command()(speed_cli.start)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
+bench.command()(presets_cli.presets)
 bench.command()(load)
 bench.add_typer(migration, name="migration")
 

@@ -47,14 +47,15 @@ def train(folder: Path) -> tuple[Registry, str]:
     """A registry of two versions, the first one stable; and the id of the second."""
     from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
+    from train_app.stability import MakeStable
 
     registry, version_id = Registry(folder / "registry"), ""
-    for name, count, dictionary_bytes in _VERSIONS:
+    for (name, count, dictionary_bytes), stable in zip(_VERSIONS, (MakeStable.ALWAYS, MakeStable.NEVER), strict=True):
         store = folder / name
         write_legacy_store(store, installation_records(count, seed=1))
         sizes = {"dictionary_sizes_bytes": (dictionary_bytes,)}
         config = configuration.load(TrainConfig, None, DEFAULT_FILE, sizes)
-        version_id = job.run([LegacyStore(store)], registry, config, name).version_id
+        version_id = job.run([LegacyStore(store)], registry, config, name, make_stable=stable).version_id
     return registry, version_id
 
 

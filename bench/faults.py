@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import zstandard
 
 from bench.steady_traffic import Answer, SteadyTraffic
 from cluster.registry import Registry
-from cluster.session import free_port, own_ports, prepare_environment
+from cluster.session import free_port, own_ports, prepare_environment, starting
 from nbmf.payload import Payload, to_canonical
 from serve_app.config import DeploymentConfig, ServeConfig
 from serve_app.deploy import APPLICATION, deploy
@@ -66,6 +66,7 @@ def run(records: list[Payload], config: ServeConfig, folder: Path, on_step: Call
     """
     registry = Registry(folder / "registry")
     stable, candidate = (_publish(registry, name, records, size) for name, size in (("old", 4096), ("new", 16384)))
+    registry.assign("stable", stable)
     policy = RolloutPolicy(
         steps_percent=(50, 100),
         dwell_s=0,
@@ -209,6 +210,10 @@ def _publish(registry: Registry, name: str, records: list[Payload], dictionary_b
     return registry.publish(manifest, {"d": zstandard.train_dictionary(dictionary_bytes, samples).as_bytes()})
 
 
+def _starting() -> AbstractContextManager[None]:
+    return starting("a Ray cluster of three nodes did not start", "the machine may be too busy, or short of memory")
+
+
 @contextmanager
 def _cluster() -> Iterator[tuple[Any, Any, Any]]:
     """Ray, a cluster of three nodes, and the one of them to kill."""
@@ -218,12 +223,12 @@ def _cluster() -> Iterator[tuple[Any, Any, Any]]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    with own_ports():
+    with _starting(), own_ports():
         cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        with own_ports():
+        with _starting(), own_ports():
             nodes = [cluster.add_node(num_cpus=_NODE_CPUS, object_store_memory=_OBJECT_STORE_BYTES) for _ in range(2)]
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield ray, cluster, nodes[-1]
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]

@@ -86,7 +86,7 @@ class Registry:
         return isinstance(self._fs, pafs.LocalFileSystem)
 
     def publish(self, manifest: dict[str, Any], files: dict[str, bytes]) -> str:
-        """Writes a version and returns its id. The first one published becomes stable."""
+        """Writes a version and returns its id. It is on no channel: `assign` says who uses it."""
         with tempfile.TemporaryDirectory() as scratch:
             version_id = write_version(Path(scratch), manifest, files)
             folder = Path(scratch) / version_id
@@ -95,9 +95,6 @@ class Registry:
                 self._fs.create_dir(target, recursive=True)
                 for name in [*sorted(files), MANIFEST]:
                     self._write(f"{target}/{name}", (folder / name).read_bytes())
-        with self.locked():
-            if self.channels().stable is None:
-                self._assign("stable", version_id)
         return version_id
 
     def list_ids(self) -> list[str]:
@@ -192,21 +189,18 @@ class Registry:
         one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
         """
         with self.locked():
-            self._assign(channel, version_id)
-
-    def _assign(self, channel: Channel, version_id: str | None) -> None:
-        if version_id is not None and version_id not in self.list_ids():
-            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
-        channels = self.channels()
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        transition = Transition(at=now, channel=channel, version=version_id)
-        updated = channels.model_copy(update={channel: version_id, "history": [*channels.history, transition]})
-        self.write_document("channels.json", updated.model_dump_json(indent=1).encode())
-        if self.channels() != updated:
-            raise RegistryError(
-                f"registry {self.location}: another process changed the channels at the same time; "
-                "see `nbmf versions list` and repeat what is missing"
-            )
+            if version_id is not None and version_id not in self.list_ids():
+                raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+            channels = self.channels()
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            transition = Transition(at=now, channel=channel, version=version_id)
+            updated = channels.model_copy(update={channel: version_id, "history": [*channels.history, transition]})
+            self.write_document("channels.json", updated.model_dump_json(indent=1).encode())
+            if self.channels() != updated:
+                raise RegistryError(
+                    f"registry {self.location}: another process changed the channels at the same time; "
+                    "see `nbmf versions list` and repeat what is missing"
+                )
 
     def delete(self, version_id: str) -> None:
         """Removes a version that was never stable or candidate. Raises VersionInUse, VersionNotFound.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import SessionError
+from nbmf.errors import NbmfError
 
 NODE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -71,6 +72,14 @@ def own_ports() -> Iterator[None]:
             del os.environ[name]
 
 
+_started_here = False
+
+
+def may_grow() -> bool:
+    """Whether nodes can join the Ray session in use: not if this process started it for itself."""
+    return not _started_here
+
+
 @contextmanager
 def session(address: str | None = None, num_cpus: int | None = None, dashboard: bool = False) -> Iterator[Any]:
     """Ray, connected; a session that this call started is shut down at the end.
@@ -78,32 +87,71 @@ def session(address: str | None = None, num_cpus: int | None = None, dashboard: 
     Inside an existing connection (a job, a test) that one is used and left open. `num_cpus` declares
     the CPUs of a local session; two at least, as jobs have a driver and workers. Raises SessionError.
     """
+    global _started_here
     prepare_environment(address)
-    import ray
+    try:
+        import ray
+    except ImportError as error:
+        raise SessionError(f"Ray is not installed ({error}): pip install 'nbmf[cluster]'") from error
 
     if ray.is_initialized():
         yield ray
         return
-    if address is not None:
-        _check_reachable(address)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    before = _started_here
     try:
-        if address is not None:
-            ray.init(address=address, **quiet)
-        else:
-            cpus = num_cpus or max(4, os.cpu_count() or 1)
-            # Without an address Ray would take a cluster that someone started on this machine.
-            local: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": dashboard}
-            with own_ports():
-                ray.init(**local, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray session"
-        raise SessionError(f"cannot reach {where}: {str(error).splitlines()[0]}") from error
-    _quieten()
-    try:
+        _connect(address, num_cpus, dashboard)
+        _started_here = address is None
+        _quieten()
         yield ray
     finally:
+        _started_here = before
         ray.shutdown()
+
+
+def _connect(address: str | None, num_cpus: int | None, dashboard: bool) -> None:
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address is not None:
+        _check_reachable(address)
+        remedy = "is it running, with the same versions of Python and Ray?"
+        with starting(f"cannot reach the Ray cluster at {address}", remedy):
+            ray.init(address=address, **quiet)
+        return
+    cpus = num_cpus or max(4, os.cpu_count() or 1)
+    # Without an address Ray would take a cluster that someone started on this machine.
+    local: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": dashboard}
+    remedy = (
+        "the machine may be too busy, or short of memory or disk: try again when it has less to do. Ray's own logs are "
+        f"in {os.environ.get('RAY_TMPDIR', '/tmp')}/ray/session_latest/logs"  # noqa: S108 - where Ray puts them
+    )
+    with starting("a local Ray session did not start", remedy), own_ports():
+        ray.init(**local, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+
+
+@contextmanager
+def starting(problem: str, remedy: str) -> Iterator[None]:
+    """Whatever Ray raises within, plain Exception too, is a SessionError of this problem and remedy."""
+    try:
+        yield
+    except NbmfError:
+        raise
+    except Exception as error:
+        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise SessionError(f"{problem}: {told[0]} ({remedy})") from error
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """An error of Ray's own within, as of workers that were killed, is a SessionError that names what was done."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except NbmfError:
+        raise
+    except RayError as error:
+        raise SessionError(f"Ray failed while {what}: {str(error).strip().splitlines()[-1]}") from error
 
 
 def free_port() -> int:

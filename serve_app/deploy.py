@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.errors import SessionError
 from cluster.registry import Registry
+from cluster.session import starting
 from nbmf.engine import Engine
 from serve_app.config import ServeConfig
 from serve_app.deployments import Target, encoder_target, sized
@@ -26,8 +27,8 @@ _CONTROLLER_CPUS = 0.1
 def deploy(config: ServeConfig, registry: Registry) -> str:
     """Deploys and returns the service's URL once it answers, its replicas warm.
 
-    Raises VersionNotFound, DamagedCodec, EngineMissing; SessionError if Serve listens elsewhere already; ConfigError if
-    Ray was not started for the TLS asked for.
+    Raises VersionNotFound, DamagedCodec, EngineMissing; SessionError if Serve does not start, or listens elsewhere
+    already; ConfigError if Ray was not started for the TLS asked for.
     """
     from ray import serve
 
@@ -37,7 +38,8 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
         check_nodes(config.tls)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
-    serve.start(http_options=http_options(config), grpc_options=grpc_options(config), logging_config=LOGGING)
+    with starting("Ray Serve did not start", "is the port free, and has the machine room? Its logs are with Ray's"):
+        serve.start(http_options=http_options(config), grpc_options=grpc_options(config), logging_config=LOGGING)
     _check_address(config)
     run(targets, route_prefix="/")
     return config.url
@@ -58,15 +60,15 @@ def _check_address(config: ServeConfig) -> None:
 
 
 def run(targets: list[Target], route_prefix: str) -> None:
-    """Runs the applications, the first of them under the prefix, and waits until they do."""
+    """Runs the applications, the first of them under the prefix, and waits until they do. Raises SessionError."""
     from ray import serve
 
-    serve.run_many(
-        [
-            serve.RunTarget(target, name=name, route_prefix=None if index else route_prefix)
-            for index, (name, target) in enumerate(targets)
-        ]
-    )
+    wanted = [
+        serve.RunTarget(target, name=name, route_prefix=None if index else route_prefix)
+        for index, (name, target) in enumerate(targets)
+    ]
+    with starting("the service did not start", "what its replicas said is in Ray's logs"):
+        serve.run_many(wanted)
 
 
 def undeploy(name: str = APPLICATION) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,11 @@ from rich.console import Console
 
 from cluster.cli.options import AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
+from train_app.stability import MakeStable
 
 
 class Preset(enum.StrEnum):
-    """Networks that can be trained."""
+    """What can be learnt: train_app.neural.part, and networks that can be trained."""
 
     NONE = "none"
     COUNTS = "counts"
@@ -40,7 +42,7 @@ def train(
             "--out",
             "-o",
             envvar="NBMF_REGISTRY",
-            help="Registry to publish the version in; its first version becomes stable.",
+            help="Registry to publish the version in.",
             default_factory=default_location,
             show_default="~/.nbmf/registry",
         ),
@@ -59,16 +61,29 @@ def train(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="What to learn besides zstd dictionaries. `counts`: of token sequences, in a minute. "
-            "`builtin`: the same, beside the network that ships with the package. `small`: the same, beside a network "
-            "of your own, in 2-3 hours on two CPU cores; `base`: a larger one, for GPUs; `tiny`: to try it out."
+            help="What to learn besides zstd dictionaries. `builtin`: counts of token sequences, beside the network "
+            "that ships with the package, in minutes. `counts`: counts alone, quicker to decode. `none`: nothing. "
+            "`small`: counts beside a network of your own, in 2-3 hours on two CPU cores; `base`: a larger one, for "
+            "GPUs; `tiny`: to try it out."
         ),
-    ] = Preset.NONE,
+    ] = Preset.BUILTIN,
+    make_stable: Annotated[
+        MakeStable,
+        typer.Option(
+            help="Whether what encodes by default is the new version from now on. `if-smaller`: if it makes less of "
+            "the held-out records than the registry's stable version, or without one the built-in version, does."
+        ),
+    ] = MakeStable.IF_SMALLER,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Wall-clock budget of the network's training; overrides the file.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Data-parallel workers of the network's training; overrides the file.")
+        str | None,
+        typer.Option(
+            help="Data-parallel workers of the network's training, as 2; or the fewest and the most, as 2:8, for as "
+            "many as there is room for at any time. Overrides the file.",
+            metavar="N or MIN:MAX",
+        ),
     ] = None,
     network_config: Annotated[
         Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
@@ -105,9 +120,10 @@ def train(
     """Train a codec version on your records, measure it on held-out ones, publish it.
 
     Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to
-    measure on. In Parquet, text that is a JSON object or array is learnt as JSON.
+    measure on. In Parquet, text that is a JSON object or array is learnt as JSON. Records that cannot be read, or hold
+    nothing, are left out and told of; the exit code is 0 all the same if enough are left to learn from.
 
-    With a --preset a network is trained too, as a Ray Train job. It stops by itself when its budget of
+    A network of your own is trained as a Ray Train job. It stops by itself when its budget of
     minutes is spent; stopped earlier, by Ctrl-C or a crash, the same command goes on from the last checkpoint.
 
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
@@ -122,11 +138,12 @@ def train(
     settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
     registry = Registry(out)
     if preset is Preset.NONE and not dictionaries:
-        raise typer.BadParameter("nothing to train: --no-dictionaries needs a --preset", param_hint="--no-dictionaries")
-    if validation and preset is Preset.NONE:
-        raise typer.BadParameter("nothing to validate: needs a --preset", param_hint="--validation")
-    if init_from and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
-        raise typer.BadParameter("needs a --preset that trains a network", param_hint="--init-from")
+        raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
+    if preset is Preset.NONE and validation:
+        raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
+    for option, given in (("--init-from", init_from), ("--workers", workers), ("--max-minutes", max_minutes)):
+        if given is not None and preset not in (Preset.TINY, Preset.SMALL, Preset.BASE):
+            raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
     def opened(paths: list[Path]) -> list[Source]:
         return [
@@ -142,16 +159,22 @@ def train(
         ]
 
     sources = opened(records)
-    with session(address):
-        plan = None
-        if preset is not Preset.NONE:
-            from train_app.neural.part import LearningPlan
-            from train_app.neural.settings import DEFAULT_FILE as NETWORK_FILE
-            from train_app.neural.settings import NeuralTrainConfig
+    plan = None
+    if preset is not Preset.NONE:
+        from train_app.neural.part import LearningPlan
+        from train_app.neural.settings import DEFAULT_FILE as NETWORK_FILE
+        from train_app.neural.settings import NeuralTrainConfig, worker_range
 
-            overrides = {"max_minutes": max_minutes, "num_workers": workers}
-            network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
-            plan = LearningPlan(preset.value, network, runs, init_from)
+        try:
+            count = worker_range(workers) if workers else None
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--workers") from error
+        overrides = {"max_minutes": max_minutes, "num_workers": count}
+        network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
+        plan = LearningPlan(preset.value, network, runs, init_from)
+
+    now = datetime.now(UTC)
+    with session(address):
         trained = job.run(
             sources,
             registry,
@@ -161,10 +184,13 @@ def train(
             validation=opened(validation or []),
             dictionaries=dictionaries,
             attachments={path.name: path.read_bytes() for path in attach or []},
+            make_stable=make_stable,
+            rejected_file=runs / f"rejected-{now:%Y%m%dT%H%M%S}.jsonl",
         )
-    terminal = Console()
-    terminal.print(report.ratio_table(trained.measured, "Held-out records: raw bytes / coded bytes"))
-    stable = registry.channels().stable == trained.version_id
-    typer.echo(f"Published {trained.version_id} in {registry.location}{' as stable' if stable else ''}.")
-    if not stable:
+    for line in trained.rejections:
+        typer.echo(line)
+    Console().print(report.ratio_table(trained.measured, trained.before))
+    typer.echo(f"Published {trained.version_id} in {registry.location}.")
+    typer.echo(trained.verdict)
+    if not trained.stable:
         typer.echo(f"To use it: nbmf versions promote {trained.version_id[:12]} --registry {registry.location}")

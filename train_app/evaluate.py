@@ -2,47 +2,71 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from cluster.measure import BASELINES, ratio_statistics
 from nbmf import Codec
+from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
-from nbmf.payload import from_canonical, to_canonical
+from nbmf.payload import to_canonical
 from train_app.prepare import Sample
+from train_app.stability import OURS
 
-OURS = "nbmf"
 _CHUNK_RECORDS = 200
 # Sizes do not depend on the id, which is not known before the results are in the manifest.
 _PROVISIONAL_ID = "ff" * 32
+_loaded: dict[str, tuple[Codec, dict[str, Codec]]] = {}
+"""In a worker: the versions of the run that it measures, whose tables take a while to build."""
 
 
-def measure_chunk(samples: list[Sample], codec: Codec) -> list[Any]:
+def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Any]:
     """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec) of some records."""
-    rows = []
-    for sample in samples:
-        blob = codec.encode(from_canonical(sample.kind, sample.canonical))
-        exact = to_canonical(codec.decode(blob)) == (sample.kind, sample.canonical)
-        sizes = {name: measure(sample.canonical) for name, measure in BASELINES.items()}
-        rows.append((sample.kind.label, len(sample.canonical), exact, {**sizes, OURS: len(blob)}))
-    return rows
+    records = [(sample.kind, sample.canonical) for sample in samples]
+    sizes = {name: [measure(canonical) for _, canonical in records] for name, measure in BASELINES.items()}
+    for name, other in others.items():
+        sizes[name] = [len(blob) for blob in other.encode_canonical_batch(records)]
+    blobs = codec.encode_canonical_batch(records)
+    sizes[OURS] = [len(blob) for blob in blobs]
+    exact = [not isinstance(value, NbmfError) and to_canonical(value) for value in codec.decode_batch(blobs)]
+    return [
+        (
+            kind.label,
+            len(canonical),
+            exact[row] == (kind, canonical),
+            {name: coded[row] for name, coded in sizes.items()},
+        )
+        for row, (kind, canonical) in enumerate(records)
+    ]
 
 
 def evaluate(
-    holdout: list[Sample], manifest: Manifest, files: dict[str, bytes], on_records: Callable[[int], None]
+    holdout: list[Sample],
+    manifest: Manifest,
+    files: dict[str, bytes],
+    others: dict[str, Codec],
+    on_records: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Ratios of each codec over all records and by kind, for the manifest; `exact` counts equal round trips."""
+    """Ratios of each codec over all records and by kind, for the manifest; `exact` counts equal round trips.
+
+    `others` are versions to compare with, by the names that they get in the results.
+    """
     import ray
 
-    version = ray.put((manifest, files))
+    run = uuid.uuid4().hex
+    ours, theirs = ray.put((_PROVISIONAL_ID, manifest, files)), ray.put(others)
 
     @ray.remote
-    def measure(samples: list[Sample], version: tuple[Manifest, dict[str, bytes]]) -> list[Any]:
-        return measure_chunk(samples, Codec(_PROVISIONAL_ID, *version))
+    def measure(samples: list[Sample], ours: Any, others: dict[str, Codec]) -> list[Any]:
+        if run not in _loaded:
+            _loaded.clear()
+            _loaded[run] = Codec(*ours), others
+        return measure_chunk(samples, *_loaded[run])
 
     chunks = [holdout[at : at + _CHUNK_RECORDS] for at in range(0, len(holdout), _CHUNK_RECORDS)]
-    pending = [measure.remote(chunk, version) for chunk in chunks]
+    pending = [measure.remote(chunk, ours, theirs) for chunk in chunks]
     rows: list[Any] = []
     while pending:
         done, pending = ray.wait(pending)
@@ -62,4 +86,4 @@ def evaluate(
 
 def _table(rows: list[Any]) -> dict[str, Any]:
     raw = [row[1] for row in rows]
-    return {name: ratio_statistics(raw, [row[3][name] for row in rows]) for name in (*BASELINES, OURS)}
+    return {name: ratio_statistics(raw, [row[3][name] for row in rows]) for name in rows[0][3]}

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from cluster.progress import progress
+from cluster.progress import console, progress
 from cluster.registry import Registry
+from cluster.session import working
 from cluster.sources import Source
 from nbmf import golden
 from nbmf.codec import Codec
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
-from nbmf.payload import Kind
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.evaluate import evaluate
 from train_app.prepare import Sample, prepare
+from train_app.stability import InUse, MakeStable, in_use, settle
 
 if TYPE_CHECKING:
     from train_app.neural.part import LearningPlan
@@ -35,11 +38,16 @@ class InexactVersion(NbmfError):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A published version."""
+    """A published version, the versions it was compared with, and whether it is stable and why."""
 
     version_id: str
     data: dict[str, Any]
     measured: dict[str, Any]
+    before: InUse
+    stable: bool
+    verdict: str
+    rejections: list[str]
+    """What was left out, as lines for people."""
 
 
 def run(
@@ -52,45 +60,57 @@ def run(
     validation: list[Source] | None = None,
     dictionaries: bool = True,
     attachments: dict[str, bytes] | None = None,
+    make_stable: MakeStable = MakeStable.IF_SMALLER,
+    rejected_file: Path | None = None,
 ) -> Trained:
-    """Trains a version on the sources' records and publishes it. Needs a Ray session.
+    """Trains a version on the sources' records, publishes it and makes it stable or not. Needs a Ray session.
 
     A network where there is a plan for one: watched and fitted on the records of `validation`, without
-    them on some of the sources'. `attachments` become files of the version as they are.
-    Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed.
+    them on some of the sources'. `attachments` become files of the version as they are. What is left out is written
+    to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed,
+    TooManyWorkers.
     """
+    if network and network.trains_network:
+        from train_app.neural.workers import check_room
+
+        check_room(network.settings)
+    before = in_use(registry)
     measured: dict[str, Any] = {}
     with progress() as bars:
         reading = bars.add_task("reading records", total=None)
-        prepared = prepare(sources, config, lambda n: bars.advance(reading, n))
+        with working("reading records"):
+            prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
+            watching = _all_samples(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
-        learnt = {}
-        if dictionaries:
-            learning = bars.add_task("training dictionaries", total=steps(config))
-            learnt = train_dictionaries(prepared.training, config, lambda: bars.advance(learning))
-        manifest, files = _version(learnt, name, prepared.summary())
+        learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
+        samples = prepared.training if dictionaries else []
+        manifest, files = dictionary_part(samples, config, name, prepared.summary(), lambda: bars.advance(learning))
         if network:
-            watching = _all_samples(validation, config) if validation else []
             fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
             manifest |= fields
             files |= network_files
         files |= attachments or {}
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
-        measured |= evaluate(
-            prepared.holdout,
-            Manifest(**manifest, files={}),
-            files,
-            lambda n: bars.advance(measuring, n),
-        )
+        with working("measuring on held-out records"):
+            measured |= evaluate(
+                prepared.holdout,
+                Manifest(**manifest, files={}),
+                files,
+                before.codecs,
+                lambda n: bars.advance(measuring, n),
+            )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
+    measured["compared_with"] = {label: codec.id for label, codec in before.codecs.items()}
     files[golden.FILE] = golden.write(Codec(None, Manifest(**manifest, files={}), files).learned)
     version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
-    return Trained(version_id, prepared.summary(), measured)
+    stable, verdict = settle(registry, version_id, measured, before, make_stable)
+    left_out = list(prepared.rejections.lines(prepared.records))
+    return Trained(version_id, prepared.summary(), measured, before, stable, verdict, left_out)
 
 
-def _all_samples(sources: list[Source], config: TrainConfig) -> list[Sample]:
-    prepared = prepare(sources, config, lambda _records: None)
+def _all_samples(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:
+    prepared = prepare(sources, config, lambda _records: None, rejected_file)
     return [*prepared.training, *prepared.holdout]
 
 
@@ -103,7 +123,12 @@ def _train_network(
     building = bars.add_task("counting and fitting", total=STEPS, visible=not plan.trains_network)
 
     def on_line(line: dict[str, Any]) -> None:
-        if "progress" in line:
+        if "waiting" in line:
+            console.print(line["waiting"], markup=False, highlight=False)
+        elif "failure" in line:
+            text = f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
+            console.print(text, markup=False, highlight=False)
+        elif line.get("progress"):
             left = line["minutes"] / line["progress"] - line["minutes"]
             bars.update(
                 training,
@@ -118,9 +143,11 @@ def _train_network(
     return train_part(samples, validation, plan, on_line, on_step)
 
 
-def _version(
-    dictionaries: dict[Kind, bytes], name: str, data: dict[str, Any]
+def dictionary_part(
+    samples: list[Sample], config: TrainConfig, name: str, data: dict[str, Any], on_step: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(manifest fields, files) of a version whose dictionaries are learnt from the samples; `on_step` as theirs."""
+    dictionaries = train_dictionaries(samples, config, on_step)
     # Kinds that share a dictionary share its file.
     names: dict[bytes, str] = {}
     for kind, dictionary in dictionaries.items():

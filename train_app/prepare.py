@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError, TooFewRecords
@@ -14,8 +15,11 @@ from cluster.sources import BadRecord, Shard, Source
 from nbmf.errors import UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
 from train_app.config import TrainConfig
+from train_app.rejections import Rejections
 
 _DIGEST_BYTES = 16
+_MIN_HOLDOUT_RECORDS, _MAX_HOLDOUT_SHARE = 20, 0.2
+_NOTHING = {b"null": "null", b"{}": "empty", b"[]": "empty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,9 @@ class Sample:
     digest: bytes
     group: str = ""
     """Class of the record in its store, where it has one: classes weigh the same when adaptation is fitted."""
+
+
+_ROW = {"kind": -1, "canonical": b"", "digest": b"", "group": "", "place": "", "reason": "", "detail": "", "fault": ""}
 
 
 class BoundedSample:
@@ -72,14 +79,14 @@ class Prepared:
     holdout: list[Sample]
     records: int = 0
     duplicates: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejections: Rejections = field(default_factory=Rejections)
 
     def summary(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             "records": self.records,
             "duplicates": self.duplicates,
-            "rejected": dict(sorted(self.rejected.items())),
+            "rejected": dict(sorted(self.rejections.counts.items())),
             "training_records": len(self.training),
             "training_bytes": sum(len(s.canonical) for s in self.training),
             "holdout_records": len(self.holdout),
@@ -89,34 +96,51 @@ class Prepared:
 
 
 def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
-    """Rows {kind, canonical, digest, group} of a shard's good records and {reason} of its bad ones."""
-    empty = {"kind": -1, "canonical": b"", "digest": b"", "group": "", "reason": ""}
+    """Rows {kind, canonical, digest, group, place} of a shard's good records, {reason, place, detail} of the others.
+
+    A payload that holds nothing, null above all, is one of the others: there is nothing to learn from it.
+    """
     for item in source.read(shard):
+        row = {**_ROW, "place": item.place}
         if isinstance(item, BadRecord):
-            yield {**empty, "reason": item.reason}
+            yield {**row, "reason": item.reason, "detail": item.detail}
             continue
         if item.preview:
-            yield {**empty, "reason": "stub_preview"}
+            yield {**row, "reason": "stub_preview"}
             continue
         try:
             kind, canonical = to_canonical(item.payload)
-        except UnsupportedPayload:
-            yield {**empty, "reason": "unsupported_payload"}
+        except UnsupportedPayload as error:
+            yield {**row, "reason": "unsupported_payload", "detail": str(error)}
+            continue
+        reason = "" if canonical else "empty"
+        if kind is Kind.JSON:
+            reason = _NOTHING.get(canonical, "")
+        if reason:
+            yield {**row, "reason": reason}
             continue
         digest = blake2b(bytes([kind]) + canonical, digest_size=_DIGEST_BYTES).digest()
-        yield {
-            "kind": int(kind),
-            "canonical": canonical,
-            "digest": digest,
-            "group": item.record_class or "",
-            "reason": "",
-        }
+        good = {"kind": int(kind), "canonical": canonical, "digest": digest, "group": item.record_class or ""}
+        yield {**row, **good}
 
 
-def prepare(sources: Iterable[Source], config: TrainConfig, on_records: Callable[[int], None]) -> Prepared:
+def _read(pickled: bytes) -> Iterator[dict[str, Any]]:
+    """Those rows; a source that cannot be read is a row {fault}: an error would arrive wrapped in Ray's."""
+    try:
+        yield from read_samples(*pickle.loads(pickled))  # noqa: S301 - made by `prepare`
+    except RecordsError as error:
+        yield {**_ROW, "fault": str(error)}
+
+
+def prepare(
+    sources: Iterable[Source],
+    config: TrainConfig,
+    on_records: Callable[[int], None],
+    rejected_file: Path | None = None,
+) -> Prepared:
     """Reads all sources in parallel; `on_records` is told how many records were read since it was last called.
 
-    Raises TooFewRecords, RecordsError.
+    What is left out is written to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError.
     """
     import ray
 
@@ -124,17 +148,17 @@ def prepare(sources: Iterable[Source], config: TrainConfig, on_records: Callable
     work = [{"shard": pickle.dumps((source, shard))} for source in sources for shard in source.plan()]
     if not work:
         raise RecordsError("the sources hold no records at all")
-    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
-        lambda item: read_samples(*pickle.loads(item["shard"]))  # noqa: S301 - made a few lines above
-    )
+    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(lambda item: _read(item["shard"]))
     training, holdout = BoundedSample(config.max_training_bytes), BoundedSample(config.max_holdout_bytes)
-    prepared = Prepared([], [])
+    prepared = Prepared([], [], rejections=Rejections(rejected_file))
     seen: set[bytes] = set()
     for row in rows.iter_rows():
+        if row["fault"]:
+            raise RecordsError(row["fault"])
         prepared.records += 1
         _place(row, config, seen, prepared, training, holdout)
         on_records(1)
-    prepared.training, prepared.holdout = training.samples(), holdout.samples()
+    prepared.training, prepared.holdout = _balanced(training.samples(), holdout.samples())
     _require_enough(prepared, config)
     return prepared
 
@@ -147,27 +171,42 @@ def _place(
     training: BoundedSample,
     holdout: BoundedSample,
 ) -> None:
+    size = len(row["canonical"])
     if row["reason"]:
-        prepared.rejected[row["reason"]] += 1
-    elif not row["canonical"]:
-        prepared.rejected["empty"] += 1
-    elif len(row["canonical"]) > config.max_record_bytes:
-        prepared.rejected["too_large"] += 1
+        prepared.rejections.add(row["reason"], row["place"], row["detail"])
+    elif size > config.max_record_bytes:
+        detail = f"{size:,} bytes; max_record_bytes is {config.max_record_bytes:,}"
+        prepared.rejections.add("too_large", row["place"], detail)
     elif row["digest"] in seen:
         prepared.duplicates += 1
     else:
         seen.add(row["digest"])
         sample = Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
-        # Another part of the digest than the one that samples are drawn by.
-        share = int.from_bytes(sample.digest[-8:], "big") / 2**64
-        (holdout if share < config.holdout_fraction else training).add(sample)
+        (holdout if _share(sample) < config.holdout_fraction else training).add(sample)
+
+
+def _share(sample: Sample) -> float:
+    """A number from 0 to 1, from another part of the digest than the one that samples are drawn by."""
+    return int.from_bytes(sample.digest[-8:], "big") / 2**64
+
+
+def _balanced(training: list[Sample], holdout: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """Of few records, more are held out than the configuration says, so that something can be told from them."""
+    wanted = min(_MIN_HOLDOUT_RECORDS, int((len(training) + len(holdout)) * _MAX_HOLDOUT_SHARE))
+    missing = max(0, wanted - len(holdout))
+    moved = {sample.digest for sample in sorted(training, key=_share)[:missing]}
+    return [s for s in training if s.digest not in moved], [*holdout, *(s for s in training if s.digest in moved)]
 
 
 def _require_enough(prepared: Prepared, config: TrainConfig) -> None:
     found = len(prepared.training) + len(prepared.holdout)
-    if found < config.min_records or not prepared.holdout:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(prepared.rejected.items()))
-        raise TooFewRecords(
-            f"{found} distinct records found, {config.min_records} are needed to learn anything "
-            f"({prepared.records} read, {prepared.duplicates} duplicates{', ' + reasons if reasons else ''})"
-        )
+    if found >= config.min_records and prepared.holdout and prepared.training:
+        return
+    problem = f"{config.min_records} are needed to learn anything"
+    if found >= config.min_records:
+        problem = "and none of them fell to " + ("what is measured on" if prepared.training else "what is learnt from")
+    left_out = " ".join(prepared.rejections.lines(prepared.records))
+    raise TooFewRecords(
+        f"{found} distinct records found, {problem} ({prepared.records} read, {prepared.duplicates} duplicates). "
+        f"Until there are more, the built-in version is what to use{'. ' + left_out if left_out else ''}"
+    )

@@ -6,15 +6,20 @@ from typing import Any
 
 from rich.table import Table
 
+from train_app.stability import BUILT_IN, OURS, STABLE, InUse
 
-def ratio_table(measured: dict[str, Any], title: str) -> Table:
-    """Ratios over all held-out records, then by kind."""
-    table = Table(title=title)
-    for column in ("records of", "codec", "records", "raw bytes", "total", "mean", "p5", "min"):
-        table.add_column(column, justify="left" if column in ("records of", "codec") else "right")
+
+def ratio_table(measured: dict[str, Any], before: InUse) -> Table:
+    """Ratios over all held-out records, then by kind: of zlib and zstd, of the versions there were, of the new one."""
+    names = {OURS: "nbmf, this version", BUILT_IN: "nbmf, built-in version"}
+    if before.stable:
+        names[STABLE] = f"nbmf, stable ({before.stable[:8]})"
+    table = Table(title="Held-out records, each coded alone: raw bytes / coded bytes")
+    for column in ("records of", "codec", "records", "bytes", "total", "mean", "p5", "min"):
+        table.add_column(column, justify="left" if column in ("records of", "codec") else "right", no_wrap=True)
     for group, codecs in {"all kinds": measured["all"], **measured["kinds"]}.items():
         for name, row in codecs.items():
             ratios = [f"{row[key]:.2f}" for key in ("total_ratio", "mean_ratio", "p5_ratio", "min_ratio")]
-            table.add_row(group, name, f"{row['records']:,}", f"{row['raw_bytes']:,}", *ratios)
+            table.add_row(group, names.get(name, name), f"{row['records']:,}", f"{row['coded_bytes']:,}", *ratios)
         table.add_section()
     return table

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import registries
 import synthetic
 import zstandard
 
@@ -14,6 +15,7 @@ from nbmf.payload import to_canonical
 def small_version(tmp_path_factory):
     """(registry, codec) of a version that has a zstd dictionary, and codes synthetic records with it."""
     samples = [to_canonical(record)[1] for record in synthetic.records(300, seed=9)]
+    dictionary = zstandard.train_dictionary(4096, samples).as_bytes()
     manifest = {
         "name": "small",
         "created_at": "2026-01-01T00:00:00+00:00",
@@ -21,7 +23,7 @@ def small_version(tmp_path_factory):
         "dictionaries": {"text": "zstd.dict", "json": "zstd.dict", "messages": "zstd.dict"},
     }
     registry = Registry(tmp_path_factory.mktemp("small") / "registry")
-    version = registry.publish(manifest, {"zstd.dict": zstandard.train_dictionary(4096, samples).as_bytes()})
+    version = registries.publish(registry, manifest, {"zstd.dict": dictionary})
     return registry, registry.load(version)
 
 

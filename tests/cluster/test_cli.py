@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
+import registries
 import synthetic
 import typer
 
@@ -46,7 +47,7 @@ def registry(tmp_path_factory):
     for name in ("one", "two"):
         fields = {"name": name, "created_at": "2026-01-01T00:00:00+00:00", "architecture": "zstd-dictionary"}
         fields["dictionaries"] = {"text": "d", "json": "d", "messages": "d"}
-        place.publish(fields, {"d": zstandard.train_dictionary(4096, samples).as_bytes()})
+        registries.publish(place, fields, {"d": zstandard.train_dictionary(4096, samples).as_bytes()})
     return place
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+import registries
 import synthetic
 import zstandard
 
@@ -35,7 +36,7 @@ def publish(registry, name="a"):
         "architecture": "zstd-dictionary",
         "dictionaries": {"text": "zstd.dict", "json": "zstd.dict"},
     }
-    return registry.publish(manifest, {"zstd.dict": DICTIONARY})
+    return registries.publish(registry, manifest, {"zstd.dict": DICTIONARY})
 
 
 def _local(folder):
@@ -109,12 +110,14 @@ def test_publishing_the_same_content_again_changes_nothing(registry):
     assert registry.channels() == before
 
 
-def test_the_first_version_becomes_stable_the_second_does_not(registry):
-    first, second = publish(registry, "a"), publish(registry, "b")
-    assert registry.list_ids() == sorted([first, second])
-    assert registry.channels().stable == first
-    assert registry.channels().candidate is None
-    assert [t.version for t in registry.channels().history] == [first]
+def test_a_published_version_is_on_no_channel(registry):
+    """Whether it is better than what is in use, only who published it knows."""
+    manifest = {"name": "alone", "created_at": "2026-01-01T00:00:00+00:00", "architecture": "none"}
+    version_id = registry.publish(manifest, {"file": b"content"})
+    assert registry.list_ids() == [version_id]
+    assert registry.channels().model_dump() == {"stable": None, "candidate": None, "history": []}
+    assert registry.resolve() == "builtin"
+    registry.delete(version_id)
 
 
 def test_names_resolve_to_full_ids(registry):
@@ -281,22 +284,6 @@ def test_two_processes_lose_nothing_of_each_other(local, repository):
     assert [process.returncode for process in processes] == [0, 0]
     counts = Counter(t.channel for t in local.channels().history)
     assert counts == {"stable": 41, "candidate": 40}
-
-
-def test_the_first_of_two_that_are_published_at_once_stays_stable(local, monkeypatch):
-    """The second looks whether there is a stable version when the first is already one."""
-    ids = []
-    original = Registry.list_ids
-
-    def meanwhile(self):
-        monkeypatch.setattr(Registry, "list_ids", original)
-        ids.append(publish(Registry(local.location), "first"))
-        return original(self)
-
-    monkeypatch.setattr(Registry, "list_ids", meanwhile)
-    ids.append(publish(local, "second"))
-    assert local.channels().stable == ids[0]
-    assert [t.version for t in local.channels().history] == ids[:1]
 
 
 def test_a_change_that_another_overwrote_is_told(remote, monkeypatch):

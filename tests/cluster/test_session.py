@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import synthetic
 
-from cluster.errors import SessionError
-from cluster.session import _check_reachable, own_ports, prepare_environment, session
+from cluster.errors import ConfigError, SessionError
+from cluster.session import _check_reachable, may_grow, own_ports, prepare_environment, session, starting, working
 
 
 def test_values_that_the_user_set_stay(monkeypatch):
@@ -78,3 +79,82 @@ def test_ports_of_a_session_are_not_for_processes_that_it_starts(monkeypatch):
         assert os.environ["RAY_SERVE_HAPROXY_STATS_PORT"] == "12345"
     assert "RAY_SERVE_HAPROXY_METRICS_PORT" not in os.environ
     assert os.environ["RAY_SERVE_HAPROXY_STATS_PORT"] == "12345"
+
+
+STARTING = {
+    "train": lambda folder: ("train", "-r", folder / "a.jsonl", "-o", folder / "registry", "--preset", "none"),
+    "serve": lambda folder: ("serve", "--registry", folder / "registry"),
+    "migrate": lambda folder: ("migrate", folder / "a.jsonl", folder / "new", "--registry", folder / "registry"),
+    "dry run": lambda folder: (
+        "migrate",
+        folder / "a.jsonl",
+        folder / "new",
+        "--dry-run",
+        "--registry",
+        folder / "registry",
+    ),
+    "demo": lambda folder: ("demo", "--records", folder / "a.jsonl", "--out", folder / "demo"),
+}
+
+
+@pytest.fixture
+def ray_that_does_not_start(monkeypatch):
+    """As where a machine is too busy: Ray raises a plain Exception after half a minute."""
+    import ray
+
+    def too_late(**_):
+        raise Exception("The current node timed out during startup. This could happen because of …\nmore")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", too_late)
+
+
+@pytest.mark.parametrize("command", STARTING)
+def test_ray_that_does_not_start_is_one_message(error_of, tmp_path, ray_that_does_not_start, command):
+    synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(250, seed=3))
+    message = error_of(*STARTING[command](tmp_path))
+    lines = [line for line in message.splitlines() if line.startswith("nbmf: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "nbmf: session_error: a local Ray session did not start: The current node timed out during startup."
+    )
+    assert "try again when it has less to do. Ray's own logs are in" in lines[0]
+
+
+def test_a_cluster_that_is_not_joined_is_an_error(ray_that_does_not_start):
+    expected = r"^cannot reach the Ray cluster at auto: The current .*the same versions"
+    with pytest.raises(SessionError, match=expected), session("auto"):
+        pass
+
+
+def test_ray_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SessionError, match=r"Ray is not installed .*pip install 'nbmf\[cluster\]'"), session():
+        pass
+
+
+def test_errors_of_ours_are_left_as_they_are():
+    with pytest.raises(ConfigError, match=r"^wrong$"), starting("it did not start", "wait"):
+        raise ConfigError("wrong")
+    with (
+        pytest.raises(SessionError, match=r"^it did not start: ValueError \(wait\)$"),
+        starting("it did not start", "wait"),
+    ):
+        raise ValueError
+
+
+def test_errors_of_ray_in_the_middle_of_the_work_are_one_message():
+    from ray.exceptions import WorkerCrashedError
+
+    with (
+        pytest.raises(SessionError, match=r"^Ray failed while reading: The worker died unexpectedly"),
+        working("reading"),
+    ):
+        raise WorkerCrashedError
+    with pytest.raises(ZeroDivisionError), working("reading"):
+        raise ZeroDivisionError
+
+
+def test_a_session_of_ones_own_does_not_grow(ray_session):
+    assert not may_grow()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import registries
 import synthetic
 from items import by_line
 
@@ -60,7 +61,8 @@ def test_a_damaged_version_is_found_before_anything_is_done(error_of, tmp_path):
     from cluster.registry import Registry
 
     registry = Registry(tmp_path / "registry")
-    version_id = registry.publish({"name": "x", "created_at": "2026", "architecture": "none"}, {"file": b"content"})
+    manifest = {"name": "x", "created_at": "2026", "architecture": "none"}
+    version_id = registries.publish(registry, manifest, {"file": b"content"})
     (tmp_path / "registry" / "versions" / version_id / "file").write_bytes(b"altered")
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     message = error_of("migrate", path, tmp_path / "new", "--registry", registry.location)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import httpx
 import jsonschema
 import pytest
+import registries
 from keys import entry
 from ray.exceptions import ActorDiedError
 
@@ -36,7 +37,7 @@ def registry(tmp_path):
     registry = Registry(tmp_path / "registry")
     for name in "ab":
         manifest = {"name": name, "created_at": "2026-01-01", "architecture": "none"}
-        registry.publish(manifest, {"file": name.encode()})
+        registries.publish(registry, manifest, {"file": name.encode()})
     return registry
 
 

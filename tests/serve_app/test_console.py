@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+import registries
 import synthetic
 from keys import entry
 
@@ -49,7 +50,7 @@ def registry(ray_session, tmp_path_factory):
     registry = Registry(tmp_path_factory.mktemp("console") / "registry")
     for name in ("first", INJECTED):
         manifest = {"name": name, "created_at": "2026-02-02T00:00:00+00:00", "architecture": "none"}
-        registry.publish(manifest, {"file": name.encode()})
+        registries.publish(registry, manifest, {"file": name.encode()})
     return registry
 
 

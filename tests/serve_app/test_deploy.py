@@ -9,6 +9,7 @@ import time
 
 import httpx
 import pytest
+import registries
 
 from cluster import config as configuration
 from cluster.errors import VersionNotFound
@@ -39,7 +40,7 @@ def test_an_empty_registry(tmp_path, error_of):
 def test_a_damaged_version_is_found_before_the_start(tmp_path):
     registry = Registry(tmp_path / "registry")
     manifest = {"name": "x", "created_at": "2026-01-01", "architecture": "none"}
-    version_id = registry.publish(manifest, {"file": b"content"})
+    version_id = registries.publish(registry, manifest, {"file": b"content"})
     (tmp_path / "registry" / "versions" / version_id / "file").write_bytes(b"altered")
     with pytest.raises(DamagedCodec):
         resolve_version(_config("stable"), registry)

@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import registries
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError
@@ -259,7 +260,7 @@ def test_a_candidate_without_an_encoder_is_not_asked_before_it_is_ready(encode, 
 def test_versions_are_loaded_once_and_failures_told(tmp_path):
     registry = Registry(tmp_path)
     ids = [
-        registry.publish({"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
+        registries.publish(registry, {"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
         for n in "ab"
     ]
     store, loaded, released = RolloutStore(registry), [], []
@@ -288,7 +289,7 @@ def test_versions_are_loaded_once_and_failures_told(tmp_path):
 def test_versions_that_no_rollout_needs_are_released(tmp_path):
     registry = Registry(tmp_path)
     first, second, third = (
-        registry.publish({"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
+        registries.publish(registry, {"name": n, "created_at": "2026-01-01", "architecture": "none"}, {"f": n.encode()})
         for n in "abc"
     )
     store, released = RolloutStore(registry), []

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import registries
 
 from cluster.errors import RegistryError, VersionInUse
 from cluster.registry import Registry
@@ -23,7 +24,7 @@ MANIFEST = {"created_at": "2026-01-01", "architecture": "none"}
 def registry(tmp_path):
     registry = Registry(tmp_path / "registry")
     for name in "ab":
-        registry.publish({"name": name, **MANIFEST}, {"file": name.encode()})
+        registries.publish(registry, {"name": name, **MANIFEST}, {"file": name.encode()})
     return registry
 
 

@@ -24,18 +24,21 @@ def test_two_runs_of_the_command(nbmf_command, tmp_path, settings_file):
     texts = [json_text.dumps(r) if type(r) is not str else r for r in synthetic.records(120, seed=11)]
     pq.write_table(pa.table({"id": range(120), "data": texts}), tmp_path / "memory.parquet")
     registry = Registry(tmp_path / "registry")
-    common = ("--out", registry.location, "--config", settings_file)
+    common = ("--out", registry.location, "--config", settings_file, "--preset", "none")
     first = nbmf_command("train", "-r", tmp_path / "memory.parquet", "--payload-field", "data", *common)
     assert first.code == 0, first.err
     stable = registry.channels().stable
-    assert f"Published {stable} in {registry.location} as stable.\n" in first.out.decode()
-    assert "zstd-19" in first.out.decode()
+    assert f"Published {stable} in {registry.location}.\nVersion {stable[:12]} is stable: " in first.out.decode()
+    for codec in ("zlib-9", "zstd-19", "nbmf, built-in version", "nbmf, this version"):
+        assert codec in first.out.decode()
     assert registry.manifest(stable).data["kinds"] == {"json": 40, "messages": 40, "text": 40}
     more = synthetic.write_jsonl(tmp_path / "more.jsonl", [{"said": r} for r in synthetic.records(60, seed=12)])
     second = nbmf_command("train", "-r", more, "--payload-field", "said", "--name", "next", *common)
     assert second.code == 0, second.err
     (other,) = set(registry.list_ids()) - {stable}
     assert f"Published {other} in {registry.location}.\n" in second.out.decode()
+    assert f"Version {other[:12]} was not made stable: " in second.out.decode()
+    assert f"nbmf, stable ({stable[:8]})" in second.out.decode()
     assert f"nbmf versions promote {other[:12]}" in second.out.decode()
     assert registry.manifest(other).name == "next"
     assert registry.channels().stable == stable
@@ -84,10 +87,10 @@ def test_counts_alone(nbmf_command, tmp_path, settings_file):
 
 def test_nothing_to_train(nbmf_command, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "few.jsonl", [1])
-    result = nbmf_command("train", "-r", path, "--out", tmp_path / "registry", "--no-dictionaries")
+    result = nbmf_command("train", "-r", path, "--out", tmp_path / "registry", "--no-dictionaries", "--preset", "none")
     assert result.code == 2
     assert "nothing to train" in result.err
-    assert "needs a --preset" in result.err
+    assert "needs another --preset" in result.err
     assert not (tmp_path / "registry").exists()
 
 
@@ -102,6 +105,32 @@ def test_a_start_from_no_earlier_run(error_of, tmp_path, settings_file):
     assert message.startswith("nbmf: training_failed:")
     assert "name the folder of an earlier run" in message
     assert registry.list_ids() == []
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_is_left_out_is_told(nbmf_command, error_of, tmp_path, settings_file):
+    """Of lines some of which are no JSON, or null: exit code 0. Where nothing else is there: 1, and told as well."""
+    good = synthetic.records(120, seed=15)
+    path = synthetic.write_jsonl(tmp_path / "memory.jsonl", [None, *good, {}])
+    with path.open("ab") as file:
+        file.write(b"{cut\nnull\n")
+    registry = Registry(tmp_path / "registry")
+    asked = ("--out", registry.location, "--config", settings_file, "--preset", "none", "--runs", tmp_path / "runs")
+    result = nbmf_command("train", "-r", path, *asked)
+    assert result.code == 0, result.err
+    (rejected,) = (tmp_path / "runs").glob("rejected-*.jsonl")
+    first, empty, not_json, null, *_ = result.out.decode().splitlines()
+    assert first == f"Left out 4 of 124 records; each is a line of {rejected}:"
+    assert empty == f"  1 empty: {path}:122"
+    assert not_json.startswith(f"  1 not_json: {path}:123 (")
+    assert null == f"  2 null: {path}:1, {path}:124"
+    assert len(rejected.read_text().splitlines()) == 4
+    (version_id,) = registry.list_ids()
+    assert registry.manifest(version_id).data["rejected"] == {"empty": 1, "not_json": 1, "null": 2}
+    bad = synthetic.write_jsonl(tmp_path / "bad.jsonl", [None] * 60)
+    message = error_of("train", "-r", bad, *asked)
+    assert message.startswith("nbmf: too_few_records: 0 distinct records found, 50 are needed")
+    assert f"60 null: {bad}:1, {bad}:2, {bad}:3, …" in message
 
 
 @pytest.mark.usefixtures("ray_session")

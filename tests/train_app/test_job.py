@@ -8,14 +8,15 @@ import synthetic
 
 from cluster.errors import RecordsError, TooFewRecords
 from cluster.registry import Registry
-from cluster.sources import LegacyStore, open_source
+from cluster.sources import LegacyStore, Shard, open_source
 from nbmf import stub
 from nbmf.payload import to_canonical
 from nbmf.store.record_file import file_name as record_file_name
 from train_app import job
 from train_app.prepare import prepare
+from train_app.stability import MakeStable
 
-CODECS = {"zlib-9", "zstd-19", "nbmf"}
+CODECS = {"zlib-9", "zstd-19", "built-in", "nbmf"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def test_the_manifest_counts_every_record(version, manifest):
 def test_the_measurements_fit_together(version, manifest):
     measured, data = manifest.measured, manifest.data
     assert measured == version.trained.measured
+    assert measured["compared_with"] == {"built-in": None}  # in tests it has no learned part
     assert measured["exact"] == measured["records"] == data["holdout_records"]
     assert measured["all"].keys() == CODECS
     for name in CODECS:
@@ -115,17 +117,79 @@ def legacy_store(tmp_path):
     return tmp_path / "old"
 
 
-def test_a_second_version_does_not_replace_the_stable_one(ray_session, train_config, legacy_store, tmp_path):
+def test_rejected_records_of_a_legacy_store(ray_session, train_config, legacy_store, tmp_path):
+    rejected = tmp_path / "rejected.jsonl"
     registry = Registry(tmp_path / "registry")
-    first = job.run([LegacyStore(legacy_store)], registry, train_config, "first")
-    assert first.data["rejected"] == {"not_json": 3, "stub_preview": 9}
-    assert first.data["training_records"] + first.data["holdout_records"] == 78
-    more = open_source(synthetic.write_jsonl(tmp_path / "more.jsonl", synthetic.records(60, seed=5)))
-    second = job.run([LegacyStore(legacy_store), more], registry, train_config, "second")
-    assert second.version_id != first.version_id
-    assert registry.list_ids() == sorted([first.version_id, second.version_id])
-    assert registry.channels().stable == first.version_id
-    assert [t.version for t in registry.channels().history] == [first.version_id]
+    trained = job.run([LegacyStore(legacy_store)], registry, train_config, "first", rejected_file=rejected)
+    assert trained.data["rejected"] == {"not_json": 3, "stub_preview": 9}
+    assert trained.data["training_records"] + trained.data["holdout_records"] == 78
+    assert trained.data["holdout_records"] >= 15  # a fifth: of so few, 20 are wanted
+    first, not_json, previews = trained.rejections
+    assert first == f"Left out 12 of 90 records; each is a line of {rejected}:"
+    assert not_json.startswith("  3 not_json: ")
+    assert previews.startswith("  9 stub_preview: ")
+    written = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert sorted(line["reason"] for line in written) == ["not_json"] * 3 + ["stub_preview"] * 9
+    assert all(str(legacy_store) in line["place"] for line in written)
+
+
+def test_only_a_smaller_version_replaces_the_stable_one(ray_session, train_config, tmp_path):
+    """Few records, then many, then few; then the last again, as asked."""
+    registry = Registry(tmp_path / "registry")
+
+    def train(count, seed, **options):
+        path = synthetic.write_jsonl(tmp_path / f"{seed}.jsonl", synthetic.records(count, seed=seed))
+        return job.run([open_source(path)], registry, train_config, str(seed), **options)
+
+    first, second, third = train(150, 5), train(900, 6), train(150, 7)
+    assert (first.stable, second.stable, third.stable) == (True, True, False)
+    assert [t.version for t in registry.channels().history] == [first.version_id, second.version_id]
+    assert registry.channels().stable == second.version_id
+    assert third.version_id in registry.list_ids()
+    assert f"larger than the stable version {second.version_id[:12]} on {third.measured['records']} " in third.verdict
+    coded = {name: row["coded_bytes"] for name, row in third.measured["all"].items()}
+    assert coded.keys() == CODECS | {"stable"}
+    assert coded["stable"] < coded["nbmf"] < coded["built-in"]
+    assert third.measured["compared_with"] == {"built-in": None, "stable": second.version_id}
+    assert registry.manifest(third.version_id).measured == third.measured
+    forced = train(150, 8, make_stable=MakeStable.ALWAYS)
+    assert forced.stable
+    assert registry.channels().stable == forced.version_id
+
+
+@pytest.fixture
+def real_builtin(monkeypatch):
+    """The version that ships with the package is what is in use, as for users."""
+    from nbmf import builtin
+
+    monkeypatch.setattr(builtin, "_DEFAULT", builtin.FOLDER / "DEFAULT")
+    builtin.default_codec.cache_clear()
+    yield builtin.default_codec()
+    builtin.default_codec.cache_clear()
+
+
+def test_a_version_that_is_worse_than_the_built_in_one_is_not_stable(
+    ray_session, train_config, tmp_path, real_builtin, nbmf_command
+):
+    """Few short records, and only dictionaries learnt from them. What is said is what was measured."""
+    records = [{"role": "user", "content": text} for text in synthetic.records(180, seed=9) if type(text) is str]
+    path = synthetic.write_jsonl(tmp_path / "few.jsonl", records)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(train_config.model_dump() | {"dictionary_sizes_bytes": [4096]}))
+    registry = Registry(tmp_path / "registry")
+    common = ("--config", settings, "--runs", tmp_path / "runs", "--preset", "none", "-o", registry.location)
+    result = nbmf_command("train", "-r", path, *common)
+    assert result.code == 0, result.err
+    assert registry.channels().stable is None
+    (version_id,) = registry.list_ids()
+    measured = registry.manifest(version_id).measured
+    assert measured["compared_with"] == {"built-in": real_builtin.id}
+    ours, builtin = (measured["all"][name]["coded_bytes"] for name in ("nbmf", "built-in"))
+    assert ours > builtin
+    out = result.out.decode()
+    assert "nbmf, built-in version" in out
+    assert f"was not made stable: {100 * (ours / builtin - 1):.0f} % larger than the built-in version on" in out
+    assert f"nbmf versions promote {version_id[:12]} --registry {registry.location}" in out.replace("\n", " ")
 
 
 def test_too_few_records(ray_session, train_config, tmp_path):
@@ -133,10 +197,25 @@ def test_too_few_records(ray_session, train_config, tmp_path):
     with path.open("ab") as file:
         file.write(b"{\n")
     registry = Registry(tmp_path / "registry")
-    expected = r"30 distinct records found, 50 are needed .* \(61 read, 30 duplicates, 1 not_json\)"
+    expected = (
+        r"30 distinct records found, 50 are needed .* \(61 read, 30 duplicates\)\. .* 1 not_json: .*few\.jsonl:61"
+    )
     with pytest.raises(TooFewRecords, match=expected):
         job.run([open_source(path)], registry, train_config, "few")
     assert registry.list_ids() == []
+
+
+def test_a_source_that_cannot_be_read_is_one_message(ray_session, train_config, tmp_path):
+    with pytest.raises(RecordsError, match=r"^the disk is gone$"):
+        job.run([_Gone()], Registry(tmp_path / "registry"), train_config, "gone")
+
+
+class _Gone:
+    def plan(self):
+        return [Shard("somewhere")]
+
+    def read(self, shard):
+        raise RecordsError("the disk is gone")
 
 
 def test_sources_without_any_shard(ray_session, train_config, tmp_path):
@@ -164,8 +243,8 @@ def test_a_record_that_does_not_come_back_is_counted(train_config):
     from train_app.prepare import Sample
 
     class Forgetful(Codec):
-        def decode(self, blob, **_):
-            return "something else"
+        def decode_batch(self, blobs, **_):
+            return ["something else"] * len(blobs)
 
     samples = [Sample(*to_canonical(r), b"") for r in ("something else", "another")]
-    assert [row[2] for row in measure_chunk(samples, Forgetful())] == [True, False]
+    assert [row[2] for row in measure_chunk(samples, Forgetful(), {})] == [True, False]

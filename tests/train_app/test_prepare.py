@@ -11,7 +11,7 @@ from cluster.sources import open_source
 from nbmf.coders import ZstdDictionaryCoder
 from nbmf.payload import Kind, to_canonical
 from train_app.dictionaries import steps, train_dictionaries
-from train_app.prepare import BoundedSample, Sample, read_samples
+from train_app.prepare import BoundedSample, Sample, _balanced, _share, read_samples
 
 
 def _sample(digest, size):
@@ -75,6 +75,34 @@ def test_rows_of_good_and_bad_records(tmp_path):
     assert [r["kind"] for r in rows] == [Kind.TEXT, -1, Kind.JSON, Kind.TEXT]
     assert rows[0]["digest"] == rows[3]["digest"] != rows[2]["digest"]
     assert len(rows[0]["digest"]) == 16
+
+
+def test_what_holds_nothing_is_not_learnt_from(tmp_path):
+    """Neither as a line, nor in a field, and each is told with its place."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'null\n""\n{}\n[]\n0\nfalse\n" "\n[null]\n"{}"\n')
+    source = open_source(path)
+    rows = list(read_samples(source, source.plan()[0]))
+    assert [r["reason"] for r in rows] == ["null", "empty", "empty", "empty", "", "", "", "", ""]
+    assert [r["place"].rpartition(":")[2] for r in rows] == list("123456789")
+    path.write_bytes(b'{"said": null}\n{"said": "yes"}\n')
+    source = open_source(path, payload_field="said")
+    assert [r["reason"] for r in read_samples(source, source.plan()[0])] == ["null", ""]
+
+
+def _spread(count):
+    """Samples whose shares are even."""
+    return [Sample(Kind.TEXT, b"x", bytes(8) + (i * 2**64 // count).to_bytes(8, "big")) for i in range(count)]
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(1000, 100), (200, 20), (150, 20), (100, 20), (50, 10), (20, 4)])
+def test_of_few_records_more_are_held_out(count, held_out):
+    """A tenth, but 20 at least, and a fifth at most for that; those with the smallest shares."""
+    samples = _spread(count)
+    split = [[s for s in samples if (_share(s) < 0.1) is kept] for kept in (False, True)]
+    training, holdout = _balanced(*split)
+    assert sorted(holdout, key=_share) == samples[:held_out]
+    assert training == samples[held_out:]
 
 
 def test_kinds_with_equal_bytes_are_not_duplicates(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,23 @@ import torch
 from ray.train import UserCallback
 from tokenizers import Tokenizer
 
-from nbmf.errors import NbmfError
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.data import TokenStream
+from train_app.neural.failure import TrainingFailed, failed, last_line
 from train_app.neural.loop import CHECKPOINT_FILE, train_loop
 from train_app.neural.model import NeuralModel
+from train_app.neural.run_log import LOG_FILE, append
 from train_app.neural.settings import NeuralTrainConfig
 from train_app.neural.tokenizer import train_tokenizer
+from train_app.neural.workers import resources_per_worker, waiting_for
 from train_app.prepare import Sample
 
-LOG_FILE = "log.jsonl"
 TOKENIZER_FILE = "tokenizer.json"
 RECORD_TYPE = {"text": "text", "messages": "conversation", "json": "structured"}
 _VALIDATION_BYTES = 600_000
 _BLOCK_RECORDS = 2000
-_POLL_S = 1.0
-
-
-class TrainingFailed(NbmfError):
-    """The Ray Train job ended with an error."""
-
-    code = "training_failed"
+_POLL_S, _NOTICE_INTERVAL_S = 1.0, 30.0
 
 
 def train_network(
@@ -61,24 +57,27 @@ def train_network(
     first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
     tokenizer = _tokenizer(training, config, run_folder, init_from)
     config = config.with_(vocab_size=tokenizer.get_vocab_size())
-    use_gpu = ray.cluster_resources().get("GPU", 0) >= 1
-    resources = {"GPU": 1.0} if use_gpu else {"CPU": settings.cpus_per_worker}
+    resources = resources_per_worker(settings)
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={
             "settings": settings.model_dump(),
             "config": config.to_dict(),
-            "threads": max(1, round(_cpus() / settings.num_workers)),
-            "log": str(run_folder / LOG_FILE),
+            "cpus": ray.cluster_resources().get("CPU", 1.0),
+            "run_folder": str(run_folder),
             "init_from": first_weights,
         },
-        scaling_config=ScalingConfig(num_workers=settings.num_workers, use_gpu=use_gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(
+            num_workers=settings.num_workers,  # type: ignore[arg-type]
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+        ),
         run_config=RunConfig(
             name=run_folder.name,
             storage_path=str(run_folder.parent),
             failure_config=FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
-            callbacks=[TensorBoardCallback(str(run_folder / "tensorboard"))],  # type: ignore[list-item]
+            callbacks=[_FailureNotice(str(run_folder / LOG_FILE))],  # type: ignore[list-item]
         ),
         datasets={
             "train": _dataset(training, tokenizer),
@@ -86,11 +85,11 @@ def train_network(
         },
         dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
     )
-    with _LogFollower(run_folder / LOG_FILE, on_line):
+    with _LogFollower(run_folder / LOG_FILE, on_line, lambda: waiting_for(settings)):
         try:
             result = trainer.fit()
         except Exception as error:
-            raise TrainingFailed(f"the run in {run_folder} failed: {error}") from error
+            raise failed(f"the run in {run_folder}", run_folder, error) from error
     if result.checkpoint is None:
         raise TrainingFailed(f"the run in {run_folder} ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
@@ -108,12 +107,6 @@ def load_model(checkpoint: Path) -> NeuralModel:
 def record_type(sample: Sample) -> str:
     """The network's record type for a payload kind."""
     return RECORD_TYPE.get(sample.kind.label, "other")
-
-
-def _cpus() -> float:
-    import ray
-
-    return float(ray.cluster_resources().get("CPU", 1))
 
 
 def _last_checkpoint(run: Path, config: NeuralConfig) -> Path:
@@ -158,7 +151,10 @@ def _some(samples: list[Sample]) -> list[Sample]:
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
-    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data."""
+    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data; all of it now, while the CPUs are free.
+
+    Workers may take all CPUs there are: what then needed one, to give them their records, would wait for ever.
+    """
     import ray
 
     table = pa.table(
@@ -169,11 +165,12 @@ def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
         }
     )
     blocks = [table.slice(at, _BLOCK_RECORDS) for at in range(0, len(table), _BLOCK_RECORDS)]
-    return ray.data.from_arrow(blocks).map_batches(
+    tokenised = ray.data.from_arrow(blocks).map_batches(
         tokenise,  # type: ignore[arg-type]
         fn_kwargs={"tokenizer_json": tokenizer.to_str()},
         batch_format="pyarrow",
     )
+    return tokenised.materialize()
 
 
 def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
@@ -207,33 +204,30 @@ def _tokens(tokenizer: NeuralTokenizer, data: bytes, type_: str) -> list[int]:
     return [tokenizer.vocab_size + RECORD_TYPES.index(type_), *tokenizer.encode(data)]
 
 
-class TensorBoardCallback(UserCallback):
-    """Metrics of every report as TensorBoard events. Ray Train calls it in its controller process."""
+class _FailureNotice(UserCallback):
+    """Workers that failed, as a line of the log. Ray Train calls it in its controller process."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._writer: Any = None
+    def __init__(self, log: str) -> None:
+        self._log = Path(log)
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._writer = self._writer or SummaryWriter(self._folder)
-        step = metrics[0]["step"]
-        for name, value in metrics[0].items():
-            if name != "step":
-                self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+        """The workers write their reports themselves."""
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Nothing to write."""
+        append(self._log, {"failure": last_line(next(iter(worker_exceptions.values())))})
 
 
 class _LogFollower:
-    """Reads the run's log while the job runs: workers write it, this process shows it."""
+    """Reads the run's log while the job runs: workers write it, this process shows it.
 
-    def __init__(self, path: Path, on_line: Callable[[dict[str, Any]], None]) -> None:
+    While no workers are running, a line {"waiting": what for} comes every half minute.
+    """
+
+    def __init__(self, path: Path, on_line: Callable[[dict[str, Any]], None], waiting_for: Callable[[], str]) -> None:
         self._path = path
         self._on_line = on_line
+        self._waiting_for = waiting_for
+        self._running = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._offset = path.stat().st_size if path.exists() else 0
@@ -247,8 +241,14 @@ class _LogFollower:
         self._read()
 
     def _follow(self) -> None:
+        told = time.monotonic()
         while not self._stop.wait(_POLL_S):
             self._read()
+            if self._running:
+                told = time.monotonic()
+            elif time.monotonic() - told > _NOTICE_INTERVAL_S:
+                self._on_line({"waiting": self._waiting_for()})
+                told = time.monotonic()
 
     def _read(self) -> None:
         if not self._path.exists():
@@ -259,4 +259,6 @@ class _LogFollower:
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)
-                self._on_line(json.loads(line))
+                found = json.loads(line)
+                self._running = "failure" not in found
+                self._on_line(found)

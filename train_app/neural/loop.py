@@ -6,7 +6,6 @@ Data-parallel: each worker has its own share of the records, gradients are avera
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -26,6 +25,7 @@ from train_app.neural import model as model_module
 from train_app.neural.data import StreamBatches, TokenStream
 from train_app.neural.measure import bits_per_byte
 from train_app.neural.model import NeuralModel
+from train_app.neural.run_log import RunLog
 from train_app.neural.schedule import learning_rate_share, make_optimisers, set_learning_rates
 from train_app.neural.settings import NeuralTrainConfig
 
@@ -35,10 +35,11 @@ CHECKPOINT_FILE = "checkpoint.pt"
 def train_loop(options: dict[str, Any]) -> None:
     """Trains until the budget is spent; reports checkpoints and metrics through ray.train.report."""
     settings = NeuralTrainConfig(**options["settings"])
-    torch.set_num_threads(max(1, int(options["threads"])))
+    # Divided here: an elastic run does not know before how many workers there will be.
+    torch.set_num_threads(max(1, round(options["cpus"] / ray.train.get_context().get_world_size())))
     torch.manual_seed(settings.seed)
     init_from = Path(options["init_from"]) if options["init_from"] else None
-    _Run(settings, NeuralConfig(**options["config"]), Path(options["log"]), init_from).train()
+    _Run(settings, NeuralConfig(**options["config"]), Path(options["run_folder"]), init_from).train()
 
 
 def read_stream(dataset: Any) -> TokenStream:
@@ -50,15 +51,16 @@ def read_stream(dataset: Any) -> TokenStream:
         lengths.append(np.diff(column.offsets.to_numpy()))
         n_bytes.append(batch["n_bytes"].to_numpy())
         sets += batch["set"].to_pylist()
+    if not sets:
+        raise ValueError("a worker was given no records: there are fewer of them than workers")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     return TokenStream(np.concatenate(tokens), starts, np.concatenate(n_bytes), np.array(sets))
 
 
 class _Run:
-    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, log: Path, init_from: Path | None) -> None:
+    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, folder: Path, init_from: Path | None) -> None:
         self.settings = settings
         self.config = config
-        self.log = log
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = get_device()
@@ -69,13 +71,15 @@ class _Run:
         self.epoch = self.step = self.tokens = 0
         self.minutes_before = 0.0
         self._restore(init_from)
+        self.log = RunLog(folder, self.step + 1) if self.rank == 0 else None
+        self._write({"step": self.step, "workers": self.world})
         self._compile()
         self.autocast_dtype = _autocast_dtype(self.device)
-        self.began = time.monotonic()
+        self.began = self.reported = time.monotonic()
+        self.losses_nats: list[float] = []
 
     def train(self) -> None:
-        loss_sum, last_step, last_time = 0.0, self.step, time.monotonic()
-        last_checkpoint = last_time
+        last_checkpoint, progress = time.monotonic(), self._progress()
         for batch in self._endless():
             now = time.monotonic()
             due = now - last_checkpoint > self.settings.checkpoint_interval_s
@@ -83,27 +87,37 @@ class _Run:
             if progress >= 1:
                 break
             if due:
+                self._report(progress)
                 self._checkpoint()
-                last_checkpoint = last_time = time.monotonic()
-                last_step, loss_sum = self.step, 0.0
-            loss_sum += self._train_step(batch, progress)
-            steps = self.step - last_step
-            if self.rank == 0 and steps == self.settings.report_interval_steps:
-                now = time.monotonic()
-                self._write(
-                    {
-                        "step": self.step,
-                        "epoch": self.epoch,
-                        "tokens": self.tokens,
-                        "minutes": round(self._minutes(), 2),
-                        "progress": round(progress, 4),
-                        "loss_nats": round(loss_sum / steps, 4),
-                        "bits_per_byte": round(loss_sum / steps * self._bits_per_byte_of_loss, 4),
-                        "tokens_per_s": round(steps * self._tokens_per_step / (now - last_time)),
-                    }
-                )
-                last_step, last_time, loss_sum = self.step, now, 0.0
+                last_checkpoint = self.reported = time.monotonic()
+            self.losses_nats.append(self._train_step(batch, progress))
+            waited = time.monotonic() - self.reported > self.settings.report_interval_s
+            if waited or len(self.losses_nats) == self.settings.report_interval_steps:
+                self._report(progress)
+        self._report(progress)
         self._checkpoint(final=True)
+        if self.log:
+            self.log.close()
+
+    def _report(self, progress: float) -> None:
+        """The steps since the last report, if any."""
+        steps, now = len(self.losses_nats), time.monotonic()
+        if steps:
+            loss_nats = sum(self.losses_nats) / steps
+            self._write(
+                {
+                    "step": self.step,
+                    "epoch": self.epoch,
+                    "tokens": self.tokens,
+                    "minutes": round(self._minutes(), 2),
+                    "progress": round(min(progress, 1), 6),
+                    "loss_nats": round(loss_nats, 4),
+                    "bits_per_byte": round(loss_nats * self._bits_per_byte_of_loss, 4),
+                    "learning_rate": self.optimisers[0].param_groups[0]["lr"],
+                    "tokens_per_s": round(steps * self._tokens_per_step / (now - self.reported)),
+                }
+            )
+        self.losses_nats, self.reported = [], now
 
     @property
     def _tokens_per_step(self) -> int:
@@ -215,9 +229,8 @@ class _Run:
             model_module.chunk_loss_and_gradient = torch.compile(model_module._chunk_loss_and_gradient, dynamic=False)
 
     def _write(self, line: dict[str, Any]) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as file:
-            file.write(json.dumps({"time": round(time.time(), 1), **line}) + "\n")
+        if self.log:
+            self.log.write(line)
 
 
 def _autocast_dtype(device: torch.device) -> torch.dtype | None:

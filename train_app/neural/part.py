@@ -13,10 +13,12 @@ from tokenizers import Tokenizer
 
 from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.errors import NbmfError
 from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
 from nbmf.neural.tokenizer import NeuralTokenizer
-from train_app.neural.job import TrainingFailed, split, train_network
+from train_app.neural.failure import TrainingFailed, failed
+from train_app.neural.job import split, train_network
 from train_app.neural.model import NeuralModel
 from train_app.neural.settings import NeuralTrainConfig
 from train_app.neural.tokenizer import train_tokenizer
@@ -70,14 +72,31 @@ def train_part(
 
     `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
     """
+    folder = plan.run_folder(training).absolute()
+    try:
+        return _train_part(training, validation, plan, folder, on_line, on_step)
+    except NbmfError:
+        raise
+    except Exception as error:
+        raise failed(f"learning with preset {plan.preset}", folder, error) from error
+
+
+def _train_part(
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
         raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
-    folder = plan.run_folder(training).absolute()
     if not validation:
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
+    attributions: dict[str, bytes] = {}
     if plan.preset == BUILTIN:
-        model, tokenizer = _builtin_network()
+        model, tokenizer, attributions = _builtin_network()
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
@@ -89,16 +108,20 @@ def train_part(
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
-    return fields, learned.files, measured
+    return fields, learned.files | attributions, measured
 
 
-def _builtin_network() -> tuple[IntegerNetwork, Tokenizer]:
+def _builtin_network() -> tuple[IntegerNetwork, Tokenizer, dict[str, bytes]]:
+    """The network, its vocabulary, and the files that go with it wherever it goes: attributions."""
     folder = builtin.default_folder()
     _, manifest, files = read_version(folder) if folder else ("", None, {})
     if manifest is None or manifest.neural is None:
-        raise TrainingFailed("the package has no built-in version with a network; choose another preset")
+        raise TrainingFailed("the package has no built-in version with a network; choose another --preset")
+    parts = manifest.model_dump(include={"neural", "counts"}, exclude_none=True).values()
+    coding = {name for part in parts for name in part.values()} | {manifest.golden}
+    attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
-    return IntegerNetwork(files[manifest.neural.model]), tokenizer
+    return IntegerNetwork(files[manifest.neural.model]), tokenizer, attributions
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
@@ -148,4 +171,4 @@ def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples
     }
 
 
-__all__ = ["COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]
+__all__ = ["BUILTIN", "COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]

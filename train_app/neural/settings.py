@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from cluster.config import StrictModel
 from nbmf.neural.config import NeuralConfig
 
 DEFAULT_FILE = "train/neural.yaml"
+
+
+def worker_range(value: Any) -> int | tuple[int, int]:
+    """A number of workers, or (fewest, most) of a pair or "2:8". Raises ValueError."""
+    parts: list[Any] = (
+        value.split(":") if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
+    )
+    try:
+        counts = [int(part) for part in parts]
+    except (TypeError, ValueError):
+        counts = []
+    if len(counts) not in (1, 2) or counts[0] < 1 or counts != sorted(counts):
+        raise ValueError(f"a number of workers, as 2, or the fewest and the most, as 2:8; not {value!r}")
+    return counts[0] if counts[0] == counts[-1] else (counts[0], counts[1])
+
+
+Workers: TypeAlias = Annotated[int | tuple[int, int], BeforeValidator(worker_range)]
 
 
 class NeuralTrainConfig(StrictModel):
@@ -20,8 +38,9 @@ class NeuralTrainConfig(StrictModel):
     max_tokens: int = Field(ge=0, description="stop after so many tokens, 0 for no limit but time")
     checkpoint_interval_s: float = Field(gt=0)
     report_interval_steps: int = Field(gt=0)
-    num_workers: int = Field(ge=1, description="data-parallel workers")
-    cpus_per_worker: float = Field(gt=0)
+    report_interval_s: float = Field(gt=0, description="a report comes sooner where the steps take longer than this")
+    num_workers: Workers = Field(description="data-parallel workers; fewest and most, if it may be elastic")
+    cpus_per_worker: float = Field(gt=0, description="of each worker, beside its GPU if there are GPUs")
     max_failures: int = Field(ge=0, description="restarts from the last checkpoint before giving up")
     batch_size: int = Field(gt=0, description="sequences a worker takes in one step")
     sequence_length: int = Field(gt=0, description="tokens of a training sequence")
@@ -45,6 +64,10 @@ class NeuralTrainConfig(StrictModel):
     max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")
+
+    @property
+    def fewest_workers(self) -> int:
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[0]
 
     @field_validator("network")
     @classmethod

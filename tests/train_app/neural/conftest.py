@@ -9,6 +9,7 @@ SMALL = {
     "batch_size": 4,
     "sequence_length": 64,
     "report_interval_steps": 10,
+    "report_interval_s": 600.0,
     "checkpoint_interval_s": 600.0,
     "warmup_steps": 5,
     "cpus_per_worker": 0.5,

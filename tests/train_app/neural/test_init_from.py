@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from nbmf.neural.config import PRESETS
-from train_app.neural.job import TOKENIZER_FILE, TrainingFailed, split, train_network
+from train_app.neural.failure import TrainingFailed
+from train_app.neural.job import TOKENIZER_FILE, split, train_network
 from train_app.neural.loop import CHECKPOINT_FILE
 
 

@@ -2,6 +2,7 @@
 
 import networks
 import pytest
+import tensorboard_events
 from tokenizers import Tokenizer
 
 from nbmf import Codec, inspect
@@ -10,8 +11,10 @@ from nbmf.manifest import read_version, write_version
 from nbmf.neural.config import PRESETS
 from nbmf.payload import from_canonical, to_canonical
 from train_app.neural import version
+from train_app.neural.failure import FILE, TrainingFailed
 from train_app.neural.job import TOKENIZER_FILE, split, train_network
 from train_app.neural.part import LearningPlan, train_part
+from train_app.neural.run_log import EVENTS_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -32,32 +35,64 @@ def first(ray_session, samples, settings, tmp_path_factory):
 
 
 def test_it_learns(first):
-    folder, (model, checkpoint, lines) = first
+    _, (model, checkpoint, lines) = first
     losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
     assert losses[-1] < losses[0] - 0.5
     assert lines[-1]["final"]
     assert 0 < lines[-1]["validation_bits_per_byte"] < 8
     assert checkpoint.is_file()
-    assert any((folder / "tensorboard").iterdir())
     assert model.config.vocab_size == 512
+
+
+def logged(lines, name):
+    return [(line["step"], pytest.approx(line[name])) for line in lines if name in line]
+
+
+def test_tensorboard_has_every_number(first):
+    """Of a run that is over in seconds: each report of the loss, the last one too, and each validation."""
+    folder, (_, _, lines) = first
+    found = tensorboard_events.scalars(folder / EVENTS_FOLDER)
+    for name in ("loss_nats", "bits_per_byte", "learning_rate", "tokens_per_s", "validation_bits_per_byte"):
+        assert found[name] == logged(lines, name)
+    assert len(found["loss_nats"]) > 3
+    assert len(found["validation_bits_per_byte"]) == 1
+    last = lines[-1]["step"]
+    assert found["loss_nats"][-1][0] == found["validation_bits_per_byte"][-1][0] == last
+    rates = [value for _, value in found["learning_rate"]]
+    assert 0 < rates[-1] < max(rates) <= 0.02 + 1e-6
 
 
 def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
     folder, (_, _, lines) = first
-    longer = settings.model_copy(update={"max_tokens": 2 * settings.max_tokens})
+    longer = settings.model_copy(update={"max_tokens": 2 * settings.max_tokens, "checkpoint_interval_s": 0.5})
     _, _, more = run(samples, longer, folder)
-    assert more[0]["step"] > lines[-1]["step"]
+    assert (more[0]["step"], more[0]["workers"]) == (lines[-1]["step"], 1)
+    found = tensorboard_events.scalars(folder / EVENTS_FOLDER)
+    assert found["loss_nats"] == logged([*lines, *more], "loss_nats")
+    assert found["validation_bits_per_byte"] == logged([*lines, *more], "validation_bits_per_byte")
+    assert len(found["validation_bits_per_byte"]) > 2
     assert more[-1]["tokens"] >= longer.max_tokens
     first_losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
     assert next(line["loss_nats"] for line in more if "loss_nats" in line) < first_losses[0] - 0.5
 
 
 def test_two_workers_agree(ray_session, samples, settings, tmp_path):
-    two = settings.model_copy(update={"num_workers": 2})
+    two = settings.model_copy(update={"num_workers": (1, 2)})  # there is room for both
     _, _, lines = run(samples, two, tmp_path / "tiny")
+    assert lines[0]["workers"] == 2
     losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
     assert losses[-1] < losses[0] - 0.5
     assert lines[-1]["tokens"] % (2 * two.batch_size * two.sequence_length) == 0
+
+
+def test_a_run_that_fails_is_one_line(ray_session, samples, settings, tmp_path):
+    """What all of it was is in a file."""
+    large = settings.model_copy(update={"batch_size": 4000, "max_failures": 0})
+    with pytest.raises(TrainingFailed, match=r"tokens do not fill one batch of 4000 x 64; lower batch_size") as raised:
+        run(samples, large, tmp_path / "tiny")
+    assert "\n" not in str(raised.value)
+    assert f"all of it: {tmp_path / 'tiny' / FILE}" in str(raised.value)
+    assert "Traceback" in (tmp_path / "tiny" / FILE).read_text()
 
 
 def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypatch):

@@ -1,0 +1,62 @@
+"""`nbmf bench presets`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.options import DataOption, JsonOption, PayloadFieldOption, SetFieldOption, check_writable, write_json
+
+PRESETS = ("none", "counts", "builtin")
+SIZES = (100, 300, 1000, 3000, 10_000)
+
+
+def presets(
+    data: DataOption,
+    payload_field: PayloadFieldOption = None,
+    set_field: SetFieldOption = None,
+    only: Annotated[list[str] | None, typer.Option(help="A set to take; repeatable. [default: all]")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(min=20, help="Records to learn from; repeatable. [default: 100 to 10000]")
+    ] = None,
+    unseen: Annotated[int, typer.Option(min=1, help="Other records of the set to measure on.")] = 200,
+    json_output: JsonOption = None,
+) -> None:
+    """What the presets of `nbmf train` make of few and of many records of a set, beside the built-in version.
+
+    Total ratios of unseen records of the same set, whole blobs, each record coded alone. With all presets, a set takes
+    some minutes a size.
+    """
+    check_writable(json_output, "--json")
+    from bench import presets as presets_bench
+    from bench.records import read
+    from cluster import config as configuration
+    from cluster.progress import console
+    from cluster.sources import open_source
+    from train_app.config import DEFAULT_FILE, TrainConfig
+    from train_app.neural.settings import DEFAULT_FILE as LEARNING_FILE
+    from train_app.neural.settings import NeuralTrainConfig
+
+    config = configuration.load(TrainConfig, None, DEFAULT_FILE)
+    settings = configuration.load(NeuralTrainConfig, None, LEARNING_FILE)
+    with console.status("reading records") as status:
+        records = read(open_source(data, payload_field=payload_field, class_field=set_field, parse_json=True))
+        chosen = [record for record in records if not only or record.set in only]
+        rows = presets_bench.run(chosen, sorted(size or SIZES), unseen, PRESETS, config, settings, status.update)
+    write_json(json_output, {"unseen": unseen, "rows": rows})
+    Console().print(table(rows))
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line a set and size; how long it took to learn is in the JSON."""
+    names = list(rows[0]["ratios"])
+    result = Table(title="raw bytes / coded bytes of unseen records")
+    for column in ("set", "records", "bytes", *names):
+        result.add_column(column, justify="left" if column == "set" else "right")
+    for row in rows:
+        ratios = [f"{row['ratios'][name]:.2f}" for name in names]
+        result.add_row(row["set"], f"{row['records']:,}", f"{row['bytes']:,}", *ratios)
+    return result

@@ -1,0 +1,53 @@
+"""The log of a training run, written by one worker: lines of JSON, and the same numbers as TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+LOG_FILE, EVENTS_FOLDER = "log.jsonl", "tensorboard"
+
+
+class RunLog:
+    """Every line is in both places when `write` returns: a run that is killed loses none."""
+
+    def __init__(self, run_folder: Path, first_step: int) -> None:
+        """`first_step` is the run's next: steps from there on that an earlier part of the run wrote are void."""
+        # Not its SummaryWriter: a thread of that writes, and what it has not got to is not flushed.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+
+        self._path = run_folder / LOG_FILE
+        events = run_folder / EVENTS_FOLDER
+        events.mkdir(parents=True, exist_ok=True)
+        self._events = EventsWriter(str(events / "events"), f".{time.time_ns()}")  # a file of its own
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._events.write_event(event_pb2.Event(wall_time=time.time(), step=first_step, session_log=start))
+
+    def write(self, line: dict[str, Any]) -> None:
+        """`line` has a step; its other numbers are scalars of TensorBoard by the same names."""
+        from tensorboardX.proto import event_pb2, summary_pb2
+
+        now = time.time()
+        append(self._path, {"time": round(now, 1), **line})
+        values = [
+            summary_pb2.Summary.Value(tag=name, simple_value=value)
+            for name, value in line.items()
+            if name != "step" and type(value) in (int, float)
+        ]
+        summary = summary_pb2.Summary(value=values)
+        self._events.write_event(event_pb2.Event(wall_time=now, step=line["step"], summary=summary))
+        self._events.flush()
+
+    def close(self) -> None:
+        """No more lines."""
+        self._events.close()
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """A line of the log; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
