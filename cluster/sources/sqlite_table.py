@@ -86,8 +86,14 @@ class Table:
         by = ", ".join(f"{one} DESC" if backwards else one for one in self.order or self._all_columns())
         first, count = (0, -1) if self.order else _numbers(bounds)
         query = f"{self._select(wanted, max_bytes)} {where} ORDER BY {by} LIMIT ? OFFSET ?"
+        after, upto = (position[0] if position and self.has_rowid else None for position in bounds)
+        last, way = (None if upto is None else upto + 1, -1) if backwards else (after, 1)
         for number, row in enumerate(connection.execute(query, [*values, count, first]), first + 1):
             position = list(map(_to_json, row[: len(self.order)])) if self.order else [number]
+            if self.has_rowid:
+                if last is not None and (position[0] - last) * way <= 0:
+                    raise _out_of_order(position)
+                last = position[0]
             size, *found = row[len(self.order) :]
             fields = len(wanted.fields)
             payload = dict(zip(wanted.payload, found[fields:], strict=True))
@@ -146,6 +152,13 @@ def _numbers(bounds: Bounds) -> tuple[int, int]:
     after, upto = bounds
     first = int(after[0]) if after else 0
     return first, int(upto[0]) - first if upto else -1
+
+
+def _out_of_order(position: Position) -> sqlite3.Error:
+    """A damaged page has rows elsewhere than their rowids say: shards would miss them, or have them twice."""
+    error = sqlite3.DatabaseError(f"the row {key_of(position)} is out of order")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def _may_hold_content(declared: str) -> bool:

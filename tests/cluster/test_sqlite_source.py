@@ -214,6 +214,25 @@ def test_damaged_pages_hide_only_their_own_rows(database, monkeypatch, seed):
     assert len(rows) < 1500
 
 
+@pytest.mark.parametrize(("rowid", "before"), [(1, 5), (100, 6)])
+def test_a_row_that_is_out_of_order_is_damage(database, monkeypatch, rowid, before):
+    """Else rows behind it would be in no shard, or in two, or the planning would never end."""
+    monkeypatch.setattr(sqlite_cuts, "_SHARD_ROWS", 4)
+    path = database("PRAGMA page_size = 512; CREATE TABLE t(payload)", [(f"row {n} " * 9,) for n in range(60)])
+    whole = {r.payload for r in good(read(open_source(path)))}
+    content = bytearray(path.read_bytes())
+    at = content.index(b"row 5 row 5") - 3
+    assert content[at] == 6
+    content[at] = rowid
+    path.write_bytes(content)
+    found = read(open_source(path))
+    payloads = [item.payload for item in found if isinstance(item, Record)]
+    assert set(reasons(found)) == {None, "damaged_file"}
+    assert len(set(payloads)) == len(payloads)
+    assert set(payloads) <= whole
+    assert payloads[:before] == [f"row {n} " * 9 for n in range(before)]
+
+
 def test_damage_after_planning(database):
     path = database("PRAGMA page_size = 1024; CREATE TABLE t(payload)", [(f"row {n} " * 9,) for n in range(100)])
     source = open_source(path)
