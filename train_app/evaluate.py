@@ -42,6 +42,13 @@ def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec])
     ]
 
 
+def _measure(samples: list[Sample], run: str, versions: tuple[tuple[Any, ...], dict[str, Codec]]) -> list[Any]:
+    if run not in _loaded:
+        _loaded.clear()
+        _loaded[run] = Codec(*versions[0]), versions[1]
+    return measure_chunk(samples, *_loaded[run])
+
+
 def evaluate(
     holdout: list[Sample],
     manifest: Manifest,
@@ -56,17 +63,10 @@ def evaluate(
     import ray
 
     run = uuid.uuid4().hex
-    ours, theirs = ray.put((_PROVISIONAL_ID, manifest, files)), ray.put(others)
-
-    @ray.remote
-    def measure(samples: list[Sample], ours: Any, others: dict[str, Codec]) -> list[Any]:
-        if run not in _loaded:
-            _loaded.clear()
-            _loaded[run] = Codec(*ours), others
-        return measure_chunk(samples, *_loaded[run])
-
+    versions = ray.put(((_PROVISIONAL_ID, manifest, files), others))
+    measure = ray.remote(_measure)
     chunks = [holdout[at : at + _CHUNK_RECORDS] for at in range(0, len(holdout), _CHUNK_RECORDS)]
-    pending = [measure.remote(chunk, ours, theirs) for chunk in chunks]
+    pending = [measure.remote(chunk, run, versions) for chunk in chunks]
     rows: list[Any] = []
     while pending:
         done, pending = ray.wait(pending)
