@@ -21,6 +21,7 @@ from cluster.cli.options import (
     ThreadsOption,
     latency_budget,
 )
+from cluster.progress import console
 from cluster.registry import DEFAULT
 from migrate_job.choice import Form, choose
 from migrate_job.cli_group import DefaultCommandGroup
@@ -55,8 +56,9 @@ def run(
     source: Annotated[
         str,
         typer.Argument(
-            help="A legacy store, a .jsonl, .parquet or SQLite file, a folder of the first two, or a data set of "
-            "nbmf; a path, or a URI as `s3://bucket/folder`.",
+            help="A file: .jsonl or .json (also .gz, .zst, .bz2, .xz), .parquet, SQLite; a folder that has files of "
+            "JSON or of Parquet in it, at any depth; a legacy store; a data set of nbmf. A path, or a URI as "
+            "`s3://bucket/folder`.",
             show_default=False,
         ),
     ],
@@ -151,6 +153,7 @@ def run(
     from cluster.registry import Registry
     from cluster.session import session
     from cluster.sources import Source, open_source
+    from cluster.sources.unread import Unread
     from migrate_job import job
     from migrate_job.destinations.in_place_source import InPlaceRecords
     from migrate_job.policy import load_policy
@@ -187,6 +190,8 @@ def run(
             key=key,
             registry=place.location,
         )
+    for line in Unread.of(opened).lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
@@ -204,6 +209,9 @@ def run(
         typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
         typer.echo(f"{report.dead} records were not migrated: {chosen.folder / job.DEAD_LETTERS}")
+    if report.unread.faults:
+        typer.echo(f"{report.unread.faults} files or folders of the source could not be read: see the report.")
+    if report.dead or report.unread.faults:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

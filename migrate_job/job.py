@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source
+from cluster.sources.unread import Unread
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import DEAD_LETTERS as DEAD_LETTERS
 from migrate_job.layout import LOCK
@@ -117,6 +118,7 @@ def _finish(plan: Plan) -> Report:
     report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
+    report.unread = Unread.of(plan.source)
     # The report comes last: with it the migration is finished.
     write_whole(plan.destination / DEAD_LETTERS, lambda path: _gather_letters(plan, path))
     write_whole(plan.destination / REPORT_PAGE, lambda path: path.write_text(to_html(report), encoding="utf-8"))

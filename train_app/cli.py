@@ -26,11 +26,12 @@ class Preset(enum.StrEnum):
 
 def train(
     records: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
             "--records",
             "-r",
-            help="Records to learn from: a .jsonl or .parquet file, a folder of them, or a legacy store. Repeatable.",
+            help="Records to learn from: a .jsonl, .json or .parquet file, a folder of them, or a legacy store. "
+            "Repeatable.",
             show_default=False,
         ),
     ],
@@ -74,7 +75,7 @@ def train(
         Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
     ] = None,
     validation: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             help="Records that the network's training is watched and its adaptation fitted by. Repeatable. "
             "Without it: a twentieth of --records.",
@@ -115,7 +116,9 @@ def train(
     from cluster import config as configuration
     from cluster.registry import Registry
     from cluster.session import session
+    from cluster.progress import console
     from cluster.sources import Source, open_source
+    from cluster.sources.unread import Unread
     from train_app import job, report
     from train_app.config import DEFAULT_FILE, TrainConfig
 
@@ -128,12 +131,14 @@ def train(
     if init_from and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
         raise typer.BadParameter("needs a --preset that trains a network", param_hint="--init-from")
 
-    def opened(paths: list[Path]) -> list[Source]:
+    def opened(paths: list[str]) -> list[Source]:
         return [
             open_source(path, payload_field=payload_field, class_field=class_field, parse_json=True) for path in paths
         ]
 
     sources = opened(records)
+    for line in Unread.of(*sources).lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     with session(address):
         plan = None
         if preset is not Preset.NONE:

@@ -92,6 +92,14 @@ class Storage:
         except OSError as error:
             raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
 
+    def all_below(self, folder: str) -> list[pafs.FileInfo]:
+        """All files and folders in a folder and those below it, on a filesystem that is not local. Raises RecordsError."""
+        try:
+            found: list[pafs.FileInfo] = self._filesystem().get_file_info(pafs.FileSelector(folder, recursive=True))
+        except OSError as error:
+            raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
+        return found
+
     def open(self, path: str) -> BinaryIO:
         """A file for reading, buffered; what reading it raises is SourceUnavailable. Raises OSError."""
         raw = Path(path).open("rb", buffering=0) if self.is_local else self._filesystem().open_input_file(path)  # noqa: SIM115

@@ -16,6 +16,9 @@ from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
 
 RECORDS_FOLDER = "records"
+OWN_FOLDER = ".nbmf"
+"""What a migration in place keeps, beside the records."""
+
 SEPARATOR = "__"
 SUFFIX = ".json"
 
