@@ -19,7 +19,7 @@ import zstandard
 from cluster.text_encoding import HEAD_BYTES, marked, remedy, unmarked
 
 _PIECE_BYTES = 256 * 1024
-_ZSTD_PIECE_BYTES = 1024
+_ZSTD_PIECE_BYTES = 128
 """zstd inflates a whole piece at once, and four bytes may make 128 KiB."""
 
 _MAX_WINDOW_BYTES = 512 * 1024 * 1024
