@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from cluster.cli.options import (
+    LOCAL,
     AddressOption,
     CodecOption,
     EffortChoice,
@@ -63,7 +64,7 @@ def run(
         ),
     ],
     dest: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             help="A new folder for a Parquet data set, a new .sqlite file, or that of a run to go on with.",
             show_default=False,
@@ -99,6 +100,7 @@ def run(
     key_file: Annotated[
         Path | None,
         typer.Option(
+            **LOCAL,
             help=f"File with the secret that encrypted records are read with. Without it: {KEY_VARIABLE} of the "
             "environment.",
             show_default=False,
@@ -114,7 +116,9 @@ def run(
     ] = None,
     fidelity_policy: Annotated[
         Path | None,
-        typer.Option(help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"),
+        typer.Option(
+            **LOCAL, help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"
+        ),
     ] = None,
     verify: Annotated[
         Any,
@@ -134,7 +138,8 @@ def run(
         int | None, typer.Option(min=2, help="With --dry-run: about how many records to code.", show_default="500")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="With --dry-run: also write the estimates to this file, as JSON.")
+        Path | None,
+        typer.Option("--json", **LOCAL, help="With --dry-run: also write the estimates to this file, as JSON."),
     ] = None,
     address: AddressOption = None,
 ) -> None:

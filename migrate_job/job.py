@@ -30,6 +30,7 @@ from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
+from nbmf.places import is_uri
 from nbmf.store.files import write_whole
 
 _SCRATCH = re.compile(r"(part-|_done/|_dead/|_plan\.json|report\.|dead-letters\.jsonl).*\.tmp\.\d+")
@@ -62,6 +63,8 @@ def run(
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     And WorkerDied if processes end that no record ends.
     """
+    if is_uri(destination):
+        raise DestinationError(f"{destination} reads as a URI; a migration writes to a folder on this machine")
     with Listing.of(source) as shards:
         plan = Plan(
             source,

@@ -15,7 +15,8 @@ class Report:
 
     `verified` blobs were decoded and compared. `ratios` counts records by the lower end of a range of ratios. `seconds`
     are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is None for an
-    effort that has none. `unread` is what of the source was not read. `undetailed` records were migrated by an nbmf that did not count classes, coders and seconds.
+    effort that has none. `unread` is what of the source was not read. `undetailed` records were migrated by an nbmf
+    that did not count classes, coders and seconds.
     """
 
     version: str

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.cli.options import AddressOption
+from cluster.cli.options import LOCAL, AddressOption
 from cluster.registry import default_location
 
 
@@ -55,7 +55,7 @@ def train(
         typer.Option(help="Field or column that holds the record's class: classes weigh the same in fitting."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file to use in place of configs/train/dictionary.yaml.")
+        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
     ] = None,
     preset: Annotated[
         Preset,
@@ -72,7 +72,7 @@ def train(
         int | None, typer.Option(min=1, help="Data-parallel workers of the network's training; overrides the file.")
     ] = None,
     network_config: Annotated[
-        Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
+        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/neural.yaml.")
     ] = None,
     validation: Annotated[
         list[str] | None,
@@ -85,7 +85,9 @@ def train(
     init_from: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.", show_default=False
+            **LOCAL,
+            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.",
+            show_default=False,
         ),
     ] = None,
     dictionaries: Annotated[
@@ -96,10 +98,10 @@ def train(
     ] = True,
     attach: Annotated[
         list[Path] | None,
-        typer.Option(help="File to keep in the version as it is: a licence, an attribution. Repeatable.", exists=True),
+        typer.Option(**LOCAL, help="File to keep in the version as it is: a licence, an attribution. Repeatable."),
     ] = None,
     runs: Annotated[
-        Path, typer.Option(help="Folder for checkpoints and logs; a stopped run goes on from there.")
+        Path, typer.Option(**LOCAL, help="Folder for checkpoints and logs; a stopped run goes on from there.")
     ] = Path("nbmf-runs"),
     address: AddressOption = None,
 ) -> None:
@@ -114,9 +116,9 @@ def train(
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
     from cluster import config as configuration
+    from cluster.progress import console
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.progress import console
     from cluster.sources import Source, open_source
     from cluster.sources.unread import Unread
     from train_app import job, report

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from cluster.cli.options import (
+    LOCAL,
     CodecOption,
     EffortChoice,
     EffortOption,
@@ -55,10 +56,11 @@ _SUFFIXES = {
 }
 
 InputArgument: TypeAlias = Annotated[
-    Path | None, typer.Argument(help="The file to read; standard input without it or with `-`.", show_default=False)
+    Path | None,
+    typer.Argument(**LOCAL, help="The file to read; standard input without it or with `-`.", show_default=False),
 ]
 OutputOption: TypeAlias = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")
+    Path | None, typer.Option("--output", "-o", **LOCAL, help="The file to write; standard output without it.")
 ]
 
 

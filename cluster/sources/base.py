@@ -79,7 +79,7 @@ class Shard:
 
 
 def below(shard: Shard, root: str | None) -> Shard:
-    """A shard of one file as one of the folder `root`, if the file is not directly in it: its name tells the folders."""
+    """A shard of one file; of the folder `root`, where the file is not directly in it: keys tell the folders between."""
     name = shard.path.removeprefix(f"{root}/")
     if root is None or "/" not in name:
         return shard

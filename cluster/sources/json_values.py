@@ -55,8 +55,10 @@ class Document:
         return True
 
     def items(self) -> Iterator[Value]:
-        """What is between the commas of an array, up to the bracket that closes it. Nothing is an error here: two commas
-        in a row have a value of no bytes between them. What the file ends in is no item.
+        """What is between the commas of an array, up to the bracket that closes it.
+
+        Nothing is an error here: two commas in a row have a value of no bytes between them. What the file ends in is no
+        item.
         """
         while True:
             start, byte = self._begin(), self._next()

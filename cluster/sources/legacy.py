@@ -27,8 +27,8 @@ from cluster.sources.stamps import stamp
 from cluster.sources.storage import LOCAL, raise_if_unavailable
 from cluster.sources.walk import HIDDEN, LINKED_FOLDER, NotRead, not_read
 from nbmf.encryption import StoreKey
-from nbmf.store.record_file import RECORDS_FOLDER as RECORDS_FOLDER
 from nbmf.store.record_file import OWN_FOLDER, SUFFIX
+from nbmf.store.record_file import RECORDS_FOLDER as RECORDS_FOLDER
 from nbmf.store.sorted_names import sorted_names
 
 _SHARD_FILES = 500

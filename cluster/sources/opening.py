@@ -53,9 +53,9 @@ def open_source(
     """The source at a path, or a URI that pyarrow.fs knows (or a path on the given filesystem).
 
     `reader` says what it is: `legacy`, `jsonl`, `parquet`, `sqlite`, `dataset` (of nbmf), or the class of a source
-    of your own as `package.module:Class`. Without it, what is there decides: a .jsonl, .json, .parquet or SQLite file,
-    a folder with JSON or Parquet files, at any depth, a data set or a legacy store. Raises RecordsError if there is nothing there, or nothing
-    that is known.
+    of your own as `package.module:Class`. Without it, what is there decides: a file of JSON, Parquet or SQLite, a
+    folder with files of one of the first two, at any depth, a data set or a legacy store. Raises RecordsError if there
+    is nothing there, or nothing that is known.
     """
     options = SourceOptions(
         payload_field=payload_field,
@@ -121,8 +121,8 @@ def _recognised_folder(storage: Storage, path: str, reader: str | None) -> tuple
     if reader is None and len(kinds) > 1:
         names = " and ".join(_NAMES[kind] for kind in sorted(kinds))
         raise RecordsError(
-            f"{storage.show(path)} holds both {names} files; name them one by one, or say with --reader which are read: "
-            "the others are then named as not read"
+            f"{storage.show(path)} holds both {names} files; name them one by one, or say with --reader which are read "
+            "(the others are then named as not read)"
         )
     if reader is None and not kinds:
         raise _unknown(storage, path)

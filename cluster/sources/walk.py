@@ -1,4 +1,4 @@
-"""What is in a folder and those below it: files of kinds that are known by their names, and what is not read, and why."""
+"""What is in a folder and those below it: files of known kinds, and what is not read, and why."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _DELTA = "the log of a Delta table: files that the table has dropped but not del
 
 
 class NotRead(NamedTuple):
-    """A file, or a folder with all in it, that is not read: where, a machine-readable reason, and the reason in words."""
+    """A file, or a folder with all in it, that is not read; why, machine-readable and in words."""
 
     place: str
     reason: str
@@ -71,8 +71,8 @@ def walk(
 ) -> Iterator[Found]:
     """All of a folder, in the order of the names, folder by folder; links to folders are not followed.
 
-    What is `passed_over` by its path below `root` is not looked at. With `known_only`, files of kinds that are not known
-    are left out too: of a folder as many names are held as are told. Raises RecordsError if `root` cannot be listed.
+    What is `passed_over` by its path below `root` is not looked at. With `known_only`, files of unknown kinds are left
+    out too, and their names are never held. Raises RecordsError if `root` cannot be listed.
     """
     if not storage.is_local:
         return _walk_away(storage, root, passed_over)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
 from nbmf.store.files import write_whole
 from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, INDEX, METADATA, Index, bits_for, checksum
@@ -46,7 +47,7 @@ def ensure_index(folder: Path) -> None:
 
 def build_index(folder: Path | str) -> None:
     """Makes the index of a data set on a local filesystem anew."""
-    folder = Path(folder)
+    folder = local_path(folder)
     parts = _parts(folder)
     records = 0
     for number in range(len(parts.names)):
