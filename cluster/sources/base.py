@@ -79,7 +79,7 @@ class Shard:
 
 
 def below(shard: Shard, root: str | None) -> Shard:
-    """A shard of one file; of the folder `root`, where the file is not directly in it: keys tell the folders between."""
+    """A shard of one file; of the folder `root`, where the file is not directly in it: keys name the folders then."""
     name = shard.path.removeprefix(f"{root}/")
     if root is None or "/" not in name:
         return shard

@@ -30,7 +30,7 @@ from migrate_job.layout import NAMES, PLAN
 from nbmf import stub
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedStubBlob
-from nbmf.store.files import sync, write_whole
+from nbmf.store.files import remove_scratch, sync, write_whole
 from nbmf.store.record_file import OWN_FOLDER, RECORDS_FOLDER, SUFFIX, DamagedRecordFile, name_key, parse
 from nbmf.store.sorted_names import sorted_names
 
@@ -57,8 +57,7 @@ class InPlaceRecords:
         names = names_file(folders.run)
         if not (folders.run / PLAN).exists():
             folders.run.mkdir(parents=True, exist_ok=True)
-            for scratch in folders.run.glob(f"{NAMES}.tmp.*"):
-                scratch.unlink(missing_ok=True)
+            remove_scratch(folders.run, NAMES)
             write_whole(names, lambda path: _list(folders.records, path))
             sync(folders.own)
             sync(folders.store)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
-from nbmf.store.files import write_whole
+from nbmf.store.files import remove_scratch, write_whole
 from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, INDEX, METADATA, Index, bits_for, checksum
 from nbmf.store.index import key_hash as key_hash
 from nbmf.store.parts import Parts, list_parts
@@ -33,8 +33,7 @@ def ensure_index(folder: Path) -> None:
     """
     parts = _parts(folder)
     shutil.rmtree(folder / SPILL, ignore_errors=True)
-    for scratch in folder.glob(f"{INDEX}.tmp.*"):
-        scratch.unlink()
+    remove_scratch(folder, INDEX)
     try:
         index = Index.open(parts)
         try:

@@ -28,10 +28,7 @@ def paths_of(callback):
             held, told = hint, None
         else:
             held, told = get_args(hint)
-        inner = [
-            kind for one in (get_args(held) or (held,)) for kind in (get_args(one) or (one,)) if kind is not NoneType
-        ]
-        if Path in inner:
+        if any(Path in (one, *get_args(one)) for one in (held, *get_args(held))):
             yield name, told
 
 
