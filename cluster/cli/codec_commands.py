@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 
@@ -26,6 +26,8 @@ from cluster.cli.options import (
 )
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
+from cluster.text_encoding import HEAD_BYTES, Utf8Check, decoded, marked, remedy, unmarked
+from cluster.text_files import Damaged, NotUtf8, open_text
 from nbmf import inspect as inspect_blob
 from nbmf import json_text
 from nbmf.arrays import is_array
@@ -160,8 +162,9 @@ def inspect(
 
 
 def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
-    if chosen is InputFormat.JSON:
-        return _json(data)
+    if chosen is InputFormat.JSON or (chosen is InputFormat.TEXT and marked(data)[0] != "utf-8"):
+        text = _decoded(data)
+        return _json(text.encode("utf-8", "surrogatepass")) if chosen is InputFormat.JSON else text
     if chosen is InputFormat.BYTES:
         return data
     try:
@@ -170,6 +173,16 @@ def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
         if chosen is InputFormat.TEXT:
             raise BadWire(f"the input is not UTF-8 text ({error}); `--as bytes` takes anything") from error
         return data
+
+
+def _decoded(data: bytes) -> str:
+    """Text in the encoding that a byte order mark tells, as in sources of records."""
+    if not marked(data)[1] and (found := unmarked(data[:HEAD_BYTES])):
+        raise BadWire(f"the input seems to be {found.upper()}, without a byte order mark that says so; {remedy(found)}")
+    try:
+        return decoded(data)
+    except UnicodeDecodeError as error:
+        raise BadWire(f"the input is not {marked(data)[0].upper()} text: {error}") from error
 
 
 def _json(data: bytes) -> Any:
@@ -201,11 +214,32 @@ def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes]
 
 @contextlib.contextmanager
 def _lines(file: Path | None) -> Iterator[Iterable[bytes]]:
-    if _is_stdin(file):
-        yield sys.stdin.buffer
-    else:
-        with Path(str(file)).open("rb") as lines:
-            yield lines
+    """Of text as sources of records read it."""
+    with contextlib.nullcontext(sys.stdin.buffer) if _is_stdin(file) else Path(str(file)).open("rb") as opened:
+        try:
+            text = open_text(opened)
+            if text.seekable():
+                _check_beginning(text)
+            yield _read_on(text)
+        except NotUtf8 as error:
+            raise BadWire(f"the input: {error}") from error
+
+
+def _check_beginning(text: BinaryIO) -> None:
+    """Raises NotUtf8 if most lines of the beginning that have other than ASCII are not UTF-8."""
+    check, start = Utf8Check(), text.tell()
+    for line in text.read(HEAD_BYTES).splitlines(keepends=True)[:-1]:
+        check.add(line)
+    text.seek(start)
+    if problem := check.problem():
+        raise NotUtf8(problem)
+
+
+def _read_on(text: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from text
+    except Damaged as error:
+        raise BadWire(f"the input cannot be read on: {error}") from error
 
 
 def _is_stdin(file: Path | None) -> bool:

@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from cluster.errors import RecordsError
 from cluster.sources.base import Shard
-from cluster.sources.decoded import Damaged, NotUtf8, go_to, open_text
 from cluster.sources.json_values import Document, Value
 from cluster.sources.kinds import DOCUMENT, is_plain_lines, kind_of
 from cluster.sources.parsing import Refused, parse_json
 from cluster.sources.stamps import FileStamp, changed, open_planned, stamp
 from cluster.sources.storage import Storage
 from cluster.text_encoding import Utf8Check
+from cluster.text_files import Damaged, NotUtf8, go_to, open_text
 
 _PLAIN, _LINES, _ITEMS, _VALUES, _LOST = "", "lines", "items", "values", "lost"
 _PIECE_BYTES = 1024 * 1024

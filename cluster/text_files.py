@@ -109,12 +109,11 @@ def open_text(file: BinaryIO) -> BinaryIO:
     """The text of a file that has just been opened, as UTF-8; lines that end in CR alone end in LF.
 
     A byte order mark of UTF-8 stays. What is returned is `file` itself where that is UTF-8 already, else a stream that
-    cannot seek; closing it closes the file. Reading it raises Damaged. Raises NotUtf8.
+    cannot seek; closing it closes the file. Reading it raises Damaged. Raises NotUtf8. Of a pipe what is there is read.
     """
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
+    head = _beginning(file)
     packed = next((one for one in _FORMATS if one.begins(head)), None)
-    chunks = _inflated(file, packed) if packed else iter(lambda: file.read(_PIECE_BYTES), b"")
+    chunks = _inflated(file, packed) if packed else _pieces(file)
     if packed:
         head, chunks = _looked_at(chunks)
     encoding, mark_bytes = marked(head)
@@ -129,6 +128,21 @@ def open_text(file: BinaryIO) -> BinaryIO:
     if encoding == "utf-8" and not packed and not returns_only:
         return file
     return cast(BinaryIO, io.BufferedReader(_Chunks(chunks, file), _PIECE_BYTES))
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    """Which is read again after that."""
+    if not file.seekable():
+        return cast(io.BufferedReader, file).peek(HEAD_BYTES)[:HEAD_BYTES]
+    start = file.tell()
+    head = file.read(HEAD_BYTES)
+    file.seek(start)
+    return head
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := cast(io.BufferedReader, file).read1(_PIECE_BYTES):
+        yield piece
 
 
 def go_to(file: BinaryIO, offset: int) -> None:
