@@ -120,12 +120,14 @@ def prepare(sources: Iterable[Source], config: TrainConfig, on_records: Callable
     """
     import ray
 
-    # Pickled by us: they are Python objects, which Arrow columns do not hold.
-    work = [{"shard": pickle.dumps((source, shard))} for source in sources for shard in source.plan()]
+    # Pickled by us: they are Python objects, which Arrow columns do not hold. A source names all its files: once is enough.
+    sources = list(sources)
+    held = [pickle.dumps(source) for source in sources]
+    work = [{"source": at, "shard": pickle.dumps(shard)} for at, one in enumerate(sources) for shard in one.plan()]
     if not work:
         raise RecordsError("the sources hold no records at all")
     rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
-        lambda item: read_samples(*pickle.loads(item["shard"]))  # noqa: S301 - made a few lines above
+        lambda item: read_samples(pickle.loads(held[item["source"]]), pickle.loads(item["shard"]))  # noqa: S301 - ours
     )
     training, holdout = BoundedSample(config.max_training_bytes), BoundedSample(config.max_holdout_bytes)
     prepared = Prepared([], [])

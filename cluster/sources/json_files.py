@@ -137,15 +137,26 @@ def _parts_of(path: str, storage: Storage, bounds: Bounds) -> Iterator[_Counted]
 
 def _parts_of_document(path: str, storage: Storage, bounds: Bounds) -> list[_Counted]:
     """The items of an array; else lines, if the first one is a value by itself; else values over any lines."""
-    with _opened(path, storage) as text:
+    text = _opened(path, storage)
+    try:
         is_lines = _begins_with_line(text)
-    with _opened(path, storage) as text:
+        text = _from_start(text, path, storage)
         found = _Cut(text, _ITEMS, bounds).array()
-    if found is not None and not (is_lines and found[-1:] and found[-1].part.form == _LOST):
-        return found
-    with _opened(path, storage) as text:
+        if found is not None and not (is_lines and found[-1:] and found[-1].part.form == _LOST):
+            return found
+        text = _from_start(text, path, storage)
         form = _VALUES if not is_lines else _PLAIN if text.seekable() else _LINES
         return _Cut(text, form, bounds).sound_parts()
+    finally:
+        text.close()
+
+
+def _from_start(text: BinaryIO, path: str, storage: Storage) -> BinaryIO:
+    if text.seekable():
+        text.seek(0)
+        return text
+    text.close()
+    return _opened(path, storage)
 
 
 def _opened(path: str, storage: Storage) -> BinaryIO:
