@@ -120,7 +120,7 @@ def prepare(sources: Iterable[Source], config: TrainConfig, on_records: Callable
     """
     import ray
 
-    # Pickled by us: they are Python objects, which Arrow columns do not hold. A source names all its files: once is enough.
+    # Pickled by us: they are Python objects, which Arrow columns do not hold. A source may name many files: once.
     sources = list(sources)
     held = [pickle.dumps(source) for source in sources]
     work = [{"source": at, "shard": pickle.dumps(shard)} for at, one in enumerate(sources) for shard in one.plan()]

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import pyarrow.fs as pafs
 
 from cluster.sources.stamps import FileStamp, join
-from cluster.sources.storage import LOCAL, Storage
+from cluster.sources.storage import LOCAL, Storage, printable
 from nbmf.encryption import StoreKey
 from nbmf.payload import Payload
 
@@ -75,7 +75,7 @@ class Shard:
     @property
     def file_name(self) -> str:
         """What that file is called in keys: its name, and that of the folders in which it is below the source's."""
-        return (self.files[0].name if self.files else "") or PurePosixPath(self.path).name
+        return printable((self.files[0].name if self.files else "") or PurePosixPath(self.path).name)
 
 
 def below(shard: Shard, root: str | None) -> Shard:

@@ -8,6 +8,7 @@ values. Of a shard with parts of several files, its span has one for each.
 from __future__ import annotations
 
 import atexit
+import codecs
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,11 +17,11 @@ from typing import Any, BinaryIO, NamedTuple
 from cluster.errors import RecordsError
 from cluster.sources.base import Shard
 from cluster.sources.json_values import Document, Value
-from cluster.sources.kinds import DOCUMENT, is_plain_lines, kind_of
+from cluster.sources.kinds import DOCUMENT, is_packed, is_plain_lines, kind_of
 from cluster.sources.parsing import Refused, parse_json
 from cluster.sources.stamps import FileStamp, changed, open_planned, stamp
 from cluster.sources.storage import Storage
-from cluster.text_encoding import Utf8Check
+from cluster.text_encoding import HEAD_BYTES, Utf8Check
 from cluster.text_files import Damaged, NotUtf8, go_to, open_text
 
 _PLAIN, _LINES, _ITEMS, _VALUES, _LOST = "", "lines", "items", "values", "lost"
@@ -121,6 +122,9 @@ def _parts_of(path: str, storage: Storage, bounds: Bounds) -> Iterator[_Counted]
     """Raises RecordsError."""
     shown = storage.show(path)
     try:
+        if is_packed(path) and not _is_what_it_says(path, storage):
+            yield _lost([], "its name says that it is compressed, but it begins neither so nor like text")
+            return
         if kind_of(path) == DOCUMENT:
             yield from _parts_of_document(path, storage, bounds)
             return
@@ -157,6 +161,19 @@ def _from_start(text: BinaryIO, path: str, storage: Storage) -> BinaryIO:
         return text
     text.close()
     return _opened(path, storage)
+
+
+def _is_what_it_says(path: str, storage: Storage) -> bool:
+    """Whether a file is compressed, or text that was unpacked on its way here."""
+    with _opened(path, storage) as text:
+        if not text.seekable():
+            return True
+        head = text.read(HEAD_BYTES)
+    try:
+        codecs.utf_8_decode(head, "strict", False)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 def _opened(path: str, storage: Storage) -> BinaryIO:

@@ -27,6 +27,11 @@ def kind_of(name: str) -> str | None:
     return None if packed and kind in (PARQUET, SQLITE) else kind
 
 
+def is_packed(name: str) -> bool:
+    """Whether a name says that the file is compressed."""
+    return name.lower().endswith(COMPRESSED_SUFFIXES)
+
+
 def is_plain_lines(name: str) -> bool:
     """Whether a file is JSON Lines that are not compressed."""
     return name.endswith(JSON_LINES_SUFFIXES)

@@ -113,6 +113,11 @@ class Storage:
 LOCAL = Storage()
 
 
+def printable(name: str) -> str:
+    """A file's name as text: bytes in it that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def locate(location: str | Path, filesystem: pafs.FileSystem | None = None) -> tuple[Storage, str]:
     """The storage that a path or URI is on, and its path there. Raises RecordsError."""
     text = str(location)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.sources.base import Source
+from cluster.sources.storage import printable
 from cluster.sources.walk import FAULTS
 
 MAX_LISTED = 100_000
@@ -51,8 +52,3 @@ class Unread:
         if (more := self.reasons.total() - _SHOWN) > 0:
             lines.append(f"  and {more:,} more")
         return lines
-
-
-def printable(text: str) -> str:
-    """Text that can be written as UTF-8: names of files may hold other bytes, which are written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -280,6 +280,14 @@ def test_a_name_that_is_no_text_can_be_told(write):
     "\n".join(unread.lines()).encode()
 
 
+def test_a_name_that_is_no_text_gives_keys_that_are(write):
+    root = write("a.jsonl", "1\n")
+    (root / os.fsdecode(b"caf\xe9")).mkdir()
+    (root / os.fsdecode(b"caf\xe9/b.jsonl")).write_text("2\n")
+    (root / os.fsdecode(b"\xe9.jsonl")).write_text("3\n")
+    assert keys(open_source(root)) == {"a.jsonl:1": 1, "caf\\udce9/b.jsonl:1": 2, "\\udce9.jsonl:1": 3}
+
+
 def test_the_folder_of_a_migration_inside_its_source_is_no_source(write, tmp_path):
     from here import migrate_here
 

@@ -122,6 +122,14 @@ def test_content_tells_and_not_the_name(tmp_path):
     assert len(good(read(open_source(packed_file(tmp_path, ".gz", FORMATS[".zst"](CONTENT)))))) == 500
 
 
+@PACKED
+def test_a_file_whose_first_bytes_are_damaged_is_one_dead_letter(tmp_path, suffix):
+    content = FORMATS[suffix](CONTENT)
+    (lost,) = read(open_source(packed_file(tmp_path, suffix, b"\x80\x81" + content[2:])))
+    assert lost.reason == "damaged_file"
+    assert "neither so nor like text" in lost.detail
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_a_line_that_inflates_without_end_takes_bounded_memory(tmp_path, suffix):
     content = b'"before"\n"' + bytes(64 * 2**20) + b'"\n"after"\n'
