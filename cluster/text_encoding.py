@@ -24,7 +24,8 @@ _NUL_SHARE = 0.05
 _LATIN = re.compile(rb"(?<![\x80-\xff])[\x80-\xff]{1,2}(?![\x80-\xff])")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES = 64 * 1024
-_FEW = 2
+_FEW, _MANY = 2, 20
+"""Lines that may be damaged in a file that is UTF-8 otherwise: the second, if they are less than one in a hundred."""
 
 
 def marked(head: bytes) -> tuple[str, int]:
@@ -80,7 +81,7 @@ class Utf8Check:
 
     def problem(self) -> str | None:
         """What is wrong with the file, if most of its text other than ASCII is not UTF-8."""
-        if self._other <= max(_FEW, self._utf8, self.lines // 100):
+        if self._other <= max(_FEW, self._utf8, min(_MANY, self.lines // 100)):
             return None
         high = len(_HIGH.findall(self._sample))
         alone = sum(len(found) for found in _LATIN.findall(self._sample))

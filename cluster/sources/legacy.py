@@ -143,12 +143,20 @@ def _holds_content(folder: Path) -> bool:
 def _folders(root: Path) -> list[Path]:
     """Those that may hold content-addressed files."""
     with os.scandir(root) as entries:
-        return sorted(root / entry.name for entry in entries if entry.is_dir() and entry.name != RECORDS_FOLDER)
+        return sorted(root / entry.name for entry in entries if entry.name != RECORDS_FOLDER and _is(entry.is_dir))
 
 
 def _has(folder: Path, *patterns: re.Pattern[str]) -> bool:
     with os.scandir(folder) as entries:
-        return any(entry.is_file() and one.fullmatch(entry.name) for entry in entries for one in patterns)
+        return any(_is(entry.is_file) and one.fullmatch(entry.name) for entry in entries for one in patterns)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """Of a directory entry; a link that cannot be followed is neither file nor folder."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _shards(folder: Path, names: Iterator[str]) -> Iterator[Shard]:

@@ -78,7 +78,9 @@ def walk(
         return _walk_away(storage, root, passed_over)
 
     def is_wanted(entry: os.DirEntry[str], name: str) -> bool:
-        return not passed_over(name) and (not known_only or kind_of(name) is not None or entry.is_dir())
+        if passed_over(name):
+            return False
+        return not known_only or kind_of(name) is not None or entry.is_dir(follow_symlinks=False)
 
     return _walk_here(root, is_wanted)
 

@@ -100,6 +100,12 @@ def test_a_file_in_another_encoding_is_one_refusal(file, encoding, text, named, 
         file(content.encode(encoding), name).plan()
 
 
+def test_few_lines_in_another_encoding_among_many_are_one_refusal_too(file):
+    source = file(b'{"text": "hello"}\n' * 10_000 + '"Köln"\n'.encode("latin-1") * 21)
+    with pytest.raises(RecordsError, match="Windows-1252"):
+        source.plan()
+
+
 def test_single_bad_lines_of_a_file_in_utf8_are_dead_letters(file):
     good_line = '{"text": "Grüße"}\n'.encode()
     content = good_line * 30 + b'{"text": "Gr\xfc\xdfe"}\n' * 20 + b"1\n"

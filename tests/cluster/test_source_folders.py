@@ -109,6 +109,7 @@ def test_what_is_not_read_is_named_with_the_reason(write):
     (root / "gone.jsonl").symlink_to("nowhere.jsonl")
     (root / "loop").symlink_to(root)
     (root / "circle.jsonl").symlink_to("circle.jsonl")
+    (root / "circle").symlink_to("circle")
     os.mkfifo(root / "pipe.jsonl")
     (root / "linked.jsonl").symlink_to("a.jsonl")
     source = open_source(root)
@@ -124,13 +125,14 @@ def test_what_is_not_read_is_named_with_the_reason(write):
         "memory.db": "other_kind",
         "gone.jsonl": "link_to_nothing",
         "circle.jsonl": "link_to_nothing",
+        "circle": "link_to_nothing",
         "loop": "link_to_folder",
         "pipe.jsonl": "no_regular_file",
     }
     unread = Unread.of(source)
-    assert (unread.reasons.total(), unread.faults) == (12, 2)
-    assert unread.lines()[0].startswith("Not read: 12 files or folders of the source (2 empty, 2 hidden,")
-    assert unread.lines()[-1] == "  and 2 more"
+    assert (unread.reasons.total(), unread.faults) == (13, 3)
+    assert unread.lines()[0].startswith("Not read: 13 files or folders of the source (2 empty, 2 hidden,")
+    assert unread.lines()[-1] == "  and 3 more"
     assert [one["place"] for one in unread.to_dict()["listed"]] == [one.place for one in source.not_read()]
 
 
@@ -219,6 +221,7 @@ def test_a_data_set_has_nothing_that_is_not_read_but_strangers(write):
 
 def test_what_a_legacy_store_has_besides_records(write):
     root = write("records/a__note.json", '{"payload": 1}')
+    (root / "circle").symlink_to("circle")
     write("records/readme.txt", "x")
     write("records/deep/b__note.json", '{"payload": 2}')
     write("a_1.json", json.dumps({"blob": b64encode(zlib.compress(b"3")).decode()}))
@@ -231,6 +234,7 @@ def test_what_a_legacy_store_has_besides_records(write):
         "records/readme.txt": "unknown_kind",
         "records/deep/b__note.json": "other_kind",
         "a_x.json": "other_kind",
+        "circle": "link_to_nothing",
         "more.jsonl": "other_kind",
     }
 
