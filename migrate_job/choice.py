@@ -18,6 +18,9 @@ from nbmf.store.record_files import is_record_store
 if TYPE_CHECKING:
     from migrate_job.destinations import Destination
 
+_DEST_REMEDY = (
+    "a migration writes to filesystems that are mounted here: name a folder there, and copy it as it is once it is done"
+)
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
@@ -45,13 +48,13 @@ def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key
     if in_place:
         if dest is not None or form is not None:
             raise typer.BadParameter("--in-place takes neither DEST nor --to")
-        store = _local(source, "--in-place replaces files, which it does").expanduser().absolute()
+        store = _local(source, "--in-place is for stores on filesystems that are mounted here").expanduser().absolute()
         if not is_record_store(store):
             raise DestinationError(f"{store} is no legacy store of record files; --in-place is for those alone")
         return Choice(InPlace(store, key), StoreFolders(store).run)
     if dest is None:
         raise typer.BadParameter("name a DEST, or give --in-place")
-    place = _local(dest, "a migration writes").absolute()
+    place = _local(dest, _DEST_REMEDY).absolute()
     if form is Form.SQLITE or (form is None and place.suffix in _SQLITE_SUFFIXES and not place.is_dir()):
         if place.is_dir():
             raise DestinationError(f"{place} is a folder; --to sqlite wants the name of a file")
@@ -59,11 +62,8 @@ def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key
     return Choice(ParquetParts(key), place)
 
 
-def _local(place: str, does: str) -> Path:
+def _local(place: str, remedy: str) -> Path:
     try:
         return local_path(place)
     except NotALocalPath:
-        raise DestinationError(
-            f"{shown(place)} reads as a URI, and {does} on filesystems that are mounted here only: name a folder here, "
-            "then copy it there as it is"
-        ) from None
+        raise DestinationError(f"{shown(place)} reads as a URI; {remedy}") from None

@@ -79,11 +79,8 @@ def _check(arguments: Sequence[str]) -> None:
     for name in ("address", "registry"):
         if any(given.partition("=")[0] == f"--{name}" for given in arguments):
             raise typer.BadParameter(f"--{name} is not for here: the manifest has it from the cluster")
-    for name in ("source", "dest"):
-        if (
-            parsed[name] is not None
-            and not parsed[name].startswith("/")
-            and not (name == "source" and is_uri(parsed[name]))
-        ):
-            what = "an absolute path or a URI" if name == "source" else "an absolute path"
-            raise typer.BadParameter(f"{name.upper()} is {what}, the same on every node")
+    source, dest = parsed["source"], parsed["dest"]
+    if not source.startswith("/") and not is_uri(source):
+        raise typer.BadParameter("SOURCE is an absolute path or a URI, the same on every node")
+    if dest is not None and not dest.startswith("/"):
+        raise typer.BadParameter("DEST is an absolute path, the same on every node")
