@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -94,7 +93,7 @@ def ratio(
 
 @bench.command()
 def exact(
-    data: Annotated[Path, typer.Option(help="Records to try (.jsonl, .parquet, a folder).", show_default=False)],
+    data: Annotated[str, typer.Option(help="Records to try (.jsonl, .parquet, a folder).", show_default=False)],
     payload_field: PayloadFieldOption = None,
     payload: PayloadOption = None,
     set_field: SetFieldOption = None,

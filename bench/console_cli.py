@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from cluster.cli.options import LOCAL
+
 
 class SchemeChoice(StrEnum):
     """Colours of the page."""
@@ -17,7 +19,7 @@ class SchemeChoice(StrEnum):
 
 
 def console(
-    out: Annotated[Path, typer.Option(help="PNG file to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(**LOCAL, help="PNG file to write.", show_default=False)],
     scheme: Annotated[SchemeChoice, typer.Option(help="Colours of the page.")] = SchemeChoice.LIGHT,
     width: Annotated[int, typer.Option(min=320, help="Of the window, in CSS pixels.")] = 1280,
     percent: Annotated[float, typer.Option(help="Share of the candidate that is waited for.")] = 50,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.options import JsonOption
+from cluster.cli.options import LOCAL
 
 RECORDS = 300
 
@@ -20,7 +21,7 @@ RECORDS = 300
 def faults(
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file to use in place of configs/serve/local.yaml; sizes are the command's."),
+        typer.Option(**LOCAL, help="YAML file to use in place of configs/serve/local.yaml; sizes are the command's."),
     ] = None,
     json_output: JsonOption = None,
 ) -> None:

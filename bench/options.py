@@ -8,15 +8,15 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from cluster.cli.options import EffortChoice
+from cluster.cli.options import LOCAL, EffortChoice
 from nbmf.codec import Effort
 
 DataOption: TypeAlias = Annotated[
-    Path, typer.Option("--data", help="Records to measure on (.jsonl, .parquet, a folder).", show_default=False)
+    str, typer.Option("--data", help="Records to measure on (.jsonl, .parquet, a folder).", show_default=False)
 ]
 
 TrainOption: TypeAlias = Annotated[
-    Path | None, typer.Option("--train", help="Records that zstd's dictionary and PPMd's prime are taken from.")
+    str | None, typer.Option("--train", help="Records that zstd's dictionary and PPMd's prime are taken from.")
 ]
 
 SetFieldOption: TypeAlias = Annotated[
@@ -34,7 +34,7 @@ EffortsOption: TypeAlias = Annotated[
 
 EveryOption: TypeAlias = Annotated[int, typer.Option("--every", min=1, help="Take every n-th record only.")]
 
-JsonOption: TypeAlias = Annotated[Path | None, typer.Option("--json", help="Write the results there as JSON.")]
+JsonOption: TypeAlias = Annotated[Path | None, typer.Option("--json", **LOCAL, help="Write the results there as JSON.")]
 
 
 def check_writable(path: Path | None, option: str) -> None:

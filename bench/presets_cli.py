@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.options import DataOption, JsonOption, PayloadFieldOption, SetFieldOption, check_writable, write_json
+from bench.options import DataOption, JsonOption, SetFieldOption, check_writable, write_json
+from cluster.cli.options import PayloadFieldOption
 
 PRESETS = ("none", "counts", "builtin")
 SIZES = (100, 300, 1000, 3000, 10_000)

@@ -19,7 +19,7 @@ from bench.options import (
     efforts_of,
     write_json,
 )
-from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
+from cluster.cli.options import LOCAL, CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
 
 BATCH_SIZES, PROCESSES = (1, 4, 16, 64, 256), (1, 2)
@@ -108,7 +108,7 @@ def throughput(
     ] = 400,
     json_output: JsonOption = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Write a plot of ratio against speed there, a .png.", dir_okay=False)
+        Path | None, typer.Option(**LOCAL, help="Write a plot of ratio against speed there, a .png.")
     ] = None,
 ) -> None:
     """Payload a second that is encoded and decoded on one core, by batch size, and by several processes at once.
@@ -219,7 +219,7 @@ def phases(
 
 
 def _read(
-    data: Path, train: Path | None, payload: tuple[str | None, str | None], set_field: str | None, every: int
+    data: str, train: str | None, payload: tuple[str | None, str | None], set_field: str | None, every: int
 ) -> Any:
     """The records to measure on, and the canonical bytes of those to learn from."""
     from bench.records import read

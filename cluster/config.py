@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.errors import ConfigError
+from nbmf.places import local_path
 
 
 class StrictModel(BaseModel):
@@ -45,7 +46,7 @@ def load(model: type[M], path: Path | None, default: str, overrides: dict[str, A
 
     Raises ConfigError naming the file and the key.
     """
-    source = path if path is not None else resources.files("configs").joinpath(default)
+    source = local_path(path) if path is not None else resources.files("configs").joinpath(default)
     try:
         fields = yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:

@@ -27,6 +27,7 @@ from nbmf.catalog import Catalog
 from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
+from nbmf.places import is_uri
 
 Channel: TypeAlias = Literal["stable", "candidate"]
 
@@ -69,10 +70,10 @@ class Registry:
 
     def __init__(self, location: str | Path | None = None) -> None:
         self.location = str(location or default_location())
-        if "://" not in self.location:
+        if not is_uri(self.location):
             self.location = str(Path(self.location).expanduser().absolute())
         try:
-            if "://" in self.location:
+            if is_uri(self.location):
                 self._fs, self._root = pafs.FileSystem.from_uri(self.location)
             else:
                 self._fs, self._root = pafs.LocalFileSystem(), self.location

@@ -11,11 +11,16 @@ import typer
 
 from cluster.errors import DestinationError
 from nbmf.encryption import StoreKey
+from nbmf.errors import NotALocalPath
+from nbmf.places import local_path, shown
 from nbmf.store.record_files import is_record_store
 
 if TYPE_CHECKING:
     from migrate_job.destinations import Destination
 
+_DEST_REMEDY = (
+    "a migration writes to filesystems that are mounted here: name a folder there, and copy it as it is once it is done"
+)
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
@@ -34,7 +39,7 @@ class Choice:
     folder: Path
 
 
-def choose(source: str | Path, dest: Path | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
+def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
     """The destination. Raises DestinationError, and BadParameter for options that contradict each other."""
     from migrate_job.destinations import InPlace, ParquetParts, SqliteFile
     from migrate_job.destinations.in_place_files import StoreFolders
@@ -43,15 +48,22 @@ def choose(source: str | Path, dest: Path | None, form: Form | None, in_place: b
     if in_place:
         if dest is not None or form is not None:
             raise typer.BadParameter("--in-place takes neither DEST nor --to")
-        store = Path(source).expanduser().absolute()
+        store = _local(source, "--in-place is for stores on filesystems that are mounted here").expanduser().absolute()
         if not is_record_store(store):
             raise DestinationError(f"{store} is no legacy store of record files; --in-place is for those alone")
         return Choice(InPlace(store, key), StoreFolders(store).run)
     if dest is None:
         raise typer.BadParameter("name a DEST, or give --in-place")
-    dest = dest.absolute()
-    if form is Form.SQLITE or (form is None and dest.suffix in _SQLITE_SUFFIXES and not dest.is_dir()):
-        if dest.is_dir():
-            raise DestinationError(f"{dest} is a folder; --to sqlite wants the name of a file")
-        return Choice(SqliteFile(dest, key), run_folder(dest))
-    return Choice(ParquetParts(key), dest)
+    place = _local(dest, _DEST_REMEDY).absolute()
+    if form is Form.SQLITE or (form is None and place.suffix in _SQLITE_SUFFIXES and not place.is_dir()):
+        if place.is_dir():
+            raise DestinationError(f"{place} is a folder; --to sqlite wants the name of a file")
+        return Choice(SqliteFile(place, key), run_folder(place))
+    return Choice(ParquetParts(key), place)
+
+
+def _local(place: str, remedy: str) -> Path:
+    try:
+        return local_path(place)
+    except NotALocalPath:
+        raise DestinationError(f"{shown(place)} reads as a URI; {remedy}") from None

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from cluster.cli.options import (
+    LOCAL,
     AddressOption,
     CodecOption,
     EffortChoice,
@@ -24,6 +25,7 @@ from cluster.cli.options import (
     ThreadsOption,
     latency_budget,
 )
+from cluster.progress import console
 from cluster.registry import DEFAULT
 from migrate_job.choice import Form, choose
 from migrate_job.cli_group import DefaultCommandGroup
@@ -58,13 +60,14 @@ def run(
     source: Annotated[
         str,
         typer.Argument(
-            help="A legacy store, a .jsonl, .parquet or SQLite file, a folder of the first two, or a data set of "
-            "nbmf; a path, or a URI as `s3://bucket/folder`.",
+            help="A file: .jsonl or .json (also .gz, .zst, .bz2, .xz), .parquet, SQLite; a folder that has files of "
+            "JSON or of Parquet in it, at any depth; a legacy store; a data set of nbmf. A path, or a URI as "
+            "`s3://bucket/folder`.",
             show_default=False,
         ),
     ],
     dest: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             help="A new folder for a Parquet data set, a new .sqlite file, or that of a run to go on with.",
             show_default=False,
@@ -101,6 +104,7 @@ def run(
     key_file: Annotated[
         Path | None,
         typer.Option(
+            **LOCAL,
             help=f"File with the secret that encrypted records are read with. Without it: {KEY_VARIABLE} of the "
             "environment.",
             show_default=False,
@@ -116,7 +120,9 @@ def run(
     ] = None,
     fidelity_policy: Annotated[
         Path | None,
-        typer.Option(help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"),
+        typer.Option(
+            **LOCAL, help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"
+        ),
     ] = None,
     verify: Annotated[
         Any,
@@ -136,7 +142,8 @@ def run(
         int | None, typer.Option(min=2, help="With --dry-run: about how many records to code.", show_default="500")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="With --dry-run: also write the estimates to this file, as JSON.")
+        Path | None,
+        typer.Option("--json", **LOCAL, help="With --dry-run: also write the estimates to this file, as JSON."),
     ] = None,
     address: AddressOption = None,
 ) -> None:
@@ -155,6 +162,7 @@ def run(
     from cluster.registry import Registry
     from cluster.session import session
     from cluster.sources import Source, open_source
+    from cluster.sources.unread import Unread
     from migrate_job import job
     from migrate_job.destinations.in_place_source import InPlaceRecords
     from migrate_job.policy import load_policy
@@ -192,6 +200,8 @@ def run(
             key=key,
             registry=place.location,
         )
+    for line in Unread.of(opened).lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     version = place.resolve(codec)
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
@@ -209,6 +219,9 @@ def run(
         typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
         typer.echo(f"{report.dead} records were not migrated: {chosen.folder / job.DEAD_LETTERS}")
+    if report.unread.faults:
+        typer.echo(f"{report.unread.faults} files or folders of the source could not be read: see the report.")
+    if report.dead or report.unread.faults:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

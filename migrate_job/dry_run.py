@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.sources import BadRecord, Item, check_unchanged
+from cluster.sources.unread import Unread
 from migrate_job.coding import Row, migrate_records
 from migrate_job.plan import Plan
 from migrate_job.selection import selection_of
@@ -43,6 +44,7 @@ class DryRun:
     """Estimates for all of the source that is wanted, and what was seen in the sample itself.
 
     `core_hours` are of one core reading, encoding and decoding; `wall_seconds` on `cpus` cores, start not included.
+    `not_read` is as in a report.
     """
 
     version: str
@@ -60,6 +62,7 @@ class DryRun:
     ratio: Estimate
     core_hours: Estimate
     wall_seconds: Estimate
+    not_read: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -129,6 +132,7 @@ def dry_run(
         ratio=_estimate(ratio, every_record),
         core_hours=estimates["core_seconds"].times(1 / 3600),
         wall_seconds=estimates["core_seconds"].times(1 / used),
+        not_read=Unread.of(plan.source).to_dict(),
     )
 
 

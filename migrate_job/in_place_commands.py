@@ -7,8 +7,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from cluster.cli.options import LOCAL
+
 StoreArgument: TypeAlias = Annotated[
-    Path, typer.Argument(help="The legacy store that was migrated in place.", show_default=False)
+    Path, typer.Argument(**LOCAL, help="The legacy store that was migrated in place.", show_default=False)
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source
+from cluster.sources.unread import Unread
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import DEAD_LETTERS as DEAD_LETTERS
 from migrate_job.layout import LOCK
@@ -29,9 +29,11 @@ from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
-from nbmf.store.files import write_whole
+from nbmf.places import is_uri
+from nbmf.store.files import remove_scratch, write_whole
 
-_SCRATCH = re.compile(r"(part-|_done/|_dead/|_plan\.json|report\.|dead-letters\.jsonl).*\.tmp\.\d+")
+_NAMES = ("part-", "_", "report.", DEAD_LETTERS)
+"""What a run has in its folder begins so."""
 
 
 def run(
@@ -61,6 +63,8 @@ def run(
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     And WorkerDied if processes end that no record ends.
     """
+    if is_uri(destination):
+        raise DestinationError(f"{destination} reads as a URI; a migration writes to a folder on this machine")
     with Listing.of(source) as shards:
         plan = Plan(
             source,
@@ -117,6 +121,8 @@ def _finish(plan: Plan) -> Report:
     report = Report(plan.version, *plan.effort_and_budget())
     for index in range(len(plan.shards)):
         report.add(json.loads(plan.done_file(index).read_text()))
+    _remove_scratch(plan.destination)
+    report.unread = Unread.of(plan.source)
     # The report comes last: with it the migration is finished.
     write_whole(plan.destination / DEAD_LETTERS, lambda path: _gather_letters(plan, path))
     write_whole(plan.destination / REPORT_PAGE, lambda path: path.write_text(to_html(report), encoding="utf-8"))
@@ -131,11 +137,15 @@ def _gather_letters(plan: Plan, path: Path) -> None:
 
 
 def _remove_scratch(destination: Path) -> None:
-    """Files that a killed run had begun and not yet named. With the lock held, no other run is at work on them."""
-    for folder in (destination, destination / "_done", destination / "_dead"):
-        for path in folder.glob("*.tmp.*"):
-            if _SCRATCH.fullmatch(str(path.relative_to(destination))):
-                path.unlink(missing_ok=True)
+    """Files that killed processes had begun and not yet named. With the lock held, no other run is at work on them.
+
+    At the end, too: a node that was lost leaves such files, and others did its shards again.
+    """
+    remove_scratch(destination, *_NAMES)
+    for folder in destination.glob("_*/"):
+        remove_scratch(folder)
+        for below in folder.glob("*/"):
+            remove_scratch(below)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
+from nbmf.places import is_uri
 
 if TYPE_CHECKING:
     from cluster.manifests.config import ClusterConfig
-
-_PLACE = re.compile("/|[a-z][a-z0-9+.-]*:/")
-"""What a place that is the same on every node begins with; a Path has one slash of `s3://` only."""
 
 _RETRIES = 3
 _KEEP_FINISHED_S = 3600
@@ -82,6 +79,8 @@ def _check(arguments: Sequence[str]) -> None:
     for name in ("address", "registry"):
         if any(given.partition("=")[0] == f"--{name}" for given in arguments):
             raise typer.BadParameter(f"--{name} is not for here: the manifest has it from the cluster")
-    for name in ("source", "dest"):
-        if parsed[name] is not None and not _PLACE.match(str(parsed[name])):
-            raise typer.BadParameter(f"{name.upper()} is an absolute path or a URI, the same on every node")
+    source, dest = parsed["source"], parsed["dest"]
+    if not source.startswith("/") and not is_uri(source):
+        raise typer.BadParameter("SOURCE is an absolute path or a URI, the same on every node")
+    if dest is not None and not dest.startswith("/"):
+        raise typer.BadParameter("DEST is an absolute path, the same on every node")

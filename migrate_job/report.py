@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cluster.sources.unread import Unread
 from migrate_job.details import Notable, Totals, add_totals, fold, largest, worst_ratio
 
 
@@ -14,7 +15,8 @@ class Report:
 
     `verified` blobs were decoded and compared. `ratios` counts records by the lower end of a range of ratios. `seconds`
     are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is None for an
-    effort that has none. `undetailed` records were migrated by an nbmf that did not count classes, coders and seconds.
+    effort that has none. `unread` is what of the source was not read. `undetailed` records were migrated by an nbmf
+    that did not count classes, coders and seconds.
     """
 
     version: str
@@ -37,6 +39,7 @@ class Report:
     largest: list[Notable] = field(default_factory=list)
     worst_ratio: list[Notable] = field(default_factory=list)
     undetailed: int = 0
+    unread: Unread = field(default_factory=Unread)
     seconds: float = field(default=0.0, compare=False)
 
     def add(self, counts: dict[str, Any]) -> None:
@@ -64,6 +67,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the fields, with a `ratio` (payload bytes / blob bytes) wherever there are both."""
         fields = asdict(self)
+        fields["not_read"] = self.unread.to_dict()
+        del fields["unread"]
         fields["ratio"] = ratio(fields)
         for sized in (*fields["classes"].values(), *fields["coders"].values()):
             sized["ratio"] = ratio(sized)

@@ -57,6 +57,7 @@ def to_html(report: Report) -> str:
     parts += ["<h2>Ratios</h2>", _figure("Records by payload bytes / blob bytes", _bars(_histogram(fields["ratios"])))]
     parts += ["<h2>Failures</h2>", _reasons(fields["dead_reasons"])]
     parts += ["<h2>Skipped</h2>", _reasons(fields["skipped_reasons"])]
+    parts += ["<h2>Not read</h2>", _not_read(fields["not_read"])]
     parts += ["<h2>Classes</h2>"]
     ratios = _bars((name, totals["ratio"] or 0, f"{totals['ratio'] or 0:.2f}") for name, totals in shown)
     parts += [_figure("Payload bytes / blob bytes", ratios)]
@@ -105,6 +106,16 @@ def _reasons(counts: dict[str, int]) -> str:
     if not counts:
         return "<p>None.</p>"
     return _table(("reason", "records"), [(reason, f"{count:,}") for reason, count in sorted(counts.items())])
+
+
+def _not_read(found: dict[str, Any]) -> str:
+    if not found["files"]:
+        return "<p>Nothing: all files of the source are in this report.</p>"
+    shown = found["listed"][:_ROWS]
+    rows = [(one["place"], one["reason"], one["detail"]) for one in shown]
+    more = found["files"] - len(shown)
+    table = _table(("file or folder", "reason", ""), rows)
+    return f"{table}<p>And {more:,} more, in report.json.</p>" if more else table
 
 
 def _totals(what: str, totals: Iterable[tuple[str, dict[str, Any]]]) -> str:

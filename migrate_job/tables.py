@@ -22,6 +22,8 @@ def report_table(report: Any) -> Table:
         table.add_row(f"dead letters: {reason}", f"{count:,}")
     for reason, count in sorted(report.skipped_reasons.items()):
         table.add_row(f"skipped: {reason}", f"{count:,}")
+    for reason, count in sorted(report.unread.reasons.items()):
+        table.add_row(f"files or folders not read: {reason}", f"{count:,}")
     table.add_row("bytes in the source", f"{report.source_bytes:,}")
     table.add_row("payload bytes", f"{report.payload_bytes:,}")
     table.add_row("blob bytes", f"{report.blob_bytes:,}")
@@ -53,6 +55,8 @@ def dry_run_table(run: DryRun) -> Table:
         table.add_row(name, f"{estimate.value:,.{digits}f}", _range(estimate, digits))
     for reason, count in run.sampled_failures.items():
         table.add_row(f"failures in the sample: {reason}", f"{count:,}", "")
+    for reason, count in run.not_read["reasons"].items():
+        table.add_row(f"files or folders not read: {reason}", f"{count:,}", "counted")
     return table
 
 

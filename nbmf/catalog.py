@@ -11,8 +11,9 @@ from pathlib import Path
 
 from nbmf import builtin
 from nbmf.codec import WITHOUT_VERSION, Codec
-from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError, UnknownCodec, UnsupportedFormat
+from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError, NotALocalPath, UnknownCodec, UnsupportedFormat
 from nbmf.frame import Frame
+from nbmf.places import local_path
 
 PATH_VARIABLE = "NBMF_CODEC_PATH"
 
@@ -164,5 +165,9 @@ class Catalog:
 @cache
 def default_catalog() -> Catalog:
     """The process's catalogue: versions loaded with Codec.load, then the folders in NBMF_CODEC_PATH."""
-    folders = os.environ.get(PATH_VARIABLE, "").split(os.pathsep)
-    return Catalog(Path(folder) for folder in folders if folder)
+    places = os.environ.get(PATH_VARIABLE, "")
+    if "://" in places:  # split at colons it would be several folders
+        raise NotALocalPath(
+            f"{PATH_VARIABLE}={places}: folders on this machine, not URIs; `nbmf --registry` takes those"
+        )
+    return Catalog(local_path(folder) for folder in places.split(os.pathsep) if folder)

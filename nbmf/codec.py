@@ -12,6 +12,7 @@ from nbmf import coders, frame, golden, payload
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Kind
+from nbmf.places import local_path
 
 if TYPE_CHECKING:
     from nbmf.manifest import Manifest
@@ -79,7 +80,7 @@ class Codec:
         from nbmf.catalog import default_catalog
         from nbmf.manifest import read_version
 
-        codec = cls(*read_version(Path(path)))
+        codec = cls(*read_version(local_path(path)))
         default_catalog().add(codec)
         return codec
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 from nbmf.errors import BadSecret, DamagedEnvelope, WrongKey
+from nbmf.places import local_path
 
 KEY_VARIABLE = "NBMF_STORE_KEY"
 ENVELOPE: Final = "__encrypted__"
@@ -114,6 +115,7 @@ def load_key(key_file: Path | None = None) -> StoreKey | None:
     if key_file is None:
         secret = os.environ.get(KEY_VARIABLE, "")
         return StoreKey.from_secret(secret) if secret.strip() else None
+    key_file = local_path(key_file)
     try:
         with key_file.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)

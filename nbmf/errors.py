@@ -15,6 +15,7 @@
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   ├── DamagedCodec                          a version's files are missing or altered
     │   └── InexactMachine                        a version's golden records decode otherwise here
+    ├── NotALocalPath         (also ValueError)   a URI where a path on this machine is wanted
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
     ├── EncryptionError                           encryption at rest
     │   ├── BadSecret                             no key can be made of the secret, or not one to write with
@@ -171,6 +172,12 @@ class InexactMachine(CodecError):
     """This machine, or the engine on it, computes otherwise than the one on which the version was trained."""
 
     code = "inexact_machine"
+
+
+class NotALocalPath(NbmfError, ValueError):
+    """A URI was given where a path on this machine is wanted."""
+
+    code = "not_a_local_path"
 
 
 class DamagedStubBlob(NbmfError):

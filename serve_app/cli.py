@@ -9,24 +9,27 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.options import AddressOption, EngineOption, RegistryOption, ThreadsOption
+from cluster.cli.options import LOCAL, AddressOption, EngineOption, RegistryOption, ThreadsOption
 
 _STARTING = "starting the service (a new machine first compiles the coders: a minute)"
 
 
 def serve(
-    config: Annotated[Path | None, typer.Option(help="YAML file to use in place of configs/serve/local.yaml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/serve/local.yaml.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides the file.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; overrides the file.")] = None,
     grpc_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port for gRPC as well; overrides the file.")
     ] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="Certificate (PEM) for HTTPS, with --tls-key; overrides the file's tls.")
+        Path | None,
+        typer.Option(**LOCAL, help="Certificate (PEM) for HTTPS, with --tls-key; overrides the file's tls."),
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM) of --tls-certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(**LOCAL, help="Private key (PEM) of --tls-certificate.")] = None,
     tls_client_ca: Annotated[
-        Path | None, typer.Option(help="CAs (PEM); clients then need a certificate of one of them.")
+        Path | None, typer.Option(**LOCAL, help="CAs (PEM); clients then need a certificate of one of them.")
     ] = None,
     codec: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.cli.options import LOCAL
 from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 PRODUCTION_FILE = "serve/production.yaml"
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="YAML file to use in place of configs/serve/production.yaml.")
+    Path | None, typer.Option("--config", **LOCAL, help="YAML file to use in place of configs/serve/production.yaml.")
 ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from cluster.errors import ConfigError
 from cluster.progress import console
+from nbmf.places import local_path
 from serve_app.config import TlsConfig
 
 _EXPIRES_SOON = timedelta(days=14)
@@ -15,7 +15,7 @@ _EXPIRES_SOON = timedelta(days=14)
 
 def absolute(tls: TlsConfig) -> TlsConfig:
     """The same with absolute paths: HAProxy has another working directory."""
-    return TlsConfig(**{name: str(Path(path).absolute()) for name, path in _paths(tls).items()})
+    return TlsConfig(**{name: str(local_path(path).absolute()) for name, path in _paths(tls).items()})
 
 
 def check_absolute(tls: TlsConfig) -> None:
@@ -61,7 +61,7 @@ def _paths(tls: TlsConfig) -> dict[str, str]:
 
 def _read(name: str, path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return local_path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"tls.{name}: {path}: {error.strerror or error}") from error
 

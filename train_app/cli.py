@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.cli.options import AddressOption, PayloadFieldOption, PayloadOption, TableOption
+from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
 from train_app.stability import MakeStable
 
@@ -28,11 +28,12 @@ class Preset(enum.StrEnum):
 
 def train(
     records: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
             "--records",
             "-r",
-            help="Records to learn from: a .jsonl or .parquet file, a folder of them, or a legacy store. Repeatable.",
+            help="Records to learn from: a .jsonl, .json or .parquet file, a folder of them, or a legacy store. "
+            "Repeatable.",
             show_default=False,
         ),
     ],
@@ -56,7 +57,7 @@ def train(
         typer.Option(help="Field or column that holds the record's class: classes weigh the same in fitting."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file to use in place of configs/train/dictionary.yaml.")
+        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
     ] = None,
     preset: Annotated[
         Preset,
@@ -86,10 +87,10 @@ def train(
         ),
     ] = None,
     network_config: Annotated[
-        Path | None, typer.Option(help="YAML file to use in place of configs/train/neural.yaml.")
+        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/neural.yaml.")
     ] = None,
     validation: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             help="Records that the network's training is watched and its adaptation fitted by. Repeatable. "
             "Without it: a twentieth of --records.",
@@ -99,7 +100,9 @@ def train(
     init_from: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.", show_default=False
+            **LOCAL,
+            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.",
+            show_default=False,
         ),
     ] = None,
     dictionaries: Annotated[
@@ -110,10 +113,10 @@ def train(
     ] = True,
     attach: Annotated[
         list[Path] | None,
-        typer.Option(help="File to keep in the version as it is: a licence, an attribution. Repeatable.", exists=True),
+        typer.Option(**LOCAL, help="File to keep in the version as it is: a licence, an attribution. Repeatable."),
     ] = None,
     runs: Annotated[
-        Path, typer.Option(help="Folder for checkpoints and logs; a stopped run goes on from there.")
+        Path, typer.Option(**LOCAL, help="Folder for checkpoints and logs; a stopped run goes on from there.")
     ] = Path("nbmf-runs"),
     address: AddressOption = None,
 ) -> None:
@@ -129,9 +132,11 @@ def train(
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
     from cluster import config as configuration
+    from cluster.progress import console
     from cluster.registry import Registry
     from cluster.session import session
     from cluster.sources import Source, open_source
+    from cluster.sources.unread import Unread
     from train_app import job, report
     from train_app.config import DEFAULT_FILE, TrainConfig
 
@@ -145,7 +150,7 @@ def train(
         if given is not None and preset not in (Preset.TINY, Preset.SMALL, Preset.BASE):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
-    def opened(paths: list[Path]) -> list[Source]:
+    def opened(paths: list[str]) -> list[Source]:
         return [
             open_source(
                 path,
@@ -159,6 +164,8 @@ def train(
         ]
 
     sources = opened(records)
+    for line in Unread.of(*sources).lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     plan = None
     if preset is not Preset.NONE:
         from train_app.neural.part import LearningPlan

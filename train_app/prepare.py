@@ -124,10 +124,10 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
         yield {**row, **good}
 
 
-def _read(pickled: bytes) -> Iterator[dict[str, Any]]:
+def _read(source: bytes, shard: bytes) -> Iterator[dict[str, Any]]:
     """Those rows; a source that cannot be read is a row {fault}: an error would arrive wrapped in Ray's."""
     try:
-        yield from read_samples(*pickle.loads(pickled))  # noqa: S301 - made by `prepare`
+        yield from read_samples(pickle.loads(source), pickle.loads(shard))  # noqa: S301 - made by `prepare`
     except RecordsError as error:
         yield {**_ROW, "fault": str(error)}
 
@@ -144,11 +144,15 @@ def prepare(
     """
     import ray
 
-    # Pickled by us: they are Python objects, which Arrow columns do not hold.
-    work = [{"shard": pickle.dumps((source, shard))} for source in sources for shard in source.plan()]
+    # Pickled by us: they are Python objects, which Arrow columns do not hold. A source may name many files: once.
+    sources = list(sources)
+    held = [pickle.dumps(source) for source in sources]
+    work = [{"source": at, "shard": pickle.dumps(shard)} for at, one in enumerate(sources) for shard in one.plan()]
     if not work:
         raise RecordsError("the sources hold no records at all")
-    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(lambda item: _read(item["shard"]))
+    rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
+        lambda item: _read(held[item["source"]], item["shard"])
+    )
     training, holdout = BoundedSample(config.max_training_bytes), BoundedSample(config.max_holdout_bytes)
     prepared = Prepared([], [], rejections=Rejections(rejected_file))
     seen: set[bytes] = set()

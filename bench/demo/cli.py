@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.cli.options import PayloadFieldOption, PayloadOption
+from cluster.cli.options import LOCAL, PayloadFieldOption, PayloadOption
 
 if TYPE_CHECKING:
     from bench.demo.run import DemoResult
@@ -20,12 +20,12 @@ _MIN_RECORDS = 200
 
 def demo(
     records: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Your own records (.jsonl, .parquet, a legacy store) in place of those found here."),
     ] = None,
     payload_field: PayloadFieldOption = None,
     payload: PayloadOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option(**LOCAL, help="Folder for what the demo makes.")] = Path("demo-output"),
     limit: Annotated[int, typer.Option(min=_MIN_RECORDS, help="At most so many records.")] = 9000,
 ) -> None:
     """The whole path on real records: legacy store, training, service, migration; ends with a table.
@@ -81,7 +81,7 @@ def service_table(result: DemoResult) -> Table:
     return table
 
 
-def _own_records(path: Path, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
+def _own_records(path: str, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
     from cluster.sources import BadRecord, open_source
 
     source = open_source(path, payload_field=payload_field, payload=payload, parse_json=True)

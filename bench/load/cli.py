@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from bench.options import JsonOption, check_writable, write_json
-from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
+from cluster.cli.options import LOCAL, CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import BUILTIN
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _RECORDS = 300
 
 def load(
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--data", help="Records to send (.jsonl, .parquet, a folder) in place of those found here."),
     ] = None,
     payload_field: PayloadFieldOption = None,
@@ -32,7 +32,7 @@ def load(
     codec: CodecOption = BUILTIN,
     registry: RegistryOption = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of the service, in place of configs/serve/local.yaml.")
+        Path | None, typer.Option(**LOCAL, help="YAML file of the service, in place of configs/serve/local.yaml.")
     ] = None,
     url: Annotated[str | None, typer.Option(help="A service that runs, in place of one that is started here.")] = None,
     api_key: Annotated[
@@ -48,7 +48,7 @@ def load(
     ] = 2,
     decode_share: Annotated[float, typer.Option(min=0, max=1, help="Share of requests that decode.")] = 0.5,
     json_output: JsonOption = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw latency and rate there, as a PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(**LOCAL, help="Draw latency and rate there, as a PNG.")] = None,
 ) -> None:
     """How many requests a second the service keeps up with, and how long they take: rising rates until saturation.
 
@@ -90,7 +90,7 @@ def load(
         raise typer.Exit(1)
 
 
-def _payloads(data: Path | None, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
+def _payloads(data: str | None, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
     if data is None:
         from bench.load.records import mixed_records
 

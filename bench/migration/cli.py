@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bench.options import JsonOption
-from cluster.cli.options import CodecOption, EffortChoice, EffortOption, RegistryOption
+from cluster.cli.options import LOCAL, CodecOption, EffortChoice, EffortOption, RegistryOption
 from cluster.registry import DEFAULT
 
 migration = typer.Typer(invoke_without_command=True)
@@ -21,7 +21,10 @@ migration = typer.Typer(invoke_without_command=True)
 FolderOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--folder", help="An existing folder to work in; what is made there is deleted.", show_default="temporary"
+        "--folder",
+        **LOCAL,
+        help="An existing folder to work in; what is made there is deleted.",
+        show_default="temporary",
     ),
 ]
 

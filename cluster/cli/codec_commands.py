@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
 
 import typer
 
 from cluster.cli.options import (
+    LOCAL,
     CodecOption,
     EffortChoice,
     EffortOption,
@@ -25,11 +26,14 @@ from cluster.cli.options import (
 )
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
+from cluster.text_encoding import HEAD_BYTES, Utf8Check, remedy, unmarked
+from cluster.text_files import Damaged, NotUtf8, open_text
 from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind, Payload, from_canonical
+from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, load_named
 
 EXIT_SOME_FAILED = 3
@@ -54,10 +58,11 @@ _SUFFIXES = {
 }
 
 InputArgument: TypeAlias = Annotated[
-    Path | None, typer.Argument(help="The file to read; standard input without it or with `-`.", show_default=False)
+    Path | None,
+    typer.Argument(**LOCAL, help="The file to read; standard input without it or with `-`.", show_default=False),
 ]
 OutputOption: TypeAlias = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")
+    Path | None, typer.Option("--output", "-o", **LOCAL, help="The file to write; standard output without it.")
 ]
 
 
@@ -157,8 +162,9 @@ def inspect(
 
 
 def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
-    if chosen is InputFormat.JSON:
-        return load_named(data, "the input")
+    if chosen is InputFormat.JSON or (chosen is InputFormat.TEXT and encoding_of(data)[0] != "utf-8"):
+        text = _decoded(data)
+        return load_named(text.encode(), "the input") if chosen is InputFormat.JSON else text
     if chosen is InputFormat.BYTES:
         return data
     try:
@@ -167,6 +173,17 @@ def _payload(data: bytes, chosen: InputFormat | None) -> Payload:
         if chosen is InputFormat.TEXT:
             raise BadWire(f"the input is not UTF-8 text ({error}); `--as bytes` takes anything") from error
         return data
+
+
+def _decoded(data: bytes) -> str:
+    """Text in the encoding that a byte order mark tells, as in sources of records."""
+    encoding, mark_bytes = encoding_of(data)
+    if not mark_bytes and (found := unmarked(data[:HEAD_BYTES])):
+        raise BadWire(f"the input seems to be {found.upper()}, without a byte order mark that says so; {remedy(found)}")
+    try:
+        return decode_text(data)
+    except UnicodeDecodeError as error:
+        raise BadWire(f"the input is not {encoding.upper()} text: {error}") from error
 
 
 def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes], bytes]) -> None:
@@ -191,11 +208,32 @@ def _each_line(file: Path | None, output: Path | None, convert: Callable[[bytes]
 
 @contextlib.contextmanager
 def _lines(file: Path | None) -> Iterator[Iterable[bytes]]:
-    if _is_stdin(file):
-        yield sys.stdin.buffer
-    else:
-        with Path(str(file)).open("rb") as lines:
-            yield lines
+    """Of text as sources of records read it."""
+    with contextlib.nullcontext(sys.stdin.buffer) if _is_stdin(file) else Path(str(file)).open("rb") as opened:
+        try:
+            text = open_text(opened)
+            if text.seekable():
+                _check_beginning(text)
+            yield _read_on(text)
+        except NotUtf8 as error:
+            raise BadWire(f"the input: {error}") from error
+
+
+def _check_beginning(text: BinaryIO) -> None:
+    """Raises NotUtf8 if most lines of the beginning that have other than ASCII are not UTF-8."""
+    check, start = Utf8Check(), text.tell()
+    for line in text.read(HEAD_BYTES).splitlines(keepends=True)[:-1]:
+        check.add(line)
+    text.seek(start)
+    if problem := check.problem():
+        raise NotUtf8(problem)
+
+
+def _read_on(text: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from text
+    except Damaged as error:
+        raise BadWire(f"the input cannot be read on: {error}") from error
 
 
 def _is_stdin(file: Path | None) -> bool:

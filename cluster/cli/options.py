@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Annotated, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS
 from nbmf.engine import NAME_VARIABLE, THREADS_VARIABLE
+from nbmf.errors import NotALocalPath
+from nbmf.places import local_path
+
+
+def local(place: str | Path) -> Path:
+    """The path on this machine that an argument names; a URI is wrong usage."""
+    try:
+        return local_path(place)
+    except NotALocalPath as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+LOCAL: dict[str, Any] = {"parser": local, "metavar": "PATH"}
+"""Of every argument and option that is a Path: pathlib would make a local path of a URI."""
 
 
 class EffortChoice(enum.StrEnum):

@@ -8,10 +8,12 @@ from typing import Annotated, TypeAlias
 import typer
 
 from cluster import config as configuration
+from cluster.cli.options import LOCAL
 from cluster.manifests.config import DEFAULT_FILE, ClusterConfig
 
 ClusterOption: TypeAlias = Annotated[
-    Path | None, typer.Option("--cluster", help="YAML file to use in place of configs/cluster/production.yaml.")
+    Path | None,
+    typer.Option("--cluster", **LOCAL, help="YAML file to use in place of configs/cluster/production.yaml."),
 ]
 
 ImageOption: TypeAlias = Annotated[

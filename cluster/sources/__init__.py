@@ -18,6 +18,7 @@ from cluster.sources.sqlite import SqliteTable
 from cluster.sources.sqlite_store import SqliteStore
 from cluster.sources.stamps import FileStamp, SourceChanged, check_unchanged, stamp
 from cluster.sources.storage import SourceUnavailable
+from cluster.sources.walk import NotRead
 
 __all__ = [
     "DEFAULT_MAX_RECORD_BYTES",
@@ -27,6 +28,7 @@ __all__ = [
     "Item",
     "JsonLines",
     "LegacyStore",
+    "NotRead",
     "ParquetFiles",
     "Record",
     "Shard",

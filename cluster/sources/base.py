@@ -9,13 +9,14 @@ differ where other records would be read, and show no secret.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow.fs as pafs
 
-from cluster.sources.stamps import FileStamp
-from cluster.sources.storage import LOCAL, Storage
+from cluster.sources.stamps import FileStamp, join
+from cluster.sources.storage import LOCAL, Storage, printable
 from nbmf.encryption import StoreKey
 from nbmf.payload import Payload
 
@@ -66,6 +67,24 @@ class Shard:
     size_bytes: int = 0
     storage: Storage = LOCAL
 
+    @property
+    def file(self) -> str:
+        """The path of the first of its files."""
+        return join(self.path, self.files[0].name if self.files else "")
+
+    @property
+    def file_name(self) -> str:
+        """What that file is called in keys: its name, and that of the folders in which it is below the source's."""
+        return printable((self.files[0].name if self.files else "") or PurePosixPath(self.path).name)
+
+
+def below(shard: Shard, root: str | None) -> Shard:
+    """A shard of one file; of the folder `root`, where the file is not directly in it: keys name the folders then."""
+    name = shard.path.removeprefix(f"{root}/")
+    if root is None or "/" not in name:
+        return shard
+    return replace(shard, path=root, files=(shard.files[0]._replace(name=name),))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
@@ -91,9 +110,10 @@ class SourceOptions:
 class Source(Protocol):
     """Records at some place.
 
-    Two more methods are of use where a source can have them. `iter_shards()` yields what `plan` returns, so that a
+    Three more methods are of use where a source can have them. `iter_shards()` yields what `plan` returns, so that a
     listing need not fit into memory. `split(shard)` yields the place of each of its records and a shard of that record
-    alone, without looking into any: so records behind one that kills whoever reads it can be reached.
+    alone, without looking into any: so records behind one that kills whoever reads it can be reached. `not_read()`
+    yields a NotRead for each file or folder at the place that no shard is of.
     """
 
     def plan(self) -> list[Shard]:

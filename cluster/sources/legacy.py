@@ -24,10 +24,11 @@ from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
 from cluster.sources.parsing import too_large
 from cluster.sources.stamps import stamp
-from cluster.sources.storage import raise_if_unavailable
+from cluster.sources.storage import LOCAL, raise_if_unavailable
+from cluster.sources.walk import HIDDEN, LINKED_FOLDER, NotRead, not_read
 from nbmf.encryption import StoreKey
+from nbmf.store.record_file import OWN_FOLDER, SUFFIX
 from nbmf.store.record_file import RECORDS_FOLDER as RECORDS_FOLDER
-from nbmf.store.record_file import SUFFIX
 from nbmf.store.sorted_names import sorted_names
 
 _SHARD_FILES = 500
@@ -55,6 +56,12 @@ def has_legacy_files(root: Path) -> bool:
         return False
 
 
+def has_legacy_name(path: str) -> bool:
+    """Whether a file is called like a cold artefact, or like content by its hash."""
+    name = path.rpartition("/")[2]
+    return any(pattern.fullmatch(name) for pattern in (_ARTEFACT, _CONTENT))
+
+
 @dataclass(frozen=True, slots=True)
 class LegacyStore:
     """A legacy store. Keys come from file names, so a `/` that was written `_` stays `_`."""
@@ -78,6 +85,12 @@ class LegacyStore:
                     yield from _shards(folder, filter(_CONTENT.fullmatch, sorted_names(folder, suffix)))
         except OSError as error:
             raise RecordsError(f"{error.filename or self.root}: {error.strerror or error}") from error
+
+    def not_read(self) -> Iterator[NotRead]:
+        """Files and folders in the store that are of none of its three kinds."""
+        for found in not_read(LOCAL, str(self.root), (), _is_read):
+            if not (found.reason in (HIDDEN, LINKED_FOLDER) and _holds_content(Path(found.place))):
+                yield found
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         for name, file in zip(shard.span, shard.files, strict=True):
@@ -110,15 +123,40 @@ class LegacyStore:
         return reader(path, key or "", data, self.key, self.max_record_bytes)
 
 
+def _is_read(name: str) -> bool:
+    """Whether what has such a path in a store is a record, or nbmf's own."""
+    folder, _, file = name.rpartition("/")
+    if folder == RECORDS_FOLDER:
+        return Path(file).suffix == SUFFIX
+    if not folder:
+        return name == OWN_FOLDER or has_legacy_name(name)
+    return "/" not in folder and _CONTENT.fullmatch(file) is not None
+
+
+def _holds_content(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and _has(folder, _CONTENT)
+    except OSError:
+        return False
+
+
 def _folders(root: Path) -> list[Path]:
     """Those that may hold content-addressed files."""
     with os.scandir(root) as entries:
-        return sorted(root / entry.name for entry in entries if entry.is_dir() and entry.name != RECORDS_FOLDER)
+        return sorted(root / entry.name for entry in entries if entry.name != RECORDS_FOLDER and _is(entry.is_dir))
 
 
 def _has(folder: Path, *patterns: re.Pattern[str]) -> bool:
     with os.scandir(folder) as entries:
-        return any(entry.is_file() and one.fullmatch(entry.name) for entry in entries for one in patterns)
+        return any(_is(entry.is_file) and one.fullmatch(entry.name) for entry in entries for one in patterns)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """Of a directory entry; a link that cannot be followed is neither file nor folder."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _shards(folder: Path, names: Iterator[str]) -> Iterator[Shard]:

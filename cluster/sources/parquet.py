@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import repeat
-from pathlib import Path, PurePosixPath
+from itertools import chain, repeat
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import Convert, converter, could_be_payload, value_bytes
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard, below
 from cluster.sources.choice import Column, PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import record_from_payload, too_large
 from cluster.sources.stamps import changed, open_planned, stamp
 from cluster.sources.storage import LOCAL, Storage
-from cluster.sources.walk import NotRead
+from cluster.sources.walk import NotRead, not_read
 from nbmf import json_text
 
 BATCH_ROWS = 2000
@@ -74,6 +74,7 @@ class ParquetFiles:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     storage: Storage = LOCAL
     registry: str | None = field(default=None, repr=False)
+    root: str | None = field(default=None, repr=False, compare=False)
 
     def plan(self) -> list[Shard]:
         return list(self.iter_shards())
@@ -93,10 +94,15 @@ class ParquetFiles:
             return self._choose(schema, shown)
 
         for path in self.paths:
-            yield from row_groups(str(path), self.storage, choose)
+            for shard in row_groups(str(path), self.storage, choose):
+                yield below(shard, self.root)
 
     def not_read(self) -> Iterator[NotRead]:
-        """Columns that are not carried over, of the first file that has them."""
+        """Files and folders at the source that are not read, or have nothing in them, and columns of no record."""
+        return chain(not_read(self.storage, self.root, map(str, self.paths)), self._columns_left())
+
+    def _columns_left(self) -> Iterator[NotRead]:
+        """Of the first file that has them."""
         found: set[str] = set()
         for path in map(str, self.paths[:_LOOKED_INTO]):
             shown = self.storage.show(path)
@@ -115,7 +121,7 @@ class ParquetFiles:
         return decoded_dict_blobs(self._records(shard), self.registry, self.max_record_bytes)
 
     def _records(self, shard: Shard) -> Iterator[Item]:
-        name = PurePosixPath(shard.path).name
+        name = shard.file_name
         for row in rows_of(shard, BATCH_ROWS, self._choose):
             yield row if isinstance(row, BadRecord) else self._record(row, name)
 
@@ -179,9 +185,9 @@ def split_rows(shard: Shard) -> Iterator[tuple[str, Shard]]:
         with _open_shard(shard) as file:
             rows = file.metadata.row_group(group).num_rows
     except DAMAGE as error:
-        raise changed(shard, "", str(error)) from error
+        raise changed(shard, shard.files[0].name, str(error)) from error
     for number in only or range(rows):
-        yield f"{shard.storage.show(shard.path)}:{group}:{number}", replace(shard, span=(group, number))
+        yield f"{shard.storage.show(shard.file)}:{group}:{number}", replace(shard, span=(group, number))
 
 
 def rows_of(shard: Shard, batch_rows: int, choose: Choose) -> Iterator[Row | BadRecord]:
@@ -189,7 +195,7 @@ def rows_of(shard: Shard, batch_rows: int, choose: Choose) -> Iterator[Row | Bad
 
     Rows from the first damaged page on are one bad record: where one behind it begins cannot be told.
     """
-    shown = shard.storage.show(shard.path)
+    shown = shard.storage.show(shard.file)
     group, *only = shard.span
     wanted, number = range(0), 0
     try:

@@ -31,7 +31,7 @@ class FileStamp(NamedTuple):
 
 def stamp(path: str, name: str = "", storage: Storage = LOCAL) -> FileStamp:
     """The stamp of `path / name`, links followed."""
-    found = storage.state(_join(path, name))
+    found = storage.state(join(path, name))
     return FileStamp(name, found.size_bytes, found.mtime_ns)
 
 
@@ -44,23 +44,25 @@ def check_unchanged(shard: Shard) -> None:
 
 
 def open_planned(shard: Shard) -> BinaryIO:
-    """The file that a shard's path is. Raises SourceChanged if it is gone, SourceUnavailable."""
+    """The first of a shard's files. Raises SourceChanged if it is gone, SourceUnavailable."""
     try:
-        return shard.storage.open(shard.path)
+        return shard.storage.open(shard.file)
     except OSError as error:
-        raise_if_unavailable(error, shard.storage.show(shard.path))
-        raise changed(shard, "", f"it cannot be opened: {error.strerror or error}") from error
+        raise_if_unavailable(error, shard.storage.show(shard.file))
+        name = shard.files[0].name if shard.files else ""
+        raise changed(shard, name, f"it cannot be opened: {error.strerror or error}") from error
 
 
 def changed(shard: Shard, name: str, how: str) -> SourceChanged:
     """The error for a file of a shard."""
     return SourceChanged(
-        f"{shard.storage.show(_join(shard.path, name))} changed after the migration was planned ({how}); "
+        f"{shard.storage.show(join(shard.path, name))} changed after the migration was planned ({how}); "
         "stop what writes to the source, then migrate it into a new folder"
     )
 
 
-def _join(path: str, name: str) -> str:
+def join(path: str, name: str) -> str:
+    """The path of what has such a name in a folder; without a name, `path` itself."""
     return f"{path}/{name}" if name else path
 
 

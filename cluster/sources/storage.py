@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow.fs as pafs
 
 from cluster.errors import RecordsError
+from nbmf.places import is_uri, shown
 
 _BUFFER_BYTES = 256 * 1024
 _AWAY = frozenset(
@@ -92,6 +93,14 @@ class Storage:
         except OSError as error:
             raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
 
+    def all_below(self, folder: str) -> list[pafs.FileInfo]:
+        """All that is in a folder and those below it, on a filesystem that is not local. Raises RecordsError."""
+        try:
+            found: list[pafs.FileInfo] = self._filesystem().get_file_info(pafs.FileSelector(folder, recursive=True))
+        except OSError as error:
+            raise RecordsError(f"{self.show(folder)}: {_text(error)}") from error
+        return found
+
     def open(self, path: str) -> BinaryIO:
         """A file for reading, buffered; what reading it raises is SourceUnavailable. Raises OSError."""
         raw = Path(path).open("rb", buffering=0) if self.is_local else self._filesystem().open_input_file(path)  # noqa: SIM115
@@ -104,12 +113,17 @@ class Storage:
 LOCAL = Storage()
 
 
+def printable(name: str) -> str:
+    """A file's name as text: bytes in it that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def locate(location: str | Path, filesystem: pafs.FileSystem | None = None) -> tuple[Storage, str]:
     """The storage that a path or URI is on, and its path there. Raises RecordsError."""
     text = str(location)
     if filesystem is not None:
         return Storage(filesystem.type_name, None, filesystem), text.rstrip("/")
-    if "://" not in text:
+    if not is_uri(text):
         return LOCAL, str(Path(text).expanduser().absolute())
     found, path = _of_uri(text)
     if isinstance(found, pafs.LocalFileSystem):
@@ -123,9 +137,8 @@ def _of_uri(uri: str) -> tuple[pafs.FileSystem, str]:
         found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(uri)
         return found
     except (OSError, ValueError) as error:
-        scheme, _, rest = uri.partition("://")
-        shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
-        raise RecordsError(f"{shown}: no filesystem that can be read: {_text(error).replace(uri, shown)}") from error
+        problem = _text(error).replace(uri, shown(uri))
+        raise RecordsError(f"{shown(uri)}: no filesystem that can be read: {problem}") from error
 
 
 class _Guarded(io.RawIOBase):

@@ -24,7 +24,7 @@ from migrate_job.destinations.in_place_files import (
     replaced_shards,
 )
 from migrate_job.layout import DEAD_LETTERS, LOCK, PLAN, REPORT, REPORT_PAGE
-from nbmf.store.files import sync, write_whole
+from nbmf.store.files import remove_scratch, sync, write_whole
 
 ROLLBACK = "rollback.json"
 _HISTORY = "_history"
@@ -108,6 +108,7 @@ def _set_aside(folders: StoreFolders, original: Path) -> Path:
     """Beside what earlier rollbacks left there. Linked: a rollback that is killed tells of it again."""
     superseded = folders.own / "superseded"
     superseded.mkdir(exist_ok=True)
+    remove_scratch(superseded)
     content = original.read_bytes()
     target, number = superseded / original.name, 0
     while target.exists() and target.read_bytes() != content:

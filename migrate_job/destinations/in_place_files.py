@@ -25,9 +25,7 @@ from pathlib import Path
 
 from migrate_job.layout import NAMES
 from nbmf.store.files import write_whole
-from nbmf.store.record_file import RECORDS_FOLDER
-
-FOLDER = ".nbmf"
+from nbmf.store.record_file import OWN_FOLDER, RECORDS_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class StoreFolders:
 
     @property
     def own(self) -> Path:
-        return self.store / FOLDER
+        return self.store / OWN_FOLDER
 
     @property
     def run(self) -> Path:

@@ -17,7 +17,8 @@ from cluster.errors import DestinationError, RecordsError
 from cluster.sources import BadRecord, Item, Record, Shard
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES
 from cluster.sources.parsing import too_large
-from cluster.sources.storage import raise_if_unavailable
+from cluster.sources.storage import LOCAL, raise_if_unavailable
+from cluster.sources.walk import NotRead, not_read
 from migrate_job.destinations.in_place_files import (
     StoreFolders,
     copy_like,
@@ -29,8 +30,8 @@ from migrate_job.layout import NAMES, PLAN
 from nbmf import stub
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedStubBlob
-from nbmf.store.files import sync, write_whole
-from nbmf.store.record_file import SUFFIX, DamagedRecordFile, name_key, parse
+from nbmf.store.files import remove_scratch, sync, write_whole
+from nbmf.store.record_file import OWN_FOLDER, RECORDS_FOLDER, SUFFIX, DamagedRecordFile, name_key, parse
 from nbmf.store.sorted_names import sorted_names
 
 _SHARD_FILES = 500
@@ -56,14 +57,17 @@ class InPlaceRecords:
         names = names_file(folders.run)
         if not (folders.run / PLAN).exists():
             folders.run.mkdir(parents=True, exist_ok=True)
-            for scratch in folders.run.glob(f"{NAMES}.tmp.*"):
-                scratch.unlink(missing_ok=True)
+            remove_scratch(folders.run, NAMES)
             write_whole(names, lambda path: _list(folders.records, path))
             sync(folders.own)
             sync(folders.store)
         with names.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines):
                 yield Shard(str(self.store), (number, *json.loads(line)))
+
+    def not_read(self) -> Iterator[NotRead]:
+        """Files and folders in the store that are no record files: they stay as they are."""
+        return not_read(LOCAL, str(self.store), (), _is_passed_over)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         number, *names = shard.span
@@ -119,6 +123,11 @@ class InPlaceRecords:
         return Record(
             file.key, file.record_class, meta, payload, place, size, preview=file.is_preview, encrypted=file.encrypted
         )
+
+
+def _is_passed_over(name: str) -> bool:
+    folder, _, file = name.rpartition("/")
+    return name == OWN_FOLDER or (folder == RECORDS_FOLDER and Path(file).suffix == SUFFIX)
 
 
 def _list(records: Path, path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+_SCRATCH = re.compile(r".+\.tmp\.\d+", re.DOTALL)
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
@@ -25,6 +28,18 @@ def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = 
         raise
     if durable:
         sync(path.parent)
+
+
+def remove_scratch(folder: Path, *beginnings: str) -> None:
+    """Removes scratch files of what has such names, or any, that processes which were killed left in a folder.
+
+    A process that is still at one fails, as far as it is concerned: it must be one that nobody waits for any more.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _SCRATCH.fullmatch(entry.name)]
+    for name in names:
+        if name.startswith(beginnings or ""):
+            (folder / name).unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
-from nbmf.store.files import write_whole
+from nbmf.store.files import remove_scratch, write_whole
 from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, INDEX, METADATA, Index, bits_for, checksum
 from nbmf.store.index import key_hash as key_hash
 from nbmf.store.parts import Parts, list_parts
@@ -32,8 +33,7 @@ def ensure_index(folder: Path) -> None:
     """
     parts = _parts(folder)
     shutil.rmtree(folder / SPILL, ignore_errors=True)
-    for scratch in folder.glob(f"{INDEX}.tmp.*"):
-        scratch.unlink()
+    remove_scratch(folder, INDEX)
     try:
         index = Index.open(parts)
         try:
@@ -46,7 +46,7 @@ def ensure_index(folder: Path) -> None:
 
 def build_index(folder: Path | str) -> None:
     """Makes the index of a data set on a local filesystem anew."""
-    folder = Path(folder)
+    folder = local_path(folder)
     parts = _parts(folder)
     records = 0
     for number in range(len(parts.names)):

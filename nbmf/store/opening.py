@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nbmf.encryption import StoreKey, load_key
+from nbmf.places import local_path
 from nbmf.store.base import Store
 from nbmf.store.errors import StoreError
 from nbmf.store.parquet import ParquetStore
@@ -21,13 +22,13 @@ def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
     import pyarrow.fs as pafs
 
     key = key or load_key()
-    if "://" in str(place):
+    if "://" in str(place) and not str(place).startswith("file:///"):
         try:
             filesystem, folder = pafs.FileSystem.from_uri(str(place))
             return ParquetStore(filesystem, folder, key)
         except (OSError, ValueError) as error:
             raise StoreError(f"{place}: {error}") from error
-    path = Path(place).expanduser().absolute()
+    path = local_path(place).expanduser().absolute()
     if is_sqlite(path):
         return SqliteStore(path, key)
     if is_record_store(path):

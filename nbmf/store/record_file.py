@@ -18,6 +18,9 @@ from nbmf.text_encoding import decode_text
 from nbmf.wire import dump
 
 RECORDS_FOLDER = "records"
+OWN_FOLDER = ".nbmf"
+"""What a migration in place keeps, beside the records."""
+
 SEPARATOR = "__"
 SUFFIX = ".json"
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cluster import config as configuration
-from cluster.cli.options import RegistryOption
+from cluster.cli.options import LOCAL, RegistryOption
 from cluster.registry import Registry
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.gates import gates
@@ -31,7 +31,7 @@ def start(
     version: Annotated[str, typer.Argument(help="The candidate: the start of an id.", show_default=False)],
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file whose `rollout` holds steps and gates, in place of the packaged one."),
+        typer.Option(**LOCAL, help="YAML file whose `rollout` holds steps and gates, in place of the packaged one."),
     ] = None,
     registry: RegistryOption = None,
 ) -> None:

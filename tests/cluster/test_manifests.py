@@ -85,9 +85,9 @@ def test_a_rayservice_is_of_kuberays_fields(manifest):
 
 
 def test_a_rayjob_is_of_kuberays_fields(manifest):
-    (document,) = manifest("rayjob", "--", "/stores/old", "s3://bucket/new store", "--effort", "max")
+    (document,) = manifest("rayjob", "--", "/stores/old", "/mnt/new store", "--effort", "max")
     job = kuberay_model.checked(document)
-    command = "nbmf migrate --address auto /stores/old 's3://bucket/new store' --effort max || [ $? -eq 3 ]"
+    command = "nbmf migrate --address auto /stores/old '/mnt/new store' --effort max || [ $? -eq 3 ]"
     assert job.spec.entrypoint == command
     # The policy for the service's pods is not for these: KubeRay's submitter must reach the dashboard.
     service_labels = kuberay_model.checked(manifest("rayservice")[2]).spec.podSelector.matchLabels

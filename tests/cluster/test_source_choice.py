@@ -15,7 +15,7 @@ def test_nothing_and_unknown_things_are_refused(tmp_path):
     with pytest.raises(RecordsError, match="no records known here"):
         open_source(tmp_path)
     (tmp_path / "a.csv").write_text("x")
-    with pytest.raises(RecordsError, match=r"\.jsonl, \.ndjson, \.parquet"):
+    with pytest.raises(RecordsError, match=r"\.jsonl, \.ndjson, \.json, \.parquet"):
         open_source(tmp_path / "a.csv")
 
 

@@ -11,16 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 from items import read
 
-from cluster.errors import RecordsError
 from cluster.sources import SourceUnavailable, check_unchanged, open_source, sqlite_table
 from cluster.sources.sqlite_catalog import find_table
+from cluster.sources.unread import Unread
 
 
 def test_a_link_to_what_is_not_mounted_is_not_passed_over(tmp_path):
     (tmp_path / "a.jsonl").write_text("1\n")
     (tmp_path / "b.jsonl").symlink_to(tmp_path / "not mounted" / "b.jsonl")
-    with pytest.raises(RecordsError, match=r"b\.jsonl"):
-        read(open_source(tmp_path))
+    source = open_source(tmp_path)
+    assert [item.payload for item in read(source)] == [1]
+    assert [(one.place, one.reason) for one in source.not_read()] == [(f"{tmp_path}/b.jsonl", "link_to_nothing")]
+    assert Unread.of(source).faults == 1
 
 
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.ENOTCONN, errno.EMFILE, errno.ENOMEM])

@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import synthetic
 from here import migrate_here
 from old_stores import KEY, write_old_store
 
@@ -21,6 +22,7 @@ from migrate_job.destinations.in_place_files import StoreFolders
 from migrate_job.destinations.in_place_source import InPlaceRecords
 from migrate_job.destinations.sqlite import run_folder
 from nbmf import store
+from nbmf.store.files import write_whole
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,66 @@ def test_a_run_that_was_killed_as_it_wrote_its_plan_goes_on(source, tmp_path):
         (tmp_path / "new" / name).write_text("{")
     migrate_here(source, tmp_path / "new", ParquetParts())
     assert not (tmp_path / "new" / "_plan.json.tmp.7").exists()
+    assert len(list(store.iterate(tmp_path / "new"))) == 45
+
+
+class LosingNodes(ParquetParts):
+    """Of each shard, another worker was lost with its node as it wrote each of the files."""
+
+    LEFT = (
+        "part-000001.parquet",
+        "_dead/000001.jsonl",
+        "_done/000001.json",
+        "_plan.json",
+        "_index.arrow",
+        "report.json",
+    )
+
+    def write(self, folder, index, rows):
+        for number, name in enumerate(self.LEFT):
+            (folder / f"{name}.tmp.{index}{number}").write_bytes(b"half")
+        return super().write(folder, index, rows)
+
+
+def test_nothing_is_left_of_workers_that_were_lost_during_the_run(source, tmp_path):
+    migrate_here(source, tmp_path / "new", LosingNodes())
+    migrate_here(source, tmp_path / "unbroken", ParquetParts())
+    left, unbroken = (synthetic.snapshot(tmp_path / name) for name in ("new", "unbroken"))
+    assert list(left) == list(unbroken)
+    timed = {name for name in left if name.startswith(("_done/", "report."))}
+    assert {name: data for name, data in left.items() if name not in timed} == {
+        name: data for name, data in unbroken.items() if name not in timed
+    }
+
+
+def test_nothing_is_left_of_them_in_place(root, monkeypatch):
+    copy, left = in_place_source.copy_like, []
+
+    def lose(content, path, status, **options):
+        left.append(path.with_name(f"{path.name}.tmp.{len(left)}"))
+        left[-1].write_bytes(b"half")
+        return copy(content, path, status, **options)
+
+    monkeypatch.setattr(in_place_source, "copy_like", lose)
+    migrate(root)
+    assert len(left) == 9
+    assert list(StoreFolders(root).run.rglob("*.tmp.*")) == []
+    assert rollback(root).restored == 9
+
+
+def test_a_worker_that_goes_on_after_its_run_harms_nothing(source, tmp_path):
+    """It was lost with its node as far as the run knows, and finds its scratch file gone."""
+    letters = tmp_path / "new" / "_dead" / "000001.jsonl"
+
+    def late(scratch):
+        scratch.write_text("")
+        migrate_here(source, tmp_path / "new", ParquetParts())
+
+    migrate_here(source, tmp_path / "new", ParquetParts())
+    with pytest.raises(FileNotFoundError):
+        write_whole(letters, late)
+    assert letters.read_text() == ""
+    assert list(letters.parent.glob("*.tmp.*")) == []
     assert len(list(store.iterate(tmp_path / "new"))) == 45
 
 

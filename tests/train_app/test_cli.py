@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic
 import yaml
+from packed import FORMATS
 
 from cluster.registry import Registry
 from nbmf import inspect, json_text
@@ -149,3 +150,20 @@ def test_user_errors(error_of, tmp_path):
     assert message.startswith("nbmf: config_error:")
     assert "min_records" in message
     assert not (tmp_path / "registry").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_folder_of_which_not_all_is_read(nbmf_command, tmp_path, settings_file):
+    records = synthetic.records(120, seed=14)
+    for number, suffix in enumerate(FORMATS):
+        folder = tmp_path / "agent" / f"2026-01-{number + 1:02}"
+        folder.mkdir(parents=True)
+        lines = "".join(json_text.dumps(record) + "\n" for record in records[number::4])
+        (folder / f"a.jsonl{suffix}").write_bytes(FORMATS[suffix](lines.encode("utf-8", "backslashreplace")))
+    (tmp_path / "agent" / "table.csv").write_text("x")
+    registry = Registry(tmp_path / "registry")
+    result = nbmf_command("train", "-r", tmp_path / "agent", "--out", registry.location, "--config", settings_file)
+    assert result.code == 0, result.err
+    assert "Not read: 1 files or folders of the source (1 unknown_kind)\n" in result.err
+    assert f"{tmp_path}/agent/table.csv: a file of no kind" in result.err
+    assert registry.manifest(registry.channels().stable).data["records"] == 120
