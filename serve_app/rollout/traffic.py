@@ -54,6 +54,7 @@ class Traffic:
         self._decoder = decoder
         self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
+        self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
         self._route = Route(version)
         self._measured: dict[tuple[str, int], Measurements] = {}
         self._copies: set[asyncio.Task[None]] = set()
@@ -165,14 +166,23 @@ class Traffic:
 
     async def _handle(self, version: str) -> DeploymentHandle[Any]:
         """The version's encoder. Raises RequestFailed if there is none, as when it is still to be started."""
-        if version not in self._handles:
+        if version in self._handles:
+            return self._handles[version]
+        if version not in self._searches:
+            self._searches[version] = asyncio.create_task(self._find(version))
+            self._searches[version].add_done_callback(lambda search: search.cancelled() or search.exception())
+        # Who gives up does not end the search: it is for all who ask, and the next would begin anew.
+        return await asyncio.shield(self._searches[version])
+
+    async def _find(self, version: str) -> DeploymentHandle[Any]:
+        try:
             found = await asyncio.to_thread(self._encoders.of, version)
-            if found is None:
-                raise RequestFailed(
-                    Failure("unavailable", f"version {version[:12]} has no encoder yet; try again later")
-                )
-            self._handles[version] = found
-        return self._handles[version]
+        finally:
+            del self._searches[version]
+        if found is None:
+            raise RequestFailed(Failure("unavailable", f"version {version[:12]} has no encoder yet; try again later"))
+        self._handles[version] = found
+        return found
 
     def _sample(
         self,

@@ -16,6 +16,8 @@ from serve_app.deadlines import DeadlineExceeded
 from serve_app.lost_parts import is_lost
 from serve_app.replica_calls import call
 from serve_app.results import Failure, RequestFailed, fault_of
+from serve_app.rollout.split import keyed_record
+from serve_app.rollout.traffic import Traffic
 
 
 def rpc_error(code):
@@ -201,6 +203,29 @@ def test_an_encoder_that_cannot_be_found_in_time(in_process):
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     late = service("POST", "/v1/encode", json={"payload": 1}, headers={"X-Request-Timeout-Ms": "100"})
     assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_search_that_outlasts_a_request_is_of_use_to_the_next(tmp_path):
+    searches = []
+
+    async def encode(*_):
+        return [b"blob"]
+
+    def of(_version):
+        searches.append(1)
+        time.sleep(0.3)
+        return SimpleNamespace(encode=SimpleNamespace(remote=encode))
+
+    async def ask():
+        traffic = Traffic(str(tmp_path), "none", SimpleNamespace(of=of), None)
+        records = [keyed_record((0, b"text"), None)]
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                await traffic.encode(records, ("auto", 1.0), time.time() + 0.05)
+        return await traffic.encode(records, ("auto", 1.0), time.time() + 60)
+
+    assert asyncio.run(ask()) == [b"blob"]
+    assert len(searches) == 1
 
 
 def test_a_failure_of_the_whole_call_is_one():
