@@ -28,8 +28,8 @@ _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
 _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6})
-_CODERS = frozenset({1, 2, 3, 4, 5, 6})
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8})
+CODERS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 11})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def parse(blob: bytes) -> Frame:
         raise CorruptBlob("truncated after the first byte")
     flags = blob[1]
     coder, kind_number = flags & 15, flags >> 4 & 7
-    if coder not in _CODERS or kind_number >= len(Kind):
+    if coder not in CODERS or kind_number >= len(Kind):
         raise UnsupportedFormat(f"coder {coder} or kind {kind_number} is newer than this reader")
     at = 4 if coder in CODERS_WITH_REFERENCE else 2
     if len(blob) < at:
