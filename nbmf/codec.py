@@ -40,6 +40,11 @@ def _size(body: _Body) -> int:
     return len(body[1]) + (REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 
+def _far_below_zstd(bodies: list[_Body]) -> bool:
+    (by_zstd,) = (len(body) for number, body in bodies if number == coders.ZstdCoder.number)
+    return min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
+
+
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
@@ -158,8 +163,8 @@ class Codec:
         remains = [(records[index][0], cut.remaining) for index, cut in found]
         coded = self._ladder([*records, *remains], effort, budget, quick=frozenset(index for index, _ in found))
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
-        for (index, cut), body in zip(found, coded[len(records) :], strict=True):
-            inner, inner_body = min((frame.STORED, cut.remaining), *body, key=_size)
+        for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
+            inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
             learned = inner in frame.CODERS_WITH_REFERENCE
             number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
             blob = self._frame(records[index], number, cut.body(inner, inner_body))
@@ -173,12 +178,8 @@ class Codec:
         latency_budget_ms: float | None,
         quick: frozenset[int],
     ) -> list[list[_Body]]:
-        """The smallest body of each record, in a list, which is empty where no coder applies.
-
-        Those of the records in `quick` are tried by coders that take little time alone.
-        """
-        best: list[list[_Body]] = [[] for _ in records]
-        by_zstd: dict[int, int] = {}
+        """What the coders that apply make of each record; of those in `quick` only coders that take little time."""
+        made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
         for coder in (*self.learned, *coders.CODEC_FREE):
             if effort == "fast" and coder.number in coders.NETWORK:
@@ -192,10 +193,7 @@ class Codec:
                 for index in range(len(records))
                 if not (second and index in by_network)
                 and not (index in quick and coder.number not in coders.QUICK)
-                and not (
-                    coder.number == coders.DeflateCoder.number
-                    and _size(best[index][0]) < _DEFLATE_SHARE * by_zstd[index]
-                )
+                and not (coder.number == coders.DeflateCoder.number and _far_below_zstd(made[index]))
             ]
             bodies = coder.encode_batch([records[index] for index in chosen], latency_budget_ms)
             if any(body is not None for body in bodies):
@@ -203,20 +201,19 @@ class Codec:
             for index, body in zip(chosen, bodies, strict=True):
                 if body is None:
                     continue
-                one = coder.number, body
-                best[index] = [min(*best[index], one, key=_size)] if best[index] else [one]
+                made[index].append((coder.number, body))
                 if coder.number == coders.NeuralCoder.number:
                     by_network.add(index)
-                if coder.number == coders.ZstdCoder.number:
-                    by_zstd[index] = len(body)
-        return best
+        return made
 
     def _frame(self, record: tuple[Kind, bytes], coder: int, body: bytes) -> bytes:
+        if coder == frame.DEFLATE:
+            return frame.pack_deflate(*record, body)
         reference, seed = (self.reference, self._seed) if coder in frame.CODERS_WITH_REFERENCE else (b"", b"")
         return frame.pack(record[0], coder, "lossless", reference, seed, record[1], body)
 
-    def _smallest_frame(self, record: tuple[Kind, bytes], coded: list[_Body]) -> bytes:
-        return min([frame.pack_stored(*record)] + [self._frame(record, *body) for body in coded], key=len)
+    def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
+        return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
 
     def decode(self, blob: bytes, *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> payload.Payload:
         """The payload of a blob that names this version or none.
