@@ -28,8 +28,11 @@ Effort = Literal["auto", "fast", "max"]
 
 REFERENCE_BYTES = 2
 
-_DEFLATE_SHARE = 0.9
+_DEFLATE_SHARE = 0.7
 """Of zstd's size: where another coder needs less than this, deflate is not tried, as it is never so much smaller."""
+
+_SHORT_BYTES = 256
+"""Of records up to that size it may be, by its dictionary."""
 
 _Body = tuple[int, bytes]
 """A coder's number and what it made."""
@@ -40,9 +43,9 @@ def _size(body: _Body) -> int:
     return len(body[1]) + (REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 
-def _far_below_zstd(bodies: list[_Body]) -> bool:
+def _far_below_zstd(bodies: list[_Body], canonical: bytes) -> bool:
     (by_zstd,) = (len(body) for number, body in bodies if number == coders.ZstdCoder.number)
-    return min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
+    return len(canonical) > _SHORT_BYTES and min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
 
 
 
@@ -161,7 +164,7 @@ class Codec:
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
         remains = [(records[index][0], cut.remaining) for index, cut in found]
-        coded = self._ladder([*records, *remains], effort, budget, quick=frozenset(index for index, _ in found))
+        coded = self._ladder([*records, *remains], effort, budget, quick=frozenset(index for index, cut in found if cut.clear))
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -193,7 +196,7 @@ class Codec:
                 for index in range(len(records))
                 if not (second and index in by_network)
                 and not (index in quick and coder.number not in coders.QUICK)
-                and not (coder.number == coders.DeflateCoder.number and _far_below_zstd(made[index]))
+                and not (coder.number == coders.DeflateCoder.number and _far_below_zstd(made[index], records[index][1]))
             ]
             bodies = coder.encode_batch([records[index] for index in chosen], latency_budget_ms)
             if any(body is not None for body in bodies):

@@ -16,7 +16,7 @@ from nbmf import errors, frame, stub, varint
 from nbmf.coders import BytePlanesCoder, ZstdCoder
 from nbmf.payload import Kind, to_canonical
 
-FIRST_BYTES = range(0xB1, 0xBA)
+FIRST_BYTES = [*range(0xB1, 0xBA), *range(0xBC, 0xC0)]
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,9 @@ MIN_DIGITS = 96
 
 MIN_NUMBERS = 8
 
+_FEW_DIGITS = 9
+"""Bytes a number with its separator: of lists with shorter ones the network may know more than their binary tells."""
+
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _OTHER, _IN_CLASS = b" ", b"b"
 
@@ -59,7 +62,11 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
                 continue
             n_numbers += span.count
         chosen.append(span)
-    return cut_out(canonical, chosen)
+    return cut_out(canonical, chosen, clear=any(map(_is_clear, chosen)))
+
+
+def _is_clear(span: Span) -> bool:
+    return isinstance(span, Octets) or span.end - span.begin >= _FEW_DIGITS * span.count
 
 
 def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, int]]:
@@ -76,7 +83,7 @@ def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, i
 # --- base64 and hexadecimal -------------------------------------------------------------------------------------
 
 _STANDARD = rb"[A-Za-z0-9+/]"
-_ONE_ALPHABET = re.compile(rb"[A-Za-z0-9+/]{%d,}|[A-Za-z0-9_-]{%d,}" % (MIN_CHARACTERS, MIN_CHARACTERS))
+_OF_ONE_ALPHABET = tuple(re.compile(members + rb"{%d,}" % MIN_CHARACTERS) for members in (_STANDARD, rb"[A-Za-z0-9_-]"))
 _HEX_DIGITS = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 _TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -101,13 +108,13 @@ def _escape_bytes(canonical: bytes, begin: int) -> int:
     return 5 if canonical[begin : begin + 1] == b"u" else 1
 
 
-def _of_one_alphabet(canonical: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _of_one_alphabet(canonical: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+    """A run with letters of both alphabets, as sha512-… with a slash, cut where the longest part is whole."""
     run = canonical[begin:end]
-    if (b"+" in run or b"/" in run) and (b"-" in run or b"_" in run):
-        for match in _ONE_ALPHABET.finditer(canonical, begin, end):
-            yield match.span()
-    else:
-        yield begin, end
+    if not ((b"+" in run or b"/" in run) and (b"-" in run or b"_" in run)):
+        return [(begin, end)]
+    parts = [[match.span() for match in one.finditer(canonical, begin, end)] for one in _OF_ONE_ALPHABET]
+    return max(parts, key=lambda spans: max((last - first for first, last in spans), default=0))
 
 
 def _span(canonical: bytes, begin: int, end: int) -> Octets | None:

@@ -60,17 +60,18 @@ Span = Octets | Numbers
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A record whose spans are cut out."""
+    """A record whose spans are cut out. `clear`: the whole record is not worth the time of a learned coder."""
 
     remaining: bytes
     head: bytes
+    clear: bool
 
     def body(self, inner: int, inner_body: bytes) -> bytes:
         """The body, where coder `inner` made `inner_body` of what remains."""
         return bytes([inner]) + self.head + inner_body
 
 
-def cut_out(canonical: bytes, spans: Sequence[Span]) -> Cut:
+def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
     """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers."""
     head = bytearray(varint.to_bytes(len(spans)))
     kept = []
@@ -84,7 +85,7 @@ def cut_out(canonical: bytes, spans: Sequence[Span]) -> Cut:
     for data, width in _sections(spans):
         if data:
             head += planes.encode(data, width)
-    return Cut(b"".join(kept) + canonical[at:], bytes(head))
+    return Cut(b"".join(kept) + canonical[at:], bytes(head), clear)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:

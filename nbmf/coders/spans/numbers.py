@@ -31,7 +31,7 @@ class Form(enum.IntEnum):
     """A binary32; its text is that of the binary64 nearest to its fewest digits."""
     BINARY64 = 2
     DECIMAL = 3
-    """An integer of 32 bits; its text is that of the binary64 nearest to it over a power of ten."""
+    """A sign and an integer of 31 bits; its text is that of the binary64 nearest to the integer over a power of ten."""
 
     @property
     def width(self) -> int:
@@ -58,10 +58,10 @@ def read(texts: list[bytes]) -> Iterator[tuple[Form, int, bytes]]:
     elif np.isfinite(short).all() and _write_short(short) == written:
         yield Form.SHORT_BINARY32, 0, short.tobytes()
     scale = max(map(_decimals, written))
-    if 0 < scale <= MAX_SCALE and float(np.abs(numbers).max()) * 10**scale < 1 << 31:
-        scaled = np.rint(numbers * 10**scale).astype(np.int64)
+    if 0 < scale <= MAX_SCALE and float(np.abs(numbers).max()) * 10**scale < (1 << 31) - 1:
+        scaled = np.rint(np.abs(numbers) * 10**scale).astype("<u4") << 1 | np.signbit(numbers)
         if _write_decimal(scaled, scale) == written:
-            yield Form.DECIMAL, scale, _zigzag(scaled).tobytes()
+            yield Form.DECIMAL, scale, scaled.astype("<u4").tobytes()
     yield Form.BINARY64, 0, numbers.tobytes()
 
 
@@ -80,7 +80,7 @@ def write(form: Form, scale: int, data: bytes, separator: bytes, most: int) -> b
         if form is Form.SHORT_BINARY32:
             texts = _write_short(part)
         elif form is Form.DECIMAL:
-            texts = _write_decimal(_from_zigzag(part), scale)
+            texts = _write_decimal(part, scale)
         else:
             texts = list(map(repr, part.astype("<f8").tolist()))
         parts.append(between.join(texts).encode("latin-1"))
@@ -108,8 +108,12 @@ def _write_short(numbers: NDArray[np.float32]) -> list[str]:
     return list(map(repr, nearest.tolist()))
 
 
-def _write_decimal(scaled: NDArray[np.int64], scale: int) -> list[str]:
-    return list(map(repr, (scaled / 10**scale).tolist()))
+def _write_decimal(scaled: NDArray[np.uint32], scale: int) -> list[str]:
+    """`scaled`: the sign in bit 0 (so that there is a -0.0), the integer above."""
+    import numpy as np
+
+    absolute = (scaled >> 1).astype("<f8") / 10.0**scale
+    return list(map(repr, np.where(scaled & 1, -absolute, absolute).tolist()))
 
 
 def _decimals(text: str) -> int:
@@ -117,13 +121,3 @@ def _decimals(text: str) -> int:
     mantissa, _, exponent = text.partition("e")
     return len(mantissa.partition(".")[2]) - int(exponent or 0)
 
-
-def _zigzag(scaled: NDArray[np.int64]) -> NDArray[np.uint32]:
-    return (scaled << 1 ^ scaled >> 63).astype("<u4")
-
-
-def _from_zigzag(packed: NDArray[np.uint32]) -> NDArray[np.int64]:
-    import numpy as np
-
-    wide = packed.astype(np.int64)
-    return wide >> 1 ^ -(wide & 1)
