@@ -29,10 +29,7 @@ Effort = Literal["auto", "fast", "max"]
 REFERENCE_BYTES = 2
 
 _DEFLATE_SHARE = 0.7
-"""Of zstd's size: where another coder needs less than this, deflate is not tried, as it is never so much smaller."""
-
-_SHORT_BYTES = 256
-"""Of records up to that size it may be, by its dictionary."""
+"""Of zstd's size: where a learned coder needs less, deflate is not tried: zlib is never so much smaller."""
 
 _Body = tuple[int, bytes]
 """A coder's number and what it made."""
@@ -43,10 +40,9 @@ def _size(body: _Body) -> int:
     return len(body[1]) + (REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 
-def _far_below_zstd(bodies: list[_Body], canonical: bytes) -> bool:
+def _far_below_zstd(bodies: list[_Body]) -> bool:
     (by_zstd,) = (len(body) for number, body in bodies if number == coders.ZstdCoder.number)
-    return len(canonical) > _SHORT_BYTES and min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
-
+    return min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +160,8 @@ class Codec:
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
         remains = [(records[index][0], cut.remaining) for index, cut in found]
-        coded = self._ladder([*records, *remains], effort, budget, quick=frozenset(index for index, cut in found if cut.clear))
+        quick = frozenset(index for index, cut in found if cut.clear)
+        coded = self._ladder([*records, *remains], effort, budget, len(records), quick)
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -179,9 +176,13 @@ class Codec:
         records: Sequence[tuple[Kind, bytes]],
         effort: Effort,
         latency_budget_ms: float | None,
+        whole: int,
         quick: frozenset[int],
     ) -> list[list[_Body]]:
-        """What the coders that apply make of each record; of those in `quick` only coders that take little time."""
+        """What the coders that apply make of each record; of those in `quick` only coders that take little time.
+
+        The first `whole` are records, the others what remains of some.
+        """
         made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
         for coder in (*self.learned, *coders.CODEC_FREE):
@@ -191,12 +192,13 @@ class Codec:
             second = coder.number == coders.SegmentsCoder.number or (
                 effort == "auto" and coder.number == coders.CountsCoder.number
             )
+            deflate = coder.number == coders.DeflateCoder.number and effort != "max"
             chosen = [
                 index
                 for index in range(len(records))
                 if not (second and index in by_network)
                 and not (index in quick and coder.number not in coders.QUICK)
-                and not (coder.number == coders.DeflateCoder.number and _far_below_zstd(made[index], records[index][1]))
+                and not (deflate and index < whole and _far_below_zstd(made[index]))
             ]
             bodies = coder.encode_batch([records[index] for index in chosen], latency_budget_ms)
             if any(body is not None for body in bodies):

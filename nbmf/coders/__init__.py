@@ -14,9 +14,14 @@ from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
-_OF_VERSIONS = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder)
+_OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder)
 
-NAMES = {0: "stored"} | {coder.number: coder.name for coder in (*CODEC_FREE, *_OF_VERSIONS)} | spans.NAMES
+NAMES = (
+    {0: "stored"}
+    | {coder.number: coder.name for coder in CODEC_FREE}
+    | {coder.number: coder.name for coder in _OF_VERSIONS}
+    | spans.NAMES
+)
 
 NETWORK = frozenset({NeuralCoder.number, SegmentsCoder.number})
 """Those that run a network."""

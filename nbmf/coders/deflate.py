@@ -39,7 +39,7 @@ def compress(data: bytes) -> bytes:
 
 
 def decompress(body: bytes, size: int) -> bytes:
-    """Raises CorruptBlob unless the stream gives `size` bytes (at least 1) and needs each of its own."""
+    """Raises CorruptBlob unless the stream gives `size` bytes (at least 1), or if it goes on behind them."""
     if size > (len(body) + len(PADDING)) * _MAX_EXPANSION:
         raise CorruptBlob(f"deflate body of {len(body)} bytes cannot hold the {size} that the blob says")
     try:

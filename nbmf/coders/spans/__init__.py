@@ -1,6 +1,6 @@
-"""Spans: runs of base64, hexadecimal digits and floats are cut out of the canonical bytes and coded as the binary they write.
+"""Spans: runs of base64, hexadecimal digits and floats are cut out and coded as the binary that they write.
 
-What remains goes by the ladder like a record of its own. `find` looks for the spans, `layout` writes and reads the body.
+What remains goes by the ladder like a record of its own. `find` looks for spans, `layout` writes and reads the body.
 """
 
 from nbmf.coders.spans.find import KINDS, cut

@@ -87,6 +87,14 @@ _OF_ONE_ALPHABET = tuple(re.compile(members + rb"{%d,}" % MIN_CHARACTERS) for me
 _HEX_DIGITS = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 _TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+_CLASSES = bytes.maketrans(_ALPHANUMERIC, b"l" * 26 + b"u" * 26 + b"d" * 10)
+_SAME_CLASS = re.compile(rb"l+|u+|d+|[^lud]+")
+"""Three of five characters of random base64 are of another class than the one before: of words and paths, far fewer."""
+
+_SAMPLE = 4096
+_LONG = 256
+_ENOUGH = 1 << 14
+
 
 def _octets(canonical: bytes) -> Iterator[Octets]:
     done = 0
@@ -122,13 +130,18 @@ def _span(canonical: bytes, begin: int, end: int) -> Octets | None:
         return None
     if _HEX_DIGITS.fullmatch(canonical, begin, end):
         return _hexadecimal(canonical, begin, end)
+    classes = canonical[begin : min(end, begin + _SAMPLE)].translate(_CLASSES)
+    mixed = 6 * min(classes.count(b"l"), classes.count(b"u")) >= len(classes) and b"d" in classes
+    if not mixed and end - begin < _LONG:
+        return None
     found = _lines(canonical, begin, end) or _one_run(canonical, begin, end)
     if found is None:
         return None
     style, end, octets = found
     if _is_text(octets):
         return Octets(begin, end, style, octets, in_place=True)
-    return Octets(begin, end, style, octets) if _is_noise(canonical[begin:end], octets) else None
+    noise = mixed and 2 * len(_SAME_CLASS.findall(classes)) >= len(classes)
+    return Octets(begin, end, style, octets) if noise or _is_smaller(canonical[begin:end], octets) else None
 
 
 def _hexadecimal(canonical: bytes, begin: int, end: int) -> Octets | None:
@@ -162,6 +175,8 @@ def _one_run(canonical: bytes, begin: int, end: int) -> tuple[Base64, int, bytes
 def _lines(canonical: bytes, begin: int, end: int) -> tuple[Base64, int, bytes] | None:
     """A first line from `begin` to `end` and those behind it that are as long, and a last one."""
     line = end - begin
+    if line % 4:
+        return None
     for number, line_end in enumerate(LINE_ENDS):
         if canonical.startswith(line_end, end):
             match = _lines_pattern(line, line_end).match(canonical, begin)
@@ -195,22 +210,11 @@ def _is_text(octets: bytes) -> bool:
     return not _TEXT_CONTROLS.search(text)
 
 
-_CLASSES = bytes.maketrans(
-    _ALPHANUMERIC, b"l" * 26 + b"u" * 26 + b"d" * 10
-)  # string.ascii_letters: lower case first
-_SAME_CLASS = re.compile(rb"l+|u+|d+|[^lud]+")
-_SAMPLE = 4096
-_LONG = 256
-
-
-def _is_noise(text: bytes, octets: bytes) -> bool:
-    """Whether a run is base64 of data, not words or an identifier, of which learned coders know more."""
-    classes = text[:_SAMPLE].translate(_CLASSES)
-    size = len(classes)
-    mixed = 6 * min(classes.count(b"l"), classes.count(b"u")) >= size and b"d" in classes
-    if mixed and len(_SAME_CLASS.findall(classes)) >= 0.4 * size:
-        return True
-    return len(text) >= _LONG and len(zlib.compress(octets[:1 << 16])) < 0.9 * len(zlib.compress(text[: 4 * (1 << 16) // 3]))
+def _is_smaller(text: bytes, octets: bytes) -> bool:
+    """Whether a long run is better kept as octets, as far as zlib can tell by its beginning."""
+    if len(text) < _LONG:
+        return False
+    return len(zlib.compress(octets[: 3 * _ENOUGH])) < 0.9 * len(zlib.compress(text[: 4 * _ENOUGH]))
 
 
 # --- floats -----------------------------------------------------------------------------------------------------
@@ -231,9 +235,7 @@ def _numbers(canonical: bytes) -> Iterator[Numbers]:
                 chosen = texts[first:last]
                 run_begin = at + sum(map(len, texts[:first])) + first * len(separator)
                 run_end = run_begin + sum(map(len, chosen)) + (last - first - 1) * len(separator)
-                span = _smallest(chosen, run_begin, run_end, separator)
-                if span:
-                    yield span
+                yield _smallest(chosen, run_begin, run_end, separator)
 
 
 def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
@@ -246,10 +248,9 @@ def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
             first = index + 1
 
 
-def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers | None:
-    forms = [
-        (len(planes.encode(data, form.width)), Numbers(begin, end, form, scale, separator, len(texts), data))
-        for form, scale, data in numbers.read(texts)
-    ]
-    size, span = min(forms, key=lambda one: one[0])
-    return span
+def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
+    """By the form that takes the least; BINARY64 is always one."""
+    forms = [Numbers(begin, end, form, scale, separator, len(texts), data) for form, scale, data in numbers.read(texts)]
+    if len(forms) == 1:
+        return forms[0]
+    return min(forms, key=lambda span: len(planes.encode(span.data, span.form.width)))

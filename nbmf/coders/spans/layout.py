@@ -1,6 +1,6 @@
 """The body of the spans coders (docs/format.md): where the spans were, their binary, and what remains.
 
-    inner coder | spans | sections | the inner coder's body
+inner coder | spans | sections | the inner coder's body
 """
 
 from __future__ import annotations
@@ -185,13 +185,11 @@ def parse(body: bytes, payload_bytes: int) -> Parsed:
     remaining = payload_bytes + in_place
     pieces: list[tuple[int, bytes | _OctetsRead]] = []
     for span, text in zip(spans, texts, strict=True):
-        if text is None:
-            assert isinstance(span, _OctetsRead)
-            remaining -= span.style.size(span.length)
-            pieces.append((span.gap, span))
-        else:
+        if isinstance(text, bytes):
             remaining -= len(text)
-            pieces.append((span.gap, text))
+        else:
+            remaining -= text.style.size(text.length)
+        pieces.append((span.gap, text))
     if remaining < in_place + sum(span.gap for span in spans):
         raise CorruptBlob("spans body: its spans do not fit the payload")
     return Parsed(inner, body[at:], remaining, pieces)
@@ -255,9 +253,9 @@ def _read_separator(body: bytes, at: int) -> tuple[bytes, int]:
 
 def _read_sections(
     body: bytes, at: int, spans: Sequence[_OctetsRead | _NumbersRead], payload_bytes: int
-) -> tuple[list[bytes | None], int]:
-    """The text of each span, None for one in place, and the offset behind the sections."""
-    texts: list[bytes | None] = [None] * len(spans)
+) -> tuple[list[bytes | _OctetsRead], int]:
+    """The text of each span, or the span where it is in place, and the offset behind the sections."""
+    texts: list[bytes | _OctetsRead] = [span if isinstance(span, _OctetsRead) else b"" for span in spans]
     of_octets = [
         (index, span) for index, span in enumerate(spans) if isinstance(span, _OctetsRead) and not span.in_place
     ]
@@ -270,18 +268,18 @@ def _read_sections(
             begin += span.length
     most = payload_bytes
     for forms in _SECTIONS:
-        held = [
+        of_numbers = [
             (index, span) for index, span in enumerate(spans) if isinstance(span, _NumbersRead) and span.form in forms
         ]
-        total = sum(span.count for _, span in held)
+        total = sum(numbers_span.count for _, numbers_span in of_numbers)
         if not total:
             continue
         width = forms[0].width
         data, at = planes.decode(body, at, width, total)
         begin = 0
-        for index, span in held:
-            end = begin + span.count * width
-            text = numbers.write(span.form, span.scale, data[begin:end], span.separator, most)
+        for index, held in of_numbers:
+            end = begin + held.count * width
+            text = numbers.write(held.form, held.scale, data[begin:end], held.separator, most)
             texts[index] = text
             most -= len(text)
             begin = end

@@ -120,4 +120,3 @@ def _decimals(text: str) -> int:
     """Digits behind the point if there were no exponent."""
     mantissa, _, exponent = text.partition("e")
     return len(mantissa.partition(".")[2]) - int(exponent or 0)
-
