@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from nbmf import coders, frame, golden, payload
-from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec
+from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
@@ -30,10 +30,29 @@ Effort = Literal["auto", "fast", "max"]
 
 REFERENCE_BYTES = 2
 
+_DEFLATE_SHARE = 0.7
+"""Of zstd's size: where a learned coder needs less, deflate is not tried: zlib is never so much smaller."""
+
+_Body = tuple[int, bytes]
+"""A coder's number and what it made."""
+
+
+def _size(body: _Body) -> int:
+    """Bytes of a blob that the body decides."""
+    return len(body[1]) + (REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
+
+
+def _far_below_zstd(bodies: list[_Body]) -> bool:
+    (by_zstd,) = (len(body) for number, body in bodies if number == coders.ZstdCoder.number)
+    return min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
+
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What a blob's header tells. `codec` is the start of the version's id in hex, or None if none is needed."""
+    """What a blob's header tells. `codec` is the start of the version's id in hex, or None if none is needed.
+
+    `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
+    """
 
     kind: str
     coder: str
@@ -41,6 +60,7 @@ class BlobInfo:
     codec: str | None
     payload_bytes: int
     blob_bytes: int
+    inner: str | None = None
 
 
 class Codec:
@@ -140,32 +160,69 @@ class Codec:
         """
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
-        best = [frame.pack_stored(*record) for record in records]
+        budget = latency_budget_ms if effort == "auto" else None
+        cuts = [coders.spans.cut(*record) for record in records]
+        found = [(index, cut) for index, cut in enumerate(cuts) if cut]
+        remains = [(records[index][0], cut.remaining) for index, cut in found]
+        quick = frozenset(index for index, cut in found if cut.clear)
+        coded = self._ladder([*records, *remains], effort, budget, len(records), quick)
+        blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
+        for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
+            inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
+            learned = inner in frame.CODERS_WITH_REFERENCE
+            number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
+            blob = self._frame(records[index], number, cut.body(inner, inner_body))
+            blobs[index] = min(blobs[index], blob, key=len)
+        return blobs
+
+    def _ladder(
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        effort: Effort,
+        latency_budget_ms: float | None,
+        whole: int,
+        quick: frozenset[int],
+    ) -> list[list[_Body]]:
+        """What the coders that apply make of each record; of those in `quick` only coders that take little time.
+
+        The first `whole` are records, the others what remains of some.
+        """
+        made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
-        for coder in self._coders.values():
+        for coder in (*self.learned, *coders.CODEC_FREE):
             if effort == "fast" and coder.number in coders.NETWORK:
                 continue
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
             second = coder.number == coders.SegmentsCoder.number or (
                 effort == "auto" and coder.number == coders.CountsCoder.number
             )
-            chosen = [index for index in range(len(records)) if not (second and index in by_network)]
-            learned = coder.number in frame.CODERS_WITH_REFERENCE
-            reference, seed = (self.reference, self._seed) if learned else (b"", b"")
-            budget = latency_budget_ms if effort == "auto" else None
-            bodies = coder.encode_batch([records[index] for index in chosen], budget)
+            deflate = coder.number == coders.DeflateCoder.number and effort != "max"
+            chosen = [
+                index
+                for index in range(len(records))
+                if not (second and index in by_network)
+                and not (index in quick and coder.number not in coders.QUICK)
+                and not (deflate and index < whole and _far_below_zstd(made[index]))
+            ]
+            bodies = coder.encode_batch([records[index] for index in chosen], latency_budget_ms)
             if any(body is not None for body in bodies):
                 self._check_golden(coder)
             for index, body in zip(chosen, bodies, strict=True):
                 if body is None:
                     continue
-                kind, canonical = records[index]
-                blob = frame.pack(kind, coder.number, "lossless", reference, seed, canonical, body)
-                if len(blob) < len(best[index]):
-                    best[index] = blob
+                made[index].append((coder.number, body))
                 if coder.number == coders.NeuralCoder.number:
                     by_network.add(index)
-        return best
+        return made
+
+    def _frame(self, record: tuple[Kind, bytes], coder: int, body: bytes) -> bytes:
+        if coder == frame.DEFLATE:
+            return frame.pack_deflate(*record, body)
+        reference, seed = (self.reference, self._seed) if coder in frame.CODERS_WITH_REFERENCE else (b"", b"")
+        return frame.pack(record[0], coder, "lossless", reference, seed, record[1], body)
+
+    def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
+        return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
 
     def decode(
         self,
@@ -192,10 +249,21 @@ class Codec:
         """What `decode_canonical` gives for each, or the error that it raises; by the engine of `nbmf.engine`."""
         results: list[bytes | NbmfError] = [CorruptBlob("not decoded")] * len(frames)
         of_coder: dict[int, list[int]] = {}
+        cuts: dict[int, coders.spans.Parsed] = {}
+        opened = list(frames)  # with what remains in place of a record whose spans are cut out
         for index, parsed in enumerate(frames):
             if parsed.reference and parsed.reference != self.reference:
                 results[index] = UnknownCodec(parsed.reference.hex(), [repr(self)])
-            elif parsed.coder == frame.STORED:
+                continue
+            if parsed.coder in coders.spans.NAMES:
+                cut = attempt(_open_spans, parsed)
+                if isinstance(cut, NbmfError):
+                    results[index] = cut
+                    continue
+                cuts[index] = cut
+                parsed = replace(parsed, coder=cut.inner, body=cut.inner_body, payload_bytes=cut.remaining_bytes)
+                opened[index] = parsed
+            if parsed.coder == frame.STORED:
                 results[index] = parsed.body
             elif parsed.coder not in self._coders:
                 name = coders.NAMES[parsed.coder]
@@ -203,9 +271,13 @@ class Codec:
             else:
                 of_coder.setdefault(parsed.coder, []).append(index)
         for number, chosen in of_coder.items():
-            bodies = [(frames[index].kind, frames[index].body, frames[index].payload_bytes) for index in chosen]
+            bodies = [(opened[index].kind, opened[index].body, opened[index].payload_bytes) for index in chosen]
             for index, decoded in zip(chosen, self._coders[number].decode_batch(bodies), strict=True):
                 results[index] = decoded
+        for index, cut in cuts.items():
+            remaining = results[index]
+            if not isinstance(remaining, NbmfError):
+                results[index] = attempt(cut.join, remaining)
         return [self._verified(*pair) for pair in zip(frames, results, strict=True)]
 
     def _verified(self, parsed: frame.Frame, canonical: bytes | NbmfError) -> bytes | NbmfError:
@@ -268,6 +340,24 @@ WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
 
 
+def _open_spans(parsed: frame.Frame) -> coders.spans.Parsed:
+    """The parts of a blob with spans. Raises CorruptBlob, UnsupportedFormat."""
+    inner = _inner_coder(parsed)
+    if inner in coders.spans.NAMES or (inner in frame.CODERS_WITH_REFERENCE) != bool(parsed.reference):
+        raise CorruptBlob(f"what remains beside spans of {coders.NAMES[parsed.coder]} by {coders.NAMES[inner]}")
+    if parsed.kind not in coders.spans.KINDS:
+        raise CorruptBlob(f"spans in {parsed.kind.label}")
+    return coders.spans.parse(parsed.body, parsed.payload_bytes)
+
+
+def _inner_coder(parsed: frame.Frame) -> int:
+    """The coder of what remains beside spans. Raises CorruptBlob, UnsupportedFormat."""
+    inner = coders.spans.inner_coder(parsed.body)
+    if inner not in coders.NAMES:
+        raise UnsupportedFormat(f"spans with coder {inner}, which is newer than this reader")
+    return inner
+
+
 def _canonical(
     value: payload.Payload, fidelity: Fidelity, max_payload_bytes: int, default: Default | None
 ) -> tuple[Kind, bytes]:
@@ -328,4 +418,5 @@ def inspect(blob: bytes) -> BlobInfo:
         codec=parsed.reference.hex() or None,
         payload_bytes=parsed.payload_bytes,
         blob_bytes=len(blob),
+        inner=coders.NAMES[_inner_coder(parsed)] if parsed.coder in coders.spans.NAMES else None,
     )

@@ -24,12 +24,16 @@ _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
     0xB8: (Kind.ARRAY, b"\x11"),  # float32 vector
     0xB9: (Kind.ARRAY, b"\x12"),  # float64 vector
 }
+# First byte of a short frame with a deflate body -> the kind.
+_SHORT_DEFLATE_FRAMES = {0xBC: Kind.TEXT, 0xBD: Kind.MESSAGES, 0xBE: Kind.JSON, 0xBF: Kind.BYTES}
 # Bytes that never begin UTF-8 text, JSON, zlib or zstd: a newer nbmf may write them first.
 _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6})
-_CODERS = frozenset({1, 2, 3, 4, 5, 6})
+DEFLATE = 11
+IN_SHORT_FRAMES = frozenset({STORED, DEFLATE})
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8})
+_CODERS = frozenset({1, 2, 3, 4, 5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,13 @@ def pack_stored(kind: Kind, canonical: bytes) -> bytes:
     return head + canonical[len(elided) :] + _short_checksum(head, canonical)
 
 
+def pack_deflate(kind: Kind, canonical: bytes, body: bytes) -> bytes:
+    """A short frame of what the deflate coder made of any kind but an array."""
+    (first,) = (first for first, k in _SHORT_DEFLATE_FRAMES.items() if k is kind)
+    head = bytes([first]) + varint.to_bytes(len(canonical))
+    return head + body + _short_checksum(head, canonical)
+
+
 def pack(
     kind: Kind, coder: int, fidelity: Fidelity, reference: bytes, seed: bytes, canonical: bytes, body: bytes
 ) -> bytes:
@@ -75,6 +86,8 @@ def parse(blob: bytes) -> Frame:
     first = blob[0]
     if first in _SHORT_FRAMES:
         return _parse_short(blob)
+    if first in _SHORT_DEFLATE_FRAMES:
+        return _parse_short_deflate(blob)
     if first != MAGIC:
         if first in _RESERVED:
             raise UnsupportedFormat(f"first byte {first:#04x}: a format newer than this reader, or not a blob")
@@ -120,9 +133,25 @@ def _parse_short(blob: bytes) -> Frame:
     )
 
 
+def _parse_short_deflate(blob: bytes) -> Frame:
+    payload_bytes, end = varint.read(blob, 1)
+    if len(blob) < end + _SHORT_CHECKSUM_BYTES:
+        raise CorruptBlob("truncated inside the checksum")
+    return Frame(
+        kind=_SHORT_DEFLATE_FRAMES[blob[0]],
+        coder=DEFLATE,
+        fidelity="lossless",
+        reference=b"",
+        payload_bytes=payload_bytes,
+        body=blob[end:-_SHORT_CHECKSUM_BYTES],
+        head=blob[:end],
+        checksum=blob[-_SHORT_CHECKSUM_BYTES:],
+    )
+
+
 def verify(frame: Frame, seed: bytes, canonical: bytes) -> None:
     """Raises ChecksumMismatch unless `canonical` is what was written, with the codec whose id is `seed`."""
-    if frame.coder == STORED:
+    if frame.coder in IN_SHORT_FRAMES:
         expected = _short_checksum(frame.head, canonical)
     else:
         expected = _checksum(seed, frame.head, canonical)

@@ -110,7 +110,7 @@ def test_a_field_that_no_line_has_is_refused(tmp_path, option):
     for name in ("a.jsonl", "b.jsonl"):
         (tmp_path / name).write_text('not json\n{"id": 1, "text": "x"}\n[1]\n{"id": 2, "lang": "en"}\n')
     source = open_source(tmp_path, **{option: "txet"})
-    with pytest.raises(RecordsError, match=r"a\.jsonl: no line has a field 'txet'; there are id, text, lang$"):
+    with pytest.raises(RecordsError, match=r"_\d: no record has a field 'txet'; there are id, text, lang$"):
         source.plan()
     with (tmp_path / "b.jsonl").open("a") as file:
         file.write('{"txet": "y"}\n')

@@ -6,12 +6,15 @@ To add one, append to `BLOBS` (or `DICT_BLOBS`) here and to the names in tests/n
 ever changed or removed: these are the records of somebody who kept theirs.
 """
 
+import base64
 import hashlib
 import json
 import random
 import sys
+import textwrap
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
@@ -21,7 +24,7 @@ import numpy as np
 import torch
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder
+from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, spans
 from nbmf.payload import to_canonical
 from nbmf.wire import to_wire
 
@@ -118,6 +121,50 @@ BLOBS = {
     "byte_planes_tensor_bfloat16": (_wire(torch.arange(64).to(torch.bfloat16)), "byte_planes", "lossless"),
 }
 
+_OCTETS = _RNG.randbytes(75)
+_BASE64 = base64.b64encode(_OCTETS).decode()
+_PROSE = base64.b64encode(b"The customer asked twice for a seat by the window, and for no calls before nine.").decode()
+_LINES = textwrap.wrap(base64.b64encode(_OCTETS * 3 + b"!").decode(), 76)
+_SINGLES = [_RNG.gauss(0, 0.05) for _ in range(24)]
+_DOUBLES = np.array(_SINGLES, "<f4").astype("<f8").tolist()
+_SHORTEST = [float(np.format_float_scientific(single)) for single in np.array(_SINGLES, "<f4")]
+_SIGNED = [{"role": "assistant", "content": _SENTENCES, "signature": _BASE64}]
+
+# As above; the last is the coder of what remains beside spans
+SHORT_DEFLATE_BLOBS = {
+    "deflate_text": (_json(_SENTENCES), "deflate", "lossless", None),
+    "deflate_messages": (_json(_RECORD), "deflate", "lossless", None),
+    "deflate_json": (_json(_STATE), "deflate", "lossless", None),
+    "deflate_bytes": ({"hex": (_NOISE * 4).hex()}, "deflate", "lossless", None),
+}
+SPANS_BLOBS = {
+    "spans_text": (_json(f"padded {_BASE64}AA== and not {_BASE64}."), "spans", "lossless", "stored"),
+    "spans_messages": (_json(_SIGNED), "spans", "lossless", "zstd"),
+    "spans_messages_semantic_flag": (_json(_SIGNED), "spans", "semantic", "deflate"),
+    "spans_url_safe": (
+        _json({"a": base64.urlsafe_b64encode(_OCTETS + b"?").decode(), "b": _BASE64.translate({43: 45, 47: 95})}),
+        "spans",
+        "lossless",
+        "deflate",
+    ),
+    "spans_lines": (_json("\n".join(_LINES) + "\n" + "\r\n".join(_LINES)), "spans", "lossless", "zstd"),
+    "spans_lines_escaped": (_json(["\n".join(_LINES), "\r\n".join(_LINES)]), "spans", "lossless", "stored"),
+    "spans_in_place": (_json({"content": _PROSE, "more": [_PROSE, _BASE64]}), "spans", "lossless", "deflate"),
+    "spans_hexadecimal": (_json([_OCTETS.hex(), _OCTETS.hex().upper()]), "spans", "lossless", "stored"),
+    "spans_binary32": (_json({"embedding": _DOUBLES}), "spans", "lossless", "deflate"),
+    "spans_short_binary32": (_json({"a": _SHORTEST, "b": _DOUBLES}), "spans", "lossless", "zstd"),
+    "spans_binary64": (_json({"embedding": _SINGLES}), "spans", "lossless", "stored"),
+    "spans_decimals": (_json([round(x, 4) for x in _SINGLES] + [-0.0, 1e-05]), "spans", "lossless", "stored"),
+    "spans_of_all_sorts": (
+        _json(f"{_SINGLES} {json.dumps(_DOUBLES, indent=1)} {_BASE64} {[round(x, 2) for x in _SINGLES]} {_PROSE}"),
+        "spans",
+        "lossless",
+        "deflate",
+    ),
+    "spans_learned_messages": (_json([*_RECORD, *_SIGNED]), "spans_learned", "lossless", "zstd_dictionary"),
+    "spans_learned_text": (_json(f"{_SENTENCES} {_SINGLES}"), "spans_learned", "lossless", "zstd_dictionary"),
+}
+
 # name -> what decoding gives; coded by the network of the built-in version with that id
 NEURAL_VERSION = "9f6da72124b5345d1300aeed676af4591bfd5abdb69e2a25b9d3392c449ad226"
 NEURAL_BLOBS = {
@@ -148,6 +195,13 @@ SEGMENTS_BLOBS = {
     "segments_two": (NEURAL_BLOBS["neural_text"], 2),
     "segments_foreign": (NEURAL_BLOBS["neural_text_foreign"], 3),
     "segments_four": (NEURAL_BLOBS["neural_json_long"], 4),
+}
+
+# name -> (what decoding gives, coder of what remains)
+SPANS_LEARNED_BLOBS = {
+    "spans_learned_neural": (_json(_SIGNED), NeuralCoder),
+    "spans_learned_counts": (_json({"content": _PROSE, "embedding": _DOUBLES}), CountsCoder),
+    "spans_learned_segments": (_json([*_RECORD, *_SIGNED]), SegmentsCoder),
 }
 
 # name -> (what decoding gives, the dict blob)
@@ -197,6 +251,19 @@ def _learned(expected, version, coder, **options):
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
 
 
+def _spans_learned(expected, version, coder):
+    """(blob, description) of spans, with what remains by a built-in version's coder."""
+    codec = Codec(*manifest.read_version(builtin.FOLDER / version))
+    kind, canonical = to_canonical(helpers.build(expected))
+    cut = spans.cut(kind, canonical)
+    body = cut.body(coder.number, codec._coders[coder.number].encode(kind, cut.remaining))
+    number = spans.NUMBER_WITH_REFERENCE
+    blob = frame.pack(kind, number, "lossless", codec.reference, codec._seed, canonical, body)
+    described = {"format": "blob", "kind": kind.label, "coder": spans.NAMES[number], "fidelity": "lossless"}
+    described |= {"codec": codec.id, "inner": coder.name, "payload_bytes": len(canonical), "expected": expected}
+    return blob, described
+
+
 def main():
     codec = _version()
     for name, expected in NEURAL_BLOBS.items():
@@ -205,15 +272,19 @@ def main():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
     for name, (expected, segments) in SEGMENTS_BLOBS.items():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, segments=segments))
-    for name, (expected, coder, fidelity) in BLOBS.items():
+    for name, (expected, coder) in SPANS_LEARNED_BLOBS.items():
+        _write_pair(name, *_spans_learned(expected, COUNTS_VERSION, coder))
+    blobs = {name: (*described, None) for name, described in BLOBS.items()}
+    for name, (expected, coder, fidelity, inner) in (blobs | SHORT_DEFLATE_BLOBS | SPANS_BLOBS).items():
         kind, canonical = to_canonical(helpers.build(expected))
-        blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)
+        blob = helpers.blob_with(kind, coder, canonical, codec, fidelity, inner)
         description = {
             "format": "blob",
             "kind": kind.label,
             "coder": coder,
             "fidelity": fidelity,
-            "codec": codec.id if coder == "zstd_dictionary" else None,
+            "codec": codec.id if coder in ("zstd_dictionary", "spans_learned") else None,
+            **({"inner": inner} if inner else {}),
             "payload_bytes": len(canonical),
             "expected": expected,
         }

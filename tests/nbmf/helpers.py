@@ -1,5 +1,6 @@
 """What several tests of nbmf need: exact comparison, strategies, synthetic records, small versions."""
 
+import base64
 import functools
 import json
 import random
@@ -91,13 +92,25 @@ def write_version(parent: Path, name="test", seed=1, **others):
 # --- every kind, every coder ------------------------------------------------------------------------------------
 
 
-def blob_with(kind, coder, canonical, codec=None, fidelity="lossless"):
-    """The blob that a given coder writes, whether or not it is the smallest."""
+def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=None):
+    """The blob that a given coder writes, whether or not it is the smallest. `inner`: of spans, else the smallest."""
     from nbmf import frame
-    from nbmf.coders import CODEC_FREE
+    from nbmf.coders import CODEC_FREE, spans
 
     if coder == "stored":
         return frame.pack_stored(kind, canonical)
+    if coder in spans.NAMES.values():
+        cut = spans.cut(kind, canonical)
+        inners = [codec._coders[2]] if coder == "spans_learned" else [CODEC_FREE[0], CODEC_FREE[2]]
+        bodies = [(c.number, c.encode(kind, cut.remaining)) for c in inners if inner in (None, c.name)]
+        if coder == "spans" and inner in (None, "stored"):
+            bodies.append((frame.STORED, cut.remaining))
+        body = cut.body(*min(bodies, key=lambda one: len(one[1])))
+        seed = bytes.fromhex(codec.id) if coder == "spans_learned" else b""
+        number = next(n for n, name in spans.NAMES.items() if name == coder)
+        return frame.pack(kind, number, fidelity, seed[:2], seed, canonical, body)
+    if coder == "deflate":
+        return frame.pack_deflate(kind, canonical, CODEC_FREE[2].encode(kind, canonical))
     if coder == "zstd_dictionary":
         learned = codec._coders[2]
         reference, seed = codec.reference, bytes.fromhex(codec.id)
@@ -107,9 +120,21 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless"):
     return frame.pack(kind, learned.number, fidelity, reference, seed, canonical, learned.encode(kind, canonical))
 
 
-def coders_of(kind):
-    """The coders that apply to a kind."""
-    return ["stored", "zstd", "zstd_dictionary"] + (["byte_planes"] if kind is Kind.ARRAY else [])
+def coders_of(kind, canonical):
+    """The coders that apply to canonical bytes."""
+    from nbmf.coders import spans
+
+    names = ["stored", "zstd", "zstd_dictionary"]
+    if kind is Kind.ARRAY:
+        names.append("byte_planes")
+    elif canonical:
+        names.append("deflate")
+    return names + (["spans", "spans_learned"] if spans.cut(kind, canonical) else [])
+
+
+def in_short_frame(coder):
+    """Whether blobs of the coder have no flags: they are always lossless."""
+    return coder in ("stored", "deflate")
 
 
 def sample_payloads(seed=7):
@@ -128,6 +153,7 @@ def sample_payloads(seed=7):
         [True, False, None, 0, -0.0, 1.5, float("inf"), 2**80, "x"],
         {"user": {"name": "Ada", "tags": ["a", "b"] * 10}, "score": 0.25, "n": list(range(40))},
         nested(60, "mixed"),
+        {"signature": base64.b64encode(rng.randbytes(50)).decode(), "vector": [rng.random() for _ in range(8)]},
         b"",
         rng.randbytes(64),
         b"\x00\x01" * 150,

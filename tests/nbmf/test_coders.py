@@ -31,9 +31,9 @@ def _data(size, how):
 
 
 def test_numbers_and_names():
-    names = ["stored", "zstd", "zstd_dictionary", "byte_planes", "neural", "counts", "neural_segments"]
-    assert dict(enumerate(names)) == NAMES
-    assert [c.number for c in CODEC_FREE] == [1, 3]
+    names = ["stored", "zstd", "zstd_dictionary", "byte_planes", "neural", "counts", "neural_segments", "spans"]
+    assert dict(enumerate([*names, "spans_learned"])) | {11: "deflate"} == NAMES
+    assert [c.number for c in CODEC_FREE] == [1, 3, 11]
 
 
 @pytest.mark.parametrize("how", ["zeros", "random", "text"])

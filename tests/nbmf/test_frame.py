@@ -42,6 +42,23 @@ def test_short_frames(kind, canonical, first, elided):
     frame.verify(parsed, b"", canonical)
 
 
+@pytest.mark.parametrize(
+    ("kind", "first"), [(Kind.TEXT, 0xBC), (Kind.MESSAGES, 0xBD), (Kind.JSON, 0xBE), (Kind.BYTES, 0xBF)]
+)
+def test_short_deflate_frames(kind, first):
+    canonical, body = bytes(300), b"whatever the coder wrote"
+    blob = frame.pack_deflate(kind, canonical, body)
+    head = bytes([first]) + b"\xac\x02"
+    assert blob == head + body + _crc(head + canonical)[:3]
+    assert frame.parse(blob) == frame.Frame(kind, 11, "lossless", b"", 300, body, head, blob[-3:])
+    frame.verify(frame.parse(blob), b"", canonical)
+    with pytest.raises(ChecksumMismatch):
+        frame.verify(frame.parse(blob), b"", canonical[:-1] + b"\x01")
+    for end in range(len(head) + 3):
+        with pytest.raises(CorruptBlob):
+            frame.parse(blob[:end])
+
+
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("coder", [1, 2, 3])
 @pytest.mark.parametrize("fidelity", ["lossless", "semantic"])
@@ -73,7 +90,7 @@ def test_every_truncation_of_a_header_is_typed(kind, coder, canonical, body):
 @pytest.mark.parametrize("first", range(256))
 def test_every_first_byte(first):
     blob = bytes([first]) + b"\x01\x05hello" + bytes(8)
-    if 0xB1 <= first <= 0xB9:
+    if 0xB1 <= first <= 0xB9 or 0xBC <= first <= 0xBF:
         frame.parse(blob)
     elif 0x80 <= first <= 0xBF:
         with pytest.raises(UnsupportedFormat, match=f"{first:#04x}"):
@@ -87,16 +104,16 @@ def test_every_first_byte(first):
 def test_every_flags_byte(flags):
     blob = bytes([0xB1, flags]) + b"\xaa\xbb\x05" + bytes(20)
     coder, kind, semantic = flags % 16, flags // 16 % 8, flags // 128
-    if coder in (1, 2, 3, 4, 5, 6) and kind < 5:
+    if 1 <= coder <= 8 and kind < 5:
         parsed = frame.parse(blob)
         assert (parsed.coder, parsed.kind, parsed.fidelity == "semantic") == (coder, kind, bool(semantic))
-        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5, 6) else b"")
+        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5, 6, 8) else b"")
     else:
         with pytest.raises(UnsupportedFormat, match=f"coder {coder} or kind {kind}"):
             frame.parse(blob)
 
 
-@pytest.mark.parametrize("first", range(0xB2, 0xBA))
+@pytest.mark.parametrize("first", [*range(0xB2, 0xBA), *range(0xBC, 0xC0)])
 def test_truncated_short_frames(first):
     for blob in (b"", *(bytes([first]) + bytes(n) for n in range(3))):
         with pytest.raises(CorruptBlob):
@@ -109,7 +126,7 @@ def test_no_first_byte_begins_anything_else():
 
     import zstandard
 
-    ours = {0xB1, *frame._SHORT_FRAMES}
+    ours = {0xB1, *frame._SHORT_FRAMES, *frame._SHORT_DEFLATE_FRAMES}
     assert not ours & {zlib.compress(b"x", level, wbits)[0] for level in range(10) for wbits in range(9, 16)}
     assert not ours & {zstandard.compress(b"x")[0], gzip.compress(b"x")[0]}
     assert not ours & {chr(c).encode("utf-8", "surrogatepass")[0] for c in range(0x110000)}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zstandard
 from helpers import build, same
+from page_spans import blocks, canonical_bytes, inflate, varint
 
 import nbmf
 from nbmf import compat
+from nbmf.coders.deflate_dictionary import DICTIONARY  # a constant of the format; its digest is on the page
 from nbmf.payload import from_canonical, to_canonical
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -65,8 +66,28 @@ BLOBS = [
 NEURAL_BLOBS = ["neural_text", "neural_text_foreign", "neural_messages", "neural_json", "neural_json_long"]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
+SHORT_DEFLATE_BLOBS = ["deflate_text", "deflate_messages", "deflate_json", "deflate_bytes"]
+SPANS_BLOBS = [
+    "spans_text",
+    "spans_messages",
+    "spans_messages_semantic_flag",
+    "spans_url_safe",
+    "spans_lines",
+    "spans_lines_escaped",
+    "spans_in_place",
+    "spans_hexadecimal",
+    "spans_binary32",
+    "spans_short_binary32",
+    "spans_binary64",
+    "spans_decimals",
+    "spans_of_all_sorts",
+    "spans_learned_messages",
+    "spans_learned_text",
+]
+SPANS_LEARNED_BLOBS = ["spans_learned_neural", "spans_learned_counts", "spans_learned_segments"]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
-LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS
+LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS
+BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
 
@@ -83,7 +104,7 @@ def _files():
 
 
 def test_the_files_are_those_expected():
-    pairs = [f"{name}.{end}" for name in BLOBS + LEARNED_BLOBS + DICT_BLOBS for end in ("blob", "json")]
+    pairs = [f"{name}.{end}" for name in BLOBS_BY_THE_PAGE + LEARNED_BLOBS + DICT_BLOBS for end in ("blob", "json")]
     versions = [f"versions/{v}/{file}" for v in VERSIONS for file in ("manifest.json", "zstd.dict")]
     assert _files() == sorted(pairs + versions)
 
@@ -94,7 +115,7 @@ def test_no_file_was_changed():
     assert [hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() for _, name in lines] == [h for h, _ in lines]
 
 
-@pytest.mark.parametrize("name", BLOBS + LEARNED_BLOBS)
+@pytest.mark.parametrize("name", BLOBS_BY_THE_PAGE + LEARNED_BLOBS)
 def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
     fresh_default_catalog(GOLDEN / "versions")
     blob, described = _read(name)
@@ -102,6 +123,7 @@ def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
     assert same(nbmf.decode(blob), expected)
     info = nbmf.inspect(blob)
     assert [info.kind, info.coder, info.fidelity] == [described[key] for key in ("kind", "coder", "fidelity")]
+    assert info.inner == described.get("inner")
     assert info.payload_bytes == described["payload_bytes"]
     assert info.codec == (described["codec"][:4] if described["codec"] else None)
 
@@ -114,10 +136,13 @@ def test_a_dict_blob_is_decoded_to_what_was_written(name):
 
 def test_all_first_bytes_kinds_and_coders_are_there():
     described = [_read(name)[1] for name in BLOBS]
-    assert {_read(name)[0][0] for name in BLOBS} == set(range(0xB1, 0xBA))
+    first_bytes = {_read(name)[0][0] for name in BLOBS + SHORT_DEFLATE_BLOBS}
+    assert first_bytes == {*range(0xB1, 0xBA), *range(0xBC, 0xC0)}
     kinds = ("text", "messages", "json", "bytes", "array")
     expected = {(kind, coder) for kind in kinds for coder in ("stored", "zstd", "zstd_dictionary")}
     assert {(d["kind"], d["coder"]) for d in described} == expected | {("array", "byte_planes")}
+    inner = {_read(name)[1]["inner"] for name in SPANS_BLOBS + SPANS_LEARNED_BLOBS}
+    assert inner == {"stored", "zstd", "deflate", "zstd_dictionary", "neural", "counts", "neural_segments"}
 
 
 def test_the_dictionary_is_small():
@@ -128,6 +153,7 @@ def test_the_dictionary_is_small():
 def test_the_generator_overwrites_nothing(tmp_path):
     make = runpy.run_path(str(GOLDEN / "make.py"))
     assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
+    assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
     kept = tmp_path / "kept.blob"
     kept.write_bytes(b"old")
     with pytest.raises(FileExistsError):
@@ -136,21 +162,6 @@ def test_the_generator_overwrites_nothing(tmp_path):
 
 
 # --- a second reader, written from docs/format.md alone ---------------------------------------------------------
-
-
-def _varint(data, at):
-    value, shift = 0, 0
-    while True:
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 128:
-            return value, at
-
-
-def _blocks(body, size, dictionary=None):
-    frame = b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + body
-    held = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-    return zstandard.ZstdDecompressor(dict_data=held).decompress(frame)
 
 
 def _array_type(header):
@@ -163,6 +174,11 @@ def _array_type(header):
 
 def _canonical_bytes(blob, versions):
     """(kind, canonical bytes) by the page: nothing of nbmf is called."""
+    if blob[0] >= 0xBC:
+        size, at = varint(blob, 1)
+        canonical = inflate(blob[at:-3], size, DICTIONARY)
+        assert zlib.crc32(blob[:at] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
+        return blob[0] - 0xBC, canonical
     if blob[0] != 0xB1:
         kind = {0xB2: 0, 0xB3: 1, 0xB4: 2, 0xB5: 3}.get(blob[0], 4)
         elided = {0xB7: b"\x10", 0xB8: b"\x11", 0xB9: b"\x12"}.get(blob[0], b"")
@@ -171,30 +187,40 @@ def _canonical_bytes(blob, versions):
         return kind, canonical
     coder, kind = blob[1] & 15, blob[1] >> 4 & 7
     version, at = b"", 2
-    if coder in (2, 4, 5):
+    if coder in (2, 8):
         ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[2:4]]
         at = 4
-    size, at = _varint(blob, at)
+    size, at = varint(blob, at)
     head, body = blob[:at], blob[at:-4]
-    match coder:
-        case 1:
-            canonical = _blocks(body, size)
-        case 2:
-            held = json.loads((folder / "manifest.json").read_bytes())["dictionaries"]
-            name = held[("text", "messages", "json", "bytes", "array")[kind]]
-            canonical = _blocks(body, size, (folder / name).read_bytes())
-        case 3:
-            header = body[1 : 1 + body[0]]
-            planes = _blocks(body[1 + body[0] :], size - len(header))
-            width = _array_type(header)[1]
-            count = len(planes) // width
-            numbers = bytes(planes[plane * count + i] for i in range(count) for plane in range(width))
-            canonical = header + numbers
+
+    def decode(coder, body, size):
+        match coder:
+            case 0:
+                return body
+            case 1:
+                return blocks(body, size)
+            case 2:
+                held = json.loads((folder / "manifest.json").read_bytes())["dictionaries"]
+                name = held[("text", "messages", "json", "bytes", "array")[kind]]
+                return blocks(body, size, (folder / name).read_bytes())
+            case 3:
+                header = body[1 : 1 + body[0]]
+                planes = blocks(body[1 + body[0] :], size - len(header))
+                width = _array_type(header)[1]
+                count = len(planes) // width
+                return header + bytes(planes[plane * count + i] for i in range(count) for plane in range(width))
+            case 7 | 8:
+                return canonical_bytes(body, size, decode, DICTIONARY)
+            case 11:
+                return inflate(body, size, DICTIONARY)
+        raise AssertionError(f"coder {coder} is not on the page")
+
+    canonical = decode(coder, body, size)
     assert zlib.crc32(version + head + canonical).to_bytes(4, "little") == blob[-4:]
     return kind, canonical
 
 
-@pytest.mark.parametrize("name", BLOBS)
+@pytest.mark.parametrize("name", BLOBS_BY_THE_PAGE)
 def test_a_reader_written_from_the_page_agrees(name):
     folders = [GOLDEN / "versions" / v for v in VERSIONS]
     versions = [(hashlib.sha256((f / "manifest.json").read_bytes()).digest(), f) for f in folders]

@@ -1,0 +1,256 @@
+"""Finds the runs that are worth cutting out. What it finds is not part of the format: a reader takes any.
+
+Most records have none, so the first look is cheap: each byte's class, and whether any class lasts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+
+from nbmf.coders.spans import numbers, planes
+from nbmf.coders.spans.layout import MAX_NUMBERS, Cut, Numbers, Octets, Span, cut_out
+from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
+from nbmf.payload import Kind
+
+KINDS = frozenset({Kind.TEXT, Kind.MESSAGES, Kind.JSON})
+"""That spans are cut out of: the format has no others."""
+
+MIN_CHARACTERS = 40
+"""Of base64: shorter runs are mostly words, and cost more to point at than they give."""
+
+MIN_DIGITS = 96
+"""Hexadecimal, in a run: the learned coders take 1.17 bytes for what two digits stand for, and hashes recur."""
+
+MIN_NUMBERS = 8
+
+_FEW_DIGITS = 9
+"""Bytes a number with its separator: of lists with shorter ones the network may know more than their binary tells."""
+
+_ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
+_OTHER, _IN_CLASS = b" ", b"b"
+
+
+def _class_table(members: bytes) -> bytes:
+    return bytes(_IN_CLASS[0] if byte in members else _OTHER[0] for byte in range(256))
+
+
+_OF_BASE64 = _class_table(_ALPHANUMERIC + b"+/-_")
+_LONG_BASE64 = _IN_CLASS * MIN_CHARACTERS
+_OF_NUMBERS = _class_table(b"0123456789.,eE+- \n\\n")
+_LONG_NUMBERS = _IN_CLASS * (4 * MIN_NUMBERS - 1)  # 0.1,0.1
+
+
+def cut(kind: Kind, canonical: bytes) -> Cut | None:
+    """The record without its spans; None if none is found."""
+    if kind not in KINDS:
+        return None
+    spans: list[Span] = [*_octets(canonical), *_numbers(canonical)]
+    if not spans:
+        return None
+    spans.sort(key=lambda span: span.begin)
+    chosen: list[Span] = []
+    n_numbers = 0
+    for span in spans:
+        if chosen and span.begin < chosen[-1].end:
+            continue
+        if isinstance(span, Numbers):
+            if n_numbers + span.count > MAX_NUMBERS:
+                continue
+            n_numbers += span.count
+        chosen.append(span)
+    return cut_out(canonical, chosen, clear=any(map(_is_clear, chosen)))
+
+
+def _is_clear(span: Span) -> bool:
+    return isinstance(span, Octets) or span.end - span.begin >= _FEW_DIGITS * span.count
+
+
+def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, int]]:
+    """Where runs of at least that many bytes of a class begin and end."""
+    classes = canonical.translate(table)
+    begin = classes.find(least)
+    while begin >= 0:
+        end = classes.find(_OTHER, begin)
+        end = len(classes) if end < 0 else end
+        yield begin, end
+        begin = classes.find(least, end)
+
+
+# --- base64 and hexadecimal -------------------------------------------------------------------------------------
+
+_STANDARD = rb"[A-Za-z0-9+/]"
+_OF_ONE_ALPHABET = tuple(re.compile(members + rb"{%d,}" % MIN_CHARACTERS) for members in (_STANDARD, rb"[A-Za-z0-9_-]"))
+_HEX_DIGITS = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
+_TEXT_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+_CLASSES = bytes.maketrans(_ALPHANUMERIC, b"l" * 26 + b"u" * 26 + b"d" * 10)
+_SAME_CLASS = re.compile(rb"l+|u+|d+|[^lud]+")
+"""Three of five characters of random base64 are of another class than the one before: of words and paths, far fewer."""
+
+_SAMPLE = 4096
+_LONG = 256
+_ENOUGH = 1 << 14
+
+
+def _octets(canonical: bytes) -> Iterator[Octets]:
+    done = 0
+    for begin, end in _runs(canonical, _OF_BASE64, _LONG_BASE64):
+        begin = max(done, begin + _escape_bytes(canonical, begin))
+        for run_begin, run_end in _of_one_alphabet(canonical, begin, end):
+            if run_begin < done:
+                continue
+            span = _span(canonical, run_begin, run_end)
+            if span:
+                done = span.end
+                yield span
+
+
+def _escape_bytes(canonical: bytes, begin: int) -> int:
+    r"""Of a run's first bytes, how many belong to an escape of JSON, as the n of `\n`."""
+    if canonical[begin - 1 : begin] != b"\\":
+        return 0
+    return 5 if canonical[begin : begin + 1] == b"u" else 1
+
+
+def _of_one_alphabet(canonical: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+    """A run with letters of both alphabets, as sha512-… with a slash, cut where the longest part is whole."""
+    run = canonical[begin:end]
+    if not ((b"+" in run or b"/" in run) and (b"-" in run or b"_" in run)):
+        return [(begin, end)]
+    parts = [[match.span() for match in one.finditer(canonical, begin, end)] for one in _OF_ONE_ALPHABET]
+    return max(parts, key=lambda spans: max((last - first for first, last in spans), default=0))
+
+
+def _span(canonical: bytes, begin: int, end: int) -> Octets | None:
+    if end - begin < MIN_CHARACTERS:
+        return None
+    if _HEX_DIGITS.fullmatch(canonical, begin, end):
+        return _hexadecimal(canonical, begin, end)
+    classes = canonical[begin : min(end, begin + _SAMPLE)].translate(_CLASSES)
+    mixed = 6 * min(classes.count(b"l"), classes.count(b"u")) >= len(classes) and b"d" in classes
+    if not mixed and end - begin < _LONG:
+        return None
+    found = _lines(canonical, begin, end) or _one_run(canonical, begin, end)
+    if found is None:
+        return None
+    style, end, octets = found
+    if _is_text(octets):
+        return Octets(begin, end, style, octets, in_place=True)
+    noise = mixed and 2 * len(_SAME_CLASS.findall(classes)) >= len(classes)
+    return Octets(begin, end, style, octets) if noise or _is_smaller(canonical[begin:end], octets) else None
+
+
+def _hexadecimal(canonical: bytes, begin: int, end: int) -> Octets | None:
+    end -= (end - begin) % 2
+    text = canonical[begin:end]
+    if len(text) < MIN_DIGITS or text.isdigit():
+        return None
+    style = Hexadecimal(upper=text.upper() == text)
+    octets = style.read(text)
+    return Octets(begin, end, style, octets) if octets else None
+
+
+def _one_run(canonical: bytes, begin: int, end: int) -> tuple[Base64, int, bytes] | None:
+    text = canonical[begin:end]
+    url_safe = b"-" in text or b"_" in text
+    missing = -len(text) % 4
+    if missing in (1, 2) and canonical.startswith(b"=" * missing, end):
+        style = Base64(url_safe, padded=True)
+        octets = style.read(canonical[begin : end + missing])
+        if octets:
+            return style, end + missing, octets
+    style = Base64(url_safe)
+    octets = style.read(text)
+    if octets:
+        return style, end, octets
+    end -= len(text) % 4
+    octets = style.read(canonical[begin:end])
+    return (style, end, octets) if octets else None
+
+
+def _lines(canonical: bytes, begin: int, end: int) -> tuple[Base64, int, bytes] | None:
+    """A first line from `begin` to `end` and those behind it that are as long, and a last one."""
+    line = end - begin
+    if line % 4:
+        return None
+    for number, line_end in enumerate(LINE_ENDS):
+        if canonical.startswith(line_end, end):
+            match = _lines_pattern(line, line_end).match(canonical, begin)
+            if match:
+                text = match.group()
+                padded = text.endswith(b"=")
+                style = Base64(padded=padded, line=line, line_end=number)
+                octets = style.read(text)
+                if octets is None and not padded:
+                    characters = len(text.replace(line_end, b""))
+                    whole = characters - characters % 4
+                    text = text[: whole + (whole - 1) // line * len(line_end)]
+                    octets = style.read(text)
+                return (style, begin + len(text), octets) if octets else None
+    return None
+
+
+@lru_cache(maxsize=32)
+def _lines_pattern(line: int, line_end: bytes) -> re.Pattern[bytes]:
+    end = re.escape(line_end)
+    more = (end, _STANDARD, line)
+    return re.compile(rb"%b{%d}(?:%b%b{%d})*(?:%b%b{1,%d}={0,2})?" % (_STANDARD, line, *more, *more))
+
+
+def _is_text(octets: bytes) -> bool:
+    """Whether the octets are text, which the coder of what remains takes better than its base64."""
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return not _TEXT_CONTROLS.search(text)
+
+
+def _is_smaller(text: bytes, octets: bytes) -> bool:
+    """Whether a long run is better kept as octets, as far as zlib can tell by its beginning."""
+    if len(text) < _LONG:
+        return False
+    return len(zlib.compress(octets[: 3 * _ENOUGH])) < 0.9 * len(zlib.compress(text[: 4 * _ENOUGH]))
+
+
+# --- floats -----------------------------------------------------------------------------------------------------
+
+_NUMBER = rb"(?>-?(?:0|[1-9]\d{0,16})(?:\.\d{1,25}(?:e[-+]?\d{1,3})?|e[-+]?\d{1,3}))"
+_NUMBERS = re.compile(
+    rb"(?<![0-9A-Za-z.+-])%b((?>,(?:[ \n]|\\n){0,40}))%b(?:\1%b){%d,}" % (_NUMBER, _NUMBER, _NUMBER, MIN_NUMBERS - 2)
+)
+
+
+def _numbers(canonical: bytes) -> Iterator[Numbers]:
+    for begin, end in _runs(canonical, _OF_NUMBERS, _LONG_NUMBERS):
+        for match in _NUMBERS.finditer(canonical, begin, end):
+            separator = match.group(1)
+            texts = match.group().split(separator)
+            at = match.start()
+            for first, last in _as_python_writes(texts):
+                chosen = texts[first:last]
+                run_begin = at + sum(map(len, texts[:first])) + first * len(separator)
+                run_end = run_begin + sum(map(len, chosen)) + (last - first - 1) * len(separator)
+                yield _smallest(chosen, run_begin, run_end, separator)
+
+
+def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
+    """First and last of the numbers in a row, enough of them, that `repr` writes as they are written."""
+    first = 0
+    for index in range(len(texts) + 1):
+        if index == len(texts) or repr(float(texts[index])).encode() != texts[index]:
+            if index - first >= MIN_NUMBERS:
+                yield first, index
+            first = index + 1
+
+
+def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
+    """By the form that takes the least; BINARY64 is always one."""
+    forms = [Numbers(begin, end, form, scale, separator, len(texts), data) for form, scale, data in numbers.read(texts)]
+    if len(forms) == 1:
+        return forms[0]
+    return min(forms, key=lambda span: len(planes.encode(span.data, span.form.width)))

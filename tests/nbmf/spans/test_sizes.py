@@ -1,0 +1,141 @@
+"""How small records with spans become: never larger than zlib's, and close to the binary."""
+
+import base64
+import json
+import random
+import zlib
+
+import numpy as np
+import pytest
+from helpers import same, sentence
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nbmf
+from nbmf import Codec, builtin
+from nbmf.payload import to_canonical
+
+WITHOUT = Codec()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The version that encodes by default, outside of tests."""
+    return builtin.load(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
+
+
+def _octets(rng, size):
+    """Noise, text, JSON, zeros, the head of an image, a short pattern: what base64 holds."""
+    match rng.randrange(7):
+        case 0:
+            return " ".join(sentence(rng) for _ in range(size // 30 + 1)).encode()[:size]
+        case 1:
+            return json.dumps([{"id": i, "v": rng.random()} for i in range(size // 30 + 1)]).encode()[:size]
+        case 2:
+            return bytes(size)
+        case 3:
+            return (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + rng.randbytes(size))[:size]
+        case 4:
+            return (rng.randbytes(rng.randrange(1, 60)) * size)[:size]
+    return rng.randbytes(size)
+
+
+def _base64(rng, size):
+    text = rng.choice([base64.b64encode, base64.urlsafe_b64encode])(_octets(rng, size)).decode()
+    if rng.random() < 0.3:
+        text = text.rstrip("=")
+    if rng.random() < 0.3:
+        line, end = rng.choice([60, 64, 76]), rng.choice(["\n", "\r\n"])
+        text = end.join(text[at : at + line] for at in range(0, len(text), line)) + rng.choice(["", end])
+    return text
+
+
+def _value(rng, most):
+    size = int(2 ** rng.uniform(5, most))
+    runs = [_base64(rng, max(30, size // rng.randrange(1, 5))) for _ in range(rng.choice([1, 1, 2, 3]))]
+    if rng.random() < 0.3:
+        runs.append(runs[0][rng.randrange(4) :])
+    text = " ".join(sentence(rng) for _ in range(rng.randrange(6)))
+    match rng.randrange(5):
+        case 0:
+            return text + " ".join(runs)
+        case 1:
+            parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + run}} for run in runs]
+            return [{"role": "user", "content": [{"type": "text", "text": text}, *parts]}]
+        case 2:
+            return [{"role": "assistant", "content": text, "signature": run} for run in runs]
+        case 3:
+            return {"a": text, "b": json.dumps({"c": runs})}
+    return runs
+
+
+def _check(codec, value, effort):
+    _, canonical = to_canonical(value)
+    blob = codec.encode(value, effort=effort)
+    assert len(blob) <= len(zlib.compress(canonical, 9)), nbmf.inspect(blob)
+    assert same(codec.decode(blob), value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_never_larger_than_zlib(seed):
+    rng = random.Random(seed)
+    for most in [11] * 15 + [16]:
+        _check(WITHOUT, _value(rng, most), rng.choice(["auto", "fast", "max"]))
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**60))
+def test_never_larger_than_zlib_whatever_is_drawn(seed):
+    _check(WITHOUT, _value(random.Random(seed), 11), "auto")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_never_larger_than_zlib_by_the_built_in_version(seed, shipped):
+    rng = random.Random(seed)
+    for effort in ("fast", "fast", "auto", "max"):
+        _check(shipped, _value(rng, 10), effort)
+
+
+@pytest.mark.parametrize("size", [6_000, 60_000, 400_000])
+def test_an_image_takes_little_more_than_its_bytes(size, shipped):
+    image = b"\xff\xd8\xff\xe0\x00\x10JFIF" + random.Random(size).randbytes(size)
+    url = "data:image/jpeg;base64," + base64.b64encode(image).decode()
+    value = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    for codec in (WITHOUT, shipped):
+        assert len(codec.encode(value)) < 1.02 * len(image)
+
+
+@pytest.mark.parametrize("write", [float, lambda single: float(str(single))], ids=["as binary64", "shortest"])
+@pytest.mark.parametrize("dimensions", [384, 1536])
+def test_an_embedding_takes_no_more_than_as_an_array(dimensions, write):
+    vector = np.random.default_rng(dimensions).normal(size=dimensions).astype("<f4")
+    vector /= np.linalg.norm(vector)
+    record = {"id": "note-1", "embedding": [write(single) for single in vector]}
+    blob = nbmf.encode(record)
+    assert same(nbmf.decode(blob), record)
+    assert len(blob) < len(nbmf.encode(vector)) + 20
+    assert len(blob) < 0.9 * vector.nbytes
+
+
+def test_the_text_beside_a_large_image_goes_by_the_network(shipped):
+    rng = random.Random(9)
+    url = "data:image/png;base64," + base64.b64encode(rng.randbytes(300_000)).decode()
+    value = [{"role": "user", "content": [{"type": "text", "text": "What is on this picture?"}, {"url": url}]}]
+    info = nbmf.inspect(shipped.encode(value))
+    assert (info.coder, info.inner) == ("spans_learned", "neural")
+    assert info.blob_bytes < 300_000 + 90
+
+
+def test_base64_of_text_is_coded_as_text(shipped):
+    text = "The customer asked twice for a seat by the window, and for no calls before nine in the morning. "
+    record = {"name": "notes.txt", "encoding": "base64", "content": base64.b64encode(text.encode()).decode()}
+    assert len(shipped.encode(record)) < 0.8 * len(text)
+
+
+def test_batches_give_the_blobs_of_single_records(codec):
+    rng = random.Random(3)
+    values = [_value(rng, 10) for _ in range(12)] + ["no spans", {"a": 1}]
+    for one in (WITHOUT, codec):
+        blobs = one.encode_batch(values)
+        assert blobs == [one.encode(value) for value in values]
+        assert all(same(got, value) for got, value in zip(one.decode_batch(blobs), values, strict=True))
