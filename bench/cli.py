@@ -140,6 +140,29 @@ def exact(
         raise typer.Exit(1)
 
 
+@bench.command()
+def attachments(codec: CodecOption = DEFAULT, registry: RegistryOption = None, json_output: JsonOption = None) -> None:
+    """Bytes of records that hold binary as text: base64 images and signatures, embeddings in decimal.
+
+    The records are generated; each is encoded, decoded and compared.
+    """
+    import json
+
+    from bench import attachments as bench_attachments
+    from cluster.registry import Registry
+
+    version = Registry(registry).load(codec)
+    rows = [bench_attachments.measure(version, one) for one in bench_attachments.records()]
+    if json_output:
+        json_output.write_text(json.dumps(rows, indent=1))
+    result = Table(title="bytes")
+    for column in rows[0]:
+        result.add_column(column, justify="left" if column in ("record", "coders") else "right")
+    for row in rows:
+        result.add_row(*[f"{value:,}" if isinstance(value, int) else value for value in row.values()])
+    Console().print(result)
+
+
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)
