@@ -38,22 +38,22 @@ def records(seed: int = 1) -> Iterator[Attachment]:
     for size in IMAGE_BYTES:
         url = "data:image/jpeg;base64," + base64.b64encode(rng.randbytes(size)).decode()
         parts = [{"type": "text", "text": _QUESTION}, {"type": "image_url", "image_url": {"url": url}}]
-        yield Attachment(f"image of {size:,} bytes in a message", [{"role": "user", "content": parts}], size)
+        yield Attachment(f"image {size:,}", [{"role": "user", "content": parts}], size)
     for size in SIGNATURE_BYTES:
         signature = base64.b64encode(rng.randbytes(size)).decode()
         parts = [{"type": "thinking", "thinking": "I look at the file first.", "signature": signature}]
-        yield Attachment(f"signature of {size:,} bytes", [{"role": "assistant", "content": parts}], size)
+        yield Attachment(f"signature {size:,}", [{"role": "assistant", "content": parts}], size)
     for dimensions in DIMENSIONS:
         vector = np.random.default_rng(seed).normal(size=dimensions).astype("<f4")
         vector /= np.linalg.norm(vector)
         rounded = [round(value, 6) for value in vector.tolist()]
         for how, numbers in (
-            ("as binary64", vector.tolist()),
+            ("binary64", vector.tolist()),
             ("shortest", [float(str(single)) for single in vector]),
-            ("of 6 decimals", rounded),
+            ("6 decimals", rounded),
         ):
             record = {"id": "note-1", "text": "A note about the garden.", "embedding": numbers}
-            yield Attachment(f"{dimensions:,} float32, {how}", record, vector.nbytes)
+            yield Attachment(f"{dimensions:,} floats {how}", record, vector.nbytes)
 
 
 def measure(codec: Codec, attachment: Attachment) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def measure(codec: Codec, attachment: Attachment) -> dict[str, Any]:
         "binary": attachment.binary_bytes,
     }
     for name, ours, effort in (
-        ("no version", WITHOUT_VERSION, "auto"),
+        ("none", WITHOUT_VERSION, "auto"),
         ("fast", codec, "fast"),
         ("auto", codec, "auto"),
     ):
