@@ -145,6 +145,31 @@ def exact(
         raise typer.Exit(1)
 
 
+@bench.command()
+def attachments(codec: CodecOption = DEFAULT, registry: RegistryOption = None, json_output: JsonOption = None) -> None:
+    """Bytes of records that hold binary as text: base64 images and signatures, embeddings in decimal.
+
+    The records are generated; each is encoded, decoded and compared. Ours: without a version, fast and auto with it.
+    """
+    import json
+
+    from bench import attachments as bench_attachments
+    from cluster.registry import Registry
+
+    version = Registry(registry).load(codec)
+    rows = [bench_attachments.measure(version, one) for one in bench_attachments.records()]
+    if json_output:
+        json_output.write_text(json.dumps(rows, indent=1))
+    columns = [name for name in rows[0] if name != "coders"]
+    result = Table(title="bytes", box=None, padding=(0, 1, 0, 0))
+    for column in columns:
+        left = column == "record"
+        result.add_column(column.removeprefix("nbmf "), justify="left" if left else "right", no_wrap=left)
+    for row in rows:
+        result.add_row(row["record"], *[f"{row[column]:,}" for column in columns[1:]])
+    Console().print(result)
+
+
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.start)

@@ -33,6 +33,9 @@ REFERENCE_BYTES = 2
 _DEFLATE_SHARE = 0.7
 """Of zstd's size: where a learned coder needs less, deflate is not tried: zlib is never so much smaller."""
 
+_LARGEST_WHOLE = 64 * 1024
+"""Bytes up to which effort "max" tries all coders on the whole of a record, even if what remains is clearly less."""
+
 _Body = tuple[int, bytes]
 """A coder's number and what it made."""
 
@@ -164,7 +167,8 @@ class Codec:
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
         remains = [(records[index][0], cut.remaining) for index, cut in found]
-        quick = frozenset(index for index, cut in found if cut.clear)
+        largest_whole = _LARGEST_WHOLE if effort == "max" else 0
+        quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         coded = self._ladder([*records, *remains], effort, budget, len(records), quick)
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):

@@ -27,6 +27,9 @@ MIN_DIGITS = 96
 
 MIN_NUMBERS = 8
 
+_CLEAR = 128
+"""Bytes of text: shorter runs, as hashes, may be in a version's static counts, which then need even less."""
+
 _FEW_DIGITS = 9
 """Bytes a number with its separator: of lists with shorter ones the network may know more than their binary tells."""
 
@@ -66,7 +69,8 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
 
 
 def _is_clear(span: Span) -> bool:
-    return isinstance(span, Octets) or span.end - span.begin >= _FEW_DIGITS * span.count
+    size = span.end - span.begin
+    return size >= _CLEAR and (isinstance(span, Octets) or size >= _FEW_DIGITS * span.count)
 
 
 def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, int]]:
