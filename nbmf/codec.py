@@ -63,6 +63,7 @@ class Codec:
                 learned += [network, coders.SegmentsCoder(network)]
             if manifest.counts:
                 learned.append(coders.CountsCoder(manifest.counts, files or {}))
+            learned += _windows(learned)
         self._golden = (files or {}).get(manifest.golden) if manifest and manifest.golden else None
         self._exact: set[int] = set()
         self.learned: tuple[coders.Coder, ...] = tuple(learned)
@@ -138,17 +139,18 @@ class Codec:
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         best = [frame.pack_stored(*record) for record in records]
         by_network: set[int] = set()
-        for coder in self._coders.values():
-            if effort == "fast" and coder.number in coders.NETWORK:
-                continue
+        for coder in coders.ladder(self._coders.values(), effort):
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
-            second = coder.number == coders.SegmentsCoder.number or (
-                effort == "auto" and coder.number == coders.CountsCoder.number
+            large = coder.number == coders.WindowsCoder.number
+            second = (
+                large
+                or coder.number == coders.SegmentsCoder.number
+                or (effort == "auto" and coder.number == coders.CountsCoder.number)
             )
             chosen = [index for index in range(len(records)) if not (second and index in by_network)]
             learned = coder.number in frame.CODERS_WITH_REFERENCE
             reference, seed = (self.reference, self._seed) if learned else (b"", b"")
-            budget = latency_budget_ms if effort == "auto" else None
+            budget = latency_budget_ms if effort == "auto" or (effort == "fast" and large) else None
             bodies = coder.encode_batch([records[index] for index in chosen], budget)
             if any(body is not None for body in bodies):
                 self._check_golden(coder)
@@ -247,9 +249,16 @@ class Codec:
     def _check_golden(self, coder: coders.Coder) -> None:
         """Before a coder's first body is given out. Raises InexactMachine."""
         if self._golden is not None and coder.number not in self._exact:
-            if coder in self.learned:
-                golden.check(self._golden, [coder], self.id or "")
+            windows = coder.number == coders.WindowsCoder.number  # coded by the others
+            golden.check(self._golden, [c for c in self.learned if windows or c.number == coder.number], self.id or "")
             self._exact.add(coder.number)
+
+
+def _windows(learned: list[coders.Coder]) -> list[coders.Coder]:
+    """For large records, by those that a version has."""
+    network = next((coder for coder in learned if isinstance(coder, coders.NeuralCoder)), None)
+    counts = next((coder for coder in learned if isinstance(coder, coders.CountsCoder)), None)
+    return [coders.WindowsCoder(network, counts)] if network or counts else []
 
 
 WITHOUT_VERSION = Codec()

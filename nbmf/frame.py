@@ -28,8 +28,8 @@ _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
 _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6})
-_CODERS = frozenset({1, 2, 3, 4, 5, 6})
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 9})
+_CODERS = frozenset({1, 2, 3, 4, 5, 6, 9})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,51 @@
 Coder numbers are part of the format (docs/format.md) and are never given out twice.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.neural import CountsCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
+from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
+
+if TYPE_CHECKING:
+    from nbmf.codec import Effort
 
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
 NAMES = {0: "stored"} | {
-    c.number: c.name for c in (ZstdCoder, ZstdDictionaryCoder, BytePlanesCoder, NeuralCoder, CountsCoder, SegmentsCoder)
+    c.number: c.name
+    for c in (
+        ZstdCoder,
+        ZstdDictionaryCoder,
+        BytePlanesCoder,
+        NeuralCoder,
+        CountsCoder,
+        SegmentsCoder,
+        WindowsCoder,
+    )
 }
 
 NETWORK = frozenset({NeuralCoder.number, SegmentsCoder.number})
 """Those that run a network."""
+
+
+def ladder(every: Iterable[Coder], effort: Effort) -> Iterator[Coder]:
+    """The coders as they write with an effort: without a network, as strong as they can be, or as they are."""
+    for coder in every:
+        if effort == "fast" and isinstance(coder, WindowsCoder):
+            yield coder.without_network()
+        elif effort == "max" and isinstance(coder, ZstdCoder | ZstdDictionaryCoder | BytePlanesCoder):
+            yield coder.strongest()
+        elif effort != "fast" or coder.number not in NETWORK:
+            yield coder
+
 
 __all__ = [
     "CODEC_FREE",
@@ -28,6 +58,8 @@ __all__ = [
     "CountsCoder",
     "NeuralCoder",
     "SegmentsCoder",
+    "WindowsCoder",
     "ZstdCoder",
     "ZstdDictionaryCoder",
+    "ladder",
 ]

@@ -2,13 +2,14 @@
 
 import pytest
 
-from nbmf.builtin import default_codec
-from nbmf.coders import CountsCoder
+from nbmf import builtin
+from nbmf.neural.tokenizer import NeuralTokenizer
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return default_codec()._coders[CountsCoder.number].codec().tokenizer
+    version = (builtin.FOLDER / "DEFAULT").read_text().strip()
+    return NeuralTokenizer.from_json((builtin.FOLDER / version / "tokenizer.json").read_text())
 
 
 @pytest.mark.parametrize(
