@@ -6,14 +6,17 @@ Coder numbers are part of the format (docs/format.md) and are never given out tw
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nbmf.coders import segments, windows
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
-from nbmf.coders.neural import CountsCoder, NeuralCoder
+from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
+from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
 
 if TYPE_CHECKING:
     from nbmf.codec import Effort
@@ -36,6 +39,25 @@ NAMES = {0: "stored"} | {
 
 NETWORK = frozenset({NeuralCoder.number, SegmentsCoder.number})
 """Those that run a network."""
+
+NOT_LEARNED = (
+    "the writer had no codec version with learned coders, or decoding by them would have taken longer than its latency "
+    "budget, or they do not make this record smaller"
+)
+
+
+def described(number: int, kind: Kind, body: bytes, payload_bytes: int) -> dict[str, Any] | None:
+    """What `nbmf.inspect` tells of a body: its parts, or why no learned coder wrote it. None for a damaged one."""
+    try:
+        if number == WindowsCoder.number:
+            return windows.described(body, payload_bytes)
+        if number == SegmentsCoder.number:
+            return segments.described(body)
+    except CorruptBlob:
+        return None
+    if number in (NeuralCoder.number, CountsCoder.number):
+        return None
+    return {"not_learned": NOT_LEARNED if kind in RECORD_TYPES else f"learned coders take no {kind.label}"}
 
 
 def ladder(every: Iterable[Coder], effort: Effort) -> Iterator[Coder]:
@@ -61,5 +83,6 @@ __all__ = [
     "WindowsCoder",
     "ZstdCoder",
     "ZstdDictionaryCoder",
+    "described",
     "ladder",
 ]

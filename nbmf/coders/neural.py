@@ -29,7 +29,7 @@ _SAMPLES, _SAMPLE_BYTES = 8, 4096
 
 
 def worth_learning(kind: Kind, canonical: bytes) -> bool:
-    """Whether a learned coder is tried: on bytes if, by samples, a fifth of them is text (a pickled or packed state)."""
+    """Whether a learned coder is tried: on bytes if, by samples, a fifth of them is text, as in a packed state."""
     if kind is not Kind.BYTES:
         return kind in RECORD_TYPES
     step = max(len(canonical) // _SAMPLES, 1)

@@ -1,7 +1,7 @@
 """Repeats over long distances: found, cut out, and put back.
 
-A repeat is a stretch of a record that has stood before, anywhere, and may overlap with what it repeats. Of each the table
-says how many bytes are kept before it, how long it is, and how far back it stood.
+A repeat is a stretch of a record that has stood before, anywhere, and may overlap with what it repeats. Of each the
+table says how many bytes are kept before it, how long it is, and how far back it stood.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Repeat(NamedTuple):
 
 
 def find(data: bytes, least_bytes: int) -> list[Repeat]:
-    """Repeats of at least so many bytes (LEAST_BYTES or more), in order, none over another. Time grows with the length."""
+    """Repeats of at least so many bytes (LEAST_BYTES or more), in order, none over another; in linear time."""
     import numpy as np
 
     if len(data) < 2 * least_bytes:

@@ -98,6 +98,11 @@ class SegmentsCoder:
         ]
 
 
+def described(body: bytes) -> dict[str, int]:
+    """For `nbmf.inspect`. Raises CorruptBlob."""
+    return {"segments": varint.read(body, 0)[0]}
+
+
 def _cuts(size: int, segments: int) -> list[int]:
     """Where segments begin and end: of equal length, the later ones a byte longer if need be."""
     return [size * index // segments for index in range(segments + 1)]

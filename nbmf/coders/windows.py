@@ -181,7 +181,8 @@ class WindowsCoder:
     def _decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind not in RECORD_TYPES:
             raise CorruptBlob(f"{self.name} hold no {kind.label}")
-        found, windows = read_body(body, payload_bytes)
+        rest_bytes, count, table, windows = read_layout(body, payload_bytes)
+        found = repeats.read_table(table, count, rest_bytes, payload_bytes) if count else []
         data = [b""] * len(windows)
         for method in {window.method for window in windows}:
             mine = [index for index, window in enumerate(windows) if window.method == method]
@@ -212,19 +213,26 @@ def _body(found: list[repeats.Repeat], rest_bytes: int, windows: list[Window]) -
     return b"".join([*head, *(window.stream for window in windows)])
 
 
-def read_body(body: bytes, payload_bytes: int) -> tuple[list[repeats.Repeat], list[Window]]:
-    """The parts of a body, checked against one another, none decoded but the repeats. Raises CorruptBlob."""
+class Layout(NamedTuple):
+    """A body's parts, checked against one another. Nothing is decoded."""
+
+    rest_bytes: int
+    repeats: int
+    table: bytes
+    windows: list[Window]
+
+
+def read_layout(body: bytes, payload_bytes: int) -> Layout:
+    """Of a body for so many bytes. Raises CorruptBlob."""
     rest_bytes, at = varint.read(body, 0)
     count, at = varint.read(body, at)
     if not 0 < rest_bytes <= payload_bytes <= repeats.MAX_PAYLOAD_BYTES or (count == 0 and rest_bytes != payload_bytes):
         raise CorruptBlob(f"windows body: {rest_bytes} bytes and {count} repeats for {payload_bytes}")
-    found: list[repeats.Repeat] = []
+    told = b""
     if count:
-        told, at = varint.read(body, at)
-        if told > len(body) - at:
-            raise CorruptBlob("windows body: its table of repeats is longer than the body")
-        found = repeats.read_table(body[at : at + told], count, rest_bytes, payload_bytes)
-        at += told
+        length, at = varint.read(body, at)
+        told = body[at : at + length]
+        at += length
     sizes: list[tuple[int, int, int]] = []
     left = rest_bytes
     while left > 0:
@@ -240,21 +248,23 @@ def read_body(body: bytes, payload_bytes: int) -> tuple[list[repeats.Repeat], li
     ends = [*accumulate((length for _, _, length in sizes), initial=at)]
     if ends[-1] != len(body):
         raise CorruptBlob("windows body: its streams do not end where it does")
-    return found, [
+    windows = [
         Window(method, size, body[begin:end])
         for (method, size, _), (begin, end) in zip(sizes, pairwise(ends), strict=True)
     ]
+    return Layout(rest_bytes, count, told, windows)
 
 
 def described(body: bytes, payload_bytes: int) -> dict[str, Any]:
     """For `nbmf.inspect`: repeats, and the windows of each coder. Raises CorruptBlob."""
-    found, windows = read_body(body, payload_bytes)
-    names = {coder.number: coder.name for coder in (ZstdCoder, NeuralCoder, CountsCoder)}
-    return {
-        "repeats": len(found),
-        "repeated_bytes": sum(repeat.length for repeat in found),
-        "windows": [
-            {"coder": names[window.method], "payload_bytes": window.size, "body_bytes": len(window.stream)}
-            for window in windows
-        ],
-    }
+    layout = read_layout(body, payload_bytes)
+    by = {}
+    for coder in (NeuralCoder, CountsCoder, ZstdCoder):
+        windows = [window for window in layout.windows if window.method == coder.number]
+        if windows:
+            by[coder.name] = {
+                "windows": len(windows),
+                "payload_bytes": sum(window.size for window in windows),
+                "body_bytes": sum(len(window.stream) for window in windows),
+            }
+    return {"repeats": layout.repeats, "repeated_bytes": payload_bytes - layout.rest_bytes, "by": by}

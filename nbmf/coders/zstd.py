@@ -68,7 +68,7 @@ class _Zstd:
         return compressors[level].compress(data)[_WRITTEN_HEADER_BYTES:]
 
     def _strongest(self, data: bytes) -> Iterator[bytes]:
-        """By the strongest levels, as set for any size and for this one; or, of large data, with a window for it all."""
+        """By the strongest levels, as set for any size and for this one; of large data, with a window for it all."""
         ways: list[dict[str, Any]] = [{}, {"source_size": len(data)}]
         if len(data) > _LONG_ABOVE:
             window_log = min((len(data) - 1).bit_length(), _LONGEST_WINDOW_LOG)
