@@ -10,15 +10,16 @@ import hashlib
 import json
 import random
 import sys
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
+sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("nbmf", "support")]
 
 import helpers
 import numpy as np
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder
+from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, WindowsCoder
 from nbmf.payload import to_canonical
 
 HERE = Path(__file__).parent
@@ -128,6 +129,19 @@ SEGMENTS_BLOBS = {
     "segments_four": (NEURAL_BLOBS["neural_json_long"], 4),
 }
 
+# What a history of states holds again and again, and bytes that are mostly text.
+_HISTORY = {"history": {"messages": NEURAL_BLOBS["neural_json_long"]["json"]}}
+_PACKED = {"hex": (b"\x87\xa1v\x04\xa2ts\xd9 2026-11-25T23:27:37\xa2id\xd9$" + json.dumps(_RECORD).encode()).hex()}
+
+# name -> (what decoding gives, coder, latency budget in ms); by COUNTS_VERSION
+LARGE_BLOBS = {
+    "windows_history": (_HISTORY, WindowsCoder, None),
+    "windows_network": (_HISTORY, WindowsCoder, 100),
+    "windows_counts_and_zstd": (_HISTORY, WindowsCoder, 1),
+    "neural_bytes": (_PACKED, NeuralCoder, None),
+    "counts_bytes": (_PACKED, CountsCoder, None),
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -165,14 +179,22 @@ def _version():
     return Codec(*manifest.read_version(HERE / "versions" / version_id))
 
 
-def _learned(expected, version, coder, **options):
+def _learned(expected, version, coder, encode=lambda coder, *record: coder.encode(*record)):
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))
     kind, canonical = to_canonical(helpers.build(expected))
-    body = codec._coders[coder.number].encode(kind, canonical, **options)
+    body = encode(codec._coders[coder.number], kind, canonical)
     blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
     description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
+
+
+def _cut(coder, kind, canonical, segments):
+    return coder.encode(kind, canonical, segments)
+
+
+def _within(coder, kind, canonical, budget_ms):
+    return coder.encode_batch([(kind, canonical)], budget_ms)[0]
 
 
 def main():
@@ -182,7 +204,11 @@ def main():
     for name, (expected, coder) in COUNTS_BLOBS.items():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
     for name, (expected, segments) in SEGMENTS_BLOBS.items():
-        _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, segments=segments))
+        cut = partial(_cut, segments=segments)
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, cut))
+    for name, (expected, coder, budget_ms) in LARGE_BLOBS.items():
+        within = partial(_within, budget_ms=budget_ms)
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, coder, within))
     for name, (expected, coder, fidelity) in BLOBS.items():
         kind, canonical = to_canonical(helpers.build(expected))
         blob = helpers.blob_with(kind, coder, canonical, codec, fidelity)

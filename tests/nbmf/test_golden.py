@@ -57,7 +57,8 @@ NEURAL_BLOBS = ["neural_text", "neural_text_foreign", "neural_messages", "neural
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
-LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS
+LARGE_BLOBS = ["windows_history", "windows_network", "windows_counts_and_zstd", "neural_bytes", "counts_bytes"]
+LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + LARGE_BLOBS
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
 
