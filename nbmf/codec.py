@@ -26,7 +26,8 @@ DEFAULT_LATENCY_BUDGET_MS = 100.0
 """How long decoding a record may take with effort "auto", as far as can be told when it is encoded."""
 
 Effort = Literal["auto", "fast", "max"]
-"""fast: no network. max: the smallest blob, however long it takes to decode. auto: that within the latency budget."""
+"""max: the smallest blob, however long it takes to encode and decode. auto: that within the latency budget. fast: no
+network; of records that are too large for the counts as a whole, as much by them as the latency budget allows."""
 
 REFERENCE_BYTES = 2
 
@@ -52,9 +53,10 @@ def _far_below_zstd(bodies: list[_Body]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What a blob's header tells. `codec` is the start of the version's id in hex, or None if none is needed.
+    """What a blob tells undecoded. `codec` is the start of the version's id in hex, or None if none is needed.
 
     `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
+    `detail`: the segments; or the repeats cut out and the windows by coder; or why no learned coder wrote it.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class BlobInfo:
     payload_bytes: int
     blob_bytes: int
     inner: str | None = None
+    detail: dict[str, Any] | None = None
 
 
 class Codec:
@@ -88,6 +91,7 @@ class Codec:
                 learned += [network, coders.SegmentsCoder(network)]
             if manifest.counts:
                 learned.append(coders.CountsCoder(manifest.counts, files or {}))
+            learned += _windows(learned)
         self._golden = (files or {}).get(manifest.golden) if manifest and manifest.golden else None
         self._exact: set[int] = set()
         self.learned: tuple[coders.Coder, ...] = tuple(learned)
@@ -128,7 +132,8 @@ class Codec:
         """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
         "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it, or cuts
-        the record into segments that are decoded side by side; "fast" always leaves out the network, "max" nothing.
+        the record into segments or windows, so that they code as much of it as that allows; "fast" always leaves out
+        the network, "max" nothing, which takes 20 to 40 µs a byte of large records to encode.
 
         This version of the package keeps every payload lossless: "semantic" only permits more.
         `default`, as that of json.dumps, makes JSON values (or text, bytes, an array) of what is no payload.
@@ -163,13 +168,12 @@ class Codec:
         """
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
-        budget = latency_budget_ms if effort == "auto" else None
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
         remains = [(records[index][0], cut.remaining) for index, cut in found]
         largest_whole = _LARGEST_WHOLE if effort == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
-        coded = self._ladder([*records, *remains], effort, budget, len(records), quick)
+        coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -183,7 +187,7 @@ class Codec:
         self,
         records: Sequence[tuple[Kind, bytes]],
         effort: Effort,
-        latency_budget_ms: float | None,
+        latency_budget_ms: float,
         whole: int,
         quick: frozenset[int],
     ) -> list[list[_Body]]:
@@ -193,12 +197,13 @@ class Codec:
         """
         made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
-        for coder in (*self.learned, *coders.CODEC_FREE):
-            if effort == "fast" and coder.number in coders.NETWORK:
-                continue
+        for coder in coders.ladder((*self.learned, *coders.CODEC_FREE), effort):
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
-            second = coder.number == coders.SegmentsCoder.number or (
-                effort == "auto" and coder.number == coders.CountsCoder.number
+            large = coder.number == coders.WindowsCoder.number
+            second = (
+                large
+                or coder.number == coders.SegmentsCoder.number
+                or (effort == "auto" and coder.number == coders.CountsCoder.number)
             )
             deflate = coder.number == coders.DeflateCoder.number and effort != "max"
             chosen = [
@@ -208,7 +213,8 @@ class Codec:
                 and not (index in quick and coder.number not in coders.QUICK)
                 and not (deflate and index < whole and _far_below_zstd(made[index]))
             ]
-            bodies = coder.encode_batch([records[index] for index in chosen], latency_budget_ms)
+            budget = latency_budget_ms if effort == "auto" or (effort == "fast" and large) else None
+            bodies = coder.encode_batch([records[index] for index in chosen], budget)
             if any(body is not None for body in bodies):
                 self._check_golden(coder)
             for index, body in zip(chosen, bodies, strict=True):
@@ -335,9 +341,16 @@ class Codec:
     def _check_golden(self, coder: coders.Coder) -> None:
         """Before a coder's first body is given out. Raises InexactMachine."""
         if self._golden is not None and coder.number not in self._exact:
-            if coder in self.learned:
-                golden.check(self._golden, [coder], self.id or "")
+            windows = coder.number == coders.WindowsCoder.number  # coded by the others
+            golden.check(self._golden, [c for c in self.learned if windows or c.number == coder.number], self.id or "")
             self._exact.add(coder.number)
+
+
+def _windows(learned: list[coders.Coder]) -> list[coders.Coder]:
+    """For large records, by those that a version has."""
+    network = next((coder for coder in learned if isinstance(coder, coders.NeuralCoder)), None)
+    counts = next((coder for coder in learned if isinstance(coder, coders.CountsCoder)), None)
+    return [coders.WindowsCoder(network, counts)] if network or counts else []
 
 
 WITHOUT_VERSION = Codec()
@@ -413,7 +426,7 @@ def parse_bounded(blob: bytes, max_output_bytes: int) -> frame.Frame:
 
 
 def inspect(blob: bytes) -> BlobInfo:
-    """Kind, coder, codec and sizes of a blob, without decoding it. Raises BlobError."""
+    """Kind, coder, codec, sizes and parts of a blob, without decoding it. Raises BlobError."""
     parsed = parse_bounded(blob, 1 << 62)
     return BlobInfo(
         kind=parsed.kind.label,
@@ -423,4 +436,5 @@ def inspect(blob: bytes) -> BlobInfo:
         payload_bytes=parsed.payload_bytes,
         blob_bytes=len(blob),
         inner=coders.NAMES[_inner_coder(parsed)] if parsed.coder in coders.spans.NAMES else None,
+        detail=coders.described(parsed.coder, parsed.kind, parsed.body, parsed.payload_bytes),
     )

@@ -32,8 +32,8 @@ _RESERVED = range(0x80, 0xC0)
 STORED = 0
 DEFLATE = 11
 IN_SHORT_FRAMES = frozenset({STORED, DEFLATE})
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8})
-_CODERS = frozenset({1, 2, 3, 4, 5, 6, 7, 8})
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9})
+_CODERS = frozenset(range(1, 10))
 
 
 @dataclass(frozen=True, slots=True)

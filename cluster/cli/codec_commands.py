@@ -152,13 +152,23 @@ def inspect(
     file: InputArgument = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what a blob is from its header: kind, coder, codec version, sizes. Nothing is decoded."""
+    """Tell what a blob is: kind, coder, codec version, sizes, parts, or why no learned coder wrote it.
+
+    Nothing is decoded.
+    """
     info = asdict(inspect_blob(_read(file)))
     if as_json:
         typer.echo(json.dumps(info))
         return
+    detail = info.pop("detail") or {}
     for name, value in info.items():
         typer.echo(f"{name:14} {'none needed' if value is None else value}")
+    for name, value in {**detail, **detail.pop("by", {})}.items():
+        typer.echo(f"{name:14} {_phrase(value) if isinstance(value, dict) else value}")
+
+
+def _phrase(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())
 
 
 def _payload(data: bytes, chosen: InputFormat | None) -> Payload:

@@ -3,18 +3,29 @@
 Coder numbers are part of the format (docs/format.md) and are never given out twice.
 """
 
-from nbmf.coders import spans
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from nbmf.coders import segments, spans, windows
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
-from nbmf.coders.neural import CountsCoder, NeuralCoder
+from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
+from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
+from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
+
+if TYPE_CHECKING:
+    from nbmf.codec import Effort
 
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
-_OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder)
+_OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
 
 NAMES = (
     {0: "stored"}
@@ -29,6 +40,37 @@ NETWORK = frozenset({NeuralCoder.number, SegmentsCoder.number})
 QUICK = frozenset({ZstdCoder.number, ZstdDictionaryCoder.number, DeflateCoder.number})
 """Those that are tried on the whole of a record, too, where what remains of it goes by all."""
 
+NOT_LEARNED = (
+    "the writer had no codec version with learned coders, or decoding by them would have taken longer than its latency "
+    "budget, or they do not make this record smaller"
+)
+
+
+def described(number: int, kind: Kind, body: bytes, payload_bytes: int) -> dict[str, Any] | None:
+    """What `nbmf.inspect` tells of a body: its parts, or why no learned coder wrote it. None for a damaged one."""
+    try:
+        if number == WindowsCoder.number:
+            return windows.described(body, payload_bytes)
+        if number == SegmentsCoder.number:
+            return segments.described(body)
+    except CorruptBlob:
+        return None
+    if number in (NeuralCoder.number, CountsCoder.number, spans.NUMBER_WITH_REFERENCE):
+        return None
+    return {"not_learned": NOT_LEARNED if kind in RECORD_TYPES else f"learned coders take no {kind.label}"}
+
+
+def ladder(every: Iterable[Coder], effort: Effort) -> Iterator[Coder]:
+    """The coders as they write with an effort: without a network, as strong as they can be, or as they are."""
+    for coder in every:
+        if effort == "fast" and isinstance(coder, WindowsCoder):
+            yield coder.without_network()
+        elif effort == "max" and isinstance(coder, ZstdCoder | ZstdDictionaryCoder | BytePlanesCoder):
+            yield coder.strongest()
+        elif effort != "fast" or coder.number not in NETWORK:
+            yield coder
+
+
 __all__ = [
     "CODEC_FREE",
     "NAMES",
@@ -40,7 +82,10 @@ __all__ = [
     "DeflateCoder",
     "NeuralCoder",
     "SegmentsCoder",
+    "WindowsCoder",
     "ZstdCoder",
     "ZstdDictionaryCoder",
+    "described",
+    "ladder",
     "spans",
 ]

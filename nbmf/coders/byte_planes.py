@@ -6,6 +6,7 @@ HDF5 and Blosc). A zstd block without matches is stored raw, so the noise costs 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import ClassVar
 
 from nbmf import arrays
@@ -25,6 +26,11 @@ class BytePlanesCoder(OneByOne):
 
     def __init__(self) -> None:
         self._zstd = ZstdCoder()
+
+    def strongest(self) -> BytePlanesCoder:
+        coder = copy(self)
+        coder._zstd = self._zstd.strongest()
+        return coder
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         if kind is not Kind.ARRAY:

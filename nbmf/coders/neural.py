@@ -5,6 +5,7 @@ numba and tokenizers are loaded when the first record is coded, not when a versi
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -19,12 +20,26 @@ if TYPE_CHECKING:
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
-RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured"}
+RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured", Kind.BYTES: "other"}
 """What the network is told about a payload of each kind that it codes."""
+
+_TEXT_IN_BYTES = re.compile(rb"[\t\n\r -~]{4,}|(?:[\xc2-\xf4][\x80-\xbf]+){2,}")
+_LEAST_TEXT = 0.2  # of bytes; of random ones it is 0.06
+_SAMPLES, _SAMPLE_BYTES = 8, 4096
+
+
+def worth_learning(kind: Kind, canonical: bytes) -> bool:
+    """Whether a learned coder is tried: on bytes if, by samples, a fifth of them is text, as in a packed state."""
+    if kind is not Kind.BYTES:
+        return kind in RECORD_TYPES
+    step = max(len(canonical) // _SAMPLES, 1)
+    samples = [canonical[at : at + min(step, _SAMPLE_BYTES)] for at in range(0, len(canonical), step)]
+    text = sum(len(found.group()) for sample in samples for found in _TEXT_IN_BYTES.finditer(sample))
+    return text > _LEAST_TEXT * sum(map(len, samples))
 
 
 class _LearnedCoder:
-    """Text, messages and JSON up to the version's limit."""
+    """All kinds but arrays, up to the version's limit."""
 
     number: ClassVar[int]
     name: ClassVar[str]
@@ -60,9 +75,9 @@ class _LearnedCoder:
         taken: list[int] = []
         tokens: list[tuple[NDArray[np.int32], str]] = []
         for index, (kind, canonical) in enumerate(records):
-            if self.takes(kind, len(canonical)):
+            if self.takes(kind, len(canonical)) and worth_learning(kind, canonical):
                 record = self.codec().tokens(canonical), RECORD_TYPES[kind]
-                if latency_budget_ms is None or self._decode_ms(len(canonical), len(record[0])) <= latency_budget_ms:
+                if latency_budget_ms is None or self.expected_ms(len(canonical), len(record[0])) <= latency_budget_ms:
                     taken.append(index)
                     tokens.append(record)
         if taken:
@@ -91,9 +106,10 @@ class _LearnedCoder:
 
         By tokens where that was: foreign scripts have one a byte.
         """
-        return self._decode_ms(len(canonical), len(self.codec().tokens(canonical)))
+        return self.expected_ms(len(canonical), len(self.codec().tokens(canonical)))
 
-    def _decode_ms(self, n_bytes: int, n_tokens: int) -> float:
+    def expected_ms(self, n_bytes: int, n_tokens: int) -> float:
+        """The same of so many bytes that are so many tokens."""
         if self._part.decode_us_per_token is None:
             return n_bytes * self._part.decode_us_per_byte / 1000
         return n_tokens * self._part.decode_us_per_token / 1000

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from nbmf import varint
-from nbmf.coders.neural import RECORD_TYPES, NeuralCoder
+from nbmf.coders.neural import RECORD_TYPES, NeuralCoder, worth_learning
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
@@ -44,8 +44,9 @@ class SegmentsCoder:
         bodies: list[bytes | None] = []
         for kind, canonical in records:
             segments = 1
-            if latency_budget_ms is not None and self._whole.takes(kind, len(canonical)):
-                segments = _fewest(self._whole.decode_ms(canonical), latency_budget_ms)
+            takes = self._whole.takes(kind, len(canonical)) and worth_learning(kind, canonical)
+            if latency_budget_ms is not None and takes:
+                segments = fewest_segments(self._whole.decode_ms(canonical), latency_budget_ms)
             bodies.append(self.encode(kind, canonical, segments) if segments > 1 else None)
         return bodies
 
@@ -97,12 +98,17 @@ class SegmentsCoder:
         ]
 
 
+def described(body: bytes) -> dict[str, int]:
+    """For `nbmf.inspect`. Raises CorruptBlob."""
+    return {"segments": varint.read(body, 0)[0]}
+
+
 def _cuts(size: int, segments: int) -> list[int]:
     """Where segments begin and end: of equal length, the later ones a byte longer if need be."""
     return [size * index // segments for index in range(segments + 1)]
 
 
-def _fewest(whole_ms: float, budget_ms: float) -> int:
+def fewest_segments(whole_ms: float, budget_ms: float) -> int:
     """How many segments decode within the budget; 1 if the whole does, or if none would."""
     if whole_ms <= budget_ms:
         return 1

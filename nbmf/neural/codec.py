@@ -121,6 +121,10 @@ class NeuralCodec:
         """Of a record's bytes."""
         return np.array(self.tokenizer.encode(data), dtype=np.int32)
 
+    def n_bytes(self, tokens_T: NDArray[np.int32]) -> int:
+        """How many bytes the tokens stand for."""
+        return int(self.token_lengths_V[tokens_T].sum())
+
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
         """The stream of one record."""
         return self._encode(self._type_id(record_type), self.tokens(data))

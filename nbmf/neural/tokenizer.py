@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _INVALID_RUN = re.compile("([\udc80-\udcff]+)")
+_LONG_RUN = re.compile(r'(?:[^\w\s]|_){64}|"[A-Za-z_$@][A-Za-z0-9_.$@-]{1023}')
+"""What vocabularies' patterns for JSON keys take cubic time over, or give up on: text is cut behind it."""
+
+# Quicker than the pattern: whether there can be such a run at all.
+_ALPHANUMERIC = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_MARKS = bytes(byte not in _ALPHANUMERIC + b" \t\n\r" for byte in range(256))
+_NAMES = bytes(byte in _ALPHANUMERIC + b"_.$@-" for byte in range(256))
+
+
+def _may_hold_long_run(data: bytes) -> bool:
+    return b"\1" * 64 in data.translate(_MARKS) or b"\1" * 1024 in data.translate(_NAMES)
 
 
 @lru_cache(maxsize=1)
@@ -59,8 +71,9 @@ class NeuralTokenizer:
         return ids
 
     def _encode(self, data: bytes) -> list[int]:
+        encode = self._encode_cut if _may_hold_long_run(data) else self._encode_text
         try:
-            return self._text_tokenizer.encode(data.decode()).ids
+            return encode(data.decode())
         except UnicodeDecodeError:
             pass
         ids: list[int] = []
@@ -68,8 +81,15 @@ class NeuralTokenizer:
             if _INVALID_RUN.match(piece):
                 ids += (self._id_of_byte[ord(character) - 0xDC00] for character in piece)
             elif piece:
-                ids += self._text_tokenizer.encode(piece).ids
+                ids += encode(piece)
         return ids
+
+    def _encode_text(self, text: str) -> list[int]:
+        return self._text_tokenizer.encode(text).ids
+
+    def _encode_cut(self, text: str) -> list[int]:
+        cuts = [0, *(run.end() for run in _LONG_RUN.finditer(text)), len(text)]
+        return [token for begin, end in pairwise(cuts) for token in self._encode_text(text[begin:end])]
 
     def decode(self, ids: list[int]) -> bytes:
         """The bytes of the tokens, joined."""

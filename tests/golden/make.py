@@ -12,9 +12,9 @@ import json
 import random
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, spans
+from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, WindowsCoder, spans
 from nbmf.payload import to_canonical
 from nbmf.wire import to_wire
 
@@ -204,6 +204,19 @@ SPANS_LEARNED_BLOBS = {
     "spans_learned_segments": (_json([*_RECORD, *_SIGNED]), SegmentsCoder),
 }
 
+# What a history of states holds again and again, and bytes that are mostly text.
+_HISTORY = {"history": {"messages": NEURAL_BLOBS["neural_json_long"]["json"]}}
+_PACKED = {"hex": (b"\x87\xa1v\x04\xa2ts\xd9 2026-11-25T23:27:37\xa2id\xd9$" + json.dumps(_RECORD).encode()).hex()}
+
+# name -> (what decoding gives, coder, latency budget in ms); by COUNTS_VERSION
+LARGE_BLOBS = {
+    "windows_history": (_HISTORY, WindowsCoder, None),
+    "windows_network": (_HISTORY, WindowsCoder, 100),
+    "windows_counts_and_zstd": (_HISTORY, WindowsCoder, 1),
+    "neural_bytes": (_PACKED, NeuralCoder, None),
+    "counts_bytes": (_PACKED, CountsCoder, None),
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -241,11 +254,11 @@ def _version():
     return Codec(*manifest.read_version(HERE / "versions" / version_id))
 
 
-def _learned(expected, version, coder, **options):
+def _learned(expected, version, coder, encode=lambda coder, *record: coder.encode(*record)):
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))
     kind, canonical = to_canonical(helpers.build(expected))
-    body = codec._coders[coder.number].encode(kind, canonical, **options)
+    body = encode(codec._coders[coder.number], kind, canonical)
     blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
     description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
@@ -264,6 +277,14 @@ def _spans_learned(expected, version, coder):
     return blob, described
 
 
+def _cut(coder, kind, canonical, segments):
+    return coder.encode(kind, canonical, segments)
+
+
+def _within(coder, kind, canonical, budget_ms):
+    return coder.encode_batch([(kind, canonical)], budget_ms)[0]
+
+
 def main():
     codec = _version()
     for name, expected in NEURAL_BLOBS.items():
@@ -271,7 +292,11 @@ def main():
     for name, (expected, coder) in COUNTS_BLOBS.items():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
     for name, (expected, segments) in SEGMENTS_BLOBS.items():
-        _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, segments=segments))
+        cut = partial(_cut, segments=segments)
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, SegmentsCoder, cut))
+    for name, (expected, coder, budget_ms) in LARGE_BLOBS.items():
+        within = partial(_within, budget_ms=budget_ms)
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, coder, within))
     for name, (expected, coder) in SPANS_LEARNED_BLOBS.items():
         _write_pair(name, *_spans_learned(expected, COUNTS_VERSION, coder))
     blobs = {name: (*described, None) for name, described in BLOBS.items()}

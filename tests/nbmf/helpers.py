@@ -184,6 +184,9 @@ def build(described):
             return nested(value["levels"], value["shape"])
         case "power_sum":
             return {"n": value["sign"] * (value["base"] ** value["exponent"] + value["plus"])}
+        case "history":
+            messages = value["messages"]
+            return [{"step": step, "messages": messages[:step]} for step in range(len(messages) + 1)]
         case "repeat":
             return value["text"] * value["times"]
     raise AssertionError(f"unknown description {how}")

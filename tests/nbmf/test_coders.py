@@ -3,6 +3,7 @@
 import contextlib
 import random
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers import arrays, dictionary, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbmf import Codec
 from nbmf.arrays import to_bytes
 from nbmf.coders import CODEC_FREE, NAMES, BytePlanesCoder, ZstdCoder, ZstdDictionaryCoder
 from nbmf.coders.zstd import level_for
@@ -32,7 +34,7 @@ def _data(size, how):
 
 def test_numbers_and_names():
     names = ["stored", "zstd", "zstd_dictionary", "byte_planes", "neural", "counts", "neural_segments", "spans"]
-    assert dict(enumerate([*names, "spans_learned"])) | {11: "deflate"} == NAMES
+    assert dict(enumerate([*names, "spans_learned", "windows"])) | {11: "deflate"} == NAMES
     assert [c.number for c in CODEC_FREE] == [1, 3, 11]
 
 
@@ -107,7 +109,47 @@ def test_a_damaged_dictionary_is_noticed_when_the_version_is_loaded(length):
 
 
 def test_levels():
-    assert [level_for(n) for n in (0, 262_144, 262_145, 4_194_304, 4_194_305)] == [19, 19, 9, 9, 3]
+    sizes = (0, 262_144, 262_145, 1_048_576, 1_048_577, 8_388_608, 8_388_609)
+    assert [level_for(n) for n in sizes] == [19, 19, 17, 17, 12, 12, 6]
+
+
+def _text_of(size):
+    """What levels differ over: words that return, near and far."""
+    rng = random.Random(size)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(2000)]
+    return " ".join(rng.choices(words, k=size // 5)).encode()[:size]
+
+
+LARGE = [pytest.param(size, marks=pytest.mark.slow) for size in (1_000_000, 5_000_000)]
+
+
+@pytest.mark.parametrize("size", [1_000, 20_000, 150_000, 300_000, *LARGE])
+@pytest.mark.parametrize("how", ["words", "history"])
+def test_max_is_never_larger_than_any_level_of_zstd(size, how):
+    """But for the blob's header and checksum: 9 bytes and the length, where zstd's frame has 6 to 12."""
+    data = _text_of(size) if how == "words" else _text_of(size // 4 + 1) * 4
+    blob = Codec().encode(data, effort="max")
+    assert Codec().decode(blob) == data
+    window_log = max(10, (len(data) - 1).bit_length())
+    long = zstandard.ZstdCompressionParameters.from_level(22, window_log=window_log, enable_ldm=True)
+    compressors = [zstandard.ZstdCompressor(compression_params=long)]
+    compressors += [zstandard.ZstdCompressor(level=level) for level in (1, 9, 19, 22)]
+    assert len(blob) <= min(len(compressor.compress(data)) for compressor in compressors) + 5
+    assert len(blob) <= len(zlib.compress(data, 9)) + 35
+    assert len(blob) <= min(len(Codec().encode(data, effort=effort)) for effort in ("auto", "fast"))
+
+
+def test_max_with_a_dictionary_and_with_planes():
+    smooth = np.cumsum(np.random.default_rng(4).normal(size=100_000)).astype("<f4")
+    canonical = to_bytes(smooth)
+    strongest = PLANES.strongest().encode(Kind.ARRAY, canonical)
+    assert len(strongest) <= len(PLANES.encode(Kind.ARRAY, canonical))
+    assert PLANES.decode(Kind.ARRAY, strongest, len(canonical)) == canonical
+    coder = ZstdDictionaryCoder({Kind.TEXT: dictionary()})
+    text = _text_of(300_000)
+    strongest = coder.strongest().encode(Kind.TEXT, text)
+    assert len(strongest) < len(coder.encode(Kind.TEXT, text))
+    assert coder.decode(Kind.TEXT, strongest, len(text)) == text
 
 
 @given(arrays())

@@ -104,10 +104,10 @@ def test_every_first_byte(first):
 def test_every_flags_byte(flags):
     blob = bytes([0xB1, flags]) + b"\xaa\xbb\x05" + bytes(20)
     coder, kind, semantic = flags % 16, flags // 16 % 8, flags // 128
-    if 1 <= coder <= 8 and kind < 5:
+    if 1 <= coder <= 9 and kind < 5:
         parsed = frame.parse(blob)
         assert (parsed.coder, parsed.kind, parsed.fidelity == "semantic") == (coder, kind, bool(semantic))
-        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5, 6, 8) else b"")
+        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5, 6, 8, 9) else b"")
     else:
         with pytest.raises(UnsupportedFormat, match=f"coder {coder} or kind {kind}"):
             frame.parse(blob)

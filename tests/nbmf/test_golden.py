@@ -86,7 +86,8 @@ SPANS_BLOBS = [
 ]
 SPANS_LEARNED_BLOBS = ["spans_learned_neural", "spans_learned_counts", "spans_learned_segments"]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
-LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS
+LARGE_BLOBS = ["windows_history", "windows_network", "windows_counts_and_zstd", "neural_bytes", "counts_bytes"]
+LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 

@@ -1,0 +1,270 @@
+"""Large records: what repeats is cut out, and what is left is coded in windows, each by the network, counts or zstd.
+
+A window begins with nothing learnt from the one before, so they are long. Within the latency budget the network codes
+what it has the time for, else the counts do, and zstd what they have no time for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nbmf import varint
+from nbmf.coders import repeats
+from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder, worth_learning
+from nbmf.coders.segments import fewest_segments
+from nbmf.coders.zstd import ZstdCoder
+from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WINDOW_BYTES = 256 * 1024
+"""Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
+
+LEAST_BYTES = 8 * 1024
+"""Of a record that a writer takes: smaller ones are left to the coders of whole records."""
+
+DENSEST = 4096
+"""Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
+
+_BUDGETED_REPEAT_BYTES = 64
+_REPEAT_BYTES = 128, 512  # that are tried where time does not matter: windows code short repeats well themselves
+_ZSTD, _NETWORK, _COUNTS = ZstdCoder.number, NeuralCoder.number, CountsCoder.number
+_METHOD_BITS = 3
+
+
+class Window(NamedTuple):
+    """The number of the coder, how many bytes it codes, and its stream."""
+
+    method: int
+    size: int
+    stream: bytes
+
+
+class WindowsCoder:
+    """By the parts that a version has; none takes a limit on the whole record from it."""
+
+    number: ClassVar[int] = 9
+    name: ClassVar[str] = "windows"
+
+    def __init__(self, network: NeuralCoder | None, counts: CountsCoder | None) -> None:
+        self._parts = {c.number: c for c in (network, counts) if c is not None}
+        self._writes = dict(self._parts)
+        self._zstd = ZstdCoder()
+
+    def without_network(self) -> WindowsCoder:
+        """One that writes no window by the network."""
+        coder = copy(self)
+        coder._writes = {number: part for number, part in self._parts.items() if number != _NETWORK}
+        return coder
+
+    def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
+        return self.encode_batch([(kind, canonical)])[0]
+
+    def encode_batch(
+        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
+        return [self._encode(kind, canonical, latency_budget_ms) for kind, canonical in records]
+
+    def _encode(self, kind: Kind, canonical: bytes, budget_ms: float | None) -> bytes | None:
+        taken = LEAST_BYTES <= len(canonical) <= repeats.MAX_PAYLOAD_BYTES
+        if not (self._writes and taken and worth_learning(kind, canonical)):
+            return None
+        if budget_ms is None:
+            return self._smallest(kind, canonical)
+        found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
+        rest = repeats.kept(canonical, found)
+        if 4 * len(rest) > 3 * len(canonical) and any(
+            part.takes(kind, len(canonical)) for part in self._writes.values()
+        ):
+            return None  # the whole record is as good
+        return _body(found, len(rest), self._or_by_zstd(rest, self._within(kind, rest, budget_ms)))
+
+    def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
+        """With more repeats or fewer cut out, as is best for the quickest part; then by all parts."""
+        tried = [repeats.find(canonical, least) for least in _REPEAT_BYTES]
+        if len(canonical) <= WINDOW_BYTES:
+            tried.append([])
+        quickest = min(self._writes, key=lambda method: method != _COUNTS)
+        bodies = []
+        for found in tried:
+            rest = repeats.kept(canonical, found)
+            windows = self._by(quickest, kind, self._pieces(rest, quickest))
+            bodies.append((len(_body(found, len(rest), windows)), found, rest, windows))
+        _, found, rest, windows = min(bodies, key=lambda body: body[0])
+        choices = [windows]
+        choices += [self._by(method, kind, self._pieces(rest, method)) for method in self._writes if method != quickest]
+        best = [min(of_one, key=lambda window: len(window.stream)) for of_one in zip(*choices, strict=True)]
+        return _body(found, len(rest), self._or_by_zstd(rest, best))
+
+    def _or_by_zstd(self, rest: bytes, windows: list[Window]) -> list[Window]:
+        """Those that zstd makes smaller, or that a reader would refuse, by zstd."""
+        ends = [*accumulate((window.size for window in windows), initial=0)]
+        by_zstd = [self._by_zstd(rest[begin:end]) for begin, end in pairwise(ends)]
+        return [
+            other if len(other.stream) <= len(window.stream) or window.size > DENSEST * len(window.stream) else window
+            for window, other in zip(windows, by_zstd, strict=True)
+        ]
+
+    def _within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
+        """The network in as many windows as it needs to be in time; or counts as far as that goes, then zstd."""
+        part = self._writes.get(_NETWORK)
+        if part and part.expected_ms(len(rest) // 8, len(rest) // 8) <= 2 * budget_ms:
+            tokens_T = part.codec().tokens(rest)
+            whole_ms = part.expected_ms(len(rest), len(tokens_T))
+            segments = fewest_segments(whole_ms, budget_ms)
+            if segments > 1 or whole_ms <= budget_ms:
+                ends = [len(tokens_T) * index // segments for index in range(segments + 1)]
+                return self._by(_NETWORK, kind, [tokens_T[begin:end] for begin, end in pairwise(ends)])
+        if _COUNTS not in self._writes:
+            return [self._by_zstd(rest)]
+        return self._by_counts_within(kind, rest, budget_ms)
+
+    def _by_counts_within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
+        import numpy as np
+
+        part, codec = self._writes[_COUNTS], self._writes[_COUNTS].codec()
+        pieces: list[list[NDArray[np.int32]]] = [[]]
+        at, size, left = 0, 0, budget_ms
+        us_a_token = part.expected_ms(4, 1) * 1000
+        while at < len(rest) and left * 1000 >= 64 * us_a_token:
+            allowed = int(left * 1000 / us_a_token)
+            if size == WINDOW_BYTES:
+                pieces.append([])
+                size = 0
+            tokens_T = codec.tokens(rest[at : at + min(4 * allowed, WINDOW_BYTES - size)])[:allowed]
+            pieces[-1].append(tokens_T)
+            n_bytes = codec.n_bytes(tokens_T)
+            at, size, left = at + n_bytes, size + n_bytes, left - part.expected_ms(n_bytes, len(tokens_T))
+        windows = self._by(_COUNTS, kind, [np.concatenate(piece) for piece in pieces if piece])
+        return windows + ([self._by_zstd(rest[at:])] if at < len(rest) else [])
+
+    def _pieces(self, rest: bytes, method: int) -> Iterator[NDArray[np.int32]]:
+        """The tokens of windows of like length, none too long."""
+        count = -(-len(rest) // WINDOW_BYTES)
+        for begin, end in pairwise(len(rest) * index // count for index in range(count + 1)):
+            yield self._writes[method].codec().tokens(rest[begin:end])
+
+    def _by(
+        self, method: int, kind: Kind, pieces: Iterator[NDArray[np.int32]] | list[NDArray[np.int32]]
+    ) -> list[Window]:
+        codec = self._writes[method].codec()
+        tokens = [*pieces]
+        streams = codec.encode_tokens([(tokens_T, RECORD_TYPES[kind]) for tokens_T in tokens])
+        return [
+            Window(method, codec.n_bytes(tokens_T), stream) for tokens_T, stream in zip(tokens, streams, strict=True)
+        ]
+
+    def _by_zstd(self, data: bytes) -> Window:
+        return Window(_ZSTD, len(data), self._zstd.encode(Kind.BYTES, data))
+
+    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        (result,) = self.decode_batch([(kind, body, payload_bytes)])
+        if isinstance(result, CorruptBlob):
+            raise result
+        return result
+
+    def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
+        results: list[bytes | CorruptBlob] = []
+        for body in bodies:
+            try:
+                results.append(self._decode(*body))
+            except CorruptBlob as error:
+                results.append(error)
+        return results
+
+    def _decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        if kind not in RECORD_TYPES:
+            raise CorruptBlob(f"{self.name} hold no {kind.label}")
+        rest_bytes, count, table, windows = read_layout(body, payload_bytes)
+        found = repeats.read_table(table, count, rest_bytes, payload_bytes) if count else []
+        data = [b""] * len(windows)
+        for method in {window.method for window in windows}:
+            mine = [index for index, window in enumerate(windows) if window.method == method]
+            for index, part in zip(mine, self._decode_by(method, kind, [windows[i] for i in mine]), strict=True):
+                data[index] = part
+        return repeats.restored(b"".join(data), found)
+
+    def _decode_by(self, method: int, kind: Kind, windows: list[Window]) -> list[bytes]:
+        if method == _ZSTD:
+            return [self._zstd.decode(kind, window.stream, window.size) for window in windows]
+        if method not in self._parts:
+            raise CorruptBlob(f"{self.name} body: the version has no coder {method}")
+        streams = [(window.stream, window.size, RECORD_TYPES[kind]) for window in windows]
+        decoded = [data for data in self._parts[method].codec().decode_batch(streams) if data is not None]
+        if len(decoded) < len(windows):
+            raise CorruptBlob(f"{self.name} body: a stream does not end where its window does")
+        return decoded
+
+
+def _body(found: list[repeats.Repeat], rest_bytes: int, windows: list[Window]) -> bytes:
+    head = [varint.to_bytes(rest_bytes), varint.to_bytes(len(found))]
+    if found:
+        told = repeats.table(found)
+        head += [varint.to_bytes(len(told)), told]
+    for window in windows:
+        head.append(varint.to_bytes(window.size << _METHOD_BITS | window.method))
+        head.append(varint.to_bytes(len(window.stream)))
+    return b"".join([*head, *(window.stream for window in windows)])
+
+
+class Layout(NamedTuple):
+    """A body's parts, checked against one another. Nothing is decoded."""
+
+    rest_bytes: int
+    repeats: int
+    table: bytes
+    windows: list[Window]
+
+
+def read_layout(body: bytes, payload_bytes: int) -> Layout:
+    """Of a body for so many bytes. Raises CorruptBlob."""
+    rest_bytes, at = varint.read(body, 0)
+    count, at = varint.read(body, at)
+    if not 0 < rest_bytes <= payload_bytes <= repeats.MAX_PAYLOAD_BYTES or (count == 0 and rest_bytes != payload_bytes):
+        raise CorruptBlob(f"windows body: {rest_bytes} bytes and {count} repeats for {payload_bytes}")
+    told = b""
+    if count:
+        length, at = varint.read(body, at)
+        told = body[at : at + length]
+        at += length
+    sizes: list[tuple[int, int, int]] = []
+    left = rest_bytes
+    while left > 0:
+        size, at = varint.read(body, at)
+        size, method = size >> _METHOD_BITS, size & (1 << _METHOD_BITS) - 1
+        length, at = varint.read(body, at)
+        if method not in (_ZSTD, _COUNTS, _NETWORK) or not 0 < size <= left:
+            raise CorruptBlob(f"windows body: a window of {size} bytes by coder {method} where {left} are left")
+        if method != _ZSTD and not size <= min(WINDOW_BYTES, DENSEST * length):
+            raise CorruptBlob(f"windows body: a window of {size} bytes in {length}")
+        sizes.append((method, size, length))
+        left -= size
+    ends = [*accumulate((length for _, _, length in sizes), initial=at)]
+    if ends[-1] != len(body):
+        raise CorruptBlob("windows body: its streams do not end where it does")
+    windows = [
+        Window(method, size, body[begin:end])
+        for (method, size, _), (begin, end) in zip(sizes, pairwise(ends), strict=True)
+    ]
+    return Layout(rest_bytes, count, told, windows)
+
+
+def described(body: bytes, payload_bytes: int) -> dict[str, Any]:
+    """For `nbmf.inspect`: repeats, and the windows of each coder. Raises CorruptBlob."""
+    layout = read_layout(body, payload_bytes)
+    by = {}
+    for coder in (NeuralCoder, CountsCoder, ZstdCoder):
+        windows = [window for window in layout.windows if window.method == coder.number]
+        if windows:
+            by[coder.name] = {
+                "windows": len(windows),
+                "payload_bytes": sum(window.size for window in windows),
+                "body_bytes": sum(len(window.stream) for window in windows),
+            }
+    return {"repeats": layout.repeats, "repeated_bytes": payload_bytes - layout.rest_bytes, "by": by}

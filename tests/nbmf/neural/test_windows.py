@@ -1,0 +1,185 @@
+"""Large records: repeats cut out, windows by network, counts and zstd; what each effort takes; hostile bodies."""
+
+import json
+import pickle
+import random
+
+import networks
+import numpy as np
+import pytest
+from damage import check_damage
+
+import nbmf
+from nbmf import Codec, builtin, errors, frame, varint
+from nbmf.codec import parse_bounded
+from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder, ZstdCoder
+from nbmf.coders import windows as of_windows
+from nbmf.manifest import read_version
+from nbmf.payload import Kind, to_canonical
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """The built-in version: one that has learnt something."""
+    return builtin.load(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [s.canonical.decode() for s in networks.sample_records() if s.kind is Kind.TEXT and len(s.canonical) < 3000]
+
+
+@pytest.fixture(scope="module")
+def history(texts):
+    """A checkpoint whose every state holds the messages of the one before."""
+    messages = [{"role": "user", "content": text, "id": f"{index * 7919:06x}"} for index, text in enumerate(texts[:14])]
+    return [{"step": step, "values": {"messages": messages[:step]}} for step in range(len(messages))]
+
+
+def coder_of(codec):
+    return codec._coders[WindowsCoder.number]
+
+
+def packed(codec, kind, canonical, body):
+    return frame.pack(kind, WindowsCoder.number, "lossless", codec.reference, codec._seed, canonical, body)
+
+
+def forged(codec, body, size, kind=Kind.TEXT):
+    return frame.pack(kind, WindowsCoder.number, "lossless", codec.reference, b"", bytes(size), body)
+
+
+def test_a_history_of_states(loaded, history):
+    """auto: what is left of it fits the latency budget."""
+    sizes = {}
+    for effort in ("fast", "auto"):
+        blob = loaded.encode(history, effort=effort)
+        assert loaded.decode(blob) == history
+        info = nbmf.inspect(blob)
+        assert info.coder == "windows"
+        assert info.detail["repeats"] > 5
+        assert info.detail["repeated_bytes"] > info.payload_bytes // 2
+        sizes[effort] = len(blob)
+    assert sizes["auto"] <= sizes["fast"] < 0.7 * len(Codec().encode(history))
+
+
+def test_fast_has_no_network(loaded, history):
+    detail = nbmf.inspect(loaded.encode(history, effort="fast")).detail
+    assert set(detail["by"]) <= {"counts", "zstd"}
+
+
+def test_as_much_by_counts_as_the_budget_allows(loaded, texts):
+    text = "\n".join(texts)[:150_000]
+    assert len(text) > 60_000
+    by_counts = []
+    for budget in (5, 20, 60):
+        (body,) = coder_of(loaded).without_network().encode_batch([(Kind.TEXT, text.encode())], budget)
+        layout = of_windows.read_layout(body, len(text.encode()))
+        counted = [window for window in layout.windows if window.method == CountsCoder.number]
+        tokens = sum(len(loaded._coders[5].codec().tokens(text[: w.size].encode())) for w in counted)
+        assert tokens * loaded.manifest.counts.decode_us_per_token / 1000 <= 1.1 * budget
+        assert coder_of(loaded).decode(Kind.TEXT, body, len(text.encode())) == text.encode()
+        by_counts.append(sum(window.size for window in counted))
+    assert 0 < by_counts[0] < by_counts[1] < by_counts[2]
+
+
+def test_bytes_that_hold_text_are_learned_and_others_cost_nothing(loaded, history, monkeypatch):
+    for state in (pickle.dumps(history[-1]), json.dumps(history[-1], indent=1).encode()):
+        blob = loaded.encode(state)
+        assert loaded.decode(blob) == state
+        assert nbmf.inspect(blob).kind == "bytes"
+        assert nbmf.inspect(blob).coder in ("neural", "counts", "neural_segments", "windows")
+        assert len(blob) < 0.7 * len(Codec().encode(state))
+    noise = random.Random(1).randbytes(20_000)
+    floats = np.random.default_rng(1).normal(size=5000).astype("<f4").tobytes()
+    monkeypatch.setattr(NeuralCoder, "codec", None)
+    monkeypatch.setattr(CountsCoder, "codec", None)
+    for data in (noise, floats, b"\xff\xd8\xff\xe0" + noise, b""):
+        for effort in ("auto", "max"):
+            assert loaded.decode(loaded.encode(data, effort=effort)) == data
+
+
+def test_several_windows_of_each_coder(loaded, texts, monkeypatch):
+    monkeypatch.setattr(of_windows, "WINDOW_BYTES", 3000)
+    text = "\n".join(texts)[:9_000] + random.Random(2).randbytes(1500).hex() + "ünï日本語" * 300
+    kind, canonical = to_canonical(text)
+    body = coder_of(loaded).encode(kind, canonical)
+    layout = of_windows.read_layout(body, len(canonical))
+    assert len(layout.windows) > 3
+    assert coder_of(loaded).decode(kind, body, len(canonical)) == canonical
+    blob = packed(loaded, kind, canonical, body)
+    assert loaded.decode(blob) == text
+    assert sum(w["windows"] for w in nbmf.inspect(blob).detail["by"].values()) == len(layout.windows)
+
+
+def test_versions_with_counts_or_a_network_alone(loaded, history, version):
+    kind, canonical = to_canonical(history)
+    only_counts = WindowsCoder(None, loaded._coders[CountsCoder.number])
+    body = only_counts.encode_batch([(kind, canonical)], 100)[0]
+    assert only_counts.decode(kind, body, len(canonical)) == canonical
+    small = Codec(*read_version(version))
+    assert WindowsCoder.number in small._coders
+    assert WindowsCoder.number not in Codec()._coders
+    with pytest.raises(errors.CorruptBlob, match="has no coder 5"):
+        coder_of(small).decode(kind, body, len(canonical))
+
+
+def test_damage_is_a_typed_error_or_the_right_payload(loaded, history):
+    kind, canonical = to_canonical(history[:9])
+    (body,) = coder_of(loaded).without_network().encode_batch([(kind, canonical)], 100)
+    assert check_damage(loaded, history[:9], packed(loaded, kind, canonical, body)) > 20
+
+
+ZSTD_OF_A = ZstdCoder().encode(Kind.BYTES, b"a" * 100)
+
+
+def head(size, method, stream):
+    return varint.to_bytes(size << 3 | method) + varint.to_bytes(len(stream))
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "truncated"),
+        (b"\x64", "truncated"),
+        (b"\x00\x00", "0 bytes"),
+        (b"\x63\x00" + head(99, 1, b"x") + b"x", "99 bytes and 0 repeats for 100"),
+        (b"\x65\x00" + head(101, 1, b"x") + b"x", "101 bytes"),
+        (b"\x64\x00" + head(101, 1, b"x") + b"x", "a window of 101 bytes"),
+        (b"\x64\x00" + head(0, 1, b"x") * 9, "a window of 0 bytes"),
+        (b"\x64\x00" + head(100, 2, b"x") + b"x", "by coder 2"),
+        (b"\x64\x00" + head(100, 5, b""), "a window of 100 bytes in 0"),
+        (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A + b"x", "do not end"),
+        (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A[:-1], "do not end"),
+        (b"\x64\x00" + head(50, 1, b"x"), "truncated"),
+        (b"\x64\x00" + head(100, 5, b"xy") + b"xy", "does not end|checksum"),
+        (b"\x20\x01\xff\x7f", "a window|truncated|zstd"),
+        (b"\x20\x09" + varint.to_bytes(3) + b"\x01\x00\x00" + head(32, 1, b"x") + b"x", "9 repeats in 100"),
+    ],
+)
+def test_bodies_that_are_none(loaded, body, problem):
+    with pytest.raises(errors.CorruptBlob, match=problem):
+        loaded.decode(forged(loaded, body, 100))
+    nbmf.inspect(forged(loaded, body, 100))
+
+
+def test_a_small_blob_cannot_ask_for_much(loaded):
+    """The streams of learned coders go on with zeros: their length bounds what they may be decoded to."""
+    size = of_windows.WINDOW_BYTES
+    for method in (NeuralCoder.number, CountsCoder.number):
+        body = varint.to_bytes(size) + b"\x00" + head(size, method, b"12345") + b"12345"
+        with pytest.raises(errors.CorruptBlob, match="in 5"):
+            loaded.decode(forged(loaded, body, size))
+        body = varint.to_bytes(size + 1) + b"\x00" + head(size + 1, method, bytes(5000)) + bytes(5000)
+        with pytest.raises(errors.CorruptBlob, match="a window of"):
+            loaded.decode(forged(loaded, body, size + 1))
+    assert parse_bounded(forged(loaded, b"", 5000), 5000).payload_bytes == 5000
+    with pytest.raises(errors.OutputTooLarge):
+        parse_bounded(forged(loaded, b"", 5000), 4999)
+
+
+def test_arrays_are_not_taken(loaded):
+    body = b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A
+    with pytest.raises(errors.CorruptBlob, match="no array"):
+        loaded.decode(forged(loaded, body, 100, Kind.ARRAY))
+    array = np.zeros(5000, "<f4")
+    assert nbmf.inspect(loaded.encode(array)).detail == {"not_learned": "learned coders take no array"}
