@@ -79,7 +79,8 @@ class SqliteTable:
                     yield NotRead(
                         f"{self.path}:{name}", OTHER_TABLE, "a table that --table would name, in a run of its own"
                     )
-            yield from columns_left(f"{self.path}:{table.name}", table.columns(), wanted.payload, wanted.fields)
+            kept = wanted.fields if self.key_field else (*wanted.fields, *table.in_keys)
+            yield from columns_left(f"{self.path}:{table.name}", table.columns(), wanted.payload, kept)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:
         return split_table(self.path, shard, self._choose, self.max_record_bytes)

@@ -6,7 +6,7 @@ import sqlite3
 
 from cluster.errors import RecordsError
 from cluster.sources.choice import shown_columns
-from cluster.sources.sqlite_file import is_of_the_query
+from cluster.sources.sqlite_file import is_damage, is_of_the_query
 from cluster.sources.sqlite_table import Table, Wanted, column_of, quoted
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
@@ -67,7 +67,7 @@ def _has_rows(connection: sqlite3.Connection, name: str) -> bool:
     try:
         return connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 1").fetchone() is not None  # noqa: S608 - quoted
     except sqlite3.Error as error:
-        if is_of_the_query(error):
+        if is_damage(error):
             return True
         raise
 

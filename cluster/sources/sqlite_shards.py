@@ -142,15 +142,16 @@ def _rows(
             if not is_of_the_query(error):
                 break
         # Of one row, the next or the one behind it, a generated column cannot be computed.
-        position = next(table.rows(connection, Wanted(), (after, upto), 0)).position
-        at = f"{table.name}:{key_of(position)}"
+        following = next(table.rows(connection, Wanted(), (after, upto), 0), None)
+        if following is None:
+            break
+        at = f"{table.name}:{key_of(following.position)}"
         try:
-            row = next(table.rows(connection, wanted, (after, position), max_record_bytes))
+            for row in table.rows(connection, wanted, (after, following.position), max_record_bytes):
+                yield at, row
         except sqlite3.Error as error:
             yield BadRecord(f"{path}:{at}", "damaged_row", str(damage(path, error)))
-        else:
-            yield at, row
-        after = position
+        after = following.position
     rest: list[tuple[str, Row]] = []
     first = upto
     try:

@@ -57,6 +57,12 @@ class Table:
     def has_rowid(self) -> bool:
         return bool(self.order) and self.order != tuple(map(column_of, self.primary_key))
 
+    @property
+    def in_keys(self) -> tuple[str, ...]:
+        """Columns that `key_of` a position tells: the primary key, but for one beside a rowid of its own."""
+        is_rowid = [self.types[name].upper() for name in self.primary_key] == ["INTEGER"]
+        return self.primary_key if is_rowid or not self.has_rowid else ()
+
     def columns(self) -> list[Column]:
         """For choosing the payload: a key, a generated column, a number or a time is none."""
         none = {*self.primary_key, *self.generated}

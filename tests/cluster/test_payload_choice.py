@@ -184,13 +184,15 @@ def test_what_is_left_out_is_told(table, tmp_path, database):
     ]
     assert left_out(open_source(b, payload_field="said")) == [("b.parquet", "other_columns", "id: string")]
     assert left_out(open_source(a, payload="row")) == []
-    sql = "CREATE TABLE a(id INTEGER PRIMARY KEY, said TEXT); CREATE TABLE b(payload); CREATE TABLE c(x); "
+    sql = "CREATE TABLE a(id TEXT PRIMARY KEY, said TEXT); CREATE TABLE b(payload); CREATE TABLE c(x); "
     path = database(sql + "INSERT INTO a VALUES(1, 'x'); INSERT INTO b VALUES(1)")
     found = list(open_source(path, table="a").not_read())
-    assert [(one.place, one.reason) for one in found] == [
-        (f"{path}:b", "other_table"),
-        (f"{path}:a", "other_columns"),
-    ]
-    assert found[1].detail.endswith(": id: INTEGER")
+    assert [(one.place, one.reason) for one in found] == [(f"{path}:b", "other_table"), (f"{path}:a", "other_columns")]
+    assert found[1].detail.endswith(": id: TEXT")
     assert left_out(open_source(path, table="b")) == [("memory.db:a", "other_table", "")]
-    assert left_out(open_source(database("CREATE TABLE t(payload)"))) == []
+    for columns in ("id INTEGER PRIMARY KEY, said", "a, b, said, PRIMARY KEY(a, b)) WITHOUT ROWID; CREATE TABLE u(x"):
+        assert left_out(open_source(database(f"CREATE TABLE t({columns})"), table="t")) == []
+    path = database("CREATE TABLE t(id INTEGER PRIMARY KEY, said, n)")
+    assert left_out(open_source(path, payload_field="said", key_field="n")) == [
+        ("memory.db:t", "other_columns", "id: INTEGER")
+    ]

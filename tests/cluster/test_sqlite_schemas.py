@@ -8,7 +8,7 @@ import pytest
 from items import good, read, reasons
 
 from cluster.errors import RecordsError
-from cluster.sources import SourceChanged, open_source, sqlite_numbered, sqlite_table
+from cluster.sources import SourceChanged, open_source, sqlite_numbered
 from cluster.sources.sqlite_file import connect
 
 
@@ -196,4 +196,30 @@ def test_tables_behind_a_search_index_are_not_offered(database):
     with pytest.raises(RecordsError, match=r"the file has notes \(k: TEXT, body: TEXT\), words \(body\)$"):
         open_source(path).plan()
     assert [r.payload for r in good(read(open_source(path, table="words")))] == BODIES
-    assert sqlite_table.key_of([1]) == "1"
+
+
+def test_tables_of_a_module_that_is_not_here(database):
+    """As those of extensions for vectors."""
+    path = database(NOTES)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        sql = "CREATE VIRTUAL TABLE vectors USING vec0(embedding float[3])"
+        connection.execute("INSERT INTO sqlite_master VALUES('table', 'vectors', 'vectors', 0, ?)", (sql,))
+        connection.commit()
+    assert [r.payload for r in good(read(open_source(path, table="notes")))] == BODIES
+    with pytest.raises(RecordsError, match=r"has notes \(k: TEXT, body: TEXT\), vectors \(no such module: vec0\)$"):
+        open_source(path).plan()
+    with pytest.raises(RecordsError, match=r"memory\.db: no such module: vec0"):
+        open_source(path, table="vectors").plan()
+
+
+def test_a_table_that_is_damaged_counts_as_one_with_rows(database):
+    path = database(
+        "PRAGMA page_size = 512; CREATE TABLE a(payload); CREATE TABLE b(payload); INSERT INTO b VALUES('x')"
+    )
+    content = bytearray(path.read_bytes())
+    content[512:1024] = b"\xff" * 512
+    path.write_bytes(content)
+    with pytest.raises(RecordsError, match=r"which table\?"):
+        open_source(path).plan()
+    assert [r.payload for r in good(read(open_source(path, table="b")))] == ["x"]
