@@ -161,6 +161,8 @@ def inspect(
         typer.echo(json.dumps(info))
         return
     detail = info.pop("detail") or {}
+    if info["inner"] is None:
+        del info["inner"]
     for name, value in info.items():
         typer.echo(f"{name:14} {'none needed' if value is None else value}")
     for name, value in {**detail, **detail.pop("by", {})}.items():

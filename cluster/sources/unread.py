@@ -47,7 +47,7 @@ class Unread:
         if not self.reasons:
             return []
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.reasons.items()))
-        lines = [f"Not read: {self.reasons.total():,} files or folders of the source ({counts})"]
+        lines = [f"Not read: {self.reasons.total():,} parts of the source ({counts})"]
         lines += [f"  {one['place']}: {one['detail']}" for one in self.listed[:_SHOWN]]
         if (more := self.reasons.total() - _SHOWN) > 0:
             lines.append(f"  and {more:,} more")

@@ -131,7 +131,7 @@ def test_what_is_not_read_is_named_with_the_reason(write):
     }
     unread = Unread.of(source)
     assert (unread.reasons.total(), unread.faults) == (13, 3)
-    assert unread.lines()[0].startswith("Not read: 13 files or folders of the source (2 empty, 2 hidden,")
+    assert unread.lines()[0].startswith("Not read: 13 parts of the source (2 empty, 2 hidden,")
     assert unread.lines()[-1] == "  and 3 more"
     assert [one["place"] for one in unread.to_dict()["listed"]] == [one.place for one in source.not_read()]
 

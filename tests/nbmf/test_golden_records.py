@@ -8,7 +8,7 @@ import pytest
 from helpers import dictionary, fields, record
 
 from nbmf import Codec, builtin, golden, manifest
-from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder
+from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, WindowsCoder
 from nbmf.engine import configure
 from nbmf.errors import DamagedCodec, InexactMachine
 from nbmf.payload import to_canonical
@@ -76,7 +76,7 @@ def test_built_in_versions_decode_theirs(folder, engine, monkeypatch):
     configure(engine)
     codec = builtin.load(folder)
     codec.warm_up()
-    numbers = {coder.number for coder in codec.learned} - {2}
+    numbers = {coder.number for coder in codec.learned} - {2, WindowsCoder.number}  # whose windows are by the others
     assert numbers in ({NeuralCoder.number, SegmentsCoder.number}, {4, 5, 6})
     assert codec._exact >= numbers
     for one in json.loads((folder / golden.FILE).read_bytes())["records"]:
