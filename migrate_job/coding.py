@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -67,6 +68,7 @@ def _checked(record: Record) -> _Checked | BadRecord:
     try:
         for name in (record.key, record.record_class):
             name.encode()
+        json.dumps(record.meta)  # raises for what is deeper than readers of JSON go
         return _Checked(record, dump(record.meta).decode(), to_canonical(record.payload))
     except NbmfError as error:
         return _bad(record, error.code, str(error))

@@ -9,11 +9,8 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import synthetic
 
@@ -178,18 +175,6 @@ def test_json_lines_with_fields(migrate, version, tmp_path):
     assert (report.migrated, report.dead_reasons) == (50, {"no_payload": 2, "not_json": 1})
     assert [letter["key"] for letter in letters(tmp_path / "new")] == [f"memory.jsonl:{n}" for n in (51, 52, 54)]
     assert report.blob_bytes < report.payload_bytes / 3
-
-
-def test_parquet_rows_that_nbmf_cannot_hold(migrate, tmp_path):
-    rows = pa.array([{"at": datetime(2026, 1, 1, tzinfo=UTC), "n": 1}, None, {"at": None, "n": 2}])
-    pq.write_table(pa.table({"payload": rows, "id": ["a", "b", "c"]}), tmp_path / "a.parquet")
-    report = migrate(open_source(tmp_path / "a.parquet", key_field="id"), tmp_path / "new")
-    assert report.dead_reasons == {"unsupported_payload": 1}
-    (letter,) = letters(tmp_path / "new")
-    assert letter["key"] == "a"
-    assert "$.at" in letter["detail"]
-    found = [(r.key, r.payload()) for r in store.iterate(tmp_path / "new")]
-    assert found == [("b", None), ("c", {"at": None, "n": 2})]
 
 
 def test_without_a_version_blobs_need_none(migrate, tmp_path):
