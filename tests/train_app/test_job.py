@@ -5,10 +5,11 @@ import random
 
 import pytest
 import synthetic
+from gone import Gone
 
 from cluster.errors import RecordsError, TooFewRecords
 from cluster.registry import Registry
-from cluster.sources import LegacyStore, Shard, open_source
+from cluster.sources import LegacyStore, open_source
 from nbmf import stub
 from nbmf.payload import to_canonical
 from nbmf.store.record_file import file_name as record_file_name
@@ -207,15 +208,7 @@ def test_too_few_records(ray_session, train_config, tmp_path):
 
 def test_a_source_that_cannot_be_read_is_one_message(ray_session, train_config, tmp_path):
     with pytest.raises(RecordsError, match=r"^the disk is gone$"):
-        job.run([_Gone()], Registry(tmp_path / "registry"), train_config, "gone")
-
-
-class _Gone:
-    def plan(self):
-        return [Shard("somewhere")]
-
-    def read(self, shard):
-        raise RecordsError("the disk is gone")
+        job.run([Gone()], Registry(tmp_path / "registry"), train_config, "gone")
 
 
 def test_sources_without_any_shard(ray_session, train_config, tmp_path):
