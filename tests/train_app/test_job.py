@@ -1,6 +1,7 @@
 """Training runs through Ray: what is published, what its manifest says, what is refused."""
 
 import json
+import pickle
 import random
 
 import pytest
@@ -13,7 +14,7 @@ from cluster.sources import LegacyStore, open_source
 from nbmf import stub
 from nbmf.payload import to_canonical
 from nbmf.store.record_file import file_name as record_file_name
-from train_app import job
+from train_app import job, prepare
 from train_app.prepare import prepare
 from train_app.stability import MakeStable
 
@@ -206,9 +207,10 @@ def test_too_few_records(ray_session, train_config, tmp_path):
     assert registry.list_ids() == []
 
 
-def test_a_source_that_cannot_be_read_is_one_message(ray_session, train_config, tmp_path):
-    with pytest.raises(RecordsError, match=r"^the disk is gone$"):
-        job.run([Gone()], Registry(tmp_path / "registry"), train_config, "gone")
+def test_a_source_that_cannot_be_read_is_one_row_of_its_fault():
+    """Which `prepare` raises as a RecordsError: as an error of a worker it would arrive wrapped in Ray's."""
+    (row,) = prepare._read(pickle.dumps(Gone()), pickle.dumps(Shard("somewhere")))
+    assert row["fault"] == "the disk is gone"
 
 
 def test_sources_without_any_shard(ray_session, train_config, tmp_path):
