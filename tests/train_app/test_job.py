@@ -14,8 +14,8 @@ from cluster.sources import LegacyStore, open_source
 from nbmf import stub
 from nbmf.payload import to_canonical
 from nbmf.store.record_file import file_name as record_file_name
-from train_app import job, prepare
-from train_app.prepare import prepare
+from train_app import job
+from train_app.prepare import _read, prepare
 from train_app.stability import MakeStable
 
 CODECS = {"zlib-9", "zstd-19", "built-in", "nbmf"}
@@ -209,7 +209,7 @@ def test_too_few_records(ray_session, train_config, tmp_path):
 
 def test_a_source_that_cannot_be_read_is_one_row_of_its_fault():
     """Which `prepare` raises as a RecordsError: as an error of a worker it would arrive wrapped in Ray's."""
-    (row,) = prepare._read(pickle.dumps(Gone()), pickle.dumps(Shard("somewhere")))
+    (row,) = _read(pickle.dumps(Gone()), pickle.dumps(Gone().plan()[0]))
     assert row["fault"] == "the disk is gone"
 
 
