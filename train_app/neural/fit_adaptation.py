@@ -153,6 +153,10 @@ def _vary(constants: Constants, name: str, index: int | None, factor: float) -> 
     return constants._replace(**{name: changed})
 
 
+_BELOW_ONE, _MOST = ("share", "gate_rate", "discount_K"), 0.95
+"""Parts of a whole: beyond it weights are negative, and what is coded by them is not bounded any more."""
+
+
 def fit_scalars(fit: Fit, constants: Constants, factor: float = 1.3) -> Constants:
     """One pass of coordinate search: every scalar up or down by `factor` while it helps."""
     best = fit.objective(constants)
@@ -166,7 +170,7 @@ def fit_scalars(fit: Fit, constants: Constants, factor: float = 1.3) -> Constant
             improved = False
             while True:
                 candidate = _vary(constants, name, index, direction)
-                if name == "discount_K" and candidate.discount_K[index] > 0.95:
+                if name in _BELOW_ONE and np.max(getattr(candidate, name)) > _MOST:
                     break
                 score = fit.objective(candidate)
                 if score >= best - 1e-6:

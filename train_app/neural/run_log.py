@@ -35,7 +35,7 @@ class RunLog:
         values = [
             summary_pb2.Summary.Value(tag=name, simple_value=value)
             for name, value in line.items()
-            if name != "step" and type(value) in (int, float)
+            if name != "step" and isinstance(value, int | float) and not isinstance(value, bool)
         ]
         summary = summary_pb2.Summary(value=values)
         self._events.write_event(event_pb2.Event(wall_time=now, step=line["step"], summary=summary))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+import numpy as np
 import pytest
 import tensorboard_events
 from tensorboardX.proto import event_pb2
@@ -12,7 +13,7 @@ from train_app.neural.run_log import EVENTS_FOLDER, LOG_FILE, RunLog
 LINES = [
     {"step": 10, "loss_nats": 5.25, "learning_rate": 0.0125, "tokens_per_s": 1500},
     {"step": 20, "loss_nats": 4.5, "learning_rate": 0.02, "tokens_per_s": 1600},
-    {"step": 20, "validation_bits_per_byte": 2.75, "final": True},
+    {"step": 20, "validation_bits_per_byte": np.float64(2.75), "final": True},
 ]
 
 
