@@ -92,7 +92,6 @@ def test_nothing_to_train(nbmf_command, tmp_path):
     result = nbmf_command("train", "-r", path, "--out", tmp_path / "registry", "--no-dictionaries", "--preset", "none")
     assert result.code == 2
     assert "nothing to train" in result.err
-    assert "another --preset" in " ".join(result.err.split())
     assert not (tmp_path / "registry").exists()
 
 
