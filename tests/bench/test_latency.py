@@ -129,7 +129,7 @@ def test_no_record_of_a_size(error_of, tmp_path):
 
 
 def test_too_few_records_for_a_dictionary(error_of, data, tmp_path):
-    path = synthetic.write_jsonl(tmp_path / "train.jsonl", [{"payload": "one"}])
+    path = synthetic.write_jsonl(tmp_path / "train.jsonl", [{"payload": "one", "set": "a"}])
     message = error_of("bench", "latency", "--data", data, *FIELDS, "--train", path, "--codec", "none")
     assert message.startswith("nbmf: nothing_to_measure: zstd makes no dictionary of the 1 records of --train")
 

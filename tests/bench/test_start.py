@@ -30,7 +30,7 @@ def test_the_command(nbmf_command, tmp_path):
         assert tuple(ms) == start.PHASES
         assert all(ms[phase] > 0 for phase in ("python", "import", "first", "second"))
         assert ms["ready"] >= sum(ms[phase] for phase in ("python", "import", "load", "first")) - 0.1
-        assert row["coder"] == "zstd"
+        assert row["coder"] == "deflate"
     assert b"a fresh process, ms" in result.out
 
 
