@@ -6,6 +6,7 @@ what it has the time for, else the counts do, and zstd what they have no time fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import accumulate, pairwise
@@ -33,9 +34,10 @@ DENSEST = 4096
 """Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
 
 _BUDGETED_REPEAT_BYTES = 64
-_REPEAT_BYTES = 128, 512  # that are tried where time does not matter: windows code short repeats well themselves
+_REPEAT_BYTES = _BUDGETED_REPEAT_BYTES, 128, 512  # tried without a budget: windows code short repeats well themselves
 _ZSTD, _NETWORK, _COUNTS = ZstdCoder.number, NeuralCoder.number, CountsCoder.number
 _METHOD_BITS = 3
+_LEAST_US_A_TOKEN = 0.01  # a version may say that it takes no time
 
 
 class Window(NamedTuple):
@@ -75,7 +77,7 @@ class WindowsCoder:
         taken = LEAST_BYTES <= len(canonical) <= repeats.MAX_PAYLOAD_BYTES
         if not (self._writes and taken and worth_learning(kind, canonical)):
             return None
-        if budget_ms is None:
+        if budget_ms is None or math.isinf(budget_ms):
             return self._smallest(kind, canonical)
         found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
         rest = repeats.kept(canonical, found)
@@ -131,7 +133,7 @@ class WindowsCoder:
         part, codec = self._writes[_COUNTS], self._writes[_COUNTS].codec()
         pieces: list[list[NDArray[np.int32]]] = [[]]
         at, size, left = 0, 0, budget_ms
-        us_a_token = part.expected_ms(4, 1) * 1000
+        us_a_token = max(part.expected_ms(4, 1) * 1000, _LEAST_US_A_TOKEN)
         while at < len(rest) and left * 1000 >= 64 * us_a_token:
             allowed = int(left * 1000 / us_a_token)
             if size == WINDOW_BYTES:

@@ -91,38 +91,38 @@ def test_a_record_beyond_the_budget_goes_to_another_coder(encoder):
         return [inspect(blob).coder for blob in asyncio.run(encoder.encode(records, effort, budget_ms))]
 
     assert coders("auto", math.inf) == coders("max", 0.1) == ["neural", "neural"]
-    assert coders("auto", 100.0) == ["neural", "counts"]
+    assert coders("auto", 100.0) == ["neural", "windows"]
     assert "neural" not in coders("auto", 0.1)
-    assert coders("fast", math.inf) == ["counts", "counts"]
+    assert coders("fast", math.inf) == ["counts", "windows"]
 
 
 def test_a_request_without_one_gets_the_servers(ask):
-    assert _coders(ask(100, _body(TEXT, LONG))) == ["neural", "counts"]
+    assert _coders(ask(100, _body(TEXT, LONG))) == ["neural", "windows"]
     assert _coders(ask(None, _body(TEXT, LONG))) == ["neural", "neural"]
 
 
 def test_a_request_has_its_own_smaller_or_larger(ask):
     assert _coders(ask(100, _body(LONG), latency_budget_ms=5000)) == ["neural"]
-    assert _coders(ask(5000, _body(LONG), latency_budget_ms=99.5)) == ["counts"]
-    assert _coders(ask(None, _body(TEXT, LONG), latency_budget_ms=100)) == ["neural", "counts"]
+    assert _coders(ask(5000, _body(LONG), latency_budget_ms=99.5)) == ["windows"]
+    assert _coders(ask(None, _body(TEXT, LONG), latency_budget_ms=100)) == ["neural", "windows"]
 
 
 def test_the_servers_effort(ask):
     assert _coders(ask(100, _body(TEXT, LONG), server_effort="max")) == ["neural", "neural"]
-    assert _coders(ask(100, _body(TEXT, LONG), server_effort="fast")) == ["counts", "counts"]
+    assert _coders(ask(100, _body(TEXT, LONG), server_effort="fast")) == ["counts", "windows"]
 
 
 def test_a_request_has_its_own_effort(ask):
     assert _coders(ask(100, _body(TEXT, LONG), effort="max")) == ["neural", "neural"]
-    assert _coders(ask(None, _body(TEXT, LONG), effort="fast")) == ["counts", "counts"]
-    assert _coders(ask(100, _body(TEXT, LONG), server_effort="max", effort="auto")) == ["neural", "counts"]
-    assert _coders(ask(None, _body(LONG), effort="auto", latency_budget_ms=100)) == ["counts"]
+    assert _coders(ask(None, _body(TEXT, LONG), effort="fast")) == ["counts", "windows"]
+    assert _coders(ask(100, _body(TEXT, LONG), server_effort="max", effort="auto")) == ["neural", "windows"]
+    assert _coders(ask(None, _body(LONG), effort="auto", latency_budget_ms=100)) == ["windows"]
 
 
 @pytest.mark.parametrize("server_effort", ["fast", "max"])
 def test_a_request_that_names_a_budget_only_has_effort_auto(ask, server_effort):
     answer = ask(5000, _body(TEXT, LONG), server_effort=server_effort, latency_budget_ms=100)
-    assert _coders(answer) == ["neural", "counts"]
+    assert _coders(answer) == ["neural", "windows"]
 
 
 @pytest.mark.parametrize("effort", ["fast", "max"])
@@ -154,7 +154,7 @@ def test_a_configuration_from_before_there_was_effort():
 
 def test_octets(ask):
     data = LONG.encode()
-    assert ask(100, data, OCTETS, kind="text").headers["X-Nbmf-Coder"] == "counts"
+    assert ask(100, data, OCTETS, kind="text").headers["X-Nbmf-Coder"] == "windows"
     assert ask(100, data, OCTETS, kind="text", latency_budget_ms=5000).headers["X-Nbmf-Coder"] == "neural"
     assert ask(100, data, OCTETS, kind="text", effort="max").headers["X-Nbmf-Coder"] == "neural"
     answer = ask(100, frame_items([data, TEXT.encode()]), OCTETS, kind="text", batch=True, latency_budget_ms=5000)

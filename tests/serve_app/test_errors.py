@@ -237,7 +237,8 @@ def _learned(version):
 CORRUPT = {
     "empty": (b"", "corrupt_blob"),
     "text": (b"hello", "not_a_blob"),
-    "cut": (BLOB[:-1], "corrupt_blob"),
+    "cut": (BLOB[:-1], "checksum_mismatch"),
+    "cut in its header": (BLOB[:2], "corrupt_blob"),
     "altered": (BLOB[:-1] + bytes([BLOB[-1] ^ 1]), "checksum_mismatch"),
     "only magic": (b"\xb1", "corrupt_blob"),
     "unknown coder": (b"\xb1\x0f" + bytes(20), "unsupported_format"),

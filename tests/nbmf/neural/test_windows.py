@@ -1,6 +1,7 @@
 """Large records: repeats cut out, windows by network, counts and zstd; what each effort takes; hostile bodies."""
 
 import json
+import math
 import pickle
 import random
 
@@ -80,6 +81,20 @@ def test_as_much_by_counts_as_the_budget_allows(loaded, texts):
         assert coder_of(loaded).decode(Kind.TEXT, body, len(text.encode())) == text.encode()
         by_counts.append(sum(window.size for window in counted))
     assert 0 < by_counts[0] < by_counts[1] < by_counts[2]
+
+
+def test_a_budget_without_end_is_none(loaded, history):
+    sizes = [len(loaded.encode(history, effort="fast", latency_budget_ms=budget)) for budget in (1, 100, math.inf)]
+    assert sizes == sorted(sizes, reverse=True)
+    sizes = [len(loaded.encode(history, latency_budget_ms=budget)) for budget in (1, math.inf)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_version_that_takes_no_time(loaded, texts, monkeypatch):
+    monkeypatch.setattr(CountsCoder, "expected_ms", lambda self, payload_bytes, tokens: 0.0)
+    kind, canonical = to_canonical("\n".join(texts)[:150_000])
+    (body,) = coder_of(loaded).without_network().encode_batch([(kind, canonical)], 10)
+    assert coder_of(loaded).decode(kind, body, len(canonical)) == canonical
 
 
 def test_bytes_that_hold_text_are_learned_and_others_cost_nothing(loaded, history, monkeypatch):
