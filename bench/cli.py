@@ -172,6 +172,7 @@ def attachments(codec: CodecOption = DEFAULT, registry: RegistryOption = None, j
 
 bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
+bench.command()(speed_cli.large)
 bench.command()(speed_cli.start)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)

@@ -1,4 +1,4 @@
-"""`nbmf bench latency`, `throughput`, `start` and `phases`."""
+"""`nbmf bench latency`, `throughput`, `large`, `start` and `phases`."""
 
 from __future__ import annotations
 
@@ -159,6 +159,53 @@ def throughput(
     console = Console()
     console.print(speed_tables.throughput_table(report))
     console.print(speed_tables.scaling_table(report))
+    _say_where(report)
+
+
+def large(
+    data: DataOption,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    effort: EffortsOption = None,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1_000,
+            metavar="BYTES",
+            help="Size of a record; repeatable. [default: 50 kB, 200 kB, 1 MB, 5 MB]",
+            show_default=False,
+        ),
+    ] = None,
+    json_output: JsonOption = None,
+) -> None:
+    """Bytes and seconds of large records: conversations, and histories of states that hold all messages before them.
+
+    They are made of the records of --data. Each is encoded, decoded and compared, beside zlib and zstd. With effort
+    max, a record of 5 MB takes minutes.
+    """
+    check_writable(json_output, "--json")
+    from bench import large as large_bench
+    from bench import speed_tables
+    from cluster.progress import progress
+    from cluster.registry import Registry
+
+    place = Registry(registry)
+    version = place.resolve(codec)
+    with progress("records") as bars:
+        task = bars.add_task("preparing", total=None)
+        small, _ = _read(data, None, (payload_field, payload), None, 1)
+        report = large_bench.run(
+            small,
+            place.load(version),
+            efforts_of(effort),
+            sorted({*(size or large_bench.SIZES_BYTES)}),
+            lambda total: bars.update(task, description="measuring", total=total),
+            lambda: bars.advance(task),
+        )
+    write_json(json_output, report)
+    Console().print(speed_tables.large_table(report))
     _say_where(report)
 
 

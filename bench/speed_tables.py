@@ -59,6 +59,20 @@ def scaling_table(report: dict[str, Any]) -> Table:
     return result
 
 
+def large_table(report: dict[str, Any]) -> Table:
+    """A line for each record and codec."""
+    headings = ("record", "codec", "bytes", "ratio", "encode s", "decode s")
+    result = _table("large records", headings, text=headings[:2])
+    for row in report["rows"]:
+        result.add_section()
+        result.add_row(row["record"], "", f"{row['payload_bytes']:,}", "", "", "")
+        for name, found in row["codecs"].items():
+            ratio = row["payload_bytes"] / found["coded_bytes"]
+            times = [significant(found[key]) for key in ("encode_s", "decode_s")]
+            result.add_row("", name, f"{found['coded_bytes']:,}", f"{ratio:.2f}", *times)
+    return result
+
+
 def start_table(report: dict[str, Any]) -> Table:
     """A line for each kind of fresh process; what its columns are, see start.PHASES."""
     headings = ("effort", "call", "cache", "python", "import", "load", "first", "second", "ready")
