@@ -1,6 +1,7 @@
 """`nbmf bench large`: records of a size made of small ones, coded by each codec."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import synthetic
@@ -40,7 +41,7 @@ def test_what_they_hold():
     messages = from_canonical(conversation.kind, conversation.canonical)["messages"]
     assert len({message["content"] for message in messages}) == len(messages)
     states = [s["values"]["messages"] for s in from_canonical(history.kind, history.canonical)["states"]]
-    assert all(later[: len(state)] == state for state, later in zip(states, states[1:], strict=False))
+    assert all(later[: len(state)] == state for state, later in pairwise(states))
 
 
 def test_too_few():

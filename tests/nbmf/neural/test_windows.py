@@ -91,7 +91,7 @@ def test_a_budget_without_end_is_none(loaded, history):
 
 
 def test_a_version_that_takes_no_time(loaded, texts, monkeypatch):
-    monkeypatch.setattr(CountsCoder, "expected_ms", lambda self, payload_bytes, tokens: 0.0)
+    monkeypatch.setattr(CountsCoder, "expected_ms", lambda *_: 0.0)
     kind, canonical = to_canonical("\n".join(texts)[:150_000])
     (body,) = coder_of(loaded).without_network().encode_batch([(kind, canonical)], 10)
     assert coder_of(loaded).decode(kind, body, len(canonical)) == canonical
