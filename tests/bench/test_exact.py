@@ -80,6 +80,7 @@ def test_all_modes_agree(command):
     check_agreement(command("--processes", 2))
 
 
+@pytest.mark.slow
 def test_some_modes_agree(command, monkeypatch):
     """Those that are quick: compiling for another processor takes long."""
     left_out = {"torch, one by one", "torch, batches of 8", "AVX2: torch, batches of 8"}

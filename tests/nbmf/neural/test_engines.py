@@ -177,6 +177,7 @@ for parts in versions:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("aten", "onednn", "numba_cpu"),
     [("avx2", "AVX2", "haswell"), ("default", "SSE41", "nehalem")],

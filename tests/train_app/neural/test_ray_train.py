@@ -62,6 +62,7 @@ def test_tensorboard_has_every_number(first):
     assert 0 < rates[-1] < max(rates) <= 0.02 + 1e-6
 
 
+@pytest.mark.slow
 def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
     folder, (_, _, lines) = first
     longer = settings.model_copy(update={"max_tokens": 2 * settings.max_tokens, "checkpoint_interval_s": 0.5})
@@ -85,6 +86,7 @@ def test_two_workers_agree(ray_session, samples, settings, tmp_path):
     assert lines[-1]["tokens"] % (2 * two.batch_size * two.sequence_length) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_one_line(ray_session, samples, settings, tmp_path):
     """What all of it was is in a file."""
     large = settings.model_copy(update={"batch_size": 4000, "max_failures": 0})
@@ -117,6 +119,7 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
             assert coder.decode(sample.kind, body, len(sample.canonical)) == sample.canonical
 
 
+@pytest.mark.slow
 def test_a_new_run_starts_from_the_weights_of_an_earlier_one(first, samples, settings, tmp_path):
     folder, (_, _, lines) = first
     short = settings.model_copy(update={"max_tokens": 3000})
