@@ -33,10 +33,7 @@ STABLE_RECORDS = 1200
 def home(tmp_path_factory):
     """A home folder of the tests' own: default registry and download cache are in it, never the user's."""
     folder = tmp_path_factory.mktemp("home")
-    # But compiled code where it is: subprocesses and Ray's workers would compile all of it again.
-    compiled = os.environ.get("NUMBA_CACHE_DIR") or str(Path("~/.cache/nbmf/numba").expanduser())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", compiled)
         patch.setenv("HOME", str(folder))
         for name in ("NBMF_REGISTRY", "NBMF_CODEC_PATH", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)

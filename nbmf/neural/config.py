@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from nbmf._core import EXTRA_TOKENS
+
 RECORD_TYPES = ("text", "conversation", "structured", "other")
-EXTRA_TOKENS = 8  # input-only ids above the vocabulary: one for each record type, the last is padding
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,32 @@
-"""File of the adaptation's constants: one safetensors file, float64 throughout."""
+"""The adaptation's constants (nbmf/_core/adaptation.h), and their file: one safetensors file, float64 throughout."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nbmf.neural.adaptation import COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS, Constants
-from nbmf.neural.prediction import SHARES
+from nbmf._core import CONFIDENCES, CONTEXTS, COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS
 
+SHARES = (CONTEXTS + 1, CONFIDENCES, CONFIDENCES)
 DEFAULT_NETWORK_SHARE = 0.8
 _SCALARS = ("share", "gate_rate", "copy_strength")
+
+
+class Constants(NamedTuple):
+    """Fitted on validation records; part of the codec version. In the order of the core's struct."""
+
+    discount_K: NDArray[np.float64]  # subtracted from every count of an order
+    spread_K: NDArray[np.float64]  # times distinct tokens: weight of the shorter context
+    spread_floor_K: NDArray[np.float64]  # that weight is at least this
+    prior_E: NDArray[np.float64]  # mixture weights at a record's start
+    share: float  # part of the prior mixed back after every token
+    gate_GE: NDArray[np.float64]  # factors of the weights in each situation
+    copy_gate_GE: NDArray[np.float64]  # and for each kind of copy on offer
+    gate_rate: float  # how fast the factors follow the record
+    copy_LB: NDArray[np.float64]  # trust in a copy by match length and network probability
+    copy_strength: float  # how many trials that trust is worth against the record's own
+    network_share_OCC: NDArray[np.float64]  # by longest context, the static counts' confidence, the network's
 
 
 def default_constants() -> Constants:

@@ -8,10 +8,9 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from nbmf.neural.config import EXTRA_TOKENS
-from nbmf.neural.counts import CONTEXTS, SCALE, Counts
-from nbmf.neural.jit import compiled
-from nbmf.neural.scalars import Whole
+from nbmf import _core
+from nbmf._core import CONTEXTS, EXTRA_TOKENS, SCALE
+from nbmf.neural.counts import Counts
 
 _LEVEL = 19
 _MAX_BYTES = 1 << 30
@@ -56,13 +55,12 @@ def load_counts(data: bytes) -> Counts:
                 raise ValueError(f"no counts: {name} has another type")
         step_low_N, step_high_N = arrays["step_low_N"], arrays["step_high_N"]
         token_N = np.zeros(len(step_low_N), dtype=np.uint16)
-        if len(step_high_N) != len(step_low_N) or not _tokens(step_low_N, step_high_N, arrays["followers_C"], token_N):
-            raise ValueError("no counts: sizes do not fit together")
+        _core.counts_tokens(step_low_N, step_high_N, arrays["followers_C"], token_N)
         vocab_size = int(arrays["vocab_size"][0])
         return make_counts(
             token_N,
             arrays["followers_C"].astype(np.int64),
-            arrays["code_N"],
+            arrays["code_N"].copy(),  # the whole file would stay in memory with it
             arrays["count_of_code"],
             vocab_size,
             *(arrays[name] for name in _PARAMETERS),
@@ -82,10 +80,13 @@ def make_counts(
     spread_floor_O: NDArray[np.float64],
 ) -> Counts:
     """What can be worked out from the rest, added; everything checked that a look-up relies on."""
-    first_C = _first(followers_C, len(token_N))
+    n_single = len(token_N) - int(followers_C.sum())
+    first_C = np.empty(len(followers_C) + 1, dtype=np.int64)
+    first_C[0] = n_single  # followers stand behind all sequences of one token, in the order of what they follow
+    np.cumsum(followers_C, out=first_C[1:])
+    first_C[1:] += n_single
     if len(code_N) != len(token_N) or first_C[-1] != len(token_N) or followers_C.min(initial=0) < 0:
         raise ValueError("no counts: sizes do not fit together")
-    n_single = int(first_C[0])
     if n_single != vocab_size + EXTRA_TOKENS or token_N[n_single:].max(initial=0) >= vocab_size:
         raise ValueError("no counts: tokens beyond the vocabulary")
     if code_N.max(initial=0) >= len(count_of_code) or any(
@@ -106,29 +107,22 @@ def make_counts(
         or not all(((spread >= 0) & (spread <= _LARGEST)).all() for spread in (spread_O, spread_floor_O))
     ):
         raise ValueError("no counts: values out of range")
-    value_N = count_of_code[code_N].astype(np.int64)
-    sums_N = np.concatenate([[0], np.cumsum(value_N)])
-    followed_C = sums_N[first_C[1:]] - sums_N[first_C[:-1]]
-    if followed_C.max(initial=0) > np.iinfo(np.int32).max:
-        raise ValueError("no counts: values out of range")
-    single_V = value_N[:vocab_size].astype(np.float64) + 1.0
+    first_C = first_C.astype(np.int32)
+    value_of_code = count_of_code.astype(np.int64)
+    followed_C = np.empty(len(followers_C), dtype=np.int32)
+    _core.counts_followed(first_C, code_N, value_of_code, followed_C)
+    single_V = value_of_code[code_N[:vocab_size]].astype(np.float64) + 1.0
     return Counts(
         token_N=token_N.astype(np.uint16, copy=False),
         code_N=np.ascontiguousarray(code_N),
         count_of_code=count_of_code,
-        first_C=first_C.astype(np.int32),
-        followed_C=followed_C.astype(np.int32),
+        first_C=first_C,
+        followed_C=followed_C,
         unigram_V=(single_V * SCALE / single_V.sum()).astype(np.float32),
         discount_O=discount_O,
         spread_O=spread_O,
         spread_floor_O=spread_floor_O,
     )
-
-
-def _first(followers_C: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Followers stand behind all sequences of one token, in the order of what they follow."""
-    n_single = n - int(followers_C.sum())
-    return n_single + np.concatenate([[0], np.cumsum(followers_C)])
 
 
 def _steps(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,33 +132,3 @@ def _steps(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     begins = first_C[:-1][np.diff(first_C) > 0]
     step_N[begins] = token_N[begins]
     return step_N, np.diff(first_C)
-
-
-@compiled
-def _tokens(
-    step_low_N: NDArray[np.uint8],
-    step_high_N: NDArray[np.uint8],
-    followers_C: NDArray[np.uint16],
-    token_N: NDArray[np.uint16],
-) -> bool:
-    """Into token_N; false if they are none. A loop: the same by whole arrays took a second of a decoder's start."""
-    at: Whole = len(token_N)
-    for followers in followers_C:
-        at -= followers
-    if at < 0:
-        return False
-    token: Whole = 0
-    for n in range(at):
-        token += step_low_N[n] | step_high_N[n] << 8
-        if token > 65535:
-            return False
-        token_N[n] = token
-    for followers in followers_C:
-        token = 0
-        for n in range(at, at + followers):
-            token += step_low_N[n] | step_high_N[n] << 8
-            if token > 65535:
-                return False
-            token_N[n] = token
-        at += followers
-    return True

@@ -1,4 +1,4 @@
-"""Batches by the PyTorch engine: the network there, everything else in the compiled loops."""
+"""Batches by the PyTorch engine: the network there, everything else in the compiled core."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.record_loop import decode_tokens, new_slots, start_decoding
 from nbmf.neural.torch_engine import EngineState
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ def encode_by_torch(codec: NeuralCodec, type_ids: Sequence[int], tokens: Sequenc
     for group in _groups([len(record) + 1 for record in tokens]):
         inputs = [np.concatenate(([type_ids[index]], tokens[index][:-1])) for index in group]
         for index, network_TV in zip(group, codec.torch_engine.frequencies(inputs), strict=True):
-            streams[index] = codec.encode_predicted(network_TV[: len(tokens[index])], type_ids[index], tokens[index])
+            frequencies_TV = np.ascontiguousarray(network_TV[: len(tokens[index])])
+            streams[index] = codec.model.encode_predicted(tokens[index], type_ids[index], frequencies_TV)
     return streams
 
 
@@ -52,20 +52,13 @@ def decode_by_torch(codec: NeuralCodec, streams: Sequence[Stream]) -> list[bytes
 
 
 def _decode_side_by_side(codec: NeuralCodec, streams: Sequence[Stream]) -> list[bytes | None]:
-    blobs = codec.blobs(streams)
-    count = len(blobs.n_bytes_N)
-    if count:
-        fixed = codec.predictor, codec.constants, codec.work(int(blobs.n_bytes_N.max()), count, network=False)
-        slots, state = new_slots(count), EngineState()
-        for record in range(count):
-            start_decoding(*fixed, slots, blobs, record, record)
-        slot_B = np.arange(count)
-        while len(slot_B):
-            network_BV = codec.torch_engine.step(slots.last_S[slot_B][:, None], state)[:, 0].cpu().numpy()
-            total_B = network_BV.sum(axis=1, dtype=np.int64)
-            decode_tokens(*fixed, slots, blobs, codec.token_lengths_V, slot_B, network_BV, total_B)
-            going_on = np.flatnonzero(slots.record_S[slot_B] >= 0)
-            if len(going_on) < len(slot_B):
-                state.keep(going_on)
-                slot_B = slot_B[going_on]
-    return codec.decoded(streams, blobs)
+    decoder = codec.model.decoder(codec.with_type_ids(streams))
+    going_on, state = decoder.going_on(), EngineState()
+    while going_on:
+        tokens_B1 = np.array([[token] for _, token in going_on])
+        decoder.step(codec.torch_engine.step(tokens_B1, state)[:, 0].contiguous().cpu().numpy())
+        before, going_on = [record for record, _ in going_on], decoder.going_on()
+        if len(going_on) < len(before):
+            still = {record for record, _ in going_on}
+            state.keep(np.array([row for row, record in enumerate(before) if record in still], dtype=np.int64))
+    return decoder.results()

@@ -1,6 +1,6 @@
 """The integer network in PyTorch: many positions and many records at once.
 
-This file and compiled.py define the same function of the tokens; tests hold them identical.
+This file and nbmf/_core/network.h define the same function of the tokens; tests hold them identical.
 Between the exact products only operations are used that IEEE 754 rounds correctly, one at a
 time: + - * / sqrt floor compare, and table look-ups. Sums over channels are sums of integers
 below 2^53 (float64) or 2^31 (int32), so their order is free.
@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nbmf._core import INT8_LIMIT, RESIDUAL_LIMIT
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.hashing import bigram_rows, trigram_rows
 from nbmf.neural.product import IntegerMatrix, int8_product_is_exact
-from nbmf.neural.weights import INT8_LIMIT, RESIDUAL_LIMIT, ROTARY_ONE, IntegerWeights
+from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
 
 @dataclass

@@ -73,12 +73,8 @@ class IntegerWeights:
 
 
 ROTARY_ONE = 1 << 14
-ATTENTION_PEAK = 1 << 15
 ATTENTION_STEPS_PER_NAT = 64
-FREQUENCY_PEAK = 1 << 20
 FREQUENCY_STEPS_PER_NAT = 128
-RESIDUAL_LIMIT = 1 << 21  # |x| at most: D * limit^2 stays below 2^53
-INT8_LIMIT = 127
 
 
 def exp_table(peak: int, steps_per_nat: int, last: int) -> Int32:

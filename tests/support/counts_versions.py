@@ -7,10 +7,9 @@ from networks import FILES, sample_records
 from tokenizers import Tokenizer
 
 from nbmf.manifest import CountsPart, NeuralPart, write_version
-from nbmf.neural.constants import default_constants
+from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
-from nbmf.neural.prediction import SHARES
 from train_app.neural.count import train_counts
 from train_app.neural.data import TokenStream
 from train_app.neural.job import tokenise_samples

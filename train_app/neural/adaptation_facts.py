@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.adaptation import Memory, copy_token, find_contexts, learn, new_memory
 from nbmf.neural.constants import default_constants
-from nbmf.neural.jit import compiled
+from nbmf.neural.core import make_adaptation
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.neural.data import TokenStream
 
@@ -34,19 +33,9 @@ class Facts:
     sets: NDArray[np.str_]
 
 
-@compiled
-def _tokens_to_copy(memory: Memory, constants, tokens_T, out_T):  # type: ignore[no-untyped-def]
-    for position in range(len(tokens_T)):
-        find_contexts(memory)
-        out_T[position] = copy_token(memory)
-        memory.chain[:] = 1.0
-        memory.mixed_E[:] = 1.0
-        learn(memory, constants, tokens_T[position], 0, 0)
-
-
 def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: int, bytes_per_set: int) -> Facts:
     """Facts of the first records of every set, about `bytes_per_set` bytes of each. Without an engine: no network's."""
-    constants = default_constants()
+    adaptation = make_adaptation(default_constants(), vocab_size)
     columns: dict[str, list[NDArray[np.generic]]] = {}
     taken: dict[str, int] = {}
     chosen: list[int] = []
@@ -58,7 +47,7 @@ def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: i
         record_T = stream.tokens_N[stream.starts[index] : stream.starts[index + 1]].astype(np.int32)
         tokens_T = record_T[1:]
         expected_T = np.zeros(len(tokens_T), dtype=np.int64)
-        _tokens_to_copy(new_memory(len(tokens_T), vocab_size, constants), constants, tokens_T, expected_T)
+        adaptation.tokens_to_copy(tokens_T, expected_T)
         nothing_T = np.zeros(len(tokens_T))
         shares = _network_shares(engine, record_T, expected_T) if engine else (nothing_T,) * 3
         row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.config import EXTRA_TOKENS
-from nbmf.neural.counts import CONTEXTS, LENGTHS, Counts
+from nbmf._core import CONTEXTS, EXTRA_TOKENS
+from nbmf.neural.counts import LENGTHS, Counts
 from nbmf.neural.counts_file import make_counts, save_counts
 from train_app.neural.data import TokenStream
 

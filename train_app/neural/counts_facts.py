@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.adaptation import CONFIDENCES
-from nbmf.neural.counts import Counts, fill_from_counts, follow, longest_context, new_contexts
-from nbmf.neural.jit import compiled
-from nbmf.neural.prediction import SHARES
+from nbmf._core import CONFIDENCES
+from nbmf.neural.constants import SHARES, default_constants
+from nbmf.neural.core import make_adaptation
+from nbmf.neural.counts import Counts
 from train_app.neural.adaptation_facts import Facts
 
 _STEPS = 30
@@ -25,31 +25,16 @@ class CountsFacts:
     order_N: NDArray[np.int64]  # length of the longest context known
 
 
-@compiled
-def _predict_all(counts, type_id, tokens_T, expected_T, token_T, copied_T, sure_T, order_T, scratch_V):  # type: ignore[no-untyped-def]
-    contexts = new_contexts()
-    last = type_id
-    for position in range(len(tokens_T)):
-        follow(counts, contexts, last)
-        total, best = fill_from_counts(counts, contexts, scratch_V)
-        last = tokens_T[position]
-        token_T[position] = scratch_V[last] / total
-        if expected_T[position] >= 0:
-            copied_T[position] = scratch_V[expected_T[position]] / total
-        sure_T[position] = best / total
-        order_T[position] = longest_context(counts, contexts)
-
-
 def counts_facts(counts: Counts, facts: Facts) -> CountsFacts:
     """The counts' predictions in place of the network's."""
     size = len(facts.tokens_N)
     token_N, copied_N, sure_N, order_N = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.int64)
-    scratch_V = np.zeros(len(counts.unigram_V), dtype=np.int32)
+    model = make_adaptation(default_constants(), len(counts.unigram_V), counts)
     for record, type_id in enumerate(facts.type_ids):
         span = slice(facts.starts[record], facts.starts[record + 1])
-        _predict_all(
-            counts, int(type_id), facts.tokens_N[span], facts.expected_N[span],
-            token_N[span], copied_N[span], sure_N[span], order_N[span], scratch_V,
+        model.counts_shares(
+            int(type_id), facts.tokens_N[span], facts.expected_N[span],
+            token_N[span], copied_N[span], sure_N[span], order_N[span],
         )  # fmt: skip
     return CountsFacts(replace(facts, network_N=token_N, copied_N=copied_N, confidence_N=sure_N), order_N)
 

@@ -9,62 +9,10 @@ minus weight), the copy table by counting.
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf.neural.adaptation import (
-    COPY_BUCKETS,
-    EXPERTS,
-    MATCH_LENGTHS,
-    Constants,
-    Memory,
-    copy_bucket,
-    copy_gate,
-    copy_token,
-    copy_trust,
-    find_contexts,
-    gate,
-    learn,
-    mix_weights,
-    new_memory,
-    token_probabilities,
-)
-from nbmf.neural.jit import compiled
-from nbmf.neural.scalars import Real
+from nbmf._core import COPY_BUCKETS, MATCH_LENGTHS
+from nbmf.neural.constants import Constants
+from nbmf.neural.core import make_adaptation
 from train_app.neural.adaptation_facts import Facts
-
-
-@compiled
-def record_bits(  # type: ignore[no-untyped-def]
-    memory: Memory, constants: Constants, tokens_T, network_T, copied_T, confidence_T,
-    gate_gradient_GE, copy_gate_gradient_GE, copy_counts_LB2,
-) -> float:  # fmt: skip
-    """Bits of a record by the mixture; adds to the gates' gradient and the copy counts."""
-    bits = 0.0
-    for position in range(len(tokens_T)):
-        token = tokens_T[position]
-        find_contexts(memory)
-        trust: Real = 0.0
-        expected = copy_token(memory)
-        if expected >= 0:
-            trust = copy_trust(memory, constants, copied_T[position])
-            bucket = copy_bucket(copied_T[position])
-            row = min(memory.match[1], MATCH_LENGTHS - 1)
-            copy_counts_LB2[row, bucket, 1] += 1
-            if expected == token:
-                copy_counts_LB2[row, bucket, 0] += 1
-        situation = gate(memory, confidence_T[position])
-        copying = copy_gate(memory, copied_T[position])
-        mix_weights(memory, situation, copying)
-        token_probabilities(memory, constants, token, network_T[position], trust)
-        mixture = 0.0
-        for expert in range(EXPERTS):
-            mixture += memory.mixed_E[expert] * memory.chain[expert]
-        bits -= np.log2(mixture)
-        for expert in range(EXPERTS):
-            weight = memory.mixed_E[expert]
-            slope = weight * memory.chain[expert] / mixture - weight
-            gate_gradient_GE[situation, expert] += slope
-            copy_gate_gradient_GE[copying, expert] += slope
-        learn(memory, constants, token, situation, copying)
-    return bits
 
 
 class Fit:
@@ -84,16 +32,15 @@ class Fit:
         self.gradients = {
             name: (np.zeros_like(constants.gate_GE), np.zeros_like(constants.copy_gate_GE)) for name in self.names
         }
+        adaptation = make_adaptation(constants, self.vocab_size)
         total = dict.fromkeys(self.names, 0.0)
         for record in self.records:
             name = str(facts.sets[record])
             span = slice(facts.starts[record], facts.starts[record + 1])
-            memory = new_memory(span.stop - span.start, self.vocab_size, constants)
-            total[name] += record_bits(
-                memory, constants, facts.tokens_N[span], facts.network_N[span],
-                facts.copied_N[span], facts.confidence_N[span],
-                *self.gradients[name], self.copy_counts,
-            )  # fmt: skip
+            columns = (facts.tokens_N, facts.network_N, facts.copied_N, facts.confidence_N)
+            total[name] += adaptation.record_bits(
+                *(column[span] for column in columns), *self.gradients[name], self.copy_counts
+            )
         return total
 
     def objective(self, constants: Constants) -> float:

@@ -14,12 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT
 from nbmf.neural.weights import (
-    ATTENTION_PEAK,
     ATTENTION_STEPS_PER_NAT,
-    FREQUENCY_PEAK,
     FREQUENCY_STEPS_PER_NAT,
-    INT8_LIMIT,
     ROTARY_ONE,
     IntegerWeights,
     exp_table,

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from nbmf.neural.adaptation import Constants
-from nbmf.neural.constants import default_constants, save_constants
+from nbmf.neural.constants import Constants, default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.torch_engine import TorchEngine

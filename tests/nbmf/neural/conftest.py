@@ -3,6 +3,7 @@ import networks
 import pytest
 import torch
 
+from nbmf import _core
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.weights import IntegerWeights
 
@@ -11,6 +12,14 @@ from nbmf.neural.weights import IntegerWeights
 def one_thread():
     """Small products on several threads wait for one another more than they compute, on a busy machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=_core.paths())
+def path(request):
+    """Each kind of processor that this one can run code for."""
+    _core.use(request.param)
+    yield request.param
+    _core.use(None)
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbmf._core import CONTEXTS, SCALE
 from nbmf.neural.config import RECORD_TYPES
-from nbmf.neural.counts import (
-    CONTEXTS,
-    LENGTHS,
-    SCALE,
-    Counts,
-    fill_from_counts,
-    follow,
-    longest_context,
-    new_contexts,
-)
+from nbmf.neural.constants import default_constants
+from nbmf.neural.core import make_adaptation
+from nbmf.neural.counts import LENGTHS, Counts
 
 Sequence = tuple[int, ...]
 ROUNDED = 1e-7  # a frequency is rounded down once for each context
@@ -87,10 +81,13 @@ def check_close(frequencies: np.ndarray, total: int, expected: np.ndarray) -> No
     np.testing.assert_allclose(frequencies / total, expected, rtol=0, atol=2 * len(expected) / SCALE)
 
 
-def predict(counts: Counts, contexts: np.ndarray) -> tuple[np.ndarray, int, int]:
-    frequencies = np.zeros(len(counts.unigram_V), dtype=np.int32)
-    total, best = fill_from_counts(counts, contexts, frequencies)
-    return frequencies, total, best
+def predictions(counts: Counts, inputs: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """After each input: frequencies, the share of the greatest, contexts."""
+    frequencies = np.zeros((len(inputs), len(counts.unigram_V)), dtype=np.int32)
+    sure, contexts = np.zeros(len(inputs)), np.zeros((len(inputs), CONTEXTS), dtype=np.int64)
+    model = make_adaptation(default_constants(), len(counts.unigram_V), counts)
+    model.predictions(np.array(inputs, dtype=np.int32), None, frequencies, sure, contexts)
+    return frequencies, sure, contexts
 
 
 def spelled(counts: Counts) -> dict[int, Sequence]:
@@ -110,31 +107,19 @@ def names(counts) -> dict[int, Sequence]:
 def test_predictions_are_those_of_the_docstring(counts, reference, token_records, foreign_records):
     chosen = [record[:400] for record in [*token_records[::12], *foreign_records]]
     for record in chosen:
-        contexts = new_contexts()
-        for position, token in enumerate(record):
-            follow(counts, contexts, token)
-            frequencies, total, _ = predict(counts, contexts)
-            check_close(frequencies, total, reference.predict(record[: position + 1]))
+        frequencies, _, _ = predictions(counts, record)
+        for position, row in enumerate(frequencies):
+            check_close(row, int(row.sum(dtype=np.int64)), reference.predict(record[: position + 1]))
 
 
 def test_frequencies_can_be_coded(counts, token_records, foreign_records):
-    """Every token has one; their sum and the greatest are what is returned."""
+    """Every token has one; the greatest's share is what is returned."""
     for record in [*token_records[1::12], *foreign_records]:
-        contexts = new_contexts()
-        for token in record[:400]:
-            follow(counts, contexts, token)
-            frequencies, total, best = predict(counts, contexts)
-            assert frequencies.min() >= 1
-            assert total == frequencies.sum(dtype=np.int64) < 1 << 32
-            assert total <= SCALE + len(frequencies)
-            assert best == frequencies.max()
-
-
-def test_nothing_is_known_before_a_record_starts(counts, reference):
-    contexts = new_contexts()
-    frequencies, total, _ = predict(counts, contexts)
-    assert longest_context(counts, contexts) == 0
-    check_close(frequencies, total, reference.without_context)
+        frequencies, sure, _ = predictions(counts, record[:400])
+        totals = frequencies.sum(axis=1, dtype=np.int64)
+        assert frequencies.min() >= 1
+        assert totals.max() <= SCALE + frequencies.shape[1]
+        np.testing.assert_array_equal(sure, frequencies.max(axis=1) / totals)
 
 
 def test_the_trie_holds_the_sequences_of_two_records(counts, names, reference):
@@ -148,19 +133,13 @@ def test_the_trie_holds_the_sequences_of_two_records(counts, names, reference):
 
 def check_contexts(counts: Counts, names: dict[int, Sequence], walked: Sequence) -> None:
     known = set(names.values())
-    extended = {sequence[:-1] for sequence in known if len(sequence) > 1}
-    contexts = new_contexts()
-    for position, token in enumerate(walked):
-        follow(counts, contexts, token)
+    _, _, contexts = predictions(counts, walked)
+    for position, found in enumerate(contexts.tolist()):
         history = walked[: position + 1]
-        expected = [history[-length:] for length in range(1, CONTEXTS + 1)]
-        for length, sequence in enumerate(expected, start=1):
+        for length, context in enumerate(found, start=1):
+            sequence = history[-length:]
             there = len(history) >= length and sequence in known
-            assert (names[int(contexts[length - 1])] if contexts[length - 1] >= 0 else None) == (
-                sequence if there else None
-            )
-        longest = max((n for n in range(1, CONTEXTS + 1) if len(history) >= n and history[-n:] in extended), default=0)
-        assert longest_context(counts, contexts) == longest
+            assert (names[context] if context >= 0 else None) == (sequence if there else None)
 
 
 def test_following_records_finds_the_contexts_there_are(counts, names, token_records, foreign_records):
@@ -182,11 +161,7 @@ def test_following_any_tokens_finds_the_contexts_there_are(counts, names, token_
 
 
 def test_each_type_of_record_has_a_start_of_its_own(counts, codec):
-    starts = []
-    for kind in RECORD_TYPES:
-        contexts = new_contexts()
-        follow(counts, contexts, codec.config.type_id(kind))
-        starts.append(predict(counts, contexts)[0])
+    starts = [predictions(counts, (codec.config.type_id(kind),))[0][0] for kind in RECORD_TYPES]
     counted = {networks.RECORD_TYPES[sample.kind] for sample in networks.sample_records()}
     text, conversation = (starts[RECORD_TYPES.index(kind)] for kind in ("text", "conversation"))
     assert counted >= {"text", "conversation"}

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from nbmf.neural.config import EXTRA_TOKENS
-from nbmf.neural.counts import CONTEXTS, Counts, fill_from_counts, follow, new_contexts
+from nbmf._core import CONTEXTS, EXTRA_TOKENS
+from nbmf.neural.constants import default_constants
+from nbmf.neural.core import make_adaptation
+from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import load_counts, make_counts, save_counts
 
 DTYPES = Counts(np.uint16, np.uint8, np.float64, np.int32, np.int32, np.float32, *[np.float64] * 3)
@@ -69,20 +71,19 @@ def check_safe(counts: Counts) -> None:
     assert ends < len(first), "contexts without an entry in first_C"
     for name in ("count_of_code", "unigram_V", "discount_O", "spread_O", "spread_floor_O"):
         assert np.isfinite(getattr(counts, name)).all(), name
-    frequencies = np.zeros(vocab_size, dtype=np.int32)
-    for token in range(single):
-        contexts = new_contexts()
-        follow(counts, contexts, token)
-        total, best = fill_from_counts(counts, contexts, frequencies)
-        assert frequencies.min() >= 1
-        assert best == frequencies.max()
-        assert total == frequencies.sum(dtype=np.int64) < 1 << 32
+    model, inputs = make_adaptation(default_constants(), vocab_size, counts), np.arange(single, dtype=np.int32)
+    frequencies = np.zeros((single, vocab_size), dtype=np.int32)
+    sure, contexts = np.zeros(single), np.zeros((single, CONTEXTS), dtype=np.int64)
+    model.predictions(inputs, None, frequencies, sure, contexts)
+    assert frequencies.min() >= 1
+    np.testing.assert_array_equal(sure, frequencies.max(axis=1) / frequencies.sum(axis=1, dtype=np.int64))
 
 
 def check_refused_or_safe(data: bytes) -> bool:
     """Whether it was taken for a file of counts."""
     try:
         counts = load_counts(data)
+        make_adaptation(default_constants(), len(counts.unigram_V), counts)
     except ValueError:
         return False
     check_safe(counts)

@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.compiled import next_frequencies, start_record
+from nbmf import _core
 from nbmf.neural.config import NeuralConfig
-from nbmf.neural.network import make_network, new_cache, new_scratch
 from nbmf.neural.product import float32_product, int8_product_is_exact, padded_int8_product
 from nbmf.neural.torch_engine import EngineState, TorchEngine
 from nbmf.neural.weights import IntegerWeights
@@ -110,43 +109,13 @@ def test_what_is_filled_up_for_a_gpu_changes_no_sum(sizes) -> None:
     np.testing.assert_array_equal(got.numpy(), x.astype(np.int64) @ weight.astype(np.int64))
 
 
-@pytest.mark.parametrize("at_once", [1, 5, 16, 40])
-def test_compiled_loop(network: Network, tokens, reference, at_once) -> None:
+@pytest.mark.parametrize("at_once", [1, 5, 16])
+def test_the_core(codec: NeuralCodec, tokens, reference, at_once) -> None:
     """Tokens of one record, one by one and many at once."""
-    compiled, vocab_size = make_network(*network), network[1].vocab_size
     for record, expected in zip(tokens, reference, strict=True):
-        cache = new_cache(network[1], at_once=at_once)
-        scratch = new_scratch(network[1], cache, at_once)
-        for begin in range(0, len(record), at_once):
-            part = record[begin : begin + at_once]
-            scratch.token_B[: len(part)] = part
-            next_frequencies(compiled, cache, scratch, len(part))
-            got = scratch.frequency_BV[: len(part), :vocab_size]
-            check_equal([got], [expected[begin : begin + at_once]])
-            np.testing.assert_array_equal(scratch.total_B[: len(part)], got.sum(axis=1, dtype=np.int64))
-
-
-def test_compiled_loop_side_by_side(network: Network, tokens, reference) -> None:
-    """Tokens of as many records; a slot is used again when its record has ended."""
-    compiled, (_, config) = make_network(*network), network
-    cache = new_cache(config, 3)
-    scratch = new_scratch(config, cache, 3)
-    waiting = list(range(len(tokens)))
-    places: list[tuple[int, int] | None] = [None] * 3
-    while waiting or any(places):
-        rows = []
-        for slot, place in enumerate(places):
-            if place is None and waiting:
-                places[slot] = (waiting.pop(), 0)
-                start_record(compiled, cache, slot)
-            if places[slot] is not None:
-                record, position = places[slot]
-                scratch.slot_B[len(rows)], scratch.token_B[len(rows)] = slot, tokens[record][position]
-                rows.append((slot, record, position))
-        next_frequencies(compiled, cache, scratch, len(rows))
-        for row, (slot, record, position) in enumerate(rows):
-            np.testing.assert_array_equal(scratch.frequency_BV[row, : config.vocab_size], reference[record][position])
-            places[slot] = (record, position + 1) if position + 1 < len(tokens[record]) else None
+        got = np.zeros_like(expected)
+        codec.model.frequencies(record.astype(np.int32), at_once, got)
+        check_equal([got], [expected])
 
 
 def test_float32_product_is_exact_beyond_one_piece() -> None:
@@ -177,31 +146,28 @@ for parts in versions:
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("aten", "onednn", "numba_cpu"),
-    [("avx2", "AVX2", "haswell"), ("default", "SSE41", "nehalem")],
-)
-def test_imitated_processors(
-    files_with_counts, codec, counts_codec, mixed_codec, records, tmp_path, aten, onednn, numba_cpu
-) -> None:
-    """The same streams of network, counts and both from processes that believe in an older processor."""
+@pytest.mark.parametrize("cpu", _core.paths()[1:])
+def test_older_processors(files_with_counts, codec, counts_codec, mixed_codec, records, cpu) -> None:
+    """The same streams of network, counts and both from code for an older processor, in the core and in PyTorch."""
     expected = [streams_digest(each, records[::9]) for each in (codec, counts_codec, mixed_codec)]
     network = [files_with_counts[networks.FILES[part]] for part in ("tokenizer", "constants", "model")]
     versions = [network, *(counts_versions.parts(files_with_counts, network=both) for both in (False, True))]
-    environment = os.environ | {
-        "ATEN_CPU_CAPABILITY": aten,
-        "ONEDNN_MAX_CPU_ISA": onednn,
-        "NUMBA_CPU_NAME": numba_cpu,
-        "NUMBA_CPU_FEATURES": "",
-        "NUMBA_CACHE_DIR": str(tmp_path),
-    }
+    older = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"} if cpu != "avx2" else {}
     done = subprocess.run(
         [sys.executable, "-c", _CHILD],
-        env=environment,
+        env=os.environ | {"NBMF_CPU": cpu} | older,
         input=pickle.dumps((versions, records[::9])),
         capture_output=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().split()[1::2] == expected
+
+
+def test_a_processor_that_this_is_not() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import nbmf._core"], env=os.environ | {"NBMF_CPU": "6502"}, capture_output=True, check=False
+    )
+    assert b"NBMF_CPU=6502 is not for this processor" in done.stderr
+    with pytest.raises(ValueError, match="6502"):
+        _core.use("6502")

@@ -7,12 +7,9 @@ import networks
 import numpy as np
 import pytest
 
-from nbmf.neural.adaptation import confidence_bucket
+from nbmf._core import CONTEXTS, FREQUENCY_PEAK, SCALE
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.counts import SCALE, fill_from_counts, follow, longest_context, new_contexts
-from nbmf.neural.prediction import predict
 from nbmf.neural.torch_engine import TorchEngine
-from nbmf.neural.weights import FREQUENCY_PEAK
 
 AWKWARD = [
     (b"", "text"),
@@ -76,76 +73,63 @@ def test_damaged_streams_end(either, records):
             assert len(either.decode(wrong, len(data), kind)) == len(data)
 
 
-class Stepping:
-    """A codec's predictions one after the other, the network's frequencies given."""
-
-    def __init__(self, codec: NeuralCodec) -> None:
-        self.predictor, self.contexts = codec.predictor, new_contexts()
-        self.base_V, self.counts_V = (np.zeros(codec.tokenizer.vocab_size, dtype=np.int32) for _ in range(2))
-
-    def __call__(self, last, network=None):
-        network = self.counts_V if network is None else network
-        total = network.sum(dtype=np.int64)
-        return predict(self.predictor, self.contexts, last, network, total, self.counts_V, self.base_V)
+def predictions(codec: NeuralCodec, tokens: list[int], network: np.ndarray | None = None):
+    """After each input: frequencies, the highest probability, contexts of the static counts."""
+    frequencies = np.zeros((len(tokens), codec.tokenizer.vocab_size), dtype=np.int32)
+    sure, contexts = np.zeros(len(tokens)), np.zeros((len(tokens), CONTEXTS), dtype=np.int64)
+    codec.model.predictions(np.array(tokens, dtype=np.int32), network, frequencies, sure, contexts)
+    return frequencies, sure, contexts
 
 
-def test_counts_alone_predict_what_the_counts_say(counts_codec, counts, records):
-    stepping, contexts = Stepping(counts_codec), new_contexts()
-    frequencies = np.zeros(counts_codec.tokenizer.vocab_size, dtype=np.int32)
-    data, kind = records[3]
-    for last in [counts_codec._type_id(kind), *counts_codec.tokenizer.encode(data)[:60]]:
-        total, confidence = stepping(last)
-        follow(counts, contexts, last)
-        assert fill_from_counts(counts, contexts, frequencies) == (total, round(confidence * total))
-        np.testing.assert_array_equal(stepping.base_V, frequencies)
+def bucket(confidence: float) -> int:
+    return sum(confidence > bound for bound in (0.2, 0.5, 0.9))
 
 
-def test_the_mixture_is_that_of_the_docstring(mixed_codec, network, counts, records):
+def longest(counts, contexts: np.ndarray) -> int:
+    followed = [c >= 0 and counts.first_C[c + 1] > counts.first_C[c] for c in contexts]
+    return max((length for length, there in enumerate(followed, start=1) if there), default=0)
+
+
+def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network, counts, records):
     """A share for each situation of the network's probabilities, the rest of the counts'."""
-    shares = mixed_codec.constants.network_share_OCC
-    vocab_size = mixed_codec.tokenizer.vocab_size
-    from_counts, situations = np.zeros(vocab_size, dtype=np.int32), set()
+    shares, situations = mixed_codec.constants.network_share_OCC, set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
-        tokens = [mixed_codec._type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
-        (rows,) = TorchEngine(*network).frequencies([np.array(tokens)])
-        stepping, contexts = Stepping(mixed_codec), new_contexts()
-        for last, from_network in zip(tokens, rows, strict=True):
-            total, confidence = stepping(last, from_network)
-            follow(counts, contexts, last)
-            counts_total, best = fill_from_counts(counts, contexts, from_counts)
-            network_shares, counts_shares = from_network / from_network.sum(dtype=np.int64), from_counts / counts_total
-            assert from_network.max() == FREQUENCY_PEAK
+        tokens = [mixed_codec.type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
+        (of_network,) = TorchEngine(*network).frequencies([np.array(tokens)])
+        of_counts, counts_sure, contexts = predictions(counts_codec, tokens)
+        mixed, sure, _ = predictions(mixed_codec, tokens, np.ascontiguousarray(of_network))
+        for position in range(len(tokens)):
+            network_shares = of_network[position] / of_network[position].sum(dtype=np.int64)
+            counts_shares = of_counts[position] / of_counts[position].sum(dtype=np.int64)
+            assert of_network[position].max() == FREQUENCY_PEAK
             situation = (
-                longest_context(counts, contexts),
-                confidence_bucket(best / counts_total),
-                confidence_bucket(network_shares.max()),
+                longest(counts, contexts[position]),
+                bucket(counts_sure[position]),
+                bucket(network_shares.max()),
             )
             situations.add(situation)
             share = shares[situation]
             expected = share * network_shares + (1 - share) * counts_shares
-            np.testing.assert_allclose((stepping.base_V - 1) / SCALE, expected, rtol=0, atol=2e-7)
-            assert stepping.base_V.min() >= 1
-            assert total == stepping.base_V.sum(dtype=np.int64) < 1 << 32
-            assert confidence == pytest.approx(share * network_shares.max() + (1 - share) * counts_shares.max())
+            np.testing.assert_allclose((mixed[position] - 1) / SCALE, expected, rtol=0, atol=2e-7)
+            highest = share * network_shares.max() + (1 - share) * counts_shares.max()
+            assert sure[position] == pytest.approx(highest)
+        assert mixed.min() >= 1
     assert len(situations) > 10
 
 
 def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
     data, kind = records[7]
-    tokens = [codec._type_id(kind), *codec.tokenizer.encode(data)[:50]]
+    tokens = [codec.type_id(kind), *codec.tokenizer.encode(data)[:50]]
     (rows,) = TorchEngine(*network).frequencies([np.array(tokens)])
-    stepping = Stepping(codec)
-    for last, from_network in zip(tokens, rows, strict=True):
-        total, confidence = stepping(last, from_network)
-        np.testing.assert_array_equal(stepping.base_V, from_network)
-        assert total == from_network.sum(dtype=np.int64)
-        assert confidence == FREQUENCY_PEAK / total
+    frequencies, sure, _ = predictions(codec, tokens, np.ascontiguousarray(rows))
+    np.testing.assert_array_equal(frequencies, rows)
+    np.testing.assert_array_equal(sure, FREQUENCY_PEAK / rows.sum(axis=1, dtype=np.int64))
 
 
 def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec, network):
     other = networks.vocabulary(networks.sample_records()[::2], 400)
     tokenizer = type(codec.tokenizer)(other)
-    constants, counts = counts_codec.constants, counts_codec.predictor.counts
+    constants, counts = counts_codec.constants, counts_codec.counts
     smaller = counts._replace(unigram_V=counts.unigram_V[:-1])
     for parts in ((tokenizer, None, counts), (tokenizer, network, None), (codec.tokenizer, network, smaller)):
         vocabulary, model, counted = parts

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from nbmf.neural.compiled import next_frequencies
+from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK
 from nbmf.neural.config import NeuralConfig
-from nbmf.neural.network import make_network, new_cache, new_scratch
+from nbmf.neural.constants import default_constants
+from nbmf.neural.core import make_model, make_network
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.weights import (
-    ATTENTION_PEAK,
     ATTENTION_STEPS_PER_NAT,
-    FREQUENCY_PEAK,
     FREQUENCY_STEPS_PER_NAT,
     ROTARY_ONE,
     IntegerWeights,
@@ -87,19 +86,16 @@ def cut_after(weights: IntegerWeights, config: NeuralConfig, layers: int) -> tup
 
 @pytest.mark.parametrize("config", SIZES, ids=lambda config: f"d{config.d_model}")
 @pytest.mark.parametrize("seed", [1, 2])
-def test_layer_by_layer(config: NeuralConfig, seed: int) -> None:
+def test_layer_by_layer(path, config: NeuralConfig, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tokens = np.concatenate(([config.type_id("text")], rng.integers(0, config.vocab_size, 3 * config.window)))
     for layers in range(config.n_layers + 1):
         weights, cut = cut_after(random_weights(config, seed), config, layers)
         (expected,) = TorchEngine(weights, cut).frequencies([tokens])
         assert len(np.unique(expected)) > 100
+        model = make_model([b"."] * cut.vocab_size, default_constants(), make_network(weights, cut), None)
+        assert model.cpu == path
         for at_once in (1, 7, 16):
-            network, cache = make_network(weights, cut), new_cache(cut, at_once=at_once)
-            scratch = new_scratch(cut, cache, at_once)
-            for begin in range(0, len(tokens), at_once):
-                part = tokens[begin : begin + at_once]
-                scratch.token_B[: len(part)] = part
-                next_frequencies(network, cache, scratch, len(part))
-                got = scratch.frequency_BV[: len(part), : config.vocab_size]
-                np.testing.assert_array_equal(got, expected[begin : begin + at_once])
+            got = np.zeros_like(expected)
+            model.frequencies(tokens.astype(np.int32), at_once, got)
+            np.testing.assert_array_equal(got, expected)

@@ -3,33 +3,20 @@
 import numpy as np
 import pytest
 
-from nbmf.neural.coder import (
-    decode_advance,
-    decode_target,
-    encode_symbol,
-    finish_encoder,
-    new_state,
-    start_decoder,
-    start_encoder,
-)
+from nbmf import _core
 
 
 def encode(intervals: list[tuple[int, int, int]]) -> bytes:
-    state, out = new_state(), np.zeros(8 * len(intervals) + 16, dtype=np.uint8)
-    start_encoder(state)
-    for before, frequency, total in intervals:
-        encode_symbol(state, out, before, frequency, total)
-    return out[: finish_encoder(state, out)].tobytes()
+    return _core.range_encode(np.array(intervals, dtype=np.int64).reshape(-1, 3))
 
 
 def check_round_trip(intervals: list[tuple[int, int, int]]) -> bytes:
-    stream = encode(intervals)
-    array = np.frombuffer(stream, dtype=np.uint8)
-    state = new_state()
-    start_decoder(state, array)
-    for before, frequency, total in intervals:
-        assert before <= decode_target(state, total) < before + frequency
-        decode_advance(state, array, before, frequency, total)
+    stream, array = encode(intervals), np.array(intervals, dtype=np.int64)
+    targets = np.zeros(len(intervals), dtype=np.int64)
+    _core.range_decode(stream, array, targets)
+    before, frequency, _ = array.T
+    assert (before <= targets).all()
+    assert (targets < before + frequency).all()
     return stream
 
 
@@ -69,13 +56,19 @@ def test_carry_through_many_bytes() -> None:
 def test_any_bytes_decode_to_something() -> None:
     generator = np.random.default_rng(5)
     for _ in range(50):
-        array = generator.integers(0, 256, 40).astype(np.uint8)
-        state = new_state()
-        start_decoder(state, array)
-        for _ in range(200):
-            target = decode_target(state, 1000)
-            assert 0 <= target < 1000
-            decode_advance(state, array, target, 1, 1000)
+        stream = generator.integers(0, 256, 40).astype(np.uint8).tobytes()
+        intervals: list[tuple[int, int, int]] = []
+        for _ in range(100):
+            targets = np.zeros(len(intervals) + 1, dtype=np.int64)
+            _core.range_decode(stream, np.array([*intervals, (0, 1, 1000)], dtype=np.int64), targets)
+            assert 0 <= targets[-1] < 1000
+            intervals.append((int(targets[-1]), 1, 1000))
+
+
+def test_intervals_that_are_none_are_refused() -> None:
+    for wrong in ((0, 0, 10), (5, 6, 10), (-1, 1, 10), (0, 1, 0), (0, 1, 1 << 33)):
+        with pytest.raises(ValueError, match="no interval"):
+            encode([wrong])
 
 
 def test_within_a_tenth_of_a_percent_of_constriction() -> None:

@@ -1,0 +1,139 @@
+"""The compiled core (nbmf/_core/): networks of integers, counts, adaptation, range coder; the same bits on every processor.
+
+Arrays are C-contiguous buffers of the types that are named. What comes from a version's files is checked when a Network,
+Counts or Model is made: ValueError. Coding releases the GIL; a Model may be used by several threads.
+"""
+
+from typing import Any, final
+
+from typing_extensions import Buffer
+
+AT_ONCE: int
+ORDERS: int
+EXPERTS: int
+MATCH_LENGTHS: int
+CONFIDENCES: int
+COPY_BUCKETS: int
+GATES: int
+COPY_GATES: int
+CONTEXTS: int
+SCALE: int
+EXTRA_TOKENS: int
+TAPS: int
+INT8_LIMIT: int
+RESIDUAL_LIMIT: int
+FREQUENCY_PEAK: int
+ATTENTION_PEAK: int
+
+def paths() -> list[str]:
+    """Kinds of processor that this one can run code for, best first."""
+
+def cpu() -> str:
+    """What networks made now run on: the best, or what the environment variable NBMF_CPU names."""
+
+def use(name: str | None) -> str:
+    """What networks made from now on run on; None: the best. Raises ValueError for one that is not in paths()."""
+
+def products(matrix: Buffer, rows: int, columns: int, x: Buffer, vectors: int, out: Buffer) -> None:
+    """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 16]."""
+
+def range_encode(intervals: Buffer) -> bytes:
+    """The stream of int64 [N, 3] (sum before, frequency, total)."""
+
+def range_decode(stream: Buffer, intervals: Buffer, targets: Buffer) -> None:
+    """Where a stream points within each total, if the symbols had these intervals; into int64 [N]."""
+
+def counts_tokens(step_low_N: Buffer, step_high_N: Buffer, followers_C: Buffer, token_N: Buffer) -> None:
+    """Tokens (uint16) from steps (uint8) and the numbers of followers (uint16). Raises ValueError if they are none."""
+
+def counts_followed(first_C: Buffer, code_N: Buffer, value_of_code: Buffer, followed_C: Buffer) -> None:
+    """Sums (int32) of the counts of what follows each context. Raises ValueError if they are too large."""
+
+@final
+class Network:
+    """A network's weights in the order in which the core reads them; a dictionary of arrays for each layer."""
+
+    def __init__(self, sizes: dict[str, int], arrays: dict[str, Any], layers: list[dict[str, Any]]) -> None: ...
+
+@final
+class Counts:
+    """Static counts; the arrays are not copied."""
+
+    def __init__(self, arrays: dict[str, Any], vocab_size: int) -> None: ...
+
+@final
+class Decoder:
+    """Decodes records side by side with a network that runs elsewhere."""
+
+    def going_on(self) -> list[tuple[int, int]]:
+        """(record, its last token or type id) of those that have not ended."""
+
+    def step(self, frequencies: Buffer) -> None:
+        """A token of each that goes on, from the network's frequencies int32 [records, vocabulary]."""
+
+    def results(self) -> list[bytes | None]:
+        """Of every record, empty ones too; None for one that its stream can't be."""
+
+@final
+class Model:
+    """A version's learned parts, ready to code. Raises ValueError where they do not fit together."""
+
+    cpu: str
+
+    def __init__(
+        self,
+        network: Network | None,
+        counts: Counts | None,
+        constants: Buffer,
+        token_bytes: Buffer,
+        token_begin_V: Buffer,
+    ) -> None: ...
+    def encode(self, tokens: Buffer, type_id: int) -> bytes:
+        """The stream of a record's tokens, int32."""
+
+    def encode_predicted(self, tokens: Buffer, type_id: int, frequencies: Buffer) -> bytes:
+        """The same from the network's frequencies after each token, int32 [tokens, vocabulary]."""
+
+    def decode(self, streams: list[tuple[bytes, int, int]], side_by_side: int) -> list[bytes | None]:
+        """The records of (stream, bytes of the record, type id); None for one that its stream can't be."""
+
+    def decoder(self, streams: list[tuple[bytes, int, int]]) -> Decoder: ...
+    def frequencies(self, inputs: Buffer, at_once: int, out: Buffer) -> None:
+        """The network's after each input, a type id first; int32 into int32 [inputs, vocabulary]."""
+
+    def predictions(
+        self, inputs: Buffer, frequencies: Buffer | None, base: Buffer, confidence: Buffer, contexts: Buffer
+    ) -> None:
+        """What is expected after each input before the record's own counts: int32 [inputs, vocabulary], the highest
+        probability (float64), the static counts' contexts (int64 [inputs, CONTEXTS])."""
+
+    def repeat_phase(self, inputs: Buffer, phase: int, at_once: int, times: int) -> None:
+        """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
+        attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the whole."""
+
+    def tokens_to_copy(self, tokens: Buffer, out: Buffer) -> None:
+        """The token that the copy expert expects in place of each, or -1, into int64."""
+
+    def record_bits(
+        self,
+        tokens: Buffer,
+        network: Buffer,
+        copied: Buffer,
+        confidence: Buffer,
+        gates: Buffer,
+        copy_gates: Buffer,
+        copies: Buffer,
+    ) -> float:
+        """Bits by the mixture; adds to the gates' gradients and to hits and trials of copies."""
+
+    def counts_shares(
+        self,
+        type_id: int,
+        tokens: Buffer,
+        expected: Buffer,
+        token: Buffer,
+        copied: Buffer,
+        sure: Buffer,
+        order: Buffer,
+    ) -> None:
+        """What static counts gave each token, the expected one and the likeliest, and how long the context was."""

@@ -1,0 +1,244 @@
+/* Types that all paths share: a codec version's parts, a record's memory, work space. What computes with them is compiled
+ * once for each kind of processor (paths.c), bit for bit the same.
+ *
+ * Every float operation is one IEEE 754 operation, in the order in which it is written: no contraction, no reassociation.
+ * Any change to a number that is worked out here is another bit stream.
+ *
+ * Suffixes of arrays: V vocabulary, I input ids, D d_model, F d_feed_forward, H heads, K d_head, M 2 * d_memory, C positions
+ * of a ring, S slots (records in work), B tokens taken in at once, P rotary period.
+ */
+#ifndef NBMF_CORE_H
+#define NBMF_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    COLUMNS = 4,           /* of a packed matrix that stand together */
+    ROWS = 16,             /* what packed matrices' rows are filled up to: a multiple of every path's lanes */
+    AT_ONCE = 16,          /* most tokens of a record, or records, that are taken in at once */
+    EXTRA_TOKENS = 8,      /* ids above the vocabulary: types of records; the last is padding */
+    BLOCK = 64,            /* symbols whose frequencies are summed together */
+    INT8_LIMIT = 127,
+    RESIDUAL_LIMIT = 1 << 21,
+    FREQUENCY_PEAK = 1 << 20,
+    ATTENTION_PEAK = 1 << 15,
+    SCALE = 1 << 28        /* what probability 1 becomes; every token gets at least 1 on top */
+};
+
+/* Of adaptation.h */
+enum {
+    ORDERS = 4, /* contexts of 0, 1, 2 and 3 tokens */
+    EXPERTS = ORDERS + 2,
+    NETWORK_EXPERT = 0, /* 1 + k: counts of order k */
+    COPY_EXPERT = ORDERS + 1,
+    MATCH_LENGTHS = 16,
+    LONGEST_MATCH = 32,
+    CONFIDENCES = 4, /* buckets of the highest probability */
+    COPY_ROWS = 7,   /* of match lengths */
+    COPY_BUCKETS = 6, /* of the network's probability of the token to copy */
+    GATES = ORDERS * 3 * CONFIDENCES,
+    COPY_GATES = 1 + COPY_ROWS * COPY_BUCKETS,
+    CONTEXTS = 5 /* of static counts */
+};
+
+/* An int8 matrix in the order in which a path's products read it: blocks of rows, in each the groups of COLUMNS columns, in
+ * each the rows' bytes. Filled up with zeros. */
+typedef struct {
+    uint8_t *bytes;
+    int rows, columns; /* filled up */
+} Packed;
+
+enum { ATTENTION = 0, CONVOLUTION = 1, TAPS = 3 };
+
+typedef struct {
+    int kind, dilation;
+    Packed in;  /* attention: queries, keys and values [3D, D]; convolution: of the taps [D, TAPS * D] */
+    Packed out; /* [D, D] */
+    Packed expand, contract;
+    const float *in_scale, *out_scale, *expand_scale, *contract_scale;
+    const float *index_scale_H, *value_scale_H;
+} Layer;
+
+typedef struct {
+    int vocab, input_ids, d_model, n_layers, n_heads, d_head, d_feed_forward, d_memory, bigram_bits, trigram_bits;
+    int window, d_shift, rotary_period, ring;
+    const int8_t *embedding_ID, *bigram_RM, *trigram_RM;
+    const float *embedding_scale_I;
+    Packed memory_in;
+    const float *memory_in_scale_D;
+    Layer *layers;
+    Packed head;
+    const float *head_scale_V;
+    const double *norm_factor_N;
+    const float *norm_step_ND; /* or NULL: all of them 1 */
+    const int32_t *attention_exp, *frequency_exp;
+    int attention_last, frequency_last;
+    const float *rotary_cos_P;
+    const int32_t *rotary_turns_K;
+} Network;
+
+/* Sequences of 1 to CONTEXTS + 1 tokens in a trie, flat: those of one token first. Followers of one stand side by side,
+ * sorted. */
+typedef struct {
+    int vocab;
+    int64_t sequences, contexts;
+    const uint16_t *token_N;
+    const uint8_t *code_N;
+    const int32_t *first_C;    /* [contexts + 1] its followers begin there */
+    const int32_t *followed_C; /* sum of its followers' counts */
+    const float *unigram_V;
+    double count_of_code[256];
+    double discount[CONTEXTS], spread[CONTEXTS], spread_floor[CONTEXTS];
+} Counts;
+
+/* Fitted on validation records; in the order of nbmf.neural.constants.Constants. */
+typedef struct {
+    double discount[ORDERS];     /* subtracted from every count of an order */
+    double spread[ORDERS];       /* times distinct tokens: weight of the shorter context */
+    double spread_floor[ORDERS]; /* that weight is at least this */
+    double prior[EXPERTS];       /* mixture weights at a record's start */
+    double share;                /* part of the prior mixed back after every token */
+    double gate[GATES][EXPERTS]; /* factors of the weights in each situation */
+    double copy_gate[COPY_GATES][EXPERTS];
+    double gate_rate; /* how fast the factors follow the record */
+    double copy[MATCH_LENGTHS][COPY_BUCKETS]; /* trust in a copy */
+    double copy_strength; /* how many trials that trust is worth against the record's own */
+    double network_share[CONTEXTS + 1][CONFIDENCES][CONFIDENCES]; /* beside static counts */
+} Constants;
+
+typedef struct {
+    int32_t total, distinct, last, first_node;
+} Context;
+
+typedef struct {
+    int32_t token, count, next;
+} Node;
+
+/* What has been learnt of one record: counts of its own tokens, and the match to copy from. */
+typedef struct {
+    int64_t position, match_source, match_length;
+    uint64_t slot_mask;
+    int32_t *history; /* [n + 1] */
+    int32_t *slots[ORDERS];
+    uint64_t *slot_keys[ORDERS];
+    Context *contexts[ORDERS];
+    Node *nodes[ORDERS];
+    int32_t *node_of_token; /* order 0: node + 1 */
+    int64_t n_contexts[ORDERS], n_nodes[ORDERS];
+    int64_t active[ORDERS], active_slot[ORDERS]; /* the context now, -1 when it is new */
+    double copy_hits[MATCH_LENGTHS][2];          /* hits, trials */
+    double weight[EXPERTS], gate[GATES][EXPERTS], copy_gate[COPY_GATES][EXPERTS];
+    double chain[EXPERTS]; /* probability of one token by each expert */
+    double mixed[EXPERTS]; /* weights in force for this token */
+    int64_t counts_context[CONTEXTS]; /* of the static counts, -1 where unknown */
+} Memory;
+
+/* What the network remembers of a record. */
+typedef struct {
+    int64_t position;
+    int64_t tokens[2]; /* the last two */
+    uint8_t *keys;     /* [L, H] packed [C, K] */
+    int8_t *values;    /* [L, H] packed [K, C] */
+    int8_t *shifted;   /* [L, d_shift] leading channels of the last input of attention */
+    int8_t *taps;      /* [L] rings of inputs of convolutions */
+} Cache;
+
+/* Which places of the ring a token sees: begin to end and the last `around`; in whole blocks first to last. */
+typedef struct {
+    int64_t position; /* of the token in its record */
+    int place, begin, end, around, first, last;
+} Span;
+
+typedef struct {
+    void *memory; /* all below */
+    int64_t n;    /* tokens that a record may have */
+    int slots, at_once;
+    Memory *records_S;
+    Cache *caches_S;
+    /* for the tokens of one step of the network */
+    int slot_B[AT_ONCE];
+    int64_t token_B[AT_ONCE];
+    Span span_B[AT_ONCE];
+    float factor_B[AT_ONCE];
+    int64_t total_B[AT_ONCE];
+    float *cosine_BK, *sine_BK, *scaled_BE;
+    int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BV;
+    int8_t *y_BD, *memory_BM, *hidden_BF, *query_BK, *value_K, *taps_BD;
+    uint8_t *digits_BC;
+    int product_stride, frequency_stride, hidden_stride, y_stride, memory_stride, query_stride, taps_stride, value_stride;
+    /* for one token's mixture */
+    int32_t *counts_V, *base_V, *mixed_V;
+    int64_t *blocks;
+} Work;
+
+typedef struct {
+    const Network *network; /* or NULL */
+    const Counts *counts;   /* or NULL */
+    const Constants *constants;
+    int vocab;
+    const uint8_t *token_bytes;
+    const int32_t *token_begin_V; /* [vocab + 1] */
+} Model;
+
+/* A record to decode, and what comes of it. */
+typedef struct {
+    const uint8_t *stream;
+    size_t stream_bytes;
+    int64_t type_id;
+    size_t n_bytes;
+    uint8_t *out;
+    int failed;
+} Record;
+
+typedef struct {
+    uint64_t low, range;
+    const uint8_t *stream;
+    uint8_t *out;
+    size_t position, length;
+} RangeCoder;
+
+/* Where the decoder is in the record of each slot. */
+typedef struct {
+    Record *record; /* NULL: the slot is free */
+    int64_t last;
+    size_t decoded; /* bytes */
+    RangeCoder coder;
+} Slot;
+
+enum { DONE = 0, NO_MEMORY = -1, NO_INTERVAL = -2 }; /* NO_INTERVAL: numbers of the version that give none */
+
+/* What one path offers. */
+typedef struct {
+    const char *name;
+    int (*runs_here)(void);
+    size_t (*packed_bytes)(int rows, int columns);
+    void (*pack)(const int8_t *matrix, int rows, int columns, Packed *packed);
+    Work *(*new_work)(const Model *model, int64_t n, int slots, int at_once, int network);
+    void (*free_work)(Work *work);
+    int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out);
+    int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *frequency_TV, int64_t type_id,
+                                const int32_t *tokens, int64_t count, uint8_t *out);
+    int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
+    void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
+    int (*decode_token)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_V, int64_t total);
+    void (*start_record)(const Model *model, Work *work, int slot);
+    void (*next_frequencies)(const Model *model, Work *work, int count);
+    void (*tokens_to_copy)(const Model *model, Work *work, const int32_t *tokens, int64_t count, int64_t *out);
+    double (*record_bits)(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network,
+                          const double *copied, const double *confidence, double *gate_gradient, double *copy_gradient,
+                          double *copy_counts);
+    void (*counts_shares)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, const int64_t *expected,
+                          int64_t count, double *token, double *copied, double *sure, int64_t *order);
+    void (*predict)(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TV,
+                    int32_t *base_TV, double *confidence_T, int64_t *contexts_TO);
+    void (*repeat_phase)(const Model *model, Work *work, int phase, int count, int64_t times);
+    void (*row_products)(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
+                         int vectors, int32_t *out, size_t out_stride);
+    size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
+    void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
+} Path;
+
+extern const Path *const nbmf_paths[]; /* best first, NULL at the end */
+
+#endif

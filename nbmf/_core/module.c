@@ -1,0 +1,899 @@
+/* nbmf._core: the compiled core for Python. See nbmf/_core.pyi for what is offered. */
+#include "parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096 };
+
+static const Path *chosen;
+
+/* ---- which path ---- */
+
+static const Path *path_named(const char *name) {
+    for (const Path *const *path = nbmf_paths; *path; path++)
+        if ((*path)->runs_here() && (!name || strcmp((*path)->name, name) == 0)) return *path;
+    return NULL;
+}
+
+static PyObject *paths(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyObject *names = PyList_New(0);
+    for (const Path *const *path = nbmf_paths; names && *path; path++) {
+        if (!(*path)->runs_here()) continue;
+        PyObject *name = PyUnicode_FromString((*path)->name);
+        if (!name || PyList_Append(names, name)) Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
+static int choose(const char *name) {
+    const Path *path = path_named(name);
+    if (!path) {
+        PyObject *names = paths(NULL, NULL);
+        if (names) PyErr_Format(PyExc_ValueError, "NBMF_CPU=%s is not for this processor, which can run %R", name, names);
+        Py_XDECREF(names);
+        return -1;
+    }
+    chosen = path;
+    return 0;
+}
+
+static PyObject *use(PyObject *module, PyObject *name) {
+    (void)module;
+    const char *text = NULL;
+    if (name != Py_None && !(text = PyUnicode_AsUTF8AndSize(name, NULL))) return NULL;
+    if (choose(text)) return NULL;
+    return PyUnicode_FromString(chosen->name);
+}
+
+static PyObject *cpu(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyUnicode_FromString(chosen->name);
+}
+
+/* ---- networks and counts: parts that models share ---- */
+
+typedef struct {
+    PyObject_HEAD
+    Held held;
+    const Path *path;
+    Network network;
+} NetworkObject;
+
+typedef struct {
+    PyObject_HEAD
+    Held held;
+    Counts counts;
+} CountsObject;
+
+static PyObject *new_object(PyTypeObject *type) {
+    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+static void free_object(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *named) {
+    PyObject *sizes, *arrays, *layers;
+    static char *names[] = {"sizes", "arrays", "layers", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "O!O!O!", names, &PyDict_Type, &sizes, &PyDict_Type, &arrays,
+                                     &PyList_Type, &layers))
+        return NULL;
+    NetworkObject *self = (NetworkObject *)new_object(type);
+    if (!self) return NULL;
+    self->path = chosen;
+    if (nbmf_fill_network(&self->network, &self->held, self->path, sizes, arrays, layers)) Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void network_free(PyObject *self) {
+    nbmf_release(&((NetworkObject *)self)->held);
+    free_object(self);
+}
+
+static PyObject *counts_new(PyTypeObject *type, PyObject *args, PyObject *named) {
+    PyObject *arrays;
+    int vocab;
+    static char *names[] = {"arrays", "vocab_size", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "O!i", names, &PyDict_Type, &arrays, &vocab)) return NULL;
+    CountsObject *self = (CountsObject *)new_object(type);
+    if (!self) return NULL;
+    if (nbmf_fill_counts(&self->counts, &self->held, arrays, vocab)) Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void counts_free(PyObject *self) {
+    nbmf_release(&((CountsObject *)self)->held);
+    free_object(self);
+}
+
+static PyType_Slot network_slots[] = {
+    {Py_tp_new, network_new}, {Py_tp_dealloc, network_free},
+    {Py_tp_doc, "A network's weights, in the order in which the core reads them."}, {0, NULL}};
+static PyType_Spec network_spec = {"nbmf._core.Network", sizeof(NetworkObject), 0, Py_TPFLAGS_DEFAULT, network_slots};
+static PyType_Slot counts_slots[] = {
+    {Py_tp_new, counts_new}, {Py_tp_dealloc, counts_free}, {Py_tp_doc, "Static counts; its arrays are not copied."}, {0, NULL}};
+static PyType_Spec counts_spec = {"nbmf._core.Counts", sizeof(CountsObject), 0, Py_TPFLAGS_DEFAULT, counts_slots};
+static PyTypeObject *network_type, *counts_type, *model_type;
+
+/* ---- models ---- */
+
+typedef struct {
+    PyObject_HEAD
+    Held held;
+    const Path *path;
+    PyObject *network, *counts;
+    Constants constants;
+    Model model;
+    Work *kept[KEPT_WORKS];
+} ModelObject;
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) {
+    PyObject *network, *counts, *constants, *token_bytes, *token_begin;
+    static char *names[] = {"network", "counts", "constants", "token_bytes", "token_begin_V", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO", names, &network, &counts, &constants, &token_bytes, &token_begin))
+        return NULL;
+    ModelObject *self = (ModelObject *)new_object(type);
+    if (!self) return NULL;
+    Model *model = &self->model;
+    Py_ssize_t begins, n_bytes;
+    if (!(model->token_begin_V = nbmf_array_of(&self->held, token_begin, "token_begin_V", 'i', -1, &begins, 0)) ||
+        !(model->token_bytes = nbmf_array_of(&self->held, token_bytes, "token_bytes", 'B', -1, &n_bytes, 0)) ||
+        nbmf_fill_constants(&self->constants, constants)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    model->constants = &self->constants;
+    model->vocab = (int)(begins - 1);
+    int good = begins > 1 && begins <= (1 << 16) + 1 && model->token_begin_V[0] == 0 &&
+               model->token_begin_V[begins - 1] == n_bytes;
+    for (Py_ssize_t token = 1; good && token < begins; token++)
+        good = model->token_begin_V[token] > model->token_begin_V[token - 1];
+    const char *problem = good ? NULL : "a vocabulary with tokens of no bytes: a damaged stream could be decoded without end";
+    self->path = chosen;
+    if (network != Py_None) {
+        if (Py_TYPE(network) != network_type) problem = "no Network";
+        else {
+            model->network = &((NetworkObject *)network)->network;
+            self->path = ((NetworkObject *)network)->path;
+            if (model->network->vocab != model->vocab || model->network->input_ids != model->vocab + EXTRA_TOKENS)
+                problem = "a network of another vocabulary";
+        }
+        self->network = Py_NewRef(network);
+    }
+    if (counts != Py_None) {
+        if (Py_TYPE(counts) != counts_type) problem = "no Counts";
+        else {
+            model->counts = &((CountsObject *)counts)->counts;
+            if (model->counts->vocab != model->vocab) problem = "counts of another vocabulary";
+        }
+        self->counts = Py_NewRef(counts);
+    }
+    if (!problem) return (PyObject *)self;
+    PyErr_SetString(PyExc_ValueError, problem);
+    Py_DECREF(self);
+    return NULL;
+}
+
+static void model_free(PyObject *object) {
+    ModelObject *self = (ModelObject *)object;
+    for (int i = 0; i < KEPT_WORKS; i++) self->path->free_work(self->kept[i]);
+    Py_XDECREF(self->network);
+    Py_XDECREF(self->counts);
+    nbmf_release(&self->held);
+    free_object(object);
+}
+
+/* Work space for one record, kept for the next, as making it takes longer than coding a small record; or for more. With the
+ * GIL held. */
+static Work *borrow(ModelObject *self, int64_t n, int slots, int at_once) {
+    int64_t room = 256;
+    while (room < n) room *= 4;
+    if (slots == 1 && room <= MOST_KEPT_TOKENS)
+        for (int i = 0; i < KEPT_WORKS; i++) {
+            Work *work = self->kept[i];
+            if (!work || work->n != room || work->at_once != at_once) continue;
+            self->kept[i] = NULL;
+            return work;
+        }
+    Work *work = self->path->new_work(&self->model, slots == 1 && room <= MOST_KEPT_TOKENS ? room : n, slots, at_once,
+                                      self->model.network != NULL);
+    if (!work) PyErr_NoMemory();
+    return work;
+}
+
+static void give_back(ModelObject *self, Work *work) {
+    if (work->slots == 1 && work->n <= MOST_KEPT_TOKENS)
+        for (int i = 0; i < KEPT_WORKS; i++)
+            if (!self->kept[i]) {
+                self->kept[i] = work;
+                return;
+            }
+    self->path->free_work(work);
+}
+
+static int valid_type(const ModelObject *self, long type_id) {
+    if (type_id >= self->model.vocab && type_id < self->model.vocab + EXTRA_TOKENS) return 1;
+    PyErr_Format(PyExc_ValueError, "%ld is no id of a type of records", type_id);
+    return 0;
+}
+
+static const int32_t *tokens_of(const ModelObject *self, Held *held, PyObject *array, Py_ssize_t *count) {
+    const int32_t *tokens = nbmf_array_of(held, array, "tokens", 'i', -1, count, 0);
+    for (Py_ssize_t i = 0; tokens && i < *count; i++)
+        if (tokens[i] < 0 || tokens[i] >= self->model.vocab) {
+            PyErr_Format(PyExc_ValueError, "%d is no token", (int)tokens[i]);
+            return NULL;
+        }
+    return tokens;
+}
+
+static const int32_t *inputs_of(const ModelObject *self, Held *held, PyObject *array, Py_ssize_t *count) {
+    const int32_t *inputs = nbmf_array_of(held, array, "inputs", 'i', -1, count, 0);
+    for (Py_ssize_t i = 0; inputs && i < *count; i++)
+        if (inputs[i] < 0 || inputs[i] >= self->model.vocab + EXTRA_TOKENS) {
+            PyErr_Format(PyExc_ValueError, "%d is no input", (int)inputs[i]);
+            return NULL;
+        }
+    return inputs;
+}
+
+static int predicts(const ModelObject *self) {
+    if (self->model.network || self->model.counts) return 1;
+    PyErr_SetString(PyExc_ValueError, "a model without network and counts predicts nothing");
+    return 0;
+}
+
+static PyObject *raise_for(int64_t problem) {
+    if (problem == NO_MEMORY) return PyErr_NoMemory();
+    PyErr_SetString(PyExc_ValueError, "the version's numbers give no probabilities");
+    return NULL;
+}
+
+static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, PyObject *frequencies) {
+    Held held = {0};
+    Py_ssize_t count;
+    PyObject *result = NULL;
+    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count), *frequency_TV = NULL;
+    if (tokens_T && frequencies)
+        frequency_TV = nbmf_array_of(&held, frequencies, "frequencies", 'i', count * self->model.vocab, NULL, 0);
+    if (tokens_T && predicts(self) && valid_type(self, type_id) && (!frequencies || frequency_TV)) {
+        Work *work = borrow(self, count, 1, AT_ONCE);
+        uint8_t *out = work ? malloc(5 * (size_t)count + 16) : NULL;
+        if (out) {
+            int64_t length;
+            Py_BEGIN_ALLOW_THREADS
+            length = frequencies ? self->path->encode_predicted(&self->model, work, frequency_TV, type_id, tokens_T, count, out)
+                                 : self->path->encode(&self->model, work, type_id, tokens_T, count, out);
+            Py_END_ALLOW_THREADS
+            result = length < 0 ? raise_for(length) : PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)length);
+            free(out);
+        } else if (work) PyErr_NoMemory();
+        if (work) give_back(self, work);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *model_encode(PyObject *self, PyObject *args) {
+    PyObject *tokens;
+    long type_id;
+    if (!PyArg_ParseTuple(args, "Ol", &tokens, &type_id)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, NULL);
+}
+
+static PyObject *model_encode_predicted(PyObject *self, PyObject *args) {
+    PyObject *tokens, *frequencies;
+    long type_id;
+    if (!PyArg_ParseTuple(args, "OlO", &tokens, &type_id, &frequencies)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, frequencies);
+}
+
+/* ---- decoding ---- */
+
+/* Records from a list of (stream, bytes of the record, type id), and what they are decoded to. */
+typedef struct {
+    Held held;
+    PyObject *streams;
+    Record *records;
+    size_t count; /* of those that are not empty */
+    uint8_t *out;
+    size_t longest;
+} Batch;
+
+static void free_batch(Batch *batch) {
+    nbmf_release(&batch->held);
+    Py_CLEAR(batch->streams);
+    free(batch->records);
+    free(batch->out);
+    batch->records = NULL;
+    batch->out = NULL;
+}
+
+static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams) {
+    const Py_ssize_t count = PyList_Size(streams);
+    if (count < 0) return -1;
+    batch->streams = Py_NewRef(streams);
+    batch->records = calloc((size_t)count + 1, sizeof *batch->records);
+    if (!batch->records) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t whole = 0;
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *stream;
+        Py_ssize_t n_bytes, stream_bytes;
+        long type_id;
+        if (!PyArg_ParseTuple(PyList_GetItem(streams, index), "Onl", &stream, &n_bytes, &type_id)) return -1;
+        if (n_bytes <= 0) continue;
+        Record *record = &batch->records[batch->count++];
+        if (!valid_type(self, type_id) ||
+            !(record->stream = nbmf_array_of(&batch->held, stream, "stream", 'B', -1, &stream_bytes, 0)))
+            return -1;
+        record->stream_bytes = (size_t)stream_bytes;
+        record->n_bytes = (size_t)n_bytes;
+        record->type_id = type_id;
+        whole += (size_t)n_bytes;
+        batch->longest = (size_t)n_bytes > batch->longest ? (size_t)n_bytes : batch->longest;
+    }
+    if (batch->longest >= INT32_MAX - 1 || !(batch->out = malloc(whole ? whole : 1))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    uint8_t *out = batch->out;
+    for (size_t index = 0; index < batch->count; index++) {
+        batch->records[index].out = out;
+        out += batch->records[index].n_bytes;
+    }
+    return 0;
+}
+
+/* The bytes of each record; None of one that its stream can't be. */
+static PyObject *results_of(const Batch *batch) {
+    const Py_ssize_t count = PyList_Size(batch->streams);
+    PyObject *results = PyList_New(0);
+    const Record *record = batch->records;
+    for (Py_ssize_t index = 0; results && index < count; index++) {
+        const Py_ssize_t n_bytes = PyLong_AsSsize_t(PyTuple_GetItem(PyList_GetItem(batch->streams, index), 1));
+        PyObject *data;
+        if (n_bytes <= 0) data = PyBytes_FromStringAndSize("", 0);
+        else if (record->failed) data = Py_NewRef(Py_None), record++;
+        else data = PyBytes_FromStringAndSize((char *)record->out, (Py_ssize_t)record->n_bytes), record++;
+        if (!data || PyList_Append(results, data)) Py_CLEAR(results);
+        Py_XDECREF(data);
+    }
+    return results;
+}
+
+static PyObject *model_decode(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *streams, *results = NULL;
+    int side_by_side;
+    if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &streams, &side_by_side)) return NULL;
+    if (side_by_side < 1 || side_by_side > AT_ONCE)
+        return PyErr_Format(PyExc_ValueError, "%d records side by side, of at most %d", side_by_side, AT_ONCE);
+    Batch batch = {0};
+    if (predicts(self) && !fill_batch(self, &batch, streams)) {
+        if (batch.count) {
+            const int slots = batch.count < (size_t)side_by_side ? (int)batch.count : side_by_side;
+            Slot states[AT_ONCE] = {0};
+            Work *work = borrow(self, (int64_t)batch.longest, slots, 1);
+            if (work) {
+                int problem;
+                Py_BEGIN_ALLOW_THREADS
+                problem = self->path->decode(&self->model, work, states, batch.records, batch.count);
+                Py_END_ALLOW_THREADS
+                give_back(self, work);
+                results = problem ? raise_for(problem) : results_of(&batch);
+            }
+        } else results = results_of(&batch);
+    }
+    free_batch(&batch);
+    return results;
+}
+
+/* The network's frequencies [T, V] after each of some inputs, a type id first. */
+static PyObject *model_frequencies(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *inputs, *out;
+    int at_once;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "OiO", &inputs, &at_once, &out)) return NULL;
+    if (!self->model.network || at_once < 1 || at_once > AT_ONCE)
+        return PyErr_Format(PyExc_ValueError, "no network, or not 1 to %d at once", AT_ONCE);
+    Held held = {0};
+    PyObject *result = NULL;
+    const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
+    int32_t *out_TV = NULL;
+    const int vocab = self->model.vocab;
+    if (inputs_T) out_TV = (int32_t *)nbmf_array_of(&held, out, "out", 'i', count * vocab, NULL, 1);
+    Work *work = out_TV ? borrow(self, 1, 1, at_once) : NULL;
+    if (work) {
+        Py_BEGIN_ALLOW_THREADS
+        self->path->start_record(&self->model, work, 0);
+        for (Py_ssize_t begin = 0; begin < count; begin += at_once) {
+            const int taken = count - begin < at_once ? (int)(count - begin) : at_once;
+            for (int b = 0; b < taken; b++) {
+                work->slot_B[b] = 0;
+                work->token_B[b] = inputs_T[begin + b];
+            }
+            self->path->next_frequencies(&self->model, work, taken);
+            for (int b = 0; b < taken; b++)
+                memcpy(out_TV + (begin + b) * vocab, work->frequency_BV + b * work->frequency_stride,
+                       (size_t)vocab * sizeof *out_TV);
+        }
+        Py_END_ALLOW_THREADS
+        give_back(self, work);
+        result = Py_NewRef(Py_None);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+/* ---- decoding with a network that runs elsewhere ---- */
+
+typedef struct {
+    PyObject_HEAD
+    ModelObject *model;
+    Batch batch;
+    Slot *slots;
+    Work *work;
+} DecoderObject;
+
+static PyTypeObject *decoder_type;
+
+static PyObject *model_decoder(PyObject *object, PyObject *streams) {
+    ModelObject *model = (ModelObject *)object;
+    if (!PyList_Check(streams)) return PyErr_Format(PyExc_TypeError, "streams are a list");
+    if (!model->model.network) return PyErr_Format(PyExc_ValueError, "the version has no network");
+    DecoderObject *self = (DecoderObject *)new_object(decoder_type);
+    if (!self) return NULL;
+    self->model = (ModelObject *)Py_NewRef(object);
+    if (fill_batch(model, &self->batch, streams)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    const size_t count = self->batch.count;
+    self->slots = calloc(count + 1, sizeof *self->slots);
+    self->work = self->slots ? model->path->new_work(&model->model, (int64_t)self->batch.longest, (int)count, 1, 0) : NULL;
+    if (!self->work) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    for (size_t slot = 0; slot < count; slot++)
+        model->path->start_decoding(&model->model, self->work, (int)slot, &self->slots[slot], &self->batch.records[slot]);
+    return (PyObject *)self;
+}
+
+static void decoder_free(PyObject *object) {
+    DecoderObject *self = (DecoderObject *)object;
+    if (self->work) self->model->path->free_work(self->work);
+    free(self->slots);
+    free_batch(&self->batch);
+    Py_XDECREF((PyObject *)self->model);
+    free_object(object);
+}
+
+/* [(slot, last token)] of the records that go on. */
+static PyObject *decoder_going_on(PyObject *object, PyObject *unused) {
+    (void)unused;
+    DecoderObject *self = (DecoderObject *)object;
+    PyObject *result = PyList_New(0);
+    for (size_t slot = 0; result && slot < self->batch.count; slot++) {
+        if (!self->slots[slot].record) continue;
+        PyObject *pair = Py_BuildValue("(nn)", (Py_ssize_t)slot, (Py_ssize_t)self->slots[slot].last);
+        if (!pair || PyList_Append(result, pair)) Py_CLEAR(result);
+        Py_XDECREF(pair);
+    }
+    return result;
+}
+
+/* One token of each record that goes on, from the network's frequencies for each, in order. */
+static PyObject *decoder_step(PyObject *object, PyObject *frequencies) {
+    DecoderObject *self = (DecoderObject *)object;
+    const ModelObject *model = self->model;
+    const int vocab = model->model.vocab;
+    Py_ssize_t going_on = 0;
+    for (size_t slot = 0; slot < self->batch.count; slot++) going_on += self->slots[slot].record != NULL;
+    Held held = {0};
+    const int32_t *frequency_V = nbmf_array_of(&held, frequencies, "frequencies", 'i', going_on * vocab, NULL, 0);
+    int problem = DONE;
+    if (frequency_V) {
+        Py_BEGIN_ALLOW_THREADS
+        for (size_t slot = 0; slot < self->batch.count && !problem; slot++) {
+            if (!self->slots[slot].record) continue;
+            int64_t total = 0;
+            for (int token = 0; token < vocab; token++) total += frequency_V[token];
+            problem = model->path->decode_token(&model->model, self->work, (int)slot, &self->slots[slot], frequency_V, total);
+            frequency_V += vocab;
+        }
+        Py_END_ALLOW_THREADS
+    }
+    nbmf_release(&held);
+    if (problem) return raise_for(problem);
+    return frequency_V ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *decoder_results(PyObject *object, PyObject *unused) {
+    (void)unused;
+    return results_of(&((DecoderObject *)object)->batch);
+}
+
+static PyMethodDef decoder_methods[] = {
+    {"going_on", decoder_going_on, METH_NOARGS, "[(slot, last token)] of the records that have not ended."},
+    {"step", decoder_step, METH_O, "One token of each record that goes on, from frequencies int32 [records, vocabulary]."},
+    {"results", decoder_results, METH_NOARGS, "The bytes of each record; None of one that its stream can't be."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot decoder_slots[] = {{Py_tp_dealloc, decoder_free}, {Py_tp_methods, decoder_methods}, {0, NULL}};
+static PyType_Spec decoder_spec = {"nbmf._core.Decoder", sizeof(DecoderObject), 0,
+                                   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, decoder_slots};
+
+/* ---- fitting ---- */
+
+static PyObject *model_tokens_to_copy(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *tokens, *out, *result = NULL;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "OO", &tokens, &out)) return NULL;
+    Held held = {0};
+    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count);
+    int64_t *out_T = tokens_T ? (int64_t *)nbmf_array_of(&held, out, "out", 'q', count, NULL, 1) : NULL;
+    Work *work = out_T ? borrow(self, count, 1, AT_ONCE) : NULL;
+    if (work) {
+        Py_BEGIN_ALLOW_THREADS
+        self->path->tokens_to_copy(&self->model, work, tokens_T, count, out_T);
+        Py_END_ALLOW_THREADS
+        give_back(self, work);
+        result = Py_NewRef(Py_None);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *model_record_bits(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *tokens, *network, *copied, *confidence, *gates, *copy_gates, *copies, *result = NULL;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "OOOOOOO", &tokens, &network, &copied, &confidence, &gates, &copy_gates, &copies)) return NULL;
+    Held held = {0};
+    const double *network_T, *copied_T, *confidence_T;
+    double *gate_GE, *copy_gate_GE, *copy_LB2;
+    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count);
+    if (tokens_T && (network_T = nbmf_array_of(&held, network, "network", 'd', count, NULL, 0)) &&
+        (copied_T = nbmf_array_of(&held, copied, "copied", 'd', count, NULL, 0)) &&
+        (confidence_T = nbmf_array_of(&held, confidence, "confidence", 'd', count, NULL, 0)) &&
+        (gate_GE = (double *)nbmf_array_of(&held, gates, "gates", 'd', GATES * EXPERTS, NULL, 1)) &&
+        (copy_gate_GE = (double *)nbmf_array_of(&held, copy_gates, "copy gates", 'd', COPY_GATES * EXPERTS, NULL, 1)) &&
+        (copy_LB2 = (double *)nbmf_array_of(&held, copies, "copies", 'd', MATCH_LENGTHS * COPY_BUCKETS * 2, NULL, 1))) {
+        Work *work = borrow(self, count, 1, AT_ONCE);
+        if (work) {
+            double bits;
+            Py_BEGIN_ALLOW_THREADS
+            bits = self->path->record_bits(&self->model, work, tokens_T, count, network_T, copied_T, confidence_T, gate_GE,
+                                           copy_gate_GE, copy_LB2);
+            Py_END_ALLOW_THREADS
+            give_back(self, work);
+            result = PyFloat_FromDouble(bits);
+        }
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *model_counts_shares(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *tokens, *expected, *token, *copied, *sure, *order, *result = NULL;
+    long type_id;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "lOOOOOO", &type_id, &tokens, &expected, &token, &copied, &sure, &order)) return NULL;
+    if (!valid_type(self, type_id)) return NULL;
+    if (!self->model.counts) return PyErr_Format(PyExc_ValueError, "the version has no counts");
+    Held held = {0};
+    const int64_t *expected_T = NULL;
+    double *token_T, *copied_T, *sure_T;
+    int64_t *order_T;
+    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count);
+    int good = tokens_T && (expected_T = nbmf_array_of(&held, expected, "expected", 'q', count, NULL, 0));
+    for (Py_ssize_t i = 0; good && i < count; i++)
+        if (!(good = expected_T[i] < self->model.vocab)) PyErr_SetString(PyExc_ValueError, "an expected token that is none");
+    if (good && (token_T = (double *)nbmf_array_of(&held, token, "token", 'd', count, NULL, 1)) &&
+        (copied_T = (double *)nbmf_array_of(&held, copied, "copied", 'd', count, NULL, 1)) &&
+        (sure_T = (double *)nbmf_array_of(&held, sure, "sure", 'd', count, NULL, 1)) &&
+        (order_T = (int64_t *)nbmf_array_of(&held, order, "order", 'q', count, NULL, 1))) {
+        Work *work = borrow(self, 1, 1, AT_ONCE);
+        if (work) {
+            Py_BEGIN_ALLOW_THREADS
+            self->path->counts_shares(&self->model, work, type_id, tokens_T, expected_T, count, token_T, copied_T, sure_T,
+                                      order_T);
+            Py_END_ALLOW_THREADS
+            give_back(self, work);
+            result = Py_NewRef(Py_None);
+        }
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+/* ---- parts by themselves: for tests and measurements ---- */
+
+static PyObject *model_predictions(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *inputs, *frequencies, *base, *confidence, *contexts, *result = NULL;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "OOOOO", &inputs, &frequencies, &base, &confidence, &contexts)) return NULL;
+    const int vocab = self->model.vocab;
+    Held held = {0};
+    const int32_t *frequency_TV = NULL;
+    int32_t *base_TV;
+    double *confidence_T;
+    int64_t *contexts_TO;
+    const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
+    if (inputs_T && !predicts(self)) inputs_T = NULL;
+    if (inputs_T && (self->model.network != NULL) != (frequencies != Py_None))
+        PyErr_SetString(PyExc_ValueError, "frequencies are of a network");
+    else if (inputs_T &&
+             (frequencies == Py_None ||
+              (frequency_TV = nbmf_array_of(&held, frequencies, "frequencies", 'i', count * vocab, NULL, 0))) &&
+             (base_TV = (int32_t *)nbmf_array_of(&held, base, "base", 'i', count * vocab, NULL, 1)) &&
+             (confidence_T = (double *)nbmf_array_of(&held, confidence, "confidence", 'd', count, NULL, 1)) &&
+             (contexts_TO = (int64_t *)nbmf_array_of(&held, contexts, "contexts", 'q', count * CONTEXTS, NULL, 1))) {
+        Work *work = borrow(self, 1, 1, AT_ONCE);
+        if (work) {
+            self->path->predict(&self->model, work, inputs_T, count, frequency_TV, base_TV, confidence_T, contexts_TO);
+            give_back(self, work);
+            result = Py_NewRef(Py_None);
+        }
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *inputs, *result = NULL;
+    int phase, at_once;
+    Py_ssize_t count;
+    long long times;
+    if (!PyArg_ParseTuple(args, "OiiL", &inputs, &phase, &at_once, &times)) return NULL;
+    if (!self->model.network || at_once < 1 || at_once > AT_ONCE)
+        return PyErr_Format(PyExc_ValueError, "no network, or not 1 to %d at once", AT_ONCE);
+    Held held = {0};
+    const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
+    Work *work = inputs_T ? borrow(self, 1, 1, at_once) : NULL;
+    if (work) {
+        Py_BEGIN_ALLOW_THREADS
+        self->path->start_record(&self->model, work, 0);
+        for (Py_ssize_t begin = 0; begin + at_once <= count; begin += at_once) {
+            for (int b = 0; b < at_once; b++) work->token_B[b] = inputs_T[begin + b];
+            memset(work->slot_B, 0, sizeof work->slot_B);
+            self->path->next_frequencies(&self->model, work, at_once);
+        }
+        self->path->repeat_phase(&self->model, work, phase, at_once, times);
+        Py_END_ALLOW_THREADS
+        give_back(self, work);
+        result = Py_NewRef(Py_None);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *products(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *matrix, *x, *out, *result = NULL;
+    int rows, columns, vectors;
+    if (!PyArg_ParseTuple(args, "OiiOiO", &matrix, &rows, &columns, &x, &vectors, &out)) return NULL;
+    if (rows < 1 || columns < 1 || columns > 1 << 16 || vectors < 1 || vectors > AT_ONCE)
+        return PyErr_Format(PyExc_ValueError, "sizes out of range");
+    Held held = {0};
+    Packed packed = {0};
+    const int wide = (columns + COLUMNS - 1) / COLUMNS * COLUMNS, tall = (rows + ROWS - 1) / ROWS * ROWS;
+    const int8_t *matrix_RK = nbmf_array_of(&held, matrix, "matrix", 'b', (Py_ssize_t)rows * columns, NULL, 0), *x_BK;
+    int32_t *out_BR;
+    int8_t *wide_BK;
+    if (matrix_RK && (x_BK = nbmf_array_of(&held, x, "x", 'b', (Py_ssize_t)vectors * columns, NULL, 0)) &&
+        (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
+        (packed.bytes = nbmf_own(&held, chosen->packed_bytes(rows, columns))) &&
+        (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide))) {
+        chosen->pack(matrix_RK, rows, columns, &packed);
+        for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
+        chosen->row_products(packed.bytes, wide, 0, tall, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
+        result = Py_NewRef(Py_None);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static const uint64_t *intervals_of(Held *held, PyObject *array, size_t *count) {
+    Py_ssize_t numbers;
+    const uint64_t *intervals = nbmf_array_of(held, array, "intervals", 'q', -1, &numbers, 0);
+    *count = intervals ? (size_t)numbers / 3 : 0;
+    for (size_t i = 0; i < *count; i++) {
+        const uint64_t before = intervals[3 * i], frequency = intervals[3 * i + 1], total = intervals[3 * i + 2];
+        if (total == 0 || total > (uint64_t)1 << 32 || frequency == 0 || frequency > total || before > total - frequency) {
+            PyErr_SetString(PyExc_ValueError, "no interval");
+            return NULL;
+        }
+    }
+    return intervals;
+}
+
+static PyObject *range_encode(PyObject *module, PyObject *array) {
+    (void)module;
+    Held held = {0};
+    size_t count;
+    PyObject *result = NULL;
+    const uint64_t *intervals = intervals_of(&held, array, &count);
+    uint8_t *out = intervals ? nbmf_own(&held, 5 * count + 16) : NULL;
+    if (out) result = PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)chosen->range_encode(intervals, count, out));
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *range_decode(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *stream, *array, *out, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOO", &stream, &array, &out)) return NULL;
+    Held held = {0};
+    size_t count;
+    Py_ssize_t length;
+    uint64_t *targets;
+    const uint64_t *intervals = intervals_of(&held, array, &count);
+    const uint8_t *bytes = intervals ? nbmf_array_of(&held, stream, "stream", 'B', -1, &length, 0) : NULL;
+    if (bytes && (targets = (uint64_t *)nbmf_array_of(&held, out, "targets", 'q', (Py_ssize_t)count, NULL, 1))) {
+        chosen->range_decode(bytes, (size_t)length, intervals, count, targets);
+        result = Py_NewRef(Py_None);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+/* ---- the file of static counts ---- */
+
+static PyObject *wrong_sizes(void) {
+    PyErr_SetString(PyExc_ValueError, "no counts: sizes do not fit together");
+    return NULL;
+}
+
+/* Tokens are steps from the follower before; the first of a context, and of all single tokens, from 0. */
+static int tokens_of_steps(const uint8_t *low_N, const uint8_t *high_N, const uint16_t *followers_C, Py_ssize_t n,
+                           Py_ssize_t contexts, uint16_t *token_N) {
+    Py_ssize_t at = n;
+    for (Py_ssize_t context = 0; context < contexts; context++) at -= followers_C[context];
+    if (at < 0) return 0;
+    Py_ssize_t node = 0;
+    for (Py_ssize_t context = -1; context < contexts; context++) {
+        const Py_ssize_t end = context < 0 ? at : node + followers_C[context];
+        uint32_t token = 0;
+        for (; node < end; node++) {
+            token += (uint32_t)(low_N[node] | high_N[node] << 8);
+            if (token > 65535) return 0;
+            token_N[node] = (uint16_t)token;
+        }
+    }
+    return 1;
+}
+
+static PyObject *counts_tokens(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *low, *high, *followers, *out, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOOO", &low, &high, &followers, &out)) return NULL;
+    Held held = {0};
+    Py_ssize_t n, contexts;
+    const uint8_t *low_N = nbmf_array_of(&held, low, "no counts: step_low_N", 'B', -1, &n, 0), *high_N;
+    const uint16_t *followers_C;
+    uint16_t *token_N;
+    if (low_N && (high_N = nbmf_array_of(&held, high, "no counts: step_high_N", 'B', n, NULL, 0)) &&
+        (followers_C = nbmf_array_of(&held, followers, "no counts: followers_C", 'H', -1, &contexts, 0)) &&
+        (token_N = (uint16_t *)nbmf_array_of(&held, out, "token_N", 'H', n, NULL, 1)))
+        result = tokens_of_steps(low_N, high_N, followers_C, n, contexts, token_N) ? Py_NewRef(Py_None) : wrong_sizes();
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *counts_followed(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *first, *code, *value, *out, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOOO", &first, &code, &value, &out)) return NULL;
+    Held held = {0};
+    Py_ssize_t bounds, n, codes;
+    const int32_t *first_C = nbmf_array_of(&held, first, "first_C", 'i', -1, &bounds, 0);
+    const uint8_t *code_N;
+    const int64_t *value_of_code;
+    int32_t *followed_C;
+    if (first_C && bounds > 0 && (code_N = nbmf_array_of(&held, code, "code_N", 'B', -1, &n, 0)) &&
+        (value_of_code = nbmf_array_of(&held, value, "values", 'q', -1, &codes, 0)) &&
+        (followed_C = (int32_t *)nbmf_array_of(&held, out, "followed_C", 'i', bounds - 1, NULL, 1))) {
+        int good = 1;
+        for (Py_ssize_t context = 0; good && context + 1 < bounds; context++) {
+            int64_t sum = 0;
+            good = first_C[context] >= 0 && first_C[context] <= first_C[context + 1] && first_C[context + 1] <= n;
+            for (int32_t node = first_C[context]; good && node < first_C[context + 1]; node++) {
+                good = code_N[node] < codes;
+                sum += good ? value_of_code[code_N[node]] : 0;
+            }
+            good = good && sum >= 0 && sum <= INT32_MAX;
+            followed_C[context] = (int32_t)sum;
+        }
+        if (good) result = Py_NewRef(Py_None);
+        else PyErr_SetString(PyExc_ValueError, "no counts: values out of range");
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *model_cpu(PyObject *self, void *unused) {
+    (void)unused;
+    return PyUnicode_FromString(((ModelObject *)self)->path->name);
+}
+
+static PyMethodDef model_methods[] = {
+    {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id): the stream of a record."},
+    {"encode_predicted", model_encode_predicted, METH_VARARGS,
+     "encode_predicted(tokens, type_id, frequencies): the same from the network's frequencies [tokens, vocabulary]."},
+    {"decode", model_decode, METH_VARARGS,
+     "decode(streams, side_by_side): of (stream, bytes, type id) the records; None of one that its stream can't be."},
+    {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's frequencies step by step."},
+    {"frequencies", model_frequencies, METH_VARARGS, "frequencies(inputs, at_once, out): after each input, [inputs, vocabulary]."},
+    {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},
+    {"record_bits", model_record_bits, METH_VARARGS,
+     "record_bits(tokens, network, copied, confidence, gates, copy_gates, copies): bits by the mixture; adds to the last three."},
+    {"predictions", model_predictions, METH_VARARGS,
+     "predictions(inputs, frequencies, base, confidence, contexts): before the record's own counts, into the last three."},
+    {"repeat_phase", model_repeat_phase, METH_VARARGS, "repeat_phase(inputs, phase, at_once, times): after taking in inputs."},
+    {"counts_shares", model_counts_shares, METH_VARARGS,
+     "counts_shares(type_id, tokens, expected, token, copied, sure, order): what static counts gave, into the last four."},
+    {NULL, NULL, 0, NULL}};
+static PyGetSetDef model_fields[] = {{"cpu", model_cpu, NULL, "The path that it runs on.", NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyType_Slot model_slots[] = {
+    {Py_tp_new, model_new}, {Py_tp_dealloc, model_free}, {Py_tp_methods, model_methods}, {Py_tp_getset, model_fields},
+    {Py_tp_doc, "A version's learned parts, ready to code."}, {0, NULL}};
+static PyType_Spec model_spec = {"nbmf._core.Model", sizeof(ModelObject), 0, Py_TPFLAGS_DEFAULT, model_slots};
+
+static PyMethodDef functions[] = {
+    {"paths", paths, METH_NOARGS, "Names of the kinds of processor that this one can run code for, best first."},
+    {"use", use, METH_O, "use(name): what networks made from now on run on; None: the best. Returns its name."},
+    {"products", products, METH_VARARGS, "products(matrix, rows, columns, x, vectors, out): exact, out [vectors, rows filled up]."},
+    {"counts_tokens", counts_tokens, METH_VARARGS, "counts_tokens(step_low_N, step_high_N, followers_C, token_N): into the last."},
+    {"counts_followed", counts_followed, METH_VARARGS, "counts_followed(first_C, code_N, value_of_code, followed_C): into the last."},
+    {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
+    {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
+    {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
+    {NULL, NULL, 0, NULL}};
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "nbmf._core", "The codec's compiled core: networks of integers, counts, adaptation, range coder.", -1,
+    functions, NULL, NULL, NULL, NULL};
+
+static int add_type(PyObject *module, PyType_Spec *spec, const char *name, PyTypeObject **to) {
+    *to = (PyTypeObject *)PyType_FromSpec(spec);
+    return *to ? PyModule_AddObjectRef(module, name, (PyObject *)*to) : -1;
+}
+
+PyMODINIT_FUNC PyInit__core(void) {
+    static const struct {
+        const char *name;
+        long value;
+    } numbers[] = {
+        {"AT_ONCE", AT_ONCE}, {"ORDERS", ORDERS}, {"EXPERTS", EXPERTS}, {"MATCH_LENGTHS", MATCH_LENGTHS},
+        {"CONFIDENCES", CONFIDENCES}, {"COPY_BUCKETS", COPY_BUCKETS}, {"GATES", GATES}, {"COPY_GATES", COPY_GATES},
+        {"CONTEXTS", CONTEXTS}, {"SCALE", SCALE}, {"EXTRA_TOKENS", EXTRA_TOKENS}, {"TAPS", TAPS},
+        {"INT8_LIMIT", INT8_LIMIT}, {"RESIDUAL_LIMIT", RESIDUAL_LIMIT}, {"FREQUENCY_PEAK", FREQUENCY_PEAK},
+        {"ATTENTION_PEAK", ATTENTION_PEAK},
+    };
+    const char *wanted = getenv("NBMF_CPU");
+    if (choose(wanted && *wanted ? wanted : NULL)) return NULL;
+    PyObject *module = PyModule_Create(&definition);
+    if (!module) return NULL;
+    int failed = add_type(module, &network_spec, "Network", &network_type) ||
+                 add_type(module, &counts_spec, "Counts", &counts_type) ||
+                 add_type(module, &model_spec, "Model", &model_type) ||
+                 add_type(module, &decoder_spec, "Decoder", &decoder_type);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !failed; i++)
+        failed = PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value);
+    if (failed) Py_CLEAR(module);
+    return module;
+}

@@ -1,0 +1,289 @@
+#include "parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void nbmf_release(Held *held) {
+    for (size_t i = 0; i < held->n_views; i++) PyBuffer_Release(&held->views[i]);
+    for (size_t i = 0; i < held->n_owned; i++) free(held->owned[i]);
+    free(held->views);
+    free(held->owned);
+    *held = (Held){0};
+}
+
+void *nbmf_own(Held *held, size_t bytes) {
+    void **owned = realloc(held->owned, (held->n_owned + 1) * sizeof *owned);
+    if (owned) held->owned = owned;
+    void *memory = owned ? calloc(1, bytes ? bytes : 1) : NULL;
+    if (!memory) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    held->owned[held->n_owned++] = memory;
+    return memory;
+}
+
+static size_t size_of(char type) {
+    switch (type) {
+    case 'b': case 'B': return 1;
+    case 'h': case 'H': return 2;
+    case 'i': case 'f': return 4;
+    default: return 8;
+    }
+}
+
+static int is_of_type(const Py_buffer *view, char type) {
+    const char found = view->format ? *view->format : 'B';
+    if ((size_t)view->itemsize != size_of(type) || (view->format && strlen(view->format) != 1)) return 0;
+    if (type == 'f' || type == 'd') return found == type;
+    const char *kinds = type == 'B' || type == 'H' ? "BHILQc" : "bhilq";
+    return strchr(kinds, found) != NULL;
+}
+
+const void *nbmf_array_of(Held *held, PyObject *array, const char *name, char type, Py_ssize_t count, Py_ssize_t *found,
+                          int writable) {
+    Py_buffer *views = realloc(held->views, (held->n_views + 1) * sizeof *views);
+    if (!views) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    held->views = views;
+    Py_buffer *view = &held->views[held->n_views];
+    if (PyObject_GetBuffer(array, view, (writable ? PyBUF_WRITABLE : 0) | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) return NULL;
+    held->n_views++;
+    const Py_ssize_t numbers = view->len / (view->itemsize ? view->itemsize : 1);
+    if (!is_of_type(view, type) || (count >= 0 && numbers != count)) {
+        PyErr_Format(PyExc_ValueError, "%s: %zd numbers of type %s, where %zd of type %c belong", name, numbers,
+                     view->format ? view->format : "B", count, type);
+        return NULL;
+    }
+    if (found) *found = numbers;
+    if ((uintptr_t)view->buf % size_of(type) == 0) return numbers ? view->buf : "";
+    if (writable) {
+        PyErr_Format(PyExc_ValueError, "%s is not aligned", name);
+        return NULL;
+    }
+    void *copy = nbmf_own(held, (size_t)view->len);
+    return copy ? memcpy(copy, view->buf, (size_t)view->len) : NULL;
+}
+
+const void *nbmf_array(Held *held, PyObject *arrays, const char *name, char type, Py_ssize_t count, Py_ssize_t *found) {
+    PyObject *array = PyDict_GetItemString(arrays, name);
+    if (!array) {
+        PyErr_Format(PyExc_ValueError, "%s is missing", name);
+        return NULL;
+    }
+    return nbmf_array_of(held, array, name, type, count, found, 0);
+}
+
+static int size(PyObject *sizes, const char *name, int least, int most, int *to) {
+    PyObject *value = PyDict_GetItemString(sizes, name);
+    const long found = value ? PyLong_AsLong(value) : -1;
+    if (found == -1 && PyErr_Occurred()) return -1;
+    if (!value || found < least || found > most) {
+        PyErr_Format(PyExc_ValueError, "%s is %ld, and must be %d to %d", name, found, least, most);
+        return -1;
+    }
+    *to = (int)found;
+    return 0;
+}
+
+/* `least` and `most` bound it; no number at all is refused in any case. */
+static const float *factors(Held *held, PyObject *arrays, const char *name, Py_ssize_t count, float least) {
+    const float *numbers = nbmf_array(held, arrays, name, 'f', count, NULL);
+    if (!numbers) return NULL;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!(numbers[i] >= least && numbers[i] <= 3.4e38f)) {
+            PyErr_Format(PyExc_ValueError, "%s: a number out of range", name);
+            return NULL;
+        }
+    return numbers;
+}
+
+#define ANY (-3.4e38f)
+
+static int packed(Held *held, const Path *path, PyObject *arrays, const char *name, int rows, int columns, Packed *to) {
+    const int8_t *matrix = nbmf_array(held, arrays, name, 'b', (Py_ssize_t)rows * columns, NULL);
+    if (!matrix) return -1;
+    for (size_t i = 0; i < (size_t)rows * (size_t)columns; i++)
+        if (matrix[i] < -INT8_LIMIT) {
+            PyErr_Format(PyExc_ValueError, "%s: a weight of -128", name);
+            return -1;
+        }
+    uint8_t *memory = nbmf_own(held, path->packed_bytes(rows, columns) + 64);
+    if (!memory) return -1;
+    to->bytes = memory + (64 - (uintptr_t)memory % 64) % 64;
+    path->pack(matrix, rows, columns, to);
+    return 0;
+}
+
+/* A table of whole numbers, from `least` to `most`; returns its last index, -1 with ValueError set. */
+static int table(Held *held, PyObject *arrays, const char *name, int32_t least, int32_t most, const int32_t **to) {
+    Py_ssize_t count;
+    const int32_t *numbers = nbmf_array(held, arrays, name, 'i', -1, &count);
+    if (!numbers) return -1;
+    int good = count > 0 && count < 1 << 20 && numbers[0] > 0;
+    for (Py_ssize_t i = 0; good && i < count; i++) good = numbers[i] >= least && numbers[i] <= most;
+    if (!good) {
+        PyErr_Format(PyExc_ValueError, "%s: a number out of range", name);
+        return -1;
+    }
+    *to = numbers;
+    return (int)count - 1;
+}
+
+static int fill_layer(Layer *layer, const Network *network, Held *held, const Path *path, PyObject *arrays) {
+    const int D = network->d_model, F = network->d_feed_forward, H = network->n_heads;
+    if (!PyDict_Check(arrays)) {
+        PyErr_SetString(PyExc_TypeError, "a layer is a dictionary");
+        return -1;
+    }
+    layer->kind = PyDict_GetItemString(arrays, "dilation") ? CONVOLUTION : ATTENTION;
+    if (layer->kind == CONVOLUTION && size(arrays, "dilation", 1, 1 << 12, &layer->dilation)) return -1;
+    const int rows = layer->kind == CONVOLUTION ? D : 3 * D, columns = layer->kind == CONVOLUTION ? TAPS * D : D;
+    if (packed(held, path, arrays, "in", rows, columns, &layer->in) ||
+        packed(held, path, arrays, "out", D, D, &layer->out) ||
+        packed(held, path, arrays, "expand", F, D, &layer->expand) ||
+        packed(held, path, arrays, "contract", D, F, &layer->contract))
+        return -1;
+    if (!(layer->in_scale = factors(held, arrays, "in_scale", rows, ANY)) ||
+        !(layer->out_scale = factors(held, arrays, "out_scale", D, ANY)) ||
+        !(layer->expand_scale = factors(held, arrays, "expand_scale", F, ANY)) ||
+        !(layer->contract_scale = factors(held, arrays, "contract_scale", D, ANY)))
+        return -1;
+    if (layer->kind == ATTENTION && (!(layer->index_scale_H = factors(held, arrays, "index_scale", H, 0.0f)) ||
+                                     !(layer->value_scale_H = factors(held, arrays, "value_scale", H, ANY))))
+        return -1;
+    return 0;
+}
+
+int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *sizes, PyObject *arrays, PyObject *layers) {
+    /* A window beyond 500 weights of ATTENTION_PEAK times values of 127 would not fit 32 bits. */
+    if (size(sizes, "vocab_size", 1, 1 << 16, &network->vocab) || size(sizes, "d_model", 1, 1 << 13, &network->d_model) ||
+        size(sizes, "n_heads", 1, network->d_model, &network->n_heads) ||
+        size(sizes, "d_feed_forward", 1, 1 << 15, &network->d_feed_forward) ||
+        size(sizes, "d_memory", 1, 1 << 12, &network->d_memory) ||
+        size(sizes, "bigram_bits", 1, 24, &network->bigram_bits) ||
+        size(sizes, "trigram_bits", 1, 24, &network->trigram_bits) || size(sizes, "window", 1, 500, &network->window) ||
+        size(sizes, "d_shift", 0, network->d_model, &network->d_shift) ||
+        size(sizes, "rotary_period", 4, 1 << 20, &network->rotary_period) ||
+        size(sizes, "n_input_ids", network->vocab + 1, 1 << 17, &network->input_ids))
+        return -1;
+    const int D = network->d_model, M = network->d_memory, V = network->vocab;
+    network->d_head = D / network->n_heads;
+    if (network->n_heads * network->d_head != D || network->d_head % 2) {
+        PyErr_SetString(PyExc_ValueError, "d_model is not an even number of channels for each head");
+        return -1;
+    }
+    network->ring = (network->window + AT_ONCE - 1 + ROWS - 1) / ROWS * ROWS;
+    const Py_ssize_t n_layers = PyList_Size(layers);
+    if (n_layers < 0) return -1;
+    if (n_layers > 64) {
+        PyErr_SetString(PyExc_ValueError, "more than 64 layers");
+        return -1;
+    }
+    network->n_layers = (int)n_layers;
+    if (!(network->layers = nbmf_own(held, (size_t)(n_layers ? n_layers : 1) * sizeof(Layer)))) return -1;
+    for (Py_ssize_t layer = 0; layer < n_layers; layer++)
+        if (fill_layer(&network->layers[layer], network, held, path, PyList_GetItem(layers, layer))) return -1;
+    if (!(network->embedding_ID = nbmf_array(held, arrays, "embedding_ID", 'b', (Py_ssize_t)network->input_ids * D, NULL)) ||
+        !(network->bigram_RM = nbmf_array(held, arrays, "bigram_RM", 'b', ((Py_ssize_t)1 << network->bigram_bits) * M, NULL)) ||
+        !(network->trigram_RM = nbmf_array(held, arrays, "trigram_RM", 'b', ((Py_ssize_t)1 << network->trigram_bits) * M, NULL)) ||
+        !(network->embedding_scale_I = factors(held, arrays, "embedding_scale_I", network->input_ids, ANY)) ||
+        packed(held, path, arrays, "memory_in_DM", D, 2 * M, &network->memory_in) ||
+        !(network->memory_in_scale_D = factors(held, arrays, "memory_in_scale_D", D, ANY)) ||
+        packed(held, path, arrays, "head_VD", V, D, &network->head) ||
+        !(network->head_scale_V = factors(held, arrays, "head_scale_V", V, ANY)) ||
+        !(network->rotary_cos_P = factors(held, arrays, "rotary_cos_P", network->rotary_period, -2.0f)))
+        return -1;
+    const Py_ssize_t norms = 2 * n_layers + 1;
+    if (!(network->norm_factor_N = nbmf_array(held, arrays, "norm_factor_N", 'd', norms, NULL))) return -1;
+    for (Py_ssize_t i = 0; i < norms; i++)
+        if (!(fabs(network->norm_factor_N[i]) <= 1e30)) {
+            PyErr_SetString(PyExc_ValueError, "norm_factor_N: a number out of range");
+            return -1;
+        }
+    if (PyDict_GetItemString(arrays, "norm_step_ND") &&
+        !(network->norm_step_ND = factors(held, arrays, "norm_step_ND", norms * D, 0.0f)))
+        return -1;
+    network->attention_last = table(held, arrays, "attention_exp", 0, ATTENTION_PEAK, &network->attention_exp);
+    network->frequency_last = table(held, arrays, "frequency_exp", 1, FREQUENCY_PEAK, &network->frequency_exp);
+    if (network->attention_last < 0 || network->frequency_last < 0) return -1;
+    const int pairs = network->d_head / 2;
+    if (!(network->rotary_turns_K = nbmf_array(held, arrays, "rotary_turns_K", 'i', pairs, NULL))) return -1;
+    for (int pair = 0; pair < pairs; pair++)
+        if (network->rotary_turns_K[pair] < 0 || network->rotary_turns_K[pair] >= network->rotary_period) {
+            PyErr_SetString(PyExc_ValueError, "rotary_turns_K: a number out of range");
+            return -1;
+        }
+    return 0;
+}
+
+static int no_counts(const char *what) {
+    PyErr_Format(PyExc_ValueError, "no counts: %s", what);
+    return -1;
+}
+
+int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
+    Py_ssize_t n, bounds, codes;
+    const double *values = NULL, *discount, *spread, *spread_floor;
+    if (!(counts->token_N = nbmf_array(held, arrays, "token_N", 'H', -1, &n)) ||
+        !(counts->code_N = nbmf_array(held, arrays, "code_N", 'B', n, NULL)) ||
+        !(counts->first_C = nbmf_array(held, arrays, "first_C", 'i', -1, &bounds)) ||
+        !(counts->followed_C = nbmf_array(held, arrays, "followed_C", 'i', bounds - 1, NULL)) ||
+        !(counts->unigram_V = nbmf_array(held, arrays, "unigram_V", 'f', vocab, NULL)) ||
+        !(values = nbmf_array(held, arrays, "count_of_code", 'd', -1, &codes)) ||
+        !(discount = nbmf_array(held, arrays, "discount_O", 'd', CONTEXTS, NULL)) ||
+        !(spread = nbmf_array(held, arrays, "spread_O", 'd', CONTEXTS, NULL)) ||
+        !(spread_floor = nbmf_array(held, arrays, "spread_floor_O", 'd', CONTEXTS, NULL)))
+        return -1;
+    if (codes > 256 || bounds < 1 || n > INT32_MAX) return no_counts("sizes do not fit together");
+    counts->vocab = vocab;
+    counts->sequences = n;
+    counts->contexts = bounds - 1;
+    memcpy(counts->count_of_code, values, (size_t)codes * sizeof *values);
+    memcpy(counts->discount, discount, sizeof counts->discount);
+    memcpy(counts->spread, spread, sizeof counts->spread);
+    memcpy(counts->spread_floor, spread_floor, sizeof counts->spread_floor);
+    /* Sequences of one token are all there; each length stands behind the one before, and all but the longest are contexts. */
+    int64_t before = counts->first_C[0], ends = vocab + EXTRA_TOKENS;
+    if (before != ends || counts->contexts < ends || counts->first_C[counts->contexts] != n)
+        return no_counts("sizes do not fit together");
+    for (int length = 1; length < CONTEXTS; length++) {
+        ends = counts->first_C[ends];
+        if (ends < 0 || ends > counts->contexts) return no_counts("sizes do not fit together");
+    }
+    if (ends != counts->contexts) return no_counts("sizes do not fit together");
+    for (int64_t context = 0; context < counts->contexts; context++) {
+        const int64_t begin = counts->first_C[context], end = counts->first_C[context + 1];
+        if (begin < before || end < begin || counts->followed_C[context] < 0) return no_counts("sizes do not fit together");
+        for (int64_t node = begin; node < end; node++)
+            if (counts->token_N[node] >= vocab || (node > begin && counts->token_N[node] <= counts->token_N[node - 1]))
+                return no_counts("tokens beyond the vocabulary, or out of order");
+        before = begin;
+    }
+    for (Py_ssize_t node = 0; node < n; node++)
+        if (counts->code_N[node] >= codes) return no_counts("codes or parameters missing");
+    for (int token = 0; token < vocab; token++)
+        if (!(counts->unigram_V[token] >= 0.0f && counts->unigram_V[token] <= (float)SCALE))
+            return no_counts("values out of range");
+    return 0;
+}
+
+int nbmf_fill_constants(Constants *constants, PyObject *numbers) {
+    Held held = {0};
+    const Py_ssize_t count = sizeof *constants / sizeof(double);
+    const double *found = nbmf_array_of(&held, numbers, "constants", 'd', count, NULL, 0);
+    int good = found != NULL;
+    if (good) {
+        memcpy(constants, found, sizeof *constants);
+        for (Py_ssize_t i = 0; i < count; i++) good = good && fabs(found[i]) <= 1e30;
+        const double *share = &constants->network_share[0][0][0];
+        for (size_t i = 0; i < sizeof constants->network_share / sizeof *share; i++)
+            good = good && share[i] >= 0.0 && share[i] <= 1.0;
+        if (!good) PyErr_SetString(PyExc_ValueError, "no adaptation constants: a number out of range");
+    }
+    nbmf_release(&held);
+    return good ? 0 : -1;
+}

@@ -1,0 +1,33 @@
+/* One path: all that is compiled for a kind of processor. Included by path_*.c, which says which it is. */
+#include "fitting.h"
+#include "phases.h"
+
+#define JOINED(a, b) a##b
+#define PATH_NAMED(name) JOINED(nbmf_path_, name)
+#define QUOTED(name) #name
+#define AS_TEXT(name) QUOTED(name)
+
+extern const Path PATH_NAMED(PATH);
+const Path PATH_NAMED(PATH) = {
+    .name = AS_TEXT(PATH),
+    .runs_here = runs_here,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .new_work = new_work,
+    .free_work = free_work,
+    .encode = encode,
+    .encode_predicted = encode_predicted,
+    .decode = decode,
+    .start_decoding = start_decoding,
+    .decode_token = decode_token,
+    .start_record = start_record,
+    .next_frequencies = next_frequencies,
+    .tokens_to_copy = tokens_to_copy,
+    .record_bits = record_bits,
+    .counts_shares = counts_shares,
+    .predict = predictions,
+    .repeat_phase = repeat_phase,
+    .row_products = row_products,
+    .range_encode = range_encode,
+    .range_decode = range_decode,
+};

@@ -1,0 +1,13 @@
+/* x86-64 with SSE4.1: Penryn and later. */
+#include "cpu.h"
+#if defined(NBMF_X86)
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#define PATH sse41
+#define PATH_SSE41
+static int runs_here(void) { return __builtin_cpu_supports("sse4.1"); }
+COMPILE_FOR("sse4.1")
+#include "path.h"
+AS_BEFORE
+#endif

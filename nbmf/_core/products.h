@@ -1,0 +1,343 @@
+/* Exact products of packed int8 matrices and a few int8 vectors, as fast as the path's processor has them.
+ *
+ * x86's VPDPBUSD multiplies bytes without sign by bytes with sign, four products to a 32-bit lane, and never saturates: the
+ * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
+ * vector's absolute values and the rows with its signs: two products of at most 128 * 127 fit 16 bits, as no weight is -128
+ * (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
+ * A tile of several blocks of rows passes by several vectors, so that neither is read again from far.
+ */
+#ifndef NBMF_PRODUCTS_H
+#define NBMF_PRODUCTS_H
+
+#include <string.h>
+
+#include "core.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int padded(int size, int to) { return (size + to - 1) / to * to; }
+
+#if defined(PATH_AVX512)
+#include <immintrin.h>
+enum { LANES = 16, TALL = 4, WIDE = 6 };
+#define WITH_OFFSET 1
+typedef __m512i Sums;
+typedef __m512i Rows;
+typedef __m512i Columns;
+INLINE Sums no_sums(void) { return _mm512_setzero_si512(); }
+INLINE Rows load_rows(const uint8_t *bytes) { return _mm512_loadu_si512(bytes); }
+INLINE Columns load_columns(const int8_t *x) {
+    int32_t group;
+    memcpy(&group, x, 4);
+    return _mm512_set1_epi32(group);
+}
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm512_dpbusd_epi32(sums, rows, columns); }
+INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
+    _mm512_storeu_si512(out, _mm512_sub_epi32(sums, _mm512_set1_epi32(taken_off)));
+}
+#elif defined(PATH_AVXVNNI) || defined(PATH_AVX2)
+#include <immintrin.h>
+typedef __m256i Sums;
+typedef __m256i Rows;
+INLINE Sums no_sums(void) { return _mm256_setzero_si256(); }
+INLINE Rows load_rows(const uint8_t *bytes) { return _mm256_loadu_si256((const __m256i *)bytes); }
+INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
+    _mm256_storeu_si256((__m256i *)out, _mm256_sub_epi32(sums, _mm256_set1_epi32(taken_off)));
+}
+INLINE __m256i group_in_all_lanes(const int8_t *x) {
+    int32_t group;
+    memcpy(&group, x, 4);
+    return _mm256_set1_epi32(group);
+}
+#if defined(PATH_AVXVNNI)
+enum { LANES = 8, TALL = 4, WIDE = 2 };
+#define WITH_OFFSET 1
+typedef __m256i Columns;
+INLINE Columns load_columns(const int8_t *x) { return group_in_all_lanes(x); }
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm256_dpbusd_avx_epi32(sums, rows, columns); }
+#else
+enum { LANES = 8, TALL = 4, WIDE = 2 };
+#define WITH_OFFSET 0
+typedef struct {
+    __m256i sign, size;
+} Columns;
+INLINE Columns load_columns(const int8_t *x) {
+    __m256i group = group_in_all_lanes(x);
+    return (Columns){group, _mm256_abs_epi8(group)};
+}
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
+    __m256i pairs = _mm256_maddubs_epi16(columns.size, _mm256_sign_epi8(rows, columns.sign));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#endif
+#elif defined(PATH_SSE41)
+#include <smmintrin.h>
+enum { LANES = 4, TALL = 4, WIDE = 2 };
+#define WITH_OFFSET 0
+typedef __m128i Sums;
+typedef __m128i Rows;
+typedef struct {
+    __m128i sign, size;
+} Columns;
+INLINE Sums no_sums(void) { return _mm_setzero_si128(); }
+INLINE Rows load_rows(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
+INLINE Columns load_columns(const int8_t *x) {
+    int32_t group;
+    memcpy(&group, x, 4);
+    __m128i all = _mm_set1_epi32(group);
+    return (Columns){all, _mm_abs_epi8(all)};
+}
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
+    __m128i pairs = _mm_maddubs_epi16(columns.size, _mm_sign_epi8(rows, columns.sign));
+    return _mm_add_epi32(sums, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+}
+INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
+    (void)taken_off;
+    _mm_storeu_si128((__m128i *)out, sums);
+}
+#elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
+#include <arm_neon.h>
+enum { LANES = 4, TALL = 4, WIDE = 4 };
+#define WITH_OFFSET 0
+typedef int32x4_t Sums;
+typedef int8x16_t Rows;
+typedef int8x16_t Columns;
+INLINE Sums no_sums(void) { return vdupq_n_s32(0); }
+INLINE Rows load_rows(const uint8_t *bytes) { return vld1q_s8((const int8_t *)bytes); }
+INLINE Columns load_columns(const int8_t *x) {
+    int32_t group;
+    memcpy(&group, x, 4);
+    return vreinterpretq_s8_s32(vdupq_n_s32(group));
+}
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
+#if defined(PATH_NEON_DOT)
+    return vdotq_s32(sums, rows, columns);
+#else
+    int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(rows), vget_low_s8(columns)));
+    int32x4_t high = vpaddlq_s16(vmull_s8(vget_high_s8(rows), vget_high_s8(columns)));
+    return vaddq_s32(sums, vpaddq_s32(low, high));
+#endif
+}
+INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
+    (void)taken_off;
+    vst1q_s32(out, sums);
+}
+#else
+enum { LANES = 4, TALL = 1, WIDE = 1 };
+#define WITH_OFFSET 0
+typedef struct {
+    int32_t lane[LANES];
+} Sums;
+typedef const int8_t *Rows;
+typedef const int8_t *Columns;
+INLINE Sums no_sums(void) { return (Sums){{0}}; }
+INLINE Rows load_rows(const uint8_t *bytes) { return (const int8_t *)bytes; }
+INLINE Columns load_columns(const int8_t *x) { return x; }
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
+    for (int lane = 0; lane < LANES; lane++)
+        for (int column = 0; column < COLUMNS; column++)
+            sums.lane[lane] += rows[lane * COLUMNS + column] * columns[column];
+    return sums;
+}
+INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
+    (void)taken_off;
+    memcpy(out, sums.lane, sizeof sums.lane);
+}
+#endif
+
+enum { OFFSET = WITH_OFFSET ? 128 : 0 };
+
+static size_t packed_bytes(int rows, int columns) { return (size_t)padded(rows, ROWS) * (size_t)padded(columns, COLUMNS); }
+
+INLINE size_t packed_at(int columns, int row, int column) {
+    return (size_t)(row / LANES) * LANES * (size_t)columns + (size_t)(column / COLUMNS) * LANES * COLUMNS +
+           (size_t)(row % LANES) * COLUMNS + (size_t)(column % COLUMNS);
+}
+
+/* Into packed->bytes, which has room for packed_bytes. */
+static void pack(const int8_t *matrix, int rows, int columns, Packed *packed) {
+    packed->rows = padded(rows, ROWS);
+    packed->columns = padded(columns, COLUMNS);
+    memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++)
+            packed->bytes[packed_at(packed->columns, row, column)] =
+                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
+}
+
+/* Sets a row of a packed matrix of so many columns, a multiple of COLUMNS. */
+INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values) {
+    uint8_t *to = matrix + packed_at(columns, row, 0);
+    for (int group = 0; group < columns / COLUMNS; group++) {
+        uint32_t bytes;
+        memcpy(&bytes, values + group * COLUMNS, COLUMNS);
+        if (WITH_OFFSET) bytes ^= 0x80808080u;
+        memcpy(to + group * LANES * COLUMNS, &bytes, COLUMNS);
+    }
+}
+
+/* Sets a column of a packed matrix without offset: as many values as it has rows. */
+INLINE void put_column(int8_t *matrix, int rows, int columns, int column, const int8_t *values) {
+    for (int row = 0; row < rows; row++) matrix[packed_at(columns, row, column)] = values[row];
+}
+
+INLINE void tile(const uint8_t *rows, size_t block_bytes, int groups, const int8_t *x, size_t x_stride, int32_t *out,
+                 size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors) {
+    Sums sums[TALL][WIDE];
+    for (int block = 0; block < blocks; block++)
+        for (int vector = 0; vector < vectors; vector++) sums[block][vector] = no_sums();
+    for (int group = 0; group < groups; group++) {
+        Rows loaded[TALL];
+        for (int block = 0; block < blocks; block++)
+            loaded[block] = load_rows(rows + (size_t)block * block_bytes + (size_t)group * LANES * COLUMNS);
+        for (int vector = 0; vector < vectors; vector++) {
+            Columns columns = load_columns(x + (size_t)vector * x_stride + (size_t)group * COLUMNS);
+            for (int block = 0; block < blocks; block++)
+                sums[block][vector] = add_products(sums[block][vector], loaded[block], columns);
+        }
+    }
+    for (int vector = 0; vector < vectors; vector++)
+        for (int block = 0; block < blocks; block++)
+            store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector], taken_off[vector]);
+}
+
+/* Rows begin to end, multiples of ROWS, of a packed matrix times up to AT_ONCE vectors of as many columns, into columns
+ * begin to end of `out`. */
+static void row_products(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
+                         int vectors, int32_t *out, size_t out_stride) {
+    int32_t taken_off[AT_ONCE] = {0};
+    if (WITH_OFFSET)
+        for (int vector = 0; vector < vectors; vector++) {
+            int32_t sum = 0;
+            for (int column = 0; column < columns; column++) sum += x[(size_t)vector * x_stride + (size_t)column];
+            taken_off[vector] = OFFSET * sum;
+        }
+    const size_t block_bytes = (size_t)LANES * (size_t)columns;
+    const int groups = columns / COLUMNS;
+    for (int row = begin; row < end;) {
+        const int tall = row + TALL * LANES <= end;
+        const uint8_t *rows = matrix + (size_t)(row / LANES) * block_bytes;
+        for (int vector = 0; vector < vectors;) {
+            const int left = vectors - vector;
+            const int8_t *from = x + (size_t)vector * x_stride;
+            int32_t *to = out + (size_t)vector * out_stride + row;
+#define TILE(blocks, count)                                                                                     \
+    tile(rows, block_bytes, groups, from, x_stride, to, out_stride, taken_off + vector, blocks, count), vector += count
+            if (tall && WIDE >= 6 && left >= 6) TILE(TALL, WIDE >= 6 ? 6 : 1);
+            else if (tall && WIDE >= 4 && left >= 4) TILE(TALL, WIDE >= 4 ? 4 : 1);
+            else if (tall && WIDE >= 3 && left >= 3) TILE(TALL, WIDE >= 3 ? 3 : 1);
+            else if (tall && WIDE >= 2 && left >= 2) TILE(TALL, WIDE >= 2 ? 2 : 1);
+            else if (tall) TILE(TALL, 1);
+            else if (WIDE >= 4 && left >= 4) TILE(1, WIDE >= 4 ? 4 : 1);
+            else if (WIDE >= 2 && left >= 2) TILE(1, WIDE >= 2 ? 2 : 1);
+            else TILE(1, 1);
+#undef TILE
+        }
+        row += tall ? TALL * LANES : LANES;
+    }
+}
+
+/* Weights of up to ATTENTION_PEAK as what weighted_sums multiplies with: bytes, low ones first and high ones `positions`
+ * behind them, or halves in 16 bits with sign, the same. */
+INLINE void split_weights(const int32_t *weight, int count, uint8_t *digits, int positions, int at) {
+#if WITH_OFFSET
+    uint8_t *low = digits + at, *high = digits + positions + at;
+    for (int c = 0; c < count; c++) low[c] = (uint8_t)(weight[c] & 255);
+    for (int c = 0; c < count; c++) high[c] = (uint8_t)(weight[c] >> 8);
+#else
+    int16_t *half = (int16_t *)(void *)digits + at, *rest = half + positions;
+    for (int c = 0; c < count; c++) half[c] = (int16_t)(weight[c] >> 1);
+    for (int c = 0; c < count; c++) rest[c] = (int16_t)(weight[c] - (weight[c] >> 1));
+#endif
+}
+
+INLINE void no_weights(uint8_t *digits, int positions, int begin, int end) {
+    const size_t size = WITH_OFFSET ? 1 : 2;
+    if (begin >= end) return;
+    memset(digits + size * (size_t)begin, 0, size * (size_t)(end - begin));
+    memset(digits + size * (size_t)(positions + begin), 0, size * (size_t)(end - begin));
+}
+
+/* Sums over positions first to last, multiples of COLUMNS, of a packed matrix without offset [rows, positions] times split
+ * weights. */
+static void weighted_sums(const int8_t *matrix, int rows, int positions, const uint8_t *digits, int first, int last,
+                          int32_t *out) {
+    for (int row = 0; row < rows; row += LANES) {
+        const int8_t *block = matrix + (size_t)row * (size_t)positions;
+#if defined(PATH_AVX512)
+        __m512i low = _mm512_setzero_si512(), high = low;
+        for (int c = first; c < last; c += COLUMNS) {
+            __m512i values = _mm512_loadu_si512(block + (size_t)c * LANES);
+            low = _mm512_dpbusd_epi32(low, load_columns((const int8_t *)digits + c), values);
+            high = _mm512_dpbusd_epi32(high, load_columns((const int8_t *)digits + positions + c), values);
+        }
+        _mm512_storeu_si512(out + row, _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)));
+#elif defined(PATH_AVXVNNI)
+        __m256i low = _mm256_setzero_si256(), high = low;
+        for (int c = first; c < last; c += COLUMNS) {
+            __m256i values = _mm256_loadu_si256((const __m256i *)(const void *)(block + (size_t)c * LANES));
+            low = _mm256_dpbusd_avx_epi32(low, group_in_all_lanes((const int8_t *)digits + c), values);
+            high = _mm256_dpbusd_avx_epi32(high, group_in_all_lanes((const int8_t *)digits + positions + c), values);
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(out + row), _mm256_add_epi32(low, _mm256_slli_epi32(high, 8)));
+#elif defined(PATH_AVX2)
+        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
+        __m256i low = _mm256_setzero_si256(), high = low;
+        for (int c = first; c < last; c += COLUMNS) {
+            const __m128i *values = (const __m128i *)(const void *)(block + (size_t)c * LANES);
+            __m256i front = _mm256_cvtepi8_epi16(_mm_loadu_si128(values));
+            __m256i back = _mm256_cvtepi8_epi16(_mm_loadu_si128(values + 1));
+            int64_t group;
+            memcpy(&group, half + c, 8);
+            __m256i weights = _mm256_set1_epi64x(group);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(front, weights));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(back, weights));
+            memcpy(&group, rest + c, 8);
+            weights = _mm256_set1_epi64x(group);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(front, weights));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(back, weights));
+        }
+        __m256i sums = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xD8);
+        _mm256_storeu_si256((__m256i *)(void *)(out + row), sums);
+#elif defined(PATH_SSE41)
+        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
+        __m128i low = _mm_setzero_si128(), high = low;
+        for (int c = first; c < last; c += COLUMNS) {
+            __m128i values = _mm_loadu_si128((const __m128i *)(const void *)(block + (size_t)c * LANES));
+            __m128i front = _mm_cvtepi8_epi16(values), back = _mm_cvtepi8_epi16(_mm_srli_si128(values, 8));
+            int64_t group;
+            memcpy(&group, half + c, 8);
+            __m128i weights = _mm_set1_epi64x(group);
+            low = _mm_add_epi32(low, _mm_madd_epi16(front, weights));
+            high = _mm_add_epi32(high, _mm_madd_epi16(back, weights));
+            memcpy(&group, rest + c, 8);
+            weights = _mm_set1_epi64x(group);
+            low = _mm_add_epi32(low, _mm_madd_epi16(front, weights));
+            high = _mm_add_epi32(high, _mm_madd_epi16(back, weights));
+        }
+        _mm_storeu_si128((__m128i *)(void *)(out + row), _mm_hadd_epi32(low, high));
+#elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
+        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
+        int32x4_t sums[LANES] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+        for (int c = first; c < last; c += COLUMNS) {
+            int8x16_t values = vld1q_s8(block + (size_t)c * LANES);
+            int16x8_t front = vmovl_s8(vget_low_s8(values)), back = vmovl_s8(vget_high_s8(values));
+            int16x4_t lanes[LANES] = {vget_low_s16(front), vget_high_s16(front), vget_low_s16(back), vget_high_s16(back)};
+            int16x4_t weights = vld1_s16(half + c), others = vld1_s16(rest + c);
+            for (int lane = 0; lane < LANES; lane++)
+                sums[lane] = vmlal_s16(vmlal_s16(sums[lane], lanes[lane], weights), lanes[lane], others);
+        }
+        vst1q_s32(out + row, vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3])));
+#else
+        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
+        for (int lane = 0; lane < LANES; lane++) {
+            int32_t sum = 0;
+            for (int c = first; c < last; c++)
+                sum += block[(c / COLUMNS * LANES + lane) * COLUMNS + c % COLUMNS] * (half[c] + rest[c]);
+            out[row + lane] = sum;
+        }
+#endif
+    }
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* Range coder: integer frequencies of any total up to 2^32 to bytes and back.
+ *
+ * G. N. N. Martin 1979, "Range encoding"; carries go back into the bytes already written. The range is kept in [2^48, 2^56),
+ * so totals up to 2^32 cost less than 2^-16 of a bit. Integers only.
+ */
+#ifndef NBMF_RANGE_CODER_H
+#define NBMF_RANGE_CODER_H
+
+#include "products.h"
+
+#define LEAST_RANGE ((uint64_t)1 << 48)
+#define LOW_MASK (LEAST_RANGE - 1)
+#define WHOLE_RANGE (((uint64_t)1 << 56) - 1)
+
+enum { BYTES_A_SYMBOL = 5, BYTES_A_STREAM = 16 }; /* at most */
+
+static void start_encoder(RangeCoder *coder, uint8_t *out) { *coder = (RangeCoder){.range = WHOLE_RANGE, .out = out}; }
+
+/* The top byte of low; a carry goes into the bytes before it. */
+INLINE void put_byte(RangeCoder *coder) {
+    const uint64_t top = coder->low >> 48;
+    if (top > 255) {
+        size_t back = coder->position - 1;
+        while (coder->out[back] == 255) coder->out[back--] = 0;
+        coder->out[back]++;
+    }
+    coder->out[coder->position++] = (uint8_t)top;
+    coder->low = (coder->low & LOW_MASK) << 8;
+}
+
+/* `before`: the sum of the frequencies of the symbols before. 0 < frequency, before + frequency <= total <= 2^32. */
+INLINE void encode_symbol(RangeCoder *coder, uint64_t before, uint64_t frequency, uint64_t total) {
+    const uint64_t unit = coder->range / total;
+    coder->low += unit * before;
+    coder->range = unit * frequency;
+    while (coder->range < LEAST_RANGE) {
+        put_byte(coder);
+        coder->range <<= 8;
+    }
+}
+
+/* The shortest tail that names the interval; returns the length of the stream. */
+static size_t finish_encoder(RangeCoder *coder) {
+    static const int zeros[] = {56, 48, 40, 32, 0};
+    uint64_t value = coder->low;
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) {
+        const uint64_t mask = ((uint64_t)1 << zeros[i]) - 1;
+        value = (coder->low + mask) & ~mask;
+        if (value - coder->low < coder->range) break;
+    }
+    coder->low = value;
+    for (int i = 0; i < 7; i++) put_byte(coder);
+    size_t length = coder->position;
+    while (length > 0 && coder->out[length - 1] == 0) length--;
+    return length;
+}
+
+/* Behind its end a stream goes on with zeros. */
+INLINE uint64_t next_byte(RangeCoder *coder) {
+    const size_t position = coder->position++;
+    return position < coder->length ? coder->stream[position] : 0;
+}
+
+static void start_decoder(RangeCoder *coder, const uint8_t *stream, size_t length) {
+    *coder = (RangeCoder){.range = WHOLE_RANGE, .stream = stream, .length = length};
+    for (int i = 0; i < 7; i++) coder->low = coder->low << 8 | next_byte(coder);
+}
+
+/* A number below total: the symbol is the one whose interval holds it. */
+INLINE uint64_t decode_target(const RangeCoder *coder, uint64_t total) {
+    const uint64_t target = coder->low / (coder->range / total);
+    return target < total ? target : total - 1;
+}
+
+INLINE void decode_advance(RangeCoder *coder, uint64_t before, uint64_t frequency, uint64_t total) {
+    const uint64_t unit = coder->range / total;
+    coder->low -= unit * before;
+    coder->range = unit * frequency;
+    while (coder->range < LEAST_RANGE) {
+        coder->low = coder->low << 8 | next_byte(coder);
+        coder->range <<= 8;
+    }
+}
+
+/* Intervals (before, frequency, total) one after the other; returns the length of the stream. */
+static size_t range_encode(const uint64_t *intervals, size_t count, uint8_t *out) {
+    RangeCoder coder;
+    start_encoder(&coder, out);
+    for (size_t i = 0; i < count; i++) encode_symbol(&coder, intervals[3 * i], intervals[3 * i + 1], intervals[3 * i + 2]);
+    return finish_encoder(&coder);
+}
+
+/* Where the stream points within each total, if the symbols before had these intervals. */
+static void range_decode(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets) {
+    RangeCoder coder;
+    start_decoder(&coder, stream, length);
+    for (size_t i = 0; i < count; i++) {
+        targets[i] = decode_target(&coder, intervals[3 * i + 2]);
+        decode_advance(&coder, intervals[3 * i], intervals[3 * i + 1], intervals[3 * i + 2]);
+    }
+}
+
+#endif
