@@ -11,10 +11,16 @@ help: ## Show this list
 
 install: $(VENV)/.installed ## Make the virtual environment, with pinned dependencies
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The system's C compiler, or one from PyPI.
+ZIG := $(abspath $(BIN))/python -m ziglang cc
+CORE := $(wildcard nbmf/_core/*) setup.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(CORE)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (about 1.5 GB with Ray and PyTorch; once)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,train,bench,dev]'
+	@command -v $(firstword $(CC)) >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ziglang
+	@command -v $(firstword $(CC)) >/dev/null || export CC='$(ZIG)'; \
+	    $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,train,bench,dev]'
 	@touch $@
 
 demo: install ## Run the whole path on real records: store, training, service, migration

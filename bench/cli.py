@@ -109,7 +109,7 @@ def exact(
 ) -> None:
     """Check that a version's network gives the same integers for every record, however they are worked out.
 
-    In the compiled loop, one token and 16 at once, in PyTorch one by one, in batches and on 2 threads, and in both
+    In the compiled core, one token and 16 at once, in PyTorch one by one, in batches and on 2 threads, and in both
     with code for older processors. On each of them every record is also coded, decoded and compared. Exit code 1 if
     anything differs.
 

@@ -1,8 +1,8 @@
 """Exactness: whether a version's network gives the same integers for every record in every mode.
 
 Each mode runs in a process of its own, as threads and the processor that libraries believe in are
-fixed when they are loaded. What comes back are digests a record, compared with those of the compiled
-loop on this processor.
+fixed when they are loaded. What comes back are digests a record, compared with those of the core
+on this processor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import pickle
-import platform
 import subprocess
 import sys
 import tempfile
@@ -25,19 +24,22 @@ from typing import Any
 from bench.exact_worker import Found, Job, Measure
 from cluster.registry import BUILTIN, NONE, Registry
 from cluster.sources import BadRecord, Source
+from nbmf import _core
 from nbmf.builtin import default_folder
 from nbmf.coders.neural import RECORD_TYPES
 from nbmf.errors import NbmfError
 from nbmf.manifest import read_version
 from nbmf.payload import to_canonical
 
+_OLDER = {"ATEN_CPU_CAPABILITY": "default"}
 IMITATED = {
-    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "NUMBA_CPU_NAME": "haswell"},
-    "SSE4.1": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "NUMBA_CPU_NAME": "nehalem"},
+    "avxvnni": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2_VNNI"},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "sse41": {**_OLDER, "ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "neon": _OLDER,
+    "plain": _OLDER,
 }
-"""Older processors, and what makes torch, oneDNN and numba write code for them."""
-
-_X86 = ("x86_64", "AMD64")
+"""Kinds of processor by their names in the core, and what makes torch and oneDNN write code for them."""
 
 
 class NoNetwork(NbmfError):
@@ -87,20 +89,25 @@ class Result:
 def modes() -> list[Mode]:
     """All modes; the first is what the others are compared with."""
     result = [
-        Mode("compiled loop", "compiled"),
+        Mode("core", "core"),
         Mode("torch, one by one", "torch"),
         Mode("torch, one by one, 2 threads", "torch", threads=2),
         Mode("torch, batches of 8", "torch", batch=8),
         Mode("torch, batches of 64", "torch", batch=64),
-        Mode("compiled loop, 16 tokens at once", "compiled", batch=16),
-        Mode("compiled loop, whole records, 64 side by side", "records", batch=64),
+        Mode("core, 16 tokens at once", "core", batch=_core.AT_ONCE),
+        Mode("core, whole records, 64 side by side", "records", batch=64),
     ]
-    for cpu in IMITATED if platform.machine() in _X86 else ():
+    for cpu in older():
         result += [
-            Mode(f"{cpu}: compiled loop", "compiled", imitated=cpu),
+            Mode(f"{cpu}: core", "core", batch=_core.AT_ONCE, imitated=cpu),
             Mode(f"{cpu}: torch, batches of 8", "torch", batch=8, imitated=cpu),
         ]
     return result
+
+
+def older() -> list[str]:
+    """Kinds of processor that this one can stand for, beside its own."""
+    return [name for name in _core.paths() if name != _core.cpu()]
 
 
 def chosen(parts: Sequence[str]) -> list[Mode]:
@@ -167,13 +174,13 @@ def run(
     todo = chosen(only)
     on_start(len(todo) * len(records))
     given = [(record.record_type, record.canonical) for record in records]
-    with tempfile.TemporaryDirectory(prefix="nbmf-exact-") as scratch, ThreadPoolExecutor(processes) as pool:
+    with ThreadPoolExecutor(processes) as pool:
 
         def work(mode: Mode) -> Result:
             job = Job(mode.measure, folder, given, mode.batch, mode.threads)
-            return run_apart(job, environment(mode, Path(scratch)), on_record)
+            return run_apart(job, environment(mode), on_record)
 
-        slowest_first = sorted(todo, key=lambda mode: (mode.imitated is None, mode.measure != "compiled"))
+        slowest_first = sorted(todo, key=lambda mode: (mode.imitated is None, mode.measure != "core"))
         futures = {mode.name: pool.submit(work, mode) for mode in slowest_first}
         try:
             results = {mode.name: futures[mode.name].result() for mode in todo}
@@ -188,14 +195,12 @@ def run(
     }
 
 
-def environment(mode: Mode, scratch: Path) -> dict[str, str]:
-    """Variables of a mode's process. Code compiled for an imitated processor stays apart from this one's cache."""
+def environment(mode: Mode) -> dict[str, str]:
+    """Variables of a mode's process."""
     # Passive: on a busy machine, threads that spin while they wait for one another take ten times as long.
     variables = os.environ | {"OMP_NUM_THREADS": str(mode.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     if mode.imitated:
-        cache = scratch / mode.imitated
-        cache.mkdir(exist_ok=True)
-        variables |= IMITATED[mode.imitated] | {"NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(cache)}
+        variables |= IMITATED[mode.imitated] | {"NBMF_CPU": mode.imitated}
     return variables
 
 

@@ -19,11 +19,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmf import _core
 from nbmf.manifest import read_version
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.compiled import next_frequencies
-from nbmf.neural.jit import compiled
-from nbmf.neural.network import Cache, Network, Scratch, make_network, new_cache, new_scratch
+from nbmf.neural.config import NeuralConfig
 from nbmf.neural.weights import IntegerWeights
 
 Tokens = NDArray[np.int32]
@@ -35,7 +34,7 @@ DEALT_BATCHES = 4
 """Records of neighbouring ranks by length are dealt into so many batches: unequal, but little padding."""
 
 
-Measure = Literal["compiled", "torch", "records"]
+Measure = Literal["core", "torch", "records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,9 @@ def run(job: Job) -> Iterator[Found]:
     )
     if job.measure == "records":
         return _records(codec, job)
-    weights, _ = IntegerWeights.load(files[part.model])
     if job.measure == "torch":
-        return _torch(weights, codec, job)
-    return _compiled(weights, codec, job)
+        return _torch(*IntegerWeights.load(files[part.model]), codec, job)
+    return _core_frequencies(codec, job)
 
 
 def processor(job: Job) -> str:
@@ -92,15 +90,7 @@ def processor(job: Job) -> str:
 
         product = "int8" if int8_product_is_exact("cpu") else "float32"
         return f"{torch.backends.cpu.get_cpu_capability()}, {product}"
-    return processor_name()
-
-
-def processor_name() -> str:
-    """What numba writes code for in this process."""
-    from numba.core.registry import cpu_target
-
-    _, name, _ = cpu_target.target_context.codegen().magic_tuple()
-    return str(name)
+    return _core.cpu()
 
 
 def main() -> None:
@@ -113,7 +103,7 @@ def main() -> None:
 
 def _tokens(codec: NeuralCodec, record_type: str, data: bytes) -> Tokens:
     """A record's type and its tokens: all but the last are the network's input, all but the first its output."""
-    return np.array([codec.config.type_id(record_type), *codec.tokenizer.encode(data)], dtype=np.int32)
+    return np.array([codec.type_id(record_type), *codec.tokenizer.encode(data)], dtype=np.int32)
 
 
 def _digest(data: bytes = b"") -> hashlib.blake2b:
@@ -124,28 +114,15 @@ def _update(digest: hashlib.blake2b, frequencies: NDArray[np.int32]) -> None:
     digest.update(np.ascontiguousarray(frequencies, dtype="<i4").data)
 
 
-@compiled
-def _step_all(network: Network, cache: Cache, scratch: Scratch, tokens: Tokens, out: NDArray[np.int32]) -> None:
-    """As many tokens at once as `scratch` has room for."""
-    at_once = len(scratch.token_B)
-    for begin in range(0, len(tokens), at_once):
-        part = tokens[begin : begin + at_once]
-        scratch.token_B[: len(part)] = part
-        next_frequencies(network, cache, scratch, len(part))
-        out[begin : begin + len(part)] = scratch.frequency_BV[: len(part), : out.shape[1]]
-
-
-def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
+def _core_frequencies(codec: NeuralCodec, job: Job) -> Iterator[Found]:
     """Frequencies, one record's at a time; the stream from them, so that the network runs once; and back."""
-    network, vocab_size = make_network(weights, codec.config), codec.config.vocab_size
     for index, (record_type, data) in enumerate(job.records):
         tokens = _tokens(codec, record_type, data)
-        frequencies = np.empty((len(tokens) - 1, vocab_size), dtype=np.int32)
-        cache = new_cache(codec.config, at_once=job.batch)
-        _step_all(network, cache, new_scratch(codec.config, cache, job.batch), tokens[:-1], frequencies)
+        frequencies = np.empty((len(tokens) - 1, codec.tokenizer.vocab_size), dtype=np.int32)
+        codec.model.frequencies(tokens[:-1], job.batch, frequencies)
         digest = _digest()
         _update(digest, frequencies)
-        stream = codec.encode_predicted(frequencies, int(tokens[0]), tokens[1:])
+        stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), frequencies)
         try:
             decoded = codec.decode(stream, len(data), record_type) == data
         except ValueError:
@@ -153,13 +130,13 @@ def _compiled(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator
         yield Found(index, len(frequencies), digest.hexdigest(), _digest(stream).hexdigest(), decoded)
 
 
-def _torch(weights: IntegerWeights, codec: NeuralCodec, job: Job) -> Iterator[Found]:
+def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, job: Job) -> Iterator[Found]:
     import torch
 
     from nbmf.neural.torch_engine import EngineState, TorchEngine
 
     torch.set_num_threads(job.threads)
-    engine = TorchEngine(weights, codec.config)
+    engine = TorchEngine(weights, config)
     tokens = [_tokens(codec, *record)[:-1] for record in job.records]
     block = max(1, STEP_POSITIONS // job.batch)
     for members in batches([*map(len, tokens)], job.batch):

@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nbmf import _core
 from nbmf.version import __version__
 
-PACKAGES = ("numba", "numpy", "zstandard", "brotli", "pyppmd")
+PACKAGES = ("numpy", "zstandard", "brotli", "pyppmd")
 
 
 def facts() -> dict[str, Any]:
@@ -19,6 +20,7 @@ def facts() -> dict[str, Any]:
         "processor": _processor(),
         "cores": _cores(),
         "system": f"{platform.system()} {platform.machine()}",
+        "code": _core.cpu(),
         "python": platform.python_version(),
         "nbmf": __version__,
         **{name: _release(name) for name in PACKAGES},
@@ -30,7 +32,7 @@ def sentence(machine: dict[str, Any]) -> str:
     cores = machine["cores"]
     return (
         f"{machine['processor']}, {cores} core{'s' if cores != 1 else ''}, {machine['system']}, "
-        f"Python {machine['python']}, numba {machine['numba']}, nbmf {machine['nbmf']}"
+        f"code for {machine['code']}, Python {machine['python']}, nbmf {machine['nbmf']}"
     )
 
 

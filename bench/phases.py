@@ -1,21 +1,19 @@
-"""Phases: what a token of the network's coder needs, part by part, with this processor's code and with AVX2 only."""
+"""Phases: what a token of the network's coder needs, part by part, with code for this processor and an older."""
 
 from __future__ import annotations
 
 import json
 import os
 import pickle
-import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from bench.exact import IMITATED, last_line
+from bench.exact import last_line, older
 from bench.machine import facts
 from bench.phases_worker import AT_ONCE, PHASES, Job
 from bench.speed_tables import significant
@@ -24,15 +22,14 @@ from nbmf import Codec
 from nbmf.coders.neural import RECORD_TYPES
 from nbmf.payload import to_canonical
 
-NATIVE, OLDER = "native", "AVX2"
-_X86 = ("x86_64", "AMD64")
+NATIVE = "native"
 _RECORD_REPEATS = 12
 """Of a conversation of three turns: long enough to fill the network's window."""
 
 
 def modes() -> list[str]:
-    """Processors that code is measured for."""
-    return [NATIVE, *([OLDER] if platform.machine() in _X86 else [])]
+    """Processors that code is measured for: this one, and the next older kind that is not plain C."""
+    return [NATIVE, *[name for name in older() if name != "plain"][:1]]
 
 
 def run(folder: Path, chosen: list[str], on_process: Callable[[], None]) -> dict[str, Any]:
@@ -44,7 +41,7 @@ def run(folder: Path, chosen: list[str], on_process: Callable[[], None]) -> dict
     job = Job(folder, record, RECORD_TYPES[kind])
     found = {}
     for mode in chosen:
-        found[mode] = _measure(job, IMITATED[mode] if mode != NATIVE else {})
+        found[mode] = _measure(job, {"NBMF_CPU": mode} if mode != NATIVE else {})
         on_process()
     codec = Codec.load(folder)
     return {"machine": facts(), "codec": codec.id, "records": 1, "payload_bytes": len(record), "modes": found}
@@ -71,10 +68,7 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
 def _measure(job: Job, variables: dict[str, str]) -> dict[str, Any]:
     command = [sys.executable, "-P", "-c", "from bench.phases_worker import main; main()"]
     environment = os.environ | {"NBMF_THREADS": "1", **variables}
-    with tempfile.TemporaryDirectory(prefix="nbmf-phases-") as cache:
-        if variables:  # code for another processor is of no use later
-            environment["NUMBA_CACHE_DIR"] = cache
-        ended = subprocess.run(command, env=environment, input=pickle.dumps(job), capture_output=True)  # noqa: S603
+    ended = subprocess.run(command, env=environment, input=pickle.dumps(job), capture_output=True)  # noqa: S603
     if ended.returncode != 0:
         problem = last_line(ended.stderr.decode(errors="replace"))
         raise ProcessFailed(f"the process that measures ended with exit code {ended.returncode}: {problem}")

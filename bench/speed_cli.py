@@ -215,10 +215,10 @@ def start(
     effort: EffortsOption = None,
     json_output: JsonOption = None,
 ) -> None:
-    """Time from a fresh Python process to its first record, with and without compiled code in the cache.
+    """Time from a fresh Python process to its first record, and the memory that it takes.
 
-    Each line is a process that imports nbmf, loads the version, and encodes, or decodes, the same record twice. With
-    an empty cache it compiles first, as once on every machine. With a filled one: median of 3 processes.
+    Each line is a process that imports nbmf, loads the version, and encodes, or decodes, the same record twice: the
+    median of 5 processes.
     """
     check_writable(json_output, "--json")
     from bench import speed_tables
@@ -240,13 +240,13 @@ def start(
 def phases(
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
-    older: Annotated[bool, typer.Option(help="Measure code for processors with AVX2 only, too.")] = True,
+    older: Annotated[bool, typer.Option(help="Measure code for the next older kind of processor, too.")] = True,
     json_output: JsonOption = None,
 ) -> None:
     """What a token needs on one core, part by part: alone, as in decoding, and with 15 others, as in encoding.
 
     Each part is repeated by itself; the last lines are the network and whole records, as they are run. With code for
-    processors with AVX2 only, as well, which is compiled for it first. Medians of 7 repeats.
+    the next older kind of processor as well. Medians of 7 repeats.
     """
     check_writable(json_output, "--json")
     from bench import phases as phases_bench

@@ -75,11 +75,11 @@ def large_table(report: dict[str, Any]) -> Table:
 
 def start_table(report: dict[str, Any]) -> Table:
     """A line for each kind of fresh process; what its columns are, see start.PHASES."""
-    headings = ("effort", "call", "cache", "python", "import", "load", "first", "second", "ready")
-    result = _table("a fresh process, ms", headings, text=headings[:3])
+    headings = ("effort", "call", "python", "import", "load", "first", "second", "ready", "peak MB")
+    result = _table("a fresh process, ms", headings, text=headings[:2])
     for row in report["rows"]:
         cells = [significant(row["ms"][phase]) for phase in start.PHASES]
-        result.add_row(row["effort"], row["operation"], row["cache"], *cells)
+        result.add_row(row["effort"], row["operation"], *cells, significant(row["peak_mb"]))
     return result
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +19,8 @@ from nbmf import Codec, inspect
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
 
-REPEATS = 3
-"""Processes with compiled code in the cache, of which the median is taken; one without, as it compiles for long."""
+REPEATS = 5
+"""Processes, of which the median is taken."""
 
 RECORD = [
     {"role": "user", "content": "Please move the appointment with Dr. Meyer from Tuesday to Thursday, same time."},
@@ -43,7 +41,7 @@ class ProcessFailed(NbmfError):
 
 def steps(efforts: tuple[Effort, ...]) -> int:
     """How many processes are measured."""
-    return 2 * len(efforts) * (1 + REPEATS)
+    return 2 * len(efforts) * REPEATS
 
 
 def folder_of(registry: Registry, version: str) -> Path | None:
@@ -55,7 +53,7 @@ def folder_of(registry: Registry, version: str) -> Path | None:
 
 
 def run(folder: Path | None, efforts: tuple[Effort, ...], on_process: Callable[[], None]) -> dict[str, Any]:
-    """The report: {"rows": one for each effort, operation and state of the cache, ...}.
+    """The report: {"rows": one for each effort and operation, ...}.
 
     `on_process` is called after each process. Raises ProcessFailed, NotEqual.
     """
@@ -71,22 +69,20 @@ def run(folder: Path | None, efforts: tuple[Effort, ...], on_process: Callable[[
                 "record": RECORD,
                 "blob": blob.hex(),
             }
-            with tempfile.TemporaryDirectory(prefix="nbmf-start-") as cache:
-                for state, repeats in (("empty", 1), ("filled", REPEATS)):
-                    found = []
-                    for _ in range(repeats):
-                        found.append(_measure(job, Path(cache)))
-                        on_process()
-                    rows.append(
-                        {
-                            "effort": effort,
-                            "operation": operation,
-                            "cache": state,
-                            "processes": repeats,
-                            "coder": inspect(blob).coder,
-                            "ms": {phase: round(median(ms[phase] for ms in found), 3) for phase in PHASES},
-                        }
-                    )
+            found = []
+            for _ in range(REPEATS):
+                found.append(_measure(job))
+                on_process()
+            rows.append(
+                {
+                    "effort": effort,
+                    "operation": operation,
+                    "processes": REPEATS,
+                    "coder": inspect(blob).coder,
+                    "ms": {phase: round(median(one["ms"][phase] for one in found), 3) for phase in PHASES},
+                    "peak_mb": round(median(one["peak_mb"] for one in found), 1),
+                }
+            )
     return {
         "machine": facts(),
         "codec": codec.id,
@@ -97,20 +93,18 @@ def run(folder: Path | None, efforts: tuple[Effort, ...], on_process: Callable[[
     }
 
 
-def _measure(job: dict[str, Any], cache: Path) -> dict[str, float]:
-    """The phases of a process with this folder as its cache of compiled code."""
+def _measure(job: dict[str, Any]) -> dict[str, Any]:
+    """The phases of a process, and its peak memory."""
     # -P: modules of the folder that the command is run in are none of ours.
     command = [sys.executable, "-P", "-c", "from bench.start_worker import main; main()"]
-    variables = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
     given = json.dumps(job | {"started": time.monotonic()})
-    ended = subprocess.run(command, env=variables, input=given, capture_output=True, text=True)  # noqa: S603
+    ended = subprocess.run(command, input=given, capture_output=True, text=True)  # noqa: S603
     if ended.returncode != 0:
         raise ProcessFailed(
             f"a process that was to {job['operation']} ended with exit code {ended.returncode}: "
             f"{last_line(ended.stderr)}"
         )
-    result = json.loads(ended.stdout)
+    result: dict[str, Any] = json.loads(ended.stdout)
     if not result["equal"]:
         raise NotEqual(f"a fresh process, effort {job['effort']}: {job['operation']} gave something else than this one")
-    ms: dict[str, float] = result["ms"]
-    return ms
+    return result

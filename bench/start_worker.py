@@ -6,6 +6,7 @@ Reads a JSON object from standard input, writes one to standard output. Nothing 
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 
@@ -39,4 +40,8 @@ def main() -> None:
         "second": second - first,
         "ready": first - job["started"],
     }
-    print(json.dumps({"equal": equal, "ms": {name: seconds * 1e3 for name, seconds in times.items()}}))
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    print(
+        json.dumps({"equal": equal, "peak_mb": peak_mb, "ms": {name: seconds * 1e3 for name, seconds in times.items()}})
+    )

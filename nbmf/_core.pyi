@@ -1,12 +1,14 @@
-"""The compiled core (nbmf/_core/): networks of integers, counts, adaptation, range coder; the same bits on every processor.
+"""The compiled core (nbmf/_core/): networks of integers, counts, adaptation, range coder; the same bits everywhere.
 
-Arrays are C-contiguous buffers of the types that are named. What comes from a version's files is checked when a Network,
-Counts or Model is made: ValueError. Coding releases the GIL; a Model may be used by several threads.
+Arrays are C-contiguous buffers of the types that are named. What comes from a version's files is checked when a
+Network, Counts or Model is made: ValueError. Coding releases the GIL; a Model may be used by several threads.
 """
 
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
-from typing_extensions import Buffer
+from numpy.typing import NDArray
+
+Array: TypeAlias = bytes | NDArray[Any]
 
 AT_ONCE: int
 ORDERS: int
@@ -34,19 +36,19 @@ def cpu() -> str:
 def use(name: str | None) -> str:
     """What networks made from now on run on; None: the best. Raises ValueError for one that is not in paths()."""
 
-def products(matrix: Buffer, rows: int, columns: int, x: Buffer, vectors: int, out: Buffer) -> None:
+def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array) -> None:
     """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 16]."""
 
-def range_encode(intervals: Buffer) -> bytes:
+def range_encode(intervals: Array) -> bytes:
     """The stream of int64 [N, 3] (sum before, frequency, total)."""
 
-def range_decode(stream: Buffer, intervals: Buffer, targets: Buffer) -> None:
+def range_decode(stream: Array, intervals: Array, targets: Array) -> None:
     """Where a stream points within each total, if the symbols had these intervals; into int64 [N]."""
 
-def counts_tokens(step_low_N: Buffer, step_high_N: Buffer, followers_C: Buffer, token_N: Buffer) -> None:
+def counts_tokens(step_low_N: Array, step_high_N: Array, followers_C: Array, token_N: Array) -> None:
     """Tokens (uint16) from steps (uint8) and the numbers of followers (uint16). Raises ValueError if they are none."""
 
-def counts_followed(first_C: Buffer, code_N: Buffer, value_of_code: Buffer, followed_C: Buffer) -> None:
+def counts_followed(first_C: Array, code_N: Array, value_of_code: Array, followed_C: Array) -> None:
     """Sums (int32) of the counts of what follows each context. Raises ValueError if they are too large."""
 
 @final
@@ -68,7 +70,7 @@ class Decoder:
     def going_on(self) -> list[tuple[int, int]]:
         """(record, its last token or type id) of those that have not ended."""
 
-    def step(self, frequencies: Buffer) -> None:
+    def step(self, frequencies: Array) -> None:
         """A token of each that goes on, from the network's frequencies int32 [records, vocabulary]."""
 
     def results(self) -> list[bytes | None]:
@@ -84,56 +86,56 @@ class Model:
         self,
         network: Network | None,
         counts: Counts | None,
-        constants: Buffer,
-        token_bytes: Buffer,
-        token_begin_V: Buffer,
+        constants: Array,
+        token_bytes: Array,
+        token_begin_V: Array,
     ) -> None: ...
-    def encode(self, tokens: Buffer, type_id: int) -> bytes:
+    def encode(self, tokens: Array, type_id: int) -> bytes:
         """The stream of a record's tokens, int32."""
 
-    def encode_predicted(self, tokens: Buffer, type_id: int, frequencies: Buffer) -> bytes:
+    def encode_predicted(self, tokens: Array, type_id: int, frequencies: Array) -> bytes:
         """The same from the network's frequencies after each token, int32 [tokens, vocabulary]."""
 
     def decode(self, streams: list[tuple[bytes, int, int]], side_by_side: int) -> list[bytes | None]:
         """The records of (stream, bytes of the record, type id); None for one that its stream can't be."""
 
     def decoder(self, streams: list[tuple[bytes, int, int]]) -> Decoder: ...
-    def frequencies(self, inputs: Buffer, at_once: int, out: Buffer) -> None:
+    def frequencies(self, inputs: Array, at_once: int, out: Array) -> None:
         """The network's after each input, a type id first; int32 into int32 [inputs, vocabulary]."""
 
     def predictions(
-        self, inputs: Buffer, frequencies: Buffer | None, base: Buffer, confidence: Buffer, contexts: Buffer
+        self, inputs: Array, frequencies: Array | None, base: Array, confidence: Array, contexts: Array
     ) -> None:
         """What is expected after each input before the record's own counts: int32 [inputs, vocabulary], the highest
         probability (float64), the static counts' contexts (int64 [inputs, CONTEXTS])."""
 
-    def repeat_phase(self, inputs: Buffer, phase: int, at_once: int, times: int) -> None:
+    def repeat_phase(self, inputs: Array, phase: int, at_once: int, times: int) -> None:
         """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
         attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the whole."""
 
-    def tokens_to_copy(self, tokens: Buffer, out: Buffer) -> None:
+    def tokens_to_copy(self, tokens: Array, out: Array) -> None:
         """The token that the copy expert expects in place of each, or -1, into int64."""
 
     def record_bits(
         self,
-        tokens: Buffer,
-        network: Buffer,
-        copied: Buffer,
-        confidence: Buffer,
-        gates: Buffer,
-        copy_gates: Buffer,
-        copies: Buffer,
+        tokens: Array,
+        network: Array,
+        copied: Array,
+        confidence: Array,
+        gates: Array,
+        copy_gates: Array,
+        copies: Array,
     ) -> float:
         """Bits by the mixture; adds to the gates' gradients and to hits and trials of copies."""
 
     def counts_shares(
         self,
         type_id: int,
-        tokens: Buffer,
-        expected: Buffer,
-        token: Buffer,
-        copied: Buffer,
-        sure: Buffer,
-        order: Buffer,
+        tokens: Array,
+        expected: Array,
+        token: Array,
+        copied: Array,
+        sure: Array,
+        order: Array,
     ) -> None:
         """What static counts gave each token, the expected one and the likeliest, and how long the context was."""

@@ -77,7 +77,7 @@ def check(content: bytes, coders: Sequence[Coder], version: str) -> None:
                 raise InexactMachine(
                     f"version {version[:12]} decodes a golden record ({kind.label}, coder {coder.name}) otherwise here "
                     "than where it was trained; nothing is coded with it. Try another engine (--engine cpu or torch), "
-                    "other versions of numba, numpy and torch, or another machine, and report this one"
+                    "another release of torch, NBMF_CPU=plain, or another machine, and report this one"
                 )
 
 

@@ -89,7 +89,6 @@ class ClusterConfig(StrictModel):
     name: Name
     image: str = Field(min_length=1)
     registry: Place
-    numba_cache_dir: AbsolutePath
     auth: Literal["token", "disabled"]
     idle_timeout_s: int = Field(ge=1)
     termination_grace_s: int = Field(ge=1)

@@ -16,6 +16,5 @@ def environment(config: ClusterConfig) -> dict[str, str]:
         **NODE_ENVIRONMENT,
         PROXY_VARIABLE: IMAGE_PROXY,
         LOCATION_VARIABLE: config.registry,
-        "NUMBA_CACHE_DIR": config.numba_cache_dir,
         **config.env,
     }

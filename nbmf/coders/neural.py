@@ -1,6 +1,6 @@
 """The learned rungs of the ladder (nbmf.neural): a network with adaptation within the record, and counts without one.
 
-numba and tokenizers are loaded when the first record is coded, not when a version is.
+The compiled core and tokenizers are loaded when the first record is coded, not when a version is.
 """
 
 from __future__ import annotations

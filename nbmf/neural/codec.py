@@ -64,9 +64,7 @@ class NeuralCodec:
         self._network = network
         self.counts = counts
         self.constants = constants
-        self.model = make_model(
-            tokenizer.bytes_of_id, constants, make_network(*network) if network else None, counts
-        )
+        self.model = make_model(tokenizer.bytes_of_id, constants, make_network(*network) if network else None, counts)
 
     @classmethod
     def from_files(

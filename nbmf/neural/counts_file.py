@@ -107,16 +107,16 @@ def make_counts(
         or not all(((spread >= 0) & (spread <= _LARGEST)).all() for spread in (spread_O, spread_floor_O))
     ):
         raise ValueError("no counts: values out of range")
-    first_C = first_C.astype(np.int32)
+    begins_C = first_C.astype(np.int32)
     value_of_code = count_of_code.astype(np.int64)
     followed_C = np.empty(len(followers_C), dtype=np.int32)
-    _core.counts_followed(first_C, code_N, value_of_code, followed_C)
+    _core.counts_followed(begins_C, code_N, value_of_code, followed_C)
     single_V = value_of_code[code_N[:vocab_size]].astype(np.float64) + 1.0
     return Counts(
         token_N=token_N.astype(np.uint16, copy=False),
         code_N=np.ascontiguousarray(code_N),
         count_of_code=count_of_code,
-        first_C=first_C,
+        first_C=begins_C,
         followed_C=followed_C,
         unigram_V=(single_V * SCALE / single_V.sum()).astype(np.float32),
         discount_O=discount_O,

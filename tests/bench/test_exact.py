@@ -11,13 +11,14 @@ import synthetic
 from bench import exact, exact_worker
 from bench.exact import Mode
 from bench.exact_worker import Job
+from nbmf import _core
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.payload import from_canonical
 
 LEFT_OUT = "too long for the network " * 200
 QUICK = [
-    Mode("loop", "compiled"),
+    Mode("loop", "core"),
     Mode("batches", "torch", batch=8),
     Mode("records", "records"),
 ]
@@ -80,11 +81,9 @@ def test_all_modes_agree(command):
     check_agreement(command("--processes", 2))
 
 
-@pytest.mark.slow
 def test_some_modes_agree(command, monkeypatch):
-    """Those that are quick: compiling for another processor takes long."""
-    left_out = {"torch, one by one", "torch, batches of 8", "AVX2: torch, batches of 8"}
-    some = [m for m in exact.modes() if m.name not in left_out and not (m.imitated and m.measure == "compiled")]
+    """Those that are quick."""
+    some = [m for m in exact.modes() if m.measure != "torch" or m.name == "torch, batches of 64"]
     monkeypatch.setattr(exact, "modes", lambda: some)
     check_agreement(command("--processes", 2))
 
@@ -99,10 +98,12 @@ def check_agreement(ran):
     assert [row["name"] for row in rows] == [mode.name for mode in exact.modes()]
     assert {(r["records"], r["equal"], r["different"], r["failure"]) for r in rows} == {(11, 11, 0, None)}
     assert len({r["tokens"] for r in rows}) == 1
-    believed = {("AVX2", "compiled"): "haswell", ("SSE4.1", "compiled"): "nehalem"}
-    believed |= {("AVX2", "torch"): "AVX2, ", ("SSE4.1", "torch"): "DEFAULT, "}
     for row in rows:
-        assert row["processor"].startswith(believed.get((row["imitated"], row["measure"]), ""))
+        if row["measure"] == "torch":
+            believed = {"avxvnni": "AVX2, ", "avx2": "AVX2, ", "sse41": "DEFAULT, ", "plain": "DEFAULT, "}
+            assert row["processor"].startswith(believed.get(row["imitated"], ""))
+        else:
+            assert row["processor"] == (row["imitated"] or _core.cpu())
     assert b"the same integers?" in result.out
 
 
@@ -150,7 +151,7 @@ def test_a_mode_whose_process_fails(command, monkeypatch, tmp_path):
     apart = exact.run_apart
 
     def planted(job, variables, on_record):
-        if job.measure == "compiled":
+        if job.measure == "core":
             job = dataclasses.replace(job, version=tmp_path)
         return apart(job, variables, on_record)
 
@@ -168,7 +169,7 @@ def test_a_mode_whose_process_fails(command, monkeypatch, tmp_path):
 def test_one_integer_of_one_token_changes_the_digest(folder, given, monkeypatch):
     job = Job("torch", folder, given, batch=4)
     whole = {found.record: found.frequencies for found in exact_worker.run(job)}
-    loop = {f.record: f.frequencies for f in exact_worker.run(dataclasses.replace(job, measure="compiled"))}
+    loop = {f.record: f.frequencies for f in exact_worker.run(dataclasses.replace(job, measure="core"))}
     assert whole == loop
     step = TorchEngine.step
 
@@ -197,14 +198,14 @@ def test_a_stream_that_decodes_to_something_else_is_noticed(folder, given, monke
         return data[:-1] + b"?" if data == wrong else data
 
     monkeypatch.setattr(NeuralCodec, "decode", planted)
-    found = {f.record: f for f in exact_worker.run(Job("compiled", folder, given))}
+    found = {f.record: f for f in exact_worker.run(Job("core", folder, given))}
     problems = [exact._problem(found[n], found[n]) for n in range(len(given))]
     assert {n for n, problem in enumerate(problems) if problem} == {2, 4}
     assert problems[2] == problems[4] == "the stream decodes to something else"
 
 
 def test_another_stream_is_noticed(folder, given):
-    loop, encoded = (list(exact_worker.run(Job(measure, folder, given[:2]))) for measure in ("compiled", "records"))
+    loop, encoded = (list(exact_worker.run(Job(measure, folder, given[:2]))) for measure in ("core", "records"))
     assert [exact._problem(a, b) for a, b in zip(loop, encoded, strict=True)] == [None, None]
     assert exact._problem(loop[0], dataclasses.replace(encoded[0], stream=encoded[1].stream)) == "another stream"
 

@@ -212,7 +212,7 @@ def test_labels_cover_neither_one_another_nor_points(tmp_path, monkeypatch):
         "records": 9,
         "payload_bytes": 9000,
         "repeats": 3,
-        "machine": {"processor": "P", "cores": 1, "system": "S", "python": "3", "numba": "0", "nbmf": "0"},
+        "machine": {"processor": "P", "cores": 1, "system": "S", "code": "c", "python": "3", "nbmf": "0"},
         "one_core": ROWS,
     }
     speed_plot.write(report, tmp_path / "plot.png")

@@ -107,13 +107,13 @@ def test_a_misspelt_field_is_noticed(manifest, place):
 
 
 def test_containers_have_what_ray_and_nbmf_read():
-    config = cluster_config(env={"NUMBA_CACHE_DIR": "/elsewhere", "EXTRA": "1"}, secrets=["bucket-key"])
+    config = cluster_config(env={"NBMF_REGISTRY": "/elsewhere", "EXTRA": "1"}, secrets=["bucket-key"])
     spec = kuberay_model.RayClusterSpec.model_validate(cluster_spec(config, "mine"))
     templates = (spec.headGroupSpec.template, spec.workerGroupSpecs[0].template)
     for container in (template.spec.containers[0] for template in templates):
         variables = {variable.name: variable.value for variable in container.env}
         assert variables["RAY_SERVE_ENABLE_HA_PROXY"] == variables["RAY_SERVE_THROUGHPUT_OPTIMIZED"] == "1"
-        assert (variables["NBMF_REGISTRY"], variables["NUMBA_CACHE_DIR"]) == (config.registry, "/elsewhere")
+        assert variables["NBMF_REGISTRY"] == "/elsewhere"
         assert variables["EXTRA"] == "1"
         assert [source.secretRef.name for source in container.envFrom] == ["bucket-key"]
     assert (spec.authOptions.mode, spec.rayVersion) == ("token", ray.__version__)

@@ -37,9 +37,13 @@ class Fit:
         for record in self.records:
             name = str(facts.sets[record])
             span = slice(facts.starts[record], facts.starts[record + 1])
-            columns = (facts.tokens_N, facts.network_N, facts.copied_N, facts.confidence_N)
             total[name] += adaptation.record_bits(
-                *(column[span] for column in columns), *self.gradients[name], self.copy_counts
+                facts.tokens_N[span],
+                facts.network_N[span],
+                facts.copied_N[span],
+                facts.confidence_N[span],
+                *self.gradients[name],
+                self.copy_counts,
             )
         return total
 

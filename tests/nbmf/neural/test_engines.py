@@ -13,8 +13,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nbmf.neural.codec import NeuralCodec
 from nbmf import _core
+from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.product import float32_product, int8_product_is_exact, padded_int8_product
 from nbmf.neural.torch_engine import EngineState, TorchEngine
@@ -166,7 +166,10 @@ def test_older_processors(files_with_counts, codec, counts_codec, mixed_codec, r
 
 def test_a_processor_that_this_is_not() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import nbmf._core"], env=os.environ | {"NBMF_CPU": "6502"}, capture_output=True, check=False
+        [sys.executable, "-c", "import nbmf._core"],
+        env=os.environ | {"NBMF_CPU": "6502"},
+        capture_output=True,
+        check=False,
     )
     assert b"NBMF_CPU=6502 is not for this processor" in done.stderr
     with pytest.raises(ValueError, match="6502"):

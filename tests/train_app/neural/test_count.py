@@ -124,7 +124,13 @@ def test_what_is_pruned_first_is_worth_least(stream, counts):
     """Half the file costs less than half of what the counts save."""
     vocab_size = len(counts.unigram_V)
     facts = collect_facts(None, stream, vocab_size, 60_000)
-    none = counts._replace(first_C=np.full_like(counts.first_C, counts.first_C[0]))
+    single = int(counts.first_C[0])
+    none = counts._replace(
+        token_N=counts.token_N[:single],
+        code_N=counts.code_N[:single],
+        first_C=np.full(single + 1, single, dtype=np.int32),
+        followed_C=np.zeros(single, dtype=np.int32),
+    )
     bits = [_bits(counts_facts(each, facts).facts) for each in (none, counts)]
     pruned = train_counts(stream, vocab_size, len(save_counts(counts)) // 2)
     half = _bits(counts_facts(pruned, facts).facts)
