@@ -45,12 +45,6 @@ def range_encode(intervals: Array) -> bytes:
 def range_decode(stream: Array, intervals: Array, targets: Array) -> None:
     """Where a stream points within each total, if the symbols had these intervals; into int64 [N]."""
 
-def counts_tokens(step_low_N: Array, step_high_N: Array, followers_C: Array, token_N: Array) -> None:
-    """Tokens (uint16) from steps (uint8) and the numbers of followers (uint16). Raises ValueError if they are none."""
-
-def counts_followed(first_C: Array, code_N: Array, value_of_code: Array, followed_C: Array) -> None:
-    """Sums (int32) of the counts of what follows each context. Raises ValueError if they are too large."""
-
 @final
 class Network:
     """A network's weights in the order in which the core reads them; a dictionary of arrays for each layer."""
@@ -59,7 +53,10 @@ class Network:
 
 @final
 class Counts:
-    """Static counts; the arrays are not copied."""
+    """Static counts, from the arrays of their file (nbmf/neural/counts_file.py): they are not copied, and the steps are
+    made tokens in place."""
+
+    vocab_size: int
 
     def __init__(self, arrays: dict[str, Any], vocab_size: int) -> None: ...
 

@@ -27,7 +27,7 @@ static void start_memory(Memory *memory, const Constants *constants, int vocab) 
     memcpy(memory->weight, constants->prior, sizeof memory->weight);
     memcpy(memory->gate, constants->gate, sizeof memory->gate);
     memcpy(memory->copy_gate, constants->copy_gate, sizeof memory->copy_gate);
-    for (int length = 0; length < CONTEXTS; length++) memory->counts_context[length] = -1;
+    for (int length = 0; length < CONTEXTS; length++) forget_context(&memory->followed[length]);
 }
 
 /* Looks up the contexts that end at the current position, and the place to copy from. */

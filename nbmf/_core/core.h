@@ -39,7 +39,8 @@ enum {
     COPY_BUCKETS = 6, /* of the network's probability of the token to copy */
     GATES = ORDERS * 3 * CONFIDENCES,
     COPY_GATES = 1 + COPY_ROWS * COPY_BUCKETS,
-    CONTEXTS = 5 /* of static counts */
+    CONTEXTS = 5, /* of static counts */
+    FOLLOWER_BLOCK = 16
 };
 
 /* An int8 matrix in the order in which a path's products read it: blocks of rows, in each the groups of COLUMNS columns, in
@@ -79,18 +80,27 @@ typedef struct {
 } Network;
 
 /* Sequences of 1 to CONTEXTS + 1 tokens in a trie, flat: those of one token first. Followers of one stand side by side,
- * sorted. */
+ * sorted, behind all sequences of one token, in the order of what they follow. As in the file: a token in two arrays of
+ * bytes, and of a context the number of its followers. */
 typedef struct {
-    int vocab;
+    int vocab, codes;
     int64_t sequences, contexts;
-    const uint16_t *token_N;
-    const uint8_t *code_N;
-    const int32_t *first_C;    /* [contexts + 1] its followers begin there */
-    const int32_t *followed_C; /* sum of its followers' counts */
+    const uint8_t *low_N, *high_N, *code_N;
+    const uint16_t *followers_C;
+    const int32_t *begin_B;    /* where the followers of every FOLLOWER_BLOCK-th context begin */
+    const int64_t *followed_S; /* sums of the counts of what follows each single token */
     const float *unigram_V;
     double count_of_code[256];
+    int64_t value_of_code[256];
     double discount[CONTEXTS], spread[CONTEXTS], spread_floor[CONTEXTS];
 } Counts;
+
+/* A sequence that ends at the current position, and its followers. */
+typedef struct {
+    int64_t context; /* -1 where it is unknown */
+    int32_t begin, count;
+    double followed; /* sum of their counts */
+} Followed;
 
 /* Fitted on validation records; in the order of nbmf.neural.constants.Constants. */
 typedef struct {
@@ -131,7 +141,7 @@ typedef struct {
     double weight[EXPERTS], gate[GATES][EXPERTS], copy_gate[COPY_GATES][EXPERTS];
     double chain[EXPERTS]; /* probability of one token by each expert */
     double mixed[EXPERTS]; /* weights in force for this token */
-    int64_t counts_context[CONTEXTS]; /* of the static counts, -1 where unknown */
+    Followed followed[CONTEXTS]; /* of the static counts */
 } Memory;
 
 /* What the network remembers of a record. */

@@ -56,16 +56,18 @@ static double record_bits(const Model *model, Work *work, const int32_t *tokens,
 /* What static counts gave each token, the expected one and the likeliest, and the length of the longest context known. */
 static void counts_shares(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, const int64_t *expected,
                           int64_t count, double *token, double *copied, double *sure, int64_t *order) {
-    int64_t contexts[CONTEXTS] = {-1, -1, -1, -1, -1}, last = type_id;
+    Followed known[CONTEXTS];
+    for (int length = 0; length < CONTEXTS; length++) forget_context(&known[length]);
+    int64_t last = type_id;
     for (int64_t position = 0; position < count; position++) {
         int32_t best;
-        follow(model->counts, contexts, last);
-        const double total = (double)fill_from_counts(model->counts, contexts, work->counts_V, &best);
+        follow(model->counts, known, last);
+        const double total = (double)fill_from_counts(model->counts, known, work->counts_V, &best);
         last = tokens[position];
         token[position] = work->counts_V[last] / total;
         copied[position] = expected[position] >= 0 ? work->counts_V[expected[position]] / total : 0.0;
         sure[position] = best / total;
-        order[position] = longest_context(model->counts, contexts);
+        order[position] = longest_context(known);
     }
 }
 

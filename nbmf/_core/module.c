@@ -1,6 +1,8 @@
 /* nbmf._core: the compiled core for Python. See nbmf/_core.pyi for what is offered. */
 #include "parts.h"
 
+#include <structmember.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,8 +118,11 @@ static PyType_Slot network_slots[] = {
     {Py_tp_new, network_new}, {Py_tp_dealloc, network_free},
     {Py_tp_doc, "A network's weights, in the order in which the core reads them."}, {0, NULL}};
 static PyType_Spec network_spec = {"nbmf._core.Network", sizeof(NetworkObject), 0, Py_TPFLAGS_DEFAULT, network_slots};
+static PyMemberDef counts_members[] = {
+    {"vocab_size", T_INT, offsetof(CountsObject, counts.vocab), READONLY, "Tokens that can be predicted."}, {NULL, 0, 0, 0, NULL}};
 static PyType_Slot counts_slots[] = {
-    {Py_tp_new, counts_new}, {Py_tp_dealloc, counts_free}, {Py_tp_doc, "Static counts; its arrays are not copied."}, {0, NULL}};
+    {Py_tp_new, counts_new}, {Py_tp_dealloc, counts_free}, {Py_tp_members, counts_members},
+    {Py_tp_doc, "Static counts; its arrays are not copied, and steps become tokens in place."}, {0, NULL}};
 static PyType_Spec counts_spec = {"nbmf._core.Counts", sizeof(CountsObject), 0, Py_TPFLAGS_DEFAULT, counts_slots};
 static PyTypeObject *network_type, *counts_type, *model_type;
 
@@ -752,80 +757,6 @@ static PyObject *range_decode(PyObject *module, PyObject *args) {
     return result;
 }
 
-/* ---- the file of static counts ---- */
-
-static PyObject *wrong_sizes(void) {
-    PyErr_SetString(PyExc_ValueError, "no counts: sizes do not fit together");
-    return NULL;
-}
-
-/* Tokens are steps from the follower before; the first of a context, and of all single tokens, from 0. */
-static int tokens_of_steps(const uint8_t *low_N, const uint8_t *high_N, const uint16_t *followers_C, Py_ssize_t n,
-                           Py_ssize_t contexts, uint16_t *token_N) {
-    Py_ssize_t at = n;
-    for (Py_ssize_t context = 0; context < contexts; context++) at -= followers_C[context];
-    if (at < 0) return 0;
-    Py_ssize_t node = 0;
-    for (Py_ssize_t context = -1; context < contexts; context++) {
-        const Py_ssize_t end = context < 0 ? at : node + followers_C[context];
-        uint32_t token = 0;
-        for (; node < end; node++) {
-            token += (uint32_t)(low_N[node] | high_N[node] << 8);
-            if (token > 65535) return 0;
-            token_N[node] = (uint16_t)token;
-        }
-    }
-    return 1;
-}
-
-static PyObject *counts_tokens(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *low, *high, *followers, *out, *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOOO", &low, &high, &followers, &out)) return NULL;
-    Held held = {0};
-    Py_ssize_t n, contexts;
-    const uint8_t *low_N = nbmf_array_of(&held, low, "no counts: step_low_N", 'B', -1, &n, 0), *high_N;
-    const uint16_t *followers_C;
-    uint16_t *token_N;
-    if (low_N && (high_N = nbmf_array_of(&held, high, "no counts: step_high_N", 'B', n, NULL, 0)) &&
-        (followers_C = nbmf_array_of(&held, followers, "no counts: followers_C", 'H', -1, &contexts, 0)) &&
-        (token_N = (uint16_t *)nbmf_array_of(&held, out, "token_N", 'H', n, NULL, 1)))
-        result = tokens_of_steps(low_N, high_N, followers_C, n, contexts, token_N) ? Py_NewRef(Py_None) : wrong_sizes();
-    nbmf_release(&held);
-    return result;
-}
-
-static PyObject *counts_followed(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *first, *code, *value, *out, *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOOO", &first, &code, &value, &out)) return NULL;
-    Held held = {0};
-    Py_ssize_t bounds, n, codes;
-    const int32_t *first_C = nbmf_array_of(&held, first, "first_C", 'i', -1, &bounds, 0);
-    const uint8_t *code_N;
-    const int64_t *value_of_code;
-    int32_t *followed_C;
-    if (first_C && bounds > 0 && (code_N = nbmf_array_of(&held, code, "code_N", 'B', -1, &n, 0)) &&
-        (value_of_code = nbmf_array_of(&held, value, "values", 'q', -1, &codes, 0)) &&
-        (followed_C = (int32_t *)nbmf_array_of(&held, out, "followed_C", 'i', bounds - 1, NULL, 1))) {
-        int good = 1;
-        for (Py_ssize_t context = 0; good && context + 1 < bounds; context++) {
-            int64_t sum = 0;
-            good = first_C[context] >= 0 && first_C[context] <= first_C[context + 1] && first_C[context + 1] <= n;
-            for (int32_t node = first_C[context]; good && node < first_C[context + 1]; node++) {
-                good = code_N[node] < codes;
-                sum += good ? value_of_code[code_N[node]] : 0;
-            }
-            good = good && sum >= 0 && sum <= INT32_MAX;
-            followed_C[context] = (int32_t)sum;
-        }
-        if (good) result = Py_NewRef(Py_None);
-        else PyErr_SetString(PyExc_ValueError, "no counts: values out of range");
-    }
-    nbmf_release(&held);
-    return result;
-}
-
 static PyObject *model_cpu(PyObject *self, void *unused) {
     (void)unused;
     return PyUnicode_FromString(((ModelObject *)self)->path->name);
@@ -858,8 +789,6 @@ static PyMethodDef functions[] = {
     {"paths", paths, METH_NOARGS, "Names of the kinds of processor that this one can run code for, best first."},
     {"use", use, METH_O, "use(name): what networks made from now on run on; None: the best. Returns its name."},
     {"products", products, METH_VARARGS, "products(matrix, rows, columns, x, vectors, out): exact, out [vectors, rows filled up]."},
-    {"counts_tokens", counts_tokens, METH_VARARGS, "counts_tokens(step_low_N, step_high_N, followers_C, token_N): into the last."},
-    {"counts_followed", counts_followed, METH_VARARGS, "counts_followed(first_C, code_N, value_of_code, followed_C): into the last."},
     {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},

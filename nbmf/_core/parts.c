@@ -220,54 +220,108 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
     return 0;
 }
 
+#define MOST_COUNT 1e9
+
 static int no_counts(const char *what) {
     PyErr_Format(PyExc_ValueError, "no counts: %s", what);
     return -1;
 }
 
+/* From steps to tokens, in place: each from the follower before; the first of a context, and of all single tokens, from 0. */
+static int make_tokens(uint8_t *low_N, uint8_t *high_N, const Counts *counts) {
+    const int64_t single = counts->vocab + EXTRA_TOKENS;
+    int64_t node = 0;
+    for (int64_t context = -1; context < counts->contexts; context++) {
+        const int64_t begin = node, end = context < 0 ? single : node + counts->followers_C[context];
+        const uint32_t beyond = context < 0 ? (uint32_t)single : (uint32_t)counts->vocab;
+        uint32_t token = 0;
+        for (; node < end; node++) {
+            const uint32_t step = (uint32_t)(low_N[node] | high_N[node] << 8);
+            token += step;
+            if (token >= beyond) return no_counts("tokens beyond the vocabulary");
+            if (step == 0 && node > begin) return no_counts("tokens out of order");
+            low_N[node] = (uint8_t)token;
+            high_N[node] = (uint8_t)(token >> 8);
+        }
+    }
+    return 0;
+}
+
+/* With counts of at least 1 and discounts below that, every frequency is positive. */
+static int fill_values(Counts *counts, const double *values, Py_ssize_t codes) {
+    if (codes < 1 || codes > 256) return no_counts("codes or parameters missing");
+    counts->codes = (int)codes;
+    int good = 1;
+    for (Py_ssize_t code = 0; code < codes; code++) {
+        good = good && values[code] >= 1.0 && values[code] <= MOST_COUNT;
+        counts->count_of_code[code] = values[code];
+        counts->value_of_code[code] = good ? (int64_t)values[code] : 0;
+    }
+    for (int order = 0; order < CONTEXTS; order++)
+        good = good && counts->discount[order] >= 0.0 && counts->discount[order] < 1.0 && counts->spread[order] >= 0.0 &&
+               counts->spread[order] <= MOST_COUNT && counts->spread_floor[order] >= 0.0 &&
+               counts->spread_floor[order] <= MOST_COUNT;
+    return good ? 0 : no_counts("values out of range");
+}
+
 int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
-    Py_ssize_t n, bounds, codes;
-    const double *values = NULL, *discount, *spread, *spread_floor;
-    if (!(counts->token_N = nbmf_array(held, arrays, "token_N", 'H', -1, &n)) ||
+    Py_ssize_t n, contexts, codes;
+    const double *values, *discount, *spread, *spread_floor;
+    PyObject *low = PyDict_GetItemString(arrays, "step_low_N"), *high = PyDict_GetItemString(arrays, "step_high_N");
+    if (!low || !high) return no_counts("step_low_N or step_high_N is missing");
+    uint8_t *low_N = (uint8_t *)nbmf_array_of(held, low, "step_low_N", 'B', -1, &n, 1), *high_N;
+    if (!low_N || !(high_N = (uint8_t *)nbmf_array_of(held, high, "step_high_N", 'B', n, NULL, 1)) ||
         !(counts->code_N = nbmf_array(held, arrays, "code_N", 'B', n, NULL)) ||
-        !(counts->first_C = nbmf_array(held, arrays, "first_C", 'i', -1, &bounds)) ||
-        !(counts->followed_C = nbmf_array(held, arrays, "followed_C", 'i', bounds - 1, NULL)) ||
-        !(counts->unigram_V = nbmf_array(held, arrays, "unigram_V", 'f', vocab, NULL)) ||
+        !(counts->followers_C = nbmf_array(held, arrays, "followers_C", 'H', -1, &contexts)) ||
         !(values = nbmf_array(held, arrays, "count_of_code", 'd', -1, &codes)) ||
         !(discount = nbmf_array(held, arrays, "discount_O", 'd', CONTEXTS, NULL)) ||
         !(spread = nbmf_array(held, arrays, "spread_O", 'd', CONTEXTS, NULL)) ||
         !(spread_floor = nbmf_array(held, arrays, "spread_floor_O", 'd', CONTEXTS, NULL)))
         return -1;
-    if (codes > 256 || bounds < 1 || n > INT32_MAX) return no_counts("sizes do not fit together");
+    const int64_t single = (int64_t)vocab + EXTRA_TOKENS;
+    if (vocab < 1 || vocab > 1 << 16 || n > INT32_MAX || contexts > n || contexts < single)
+        return no_counts("sizes do not fit together");
     counts->vocab = vocab;
     counts->sequences = n;
-    counts->contexts = bounds - 1;
-    memcpy(counts->count_of_code, values, (size_t)codes * sizeof *values);
+    counts->contexts = contexts;
+    counts->low_N = low_N;
+    counts->high_N = high_N;
     memcpy(counts->discount, discount, sizeof counts->discount);
     memcpy(counts->spread, spread, sizeof counts->spread);
     memcpy(counts->spread_floor, spread_floor, sizeof counts->spread_floor);
-    /* Sequences of one token are all there; each length stands behind the one before, and all but the longest are contexts. */
-    int64_t before = counts->first_C[0], ends = vocab + EXTRA_TOKENS;
-    if (before != ends || counts->contexts < ends || counts->first_C[counts->contexts] != n)
-        return no_counts("sizes do not fit together");
-    for (int length = 1; length < CONTEXTS; length++) {
-        ends = counts->first_C[ends];
-        if (ends < 0 || ends > counts->contexts) return no_counts("sizes do not fit together");
-    }
-    if (ends != counts->contexts) return no_counts("sizes do not fit together");
-    for (int64_t context = 0; context < counts->contexts; context++) {
-        const int64_t begin = counts->first_C[context], end = counts->first_C[context + 1];
-        if (begin < before || end < begin || counts->followed_C[context] < 0) return no_counts("sizes do not fit together");
-        for (int64_t node = begin; node < end; node++)
-            if (counts->token_N[node] >= vocab || (node > begin && counts->token_N[node] <= counts->token_N[node - 1]))
-                return no_counts("tokens beyond the vocabulary, or out of order");
-        before = begin;
-    }
+    if (fill_values(counts, values, codes)) return -1;
     for (Py_ssize_t node = 0; node < n; node++)
         if (counts->code_N[node] >= codes) return no_counts("codes or parameters missing");
+    int32_t *begin_B = nbmf_own(held, (size_t)(contexts / FOLLOWER_BLOCK + 1) * sizeof *begin_B);
+    int64_t *followed_S = nbmf_own(held, (size_t)single * sizeof *followed_S);
+    float *unigram_V = nbmf_own(held, (size_t)vocab * sizeof *unigram_V);
+    if (!begin_B || !followed_S || !unigram_V) return -1;
+    /* Each length stands behind the one before, and all but the longest are contexts. */
+    int64_t begin = single, ends = single;
+    int lengths = 1;
+    for (int64_t context = 0; context < contexts; context++) {
+        if (context == ends) {
+            ends = begin;
+            lengths++;
+        }
+        if (context % FOLLOWER_BLOCK == 0) begin_B[context / FOLLOWER_BLOCK] = (int32_t)begin;
+        if (counts->followers_C[context] > n - begin) return no_counts("sizes do not fit together");
+        int64_t followed = 0;
+        for (int follower = 0; follower < counts->followers_C[context]; follower++)
+            followed += counts->value_of_code[counts->code_N[begin++]];
+        if (followed > INT32_MAX) return no_counts("values out of range");
+        if (context < single) followed_S[context] = followed;
+    }
+    for (; lengths < CONTEXTS && contexts == ends; lengths++) ends = begin; /* lengths without sequences */
+    if (begin != n || lengths != CONTEXTS || contexts != ends) return no_counts("sizes do not fit together");
+    if (make_tokens(low_N, high_N, counts)) return -1;
+    double sum = 0.0;
+    for (int token = 0; token < vocab; token++) sum += (double)counts->value_of_code[counts->code_N[token]] + 1.0;
     for (int token = 0; token < vocab; token++)
-        if (!(counts->unigram_V[token] >= 0.0f && counts->unigram_V[token] <= (float)SCALE))
-            return no_counts("values out of range");
+        unigram_V[token] = (float)(((double)counts->value_of_code[counts->code_N[token]] + 1.0) * SCALE / sum);
+    counts->begin_B = begin_B;
+    counts->followed_S = followed_S;
+    counts->unigram_V = unigram_V;
     return 0;
 }
 

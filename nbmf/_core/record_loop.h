@@ -14,13 +14,13 @@
 
 /* What is expected after the token `last` before the record's own counts are asked: network, static counts, or both, whose
  * share was fitted for each situation. Frequencies; returns their sum. */
-static int64_t predict(const Model *model, Work *work, int64_t *contexts, int64_t last, const int32_t *network_V,
+static int64_t predict(const Model *model, Work *work, Followed *known, int64_t last, const int32_t *network_V,
                        int64_t network_total, const int32_t **base_V, double *confidence) {
     const Counts *counts = model->counts;
     int32_t best;
     if (!model->network) {
-        follow(counts, contexts, last);
-        const int64_t total = fill_from_counts(counts, contexts, work->base_V, &best);
+        follow(counts, known, last);
+        const int64_t total = fill_from_counts(counts, known, work->base_V, &best);
         *base_V = work->base_V;
         *confidence = (double)best / (double)total;
         return total;
@@ -31,10 +31,10 @@ static int64_t predict(const Model *model, Work *work, int64_t *contexts, int64_
         *confidence = sure;
         return network_total;
     }
-    follow(counts, contexts, last);
-    const int64_t counts_total = fill_from_counts(counts, contexts, work->counts_V, &best);
+    follow(counts, known, last);
+    const int64_t counts_total = fill_from_counts(counts, known, work->counts_V, &best);
     const double counts_sure = (double)best / (double)counts_total;
-    const double share = model->constants->network_share[longest_context(counts, contexts)][confidence_bucket(counts_sure)]
+    const double share = model->constants->network_share[longest_context(known)][confidence_bucket(counts_sure)]
                                                         [confidence_bucket(sure)];
     const float network_factor = (float)(share * SCALE / (double)network_total);
     const float counts_factor = (float)((1.0 - share) * SCALE / (double)counts_total);
@@ -57,14 +57,15 @@ static int64_t predict(const Model *model, Work *work, int64_t *contexts, int64_
 static void predictions(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TV,
                         int32_t *base_TV, double *confidence_T, int64_t *contexts_TO) {
     const size_t V = (size_t)model->vocab;
-    int64_t contexts[CONTEXTS] = {-1, -1, -1, -1, -1};
+    Followed known[CONTEXTS];
+    for (int length = 0; length < CONTEXTS; length++) forget_context(&known[length]);
     for (int64_t position = 0; position < count; position++) {
         const int32_t *network_V = frequency_TV ? frequency_TV + (size_t)position * V : NULL, *base_V;
         int64_t total = 0;
         for (size_t token = 0; network_V && token < V; token++) total += network_V[token];
-        predict(model, work, contexts, inputs[position], network_V, total, &base_V, &confidence_T[position]);
+        predict(model, work, known, inputs[position], network_V, total, &base_V, &confidence_T[position]);
         memcpy(base_TV + (size_t)position * V, base_V, V * sizeof *base_V);
-        memcpy(contexts_TO + position * CONTEXTS, contexts, sizeof contexts);
+        for (int length = 0; length < CONTEXTS; length++) contexts_TO[position * CONTEXTS + length] = known[length].context;
     }
 }
 
@@ -81,7 +82,7 @@ INLINE Mixture mix(const Model *model, Work *work, Memory *memory, int64_t last,
     Mixture mixture;
     double confidence, likely = 0.0;
     mixture.base_total =
-        predict(model, work, memory->counts_context, last, network_V, network_total, &mixture.base_V, &confidence);
+        predict(model, work, memory->followed, last, network_V, network_total, &mixture.base_V, &confidence);
     find_contexts(memory);
     mixture.trust = 0.0;
     const int64_t copied = copy_token(memory);

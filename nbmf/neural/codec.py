@@ -17,7 +17,6 @@ from nbmf.engine import engine
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
-from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import load_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
@@ -51,13 +50,13 @@ class NeuralCodec:
         tokenizer: NeuralTokenizer,
         constants: Constants,
         network: tuple[IntegerWeights, NeuralConfig] | None = None,
-        counts: Counts | None = None,
+        counts: _core.Counts | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.config = network[1] if network else None
         vocab_size = tokenizer.vocab_size
         sizes = {network[1].vocab_size} if network else set()
-        sizes |= {len(counts.unigram_V)} if counts else set()
+        sizes |= {counts.vocab_size} if counts else set()
         if sizes != {vocab_size}:
             raise ValueError(f"a vocabulary of {vocab_size} tokens, and predictions for {sorted(sizes)}")
         self._token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmf._core import CONFIDENCES, CONTEXTS, COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS
+from nbmf.neural import tensors
 
 SHARES = (CONTEXTS + 1, CONFIDENCES, CONFIDENCES)
 DEFAULT_NETWORK_SHARE = 0.8
@@ -57,16 +58,14 @@ def save_constants(constants: Constants, path: Path) -> None:
 
 def load_constants(data: bytes) -> Constants:
     """From the content of such a file. Raises ValueError if it is none."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+    arrays, _ = tensors.views(data)
     try:
         values: dict[str, Any] = {
-            name: float(array) if name in _SCALARS else np.array(array) for name, array in load(data).items()
+            name: float(array) if name in _SCALARS else np.array(array) for name, array in arrays.items()
         }
         # Versions made before there were counts have none.
         constants = Constants(**{"network_share_OCC": np.full(SHARES, DEFAULT_NETWORK_SHARE), **values})
-    except (SafetensorError, TypeError) as error:
+    except TypeError as error:
         raise ValueError(f"no adaptation constants: {error!r}") from error
     for name, expected in default_constants()._asdict().items():
         found = np.shape(getattr(constants, name))

@@ -9,7 +9,6 @@ import numpy as np
 from nbmf import _core
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.constants import Constants
-from nbmf.neural.counts import Counts
 from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
 _SHARED = (
@@ -36,16 +35,15 @@ def make_network(weights: IntegerWeights, config: NeuralConfig) -> _core.Network
     return _core.Network({**config.to_dict(), "n_input_ids": config.n_input_ids}, arrays, layers)
 
 
-def make_adaptation(constants: Constants, vocab_size: int, counts: Counts | None = None) -> _core.Model:
+def make_adaptation(constants: Constants, vocab_size: int, counts: _core.Counts | None = None) -> _core.Model:
     """One for fitting: of tokens that stand for no bytes in particular."""
     return make_model([b"."] * vocab_size, constants, None, counts)
 
 
 def make_model(
-    bytes_of_id: Sequence[bytes], constants: Constants, network: _core.Network | None, counts: Counts | None
+    bytes_of_id: Sequence[bytes], constants: Constants, network: _core.Network | None, counts: _core.Counts | None
 ) -> _core.Model:
     """What codes, of a vocabulary and what predicts. Raises ValueError if the parts do not fit together."""
     numbers = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in constants])
     begin_V = np.cumsum([0, *map(len, bytes_of_id)], dtype=np.int32)
-    core_counts = _core.Counts(counts._asdict(), len(bytes_of_id)) if counts else None
-    return _core.Model(network, core_counts, numbers, b"".join(bytes_of_id), begin_V)
+    return _core.Model(network, counts, numbers, b"".join(bytes_of_id), begin_V)

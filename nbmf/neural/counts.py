@@ -25,9 +25,13 @@ class Counts(NamedTuple):
     token_N: NDArray[np.uint16]  # last token
     code_N: NDArray[np.uint8]  # of its count
     count_of_code: NDArray[np.float64]
-    first_C: NDArray[np.int32]  # its followers begin there, and end where the next sequence's begin
-    followed_C: NDArray[np.int32]  # sum of its followers' counts
-    unigram_V: NDArray[np.float32]  # probability without context, times SCALE
+    followers_C: NDArray[np.uint16]  # how many; they stand in the order of what they follow
+    vocab_size: int
     discount_O: NDArray[np.float64]
     spread_O: NDArray[np.float64]  # times distinct followers: weight of the shorter context
     spread_floor_O: NDArray[np.float64]
+
+    def first(self) -> NDArray[np.int64]:
+        """[C + 1] Where the followers of each begin; they end where the next one's begin."""
+        single = len(self.token_N) - int(self.followers_C.sum(dtype=np.int64))
+        return single + np.concatenate([[0], np.cumsum(self.followers_C, dtype=np.int64)])

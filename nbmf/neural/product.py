@@ -63,7 +63,7 @@ class IntegerMatrix:
     """A weight matrix ready for exact products on one device."""
 
     def __init__(self, weight_OK: NDArray[np.int8], device: str, exact_int8: bool) -> None:
-        weight = torch.from_numpy(np.ascontiguousarray(weight_OK)).to(device)
+        weight = torch.from_numpy(np.require(weight_OK, requirements=("C", "W"))).to(device)
         self._int8_KO = weight.t()
         self._float_OK = None if exact_int8 else weight.to(torch.float32)
 

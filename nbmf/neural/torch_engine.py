@@ -68,7 +68,7 @@ class TorchEngine:
             return IntegerMatrix(array, device, exact)
 
         def tensor(array: NDArray[np.generic]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            return torch.from_numpy(np.require(array, requirements=("C", "W"))).to(device)
 
         layers = range(config.n_layers)
         self._embedding_ID = tensor(weights.embedding_ID)

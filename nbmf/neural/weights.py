@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmf.neural import tensors
 from nbmf.neural.config import NeuralConfig
 
 Int8 = NDArray[np.int8]
@@ -60,15 +61,11 @@ class IntegerWeights:
     @classmethod
     def load(cls, data: bytes) -> tuple["IntegerWeights", NeuralConfig]:
         """From the content of a safetensors file. Raises ValueError if it is none of ours."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
+        arrays, metadata = tensors.views(data)
         try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            config = NeuralConfig(**json.loads(header["__metadata__"]["config"]))
-            arrays = load(data)
+            config = NeuralConfig(**json.loads(metadata["config"]))
             return cls(**{field.name: arrays[field.name] for field in fields(cls)}), config
-        except (SafetensorError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(f"not a network of integers: {error!r}") from error
 
 

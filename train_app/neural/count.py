@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nbmf._core import CONTEXTS, EXTRA_TOKENS
 from nbmf.neural.counts import LENGTHS, Counts
-from nbmf.neural.counts_file import make_counts, save_counts
+from nbmf.neural.counts_file import save_counts
 from train_app.neural.data import TokenStream
 
 _MIN_RECORDS = 2
@@ -104,15 +104,15 @@ def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocab_size: i
             n_contexts = int(kept[length - 1].sum())
             followers.append(np.bincount(index_C[level.context_N[mask]], minlength=n_contexts))
     count_of_code = _count_of_code(max(int(part.max(initial=1)) for part in records))
-    return make_counts(
-        np.concatenate(tokens),
-        np.concatenate(followers),
-        _codes(np.concatenate(records), count_of_code),
-        count_of_code,
-        vocab_size,
-        DISCOUNT_O[:CONTEXTS].copy(),
-        SPREAD_O[:CONTEXTS].copy(),
-        SPREAD_FLOOR_O[:CONTEXTS].copy(),
+    return Counts(
+        token_N=np.concatenate(tokens).astype(np.uint16),
+        code_N=_codes(np.concatenate(records), count_of_code),
+        count_of_code=count_of_code,
+        followers_C=np.concatenate(followers).astype(np.uint16),
+        vocab_size=vocab_size,
+        discount_O=DISCOUNT_O[:CONTEXTS].copy(),
+        spread_O=SPREAD_O[:CONTEXTS].copy(),
+        spread_floor_O=SPREAD_FLOOR_O[:CONTEXTS].copy(),
     )
 
 

@@ -11,6 +11,7 @@ from nbmf._core import CONFIDENCES
 from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts import Counts
+from nbmf.neural.counts_file import core_counts
 from train_app.neural.adaptation_facts import Facts
 
 _STEPS = 30
@@ -29,7 +30,7 @@ def counts_facts(counts: Counts, facts: Facts) -> CountsFacts:
     """The counts' predictions in place of the network's."""
     size = len(facts.tokens_N)
     token_N, copied_N, sure_N, order_N = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.int64)
-    model = make_adaptation(default_constants(), len(counts.unigram_V), counts)
+    model = make_adaptation(default_constants(), counts.vocab_size, core_counts(counts))
     for record, type_id in enumerate(facts.type_ids):
         span = slice(facts.starts[record], facts.starts[record + 1])
         model.counts_shares(

@@ -83,7 +83,7 @@ def build(
         counts = fit_counts(counts, facts)
         learned.files[COUNTS_FILE] = save_counts(counts)
         counted = counts_facts(counts, facts)
-        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts, counts.unigram_V.size))
+        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts, counts.vocab_size))
     on_step()
     if engine:
         learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, engine.config.vocab_size))

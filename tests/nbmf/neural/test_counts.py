@@ -1,6 +1,7 @@
 """Static counts: what is looked up and predicted, against dictionaries of tuples counted from the records."""
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import networks
 import numpy as np
@@ -13,6 +14,7 @@ from nbmf.neural.config import RECORD_TYPES
 from nbmf.neural.constants import default_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts import LENGTHS, Counts
+from nbmf.neural.counts_file import core_counts
 
 Sequence = tuple[int, ...]
 ROUNDED = 1e-7  # a frequency is rounded down once for each context
@@ -22,7 +24,7 @@ class Reference:
     """The prediction that the docstring of nbmf.neural.counts promises, from the records themselves."""
 
     def __init__(self, records: list[Sequence], counts: Counts) -> None:
-        self.counts, self.vocab_size = counts, len(counts.unigram_V)
+        self.counts, self.vocab_size = counts, counts.vocab_size
         found: Counter[Sequence] = Counter()
         for record in records:
             found.update({record[i : i + n] for n in range(1, LENGTHS + 1) for i in range(len(record) - n + 1)})
@@ -83,18 +85,19 @@ def check_close(frequencies: np.ndarray, total: int, expected: np.ndarray) -> No
 
 def predictions(counts: Counts, inputs: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """After each input: frequencies, the share of the greatest, contexts."""
-    frequencies = np.zeros((len(inputs), len(counts.unigram_V)), dtype=np.int32)
+    frequencies = np.zeros((len(inputs), counts.vocab_size), dtype=np.int32)
     sure, contexts = np.zeros(len(inputs)), np.zeros((len(inputs), CONTEXTS), dtype=np.int64)
-    model = make_adaptation(default_constants(), len(counts.unigram_V), counts)
+    model = make_adaptation(default_constants(), counts.vocab_size, core_counts(counts))
     model.predictions(np.array(inputs, dtype=np.int32), None, frequencies, sure, contexts)
     return frequencies, sure, contexts
 
 
 def spelled(counts: Counts) -> dict[int, Sequence]:
     """Every sequence of the trie by its index."""
-    names = {index: (index,) for index in range(int(counts.first_C[0]))}
-    for context in range(len(counts.first_C) - 1):
-        for index in range(counts.first_C[context], counts.first_C[context + 1]):
+    first = counts.first().tolist()
+    names = {index: (index,) for index in range(first[0])}
+    for context, (begin, end) in enumerate(pairwise(first)):
+        for index in range(begin, end):
             names[index] = (*names[context], int(counts.token_N[index]))
     return names
 
@@ -123,7 +126,7 @@ def test_frequencies_can_be_coded(counts, token_records, foreign_records):
 
 
 def test_the_trie_holds_the_sequences_of_two_records(counts, names, reference):
-    single = {(token,) for token in range(int(counts.first_C[0]))}
+    single = {(token,) for token in range(int(counts.first()[0]))}
     longer = {sequence for sequence in reference.count if len(sequence) > 1}
     assert len(names) == len(counts.token_N)
     assert set(names.values()) == single | longer
@@ -156,7 +159,7 @@ def test_following_any_tokens_finds_the_contexts_there_are(counts, names, token_
         record = data.draw(st.sampled_from(token_records))
         begin = data.draw(st.integers(0, len(record) - 1))
         walked += record[begin : begin + data.draw(st.integers(1, 12))]
-        walked.append(data.draw(st.integers(0, int(counts.first_C[0]) - 1)))
+        walked.append(data.draw(st.integers(0, int(counts.first()[0]) - 1)))
     check_contexts(counts, names, tuple(walked))
 
 

@@ -3,13 +3,17 @@
 import contextlib
 import copy
 
+import counts_versions
 import networks
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from nbmf._core import CONTEXTS, FREQUENCY_PEAK, SCALE
 from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.counts_file import core_counts
 from nbmf.neural.torch_engine import TorchEngine
+from train_app.neural.count import train_counts
 
 AWKWARD = [
     (b"", "text"),
@@ -86,7 +90,7 @@ def bucket(confidence: float) -> int:
 
 
 def longest(counts, contexts: np.ndarray) -> int:
-    followed = [c >= 0 and counts.first_C[c + 1] > counts.first_C[c] for c in contexts]
+    followed = [0 <= c < len(counts.followers_C) and counts.followers_C[c] > 0 for c in contexts]
     return max((length for length, there in enumerate(followed, start=1) if there), default=0)
 
 
@@ -130,7 +134,8 @@ def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec
     other = networks.vocabulary(networks.sample_records()[::2], 400)
     tokenizer = type(codec.tokenizer)(other)
     constants, counts = counts_codec.constants, counts_codec.counts
-    smaller = counts._replace(unigram_V=counts.unigram_V[:-1])
+    stream = counts_versions.sample_stream(Tokenizer.from_str(other.to_str()))
+    smaller = core_counts(train_counts(stream, other.get_vocab_size(), counts_versions.UNBOUNDED))
     for parts in ((tokenizer, None, counts), (tokenizer, network, None), (codec.tokenizer, network, smaller)):
         vocabulary, model, counted = parts
         with pytest.raises(ValueError, match="vocabulary of"):

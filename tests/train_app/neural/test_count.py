@@ -1,6 +1,7 @@
 """Counting of token sequences and what is fitted on them, without a cluster."""
 
 from collections import Counter
+from itertools import pairwise
 
 import counts_versions
 import networks
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from nbmf.neural.config import EXTRA_TOKENS
 from nbmf.neural.counts import LENGTHS, Counts
-from nbmf.neural.counts_file import load_counts, save_counts
+from nbmf.neural.counts_file import read_counts, save_counts
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import collect_facts
@@ -59,9 +60,10 @@ def spelled(levels: list[Sequences]) -> list[list[tuple[int, ...]]]:
 
 
 def sequences_of(counts: Counts) -> dict[tuple[int, ...], float]:
-    names = {index: (index,) for index in range(int(counts.first_C[0]))}
-    for context in range(len(counts.first_C) - 1):
-        for index in range(counts.first_C[context], counts.first_C[context + 1]):
+    first = counts.first().tolist()
+    names = {index: (index,) for index in range(first[0])}
+    for context, (begin, end) in enumerate(pairwise(first)):
+        for index in range(begin, end):
             names[index] = (*names[context], int(counts.token_N[index]))
     return {name: float(counts.count_of_code[counts.code_N[index]]) for index, name in names.items()}
 
@@ -89,7 +91,7 @@ def test_all_that_was_counted_is_in_the_file(records):
     expected = brute_force(records)
     longer = {sequence: float(n) for sequence, n in expected.items() if len(sequence) > 1 and n >= 2}
     single = {(token,): max(1.0, float(expected[(token,)])) for token in range(VOCAB_SIZE + EXTRA_TOKENS)}
-    assert sequences_of(load_counts(save_counts(counts))) == single | longer
+    assert sequences_of(read_counts(save_counts(counts))) == single | longer
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def counts(files):
 def test_pruning_keeps_the_bound_and_the_contexts_of_what_it_keeps(stream, counts, share):
     everything = sequences_of(counts)
     whole = len(save_counts(counts))
-    vocab_size = len(counts.unigram_V)
+    vocab_size = counts.vocab_size
     pruned = train_counts(stream, vocab_size, int(share * whole))
     assert 0.7 * share * whole < len(save_counts(pruned)) <= share * whole
     kept = sequences_of(pruned)
@@ -122,14 +124,13 @@ def test_pruning_keeps_the_bound_and_the_contexts_of_what_it_keeps(stream, count
 
 def test_what_is_pruned_first_is_worth_least(stream, counts):
     """Half the file costs less than half of what the counts save."""
-    vocab_size = len(counts.unigram_V)
+    vocab_size = counts.vocab_size
     facts = collect_facts(None, stream, vocab_size, 60_000)
-    single = int(counts.first_C[0])
+    single = vocab_size + EXTRA_TOKENS
     none = counts._replace(
         token_N=counts.token_N[:single],
         code_N=counts.code_N[:single],
-        first_C=np.full(single + 1, single, dtype=np.int32),
-        followed_C=np.zeros(single, dtype=np.int32),
+        followers_C=np.zeros(single, dtype=np.uint16),
     )
     bits = [_bits(counts_facts(each, facts).facts) for each in (none, counts)]
     pruned = train_counts(stream, vocab_size, len(save_counts(counts)) // 2)
@@ -173,20 +174,20 @@ def _objective(counts: Counts, facts) -> float:
 
 def test_fitting_lowers_the_objective_on_records_that_were_not_counted(tuning):
     counts, unseen = tuning
-    facts = collect_facts(None, unseen, len(counts.unigram_V), 8_000)
+    facts = collect_facts(None, unseen, counts.vocab_size, 8_000)
     fitted = fit_counts(counts, facts)
     assert _objective(fitted, facts) < _objective(counts, facts) - 1e-4
     for name in ("discount_O", "spread_O", "spread_floor_O"):
         assert (getattr(fitted, name) > 0).all()
     assert (fitted.discount_O < 1).all()
     assert counts.discount_O.tolist() == DISCOUNT_O.tolist()
-    for name in ("token_N", "code_N", "first_C"):
+    for name in ("token_N", "code_N", "followers_C"):
         assert getattr(fitted, name) is getattr(counts, name)
 
 
 def test_the_counts_facts_are_probabilities_of_the_same_tokens(tuning):
     counts, unseen = tuning
-    facts = collect_facts(None, unseen, len(counts.unigram_V), 8_000)
+    facts = collect_facts(None, unseen, counts.vocab_size, 8_000)
     counted = counts_facts(counts, facts)
     assert (counted.facts.network_N > 0).all()
     assert (counted.facts.network_N <= counted.facts.confidence_N).all()
@@ -202,7 +203,7 @@ def test_the_counts_facts_are_probabilities_of_the_same_tokens(tuning):
 def test_the_mixture_is_no_worse_than_the_better_of_both(files, tuning):
     counts, unseen = tuning
     engine = TorchEngine(*IntegerWeights.load(files[networks.FILES["model"]]))
-    facts = collect_facts(engine, unseen, len(counts.unigram_V), 8_000)
+    facts = collect_facts(engine, unseen, counts.vocab_size, 8_000)
     counted = counts_facts(counts, facts)
     shares = fit_network_share(facts, counted)
     assert ((shares > 0) & (shares < 1)).all()

@@ -51,7 +51,7 @@ def test_it_names_what_it_has(part, settings):
 
 def test_the_vocabulary_is_that_of_the_small_network(part):
     counts = load_counts(part[1][part[0]["counts"]["counts"]])
-    assert len(counts.unigram_V) <= PRESETS["small"].vocab_size
+    assert counts.vocab_size <= PRESETS["small"].vocab_size
 
 
 def test_a_version_of_it_is_exact(folder, samples):
