@@ -84,7 +84,7 @@ def _learn(preset: str, samples: list[Sample], config: TrainConfig, settings: Ne
             fields, learnt, _ = train_part(samples, [], plan, lambda _line: None, lambda: None)
         manifest |= fields
         files |= learnt
-    return Codec(_PROVISIONAL_ID, Manifest(**manifest, files={}), files)
+    return Codec(_PROVISIONAL_ID, Manifest.of({**manifest, "files": {}}), files)
 
 
 def _sample(record: BenchRecord) -> Sample:

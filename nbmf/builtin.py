@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,14 @@ def load(folder: Path) -> Codec:
     version_id, manifest, files = read_version(folder)
     speeds = json.loads(_SPEED.read_text()).get(version_id, {})
     parts: dict[str, Any] = {
-        name: getattr(manifest, name).model_copy(update={"decode_us_per_token": decode_us_per_token})
+        name: replace(getattr(manifest, name), decode_us_per_token=decode_us_per_token)
         for name, decode_us_per_token in speeds.items()
     }
     golden_file = folder / golden.FILE
     if manifest.golden is None and golden_file.is_file():
         files[golden.FILE] = golden_file.read_bytes()
         parts["golden"] = golden.FILE
-    return Codec(version_id, manifest.model_copy(update=parts), files)
+    return Codec(version_id, replace(manifest, **parts), files)
 
 
 def default_folder() -> Path | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tempfile
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, Self
 
 from nbmf.errors import DamagedCodec, UnsupportedFormat
 from nbmf.payload import Kind
@@ -25,61 +25,136 @@ READER = 2
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _ID = re.compile(r"[0-9a-f]{64}")
-KindLabel = Literal["text", "messages", "json", "bytes", "array"]
 
 
-class FileEntry(BaseModel):
+@dataclass(frozen=True)
+class _Part:
+    """Fields from JSON, each checked. Unknown keys of a later writer are kept out."""
+
+    @classmethod
+    def of(cls, held: Any) -> Self:
+        """Raises ValueError for what is no such part, with the key."""
+        if not isinstance(held, dict):
+            raise ValueError(f"{cls.__name__} is an object")
+        return cls(**{field.name: held[field.name] for field in fields(cls) if field.name in held})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return asdict(self)
+
+    def _check(self, name: str, good: bool, what: str) -> None:
+        if not good:
+            raise ValueError(f"{name} must be {what}, not {str(getattr(self, name))[:80]!r}")
+
+    def _check_text(self, *names: str) -> None:
+        for name in names:
+            self._check(name, isinstance(getattr(self, name), str), "text")
+
+    def _check_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        self._check(name, isinstance(value, int) and not isinstance(value, bool) and value >= least, f"{least} or more")
+
+    def _check_positive(self, name: str) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        self._check(name, number and 0 < value < float("inf"), "a number above 0")
+
+
+@dataclass(frozen=True)
+class FileEntry(_Part):
     """Size and digest of one file of a version."""
 
-    model_config = ConfigDict(frozen=True)
+    size_bytes: int
+    sha256: str
 
-    size_bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    def __post_init__(self) -> None:
+        self._check_whole("size_bytes", 0)
+        self._check_text("sha256")
+        self._check("sha256", is_id(self.sha256), "64 hexadecimal digits")
 
 
-class _LearnedPart(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class _LearnedPart(_Part):
     """What the learned parts have in common: names of files, and what they are used for."""
-
-    model_config = ConfigDict(frozen=True)
 
     tokenizer: str
     constants: str
-    max_payload_bytes: int = Field(gt=0, description="larger payloads are left to the other coders")
-    decode_us_per_byte: float = Field(gt=0, description="measured where it was trained; for latency budgets")
-    decode_us_per_token: float | None = Field(default=None, gt=0, description="the same by tokens; null in old ones")
+    max_payload_bytes: int  # larger payloads are left to the other coders
+    decode_us_per_byte: float  # measured where it was trained; for latency budgets
+    decode_us_per_token: float | None = None  # the same by tokens; null in old ones
+
+    def __post_init__(self) -> None:
+        self._check_text("tokenizer", "constants")
+        self._check_whole("max_payload_bytes", 1)
+        self._check_positive("decode_us_per_byte")
+        if self.decode_us_per_token is not None:
+            self._check_positive("decode_us_per_token")
 
 
+@dataclass(frozen=True, kw_only=True)
 class NeuralPart(_LearnedPart):
     """The network of a version."""
 
     model: str
-    counts: str | None = Field(default=None, description="static counts mixed with the network's predictions")
+    counts: str | None = None  # static counts mixed with the network's predictions
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_text("model", *(["counts"] if self.counts is not None else []))
 
 
+@dataclass(frozen=True, kw_only=True)
 class CountsPart(_LearnedPart):
     """The static counts of a version, for coding without a network."""
 
     counts: str
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_text("counts")
 
-class Manifest(BaseModel):
-    """What a version is, what it learnt from and what was measured. Unknown keys of a later writer are kept out."""
 
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Manifest(_Part):
+    """What a version is, what it learnt from and what was measured."""
 
     format: int = READER
-    minimum_reader: int = Field(default=1, description="lowest reader number that decodes this version's blobs")
-    name: str = Field(max_length=200)
-    created_at: str = Field(description="UTC, ISO 8601")
-    architecture: str = Field(description="what the learned part is, e.g. zstd-dictionary")
-    dictionaries: dict[KindLabel, str] = Field(default_factory=dict, description="payload kind -> dictionary file")
+    minimum_reader: int = 1  # lowest reader number that decodes this version's blobs
+    name: str
+    created_at: str  # UTC, ISO 8601
+    architecture: str  # what the learned part is, e.g. zstd-dictionary
+    dictionaries: dict[str, str] = field(default_factory=dict)  # payload kind -> dictionary file
     neural: NeuralPart | None = None
     counts: CountsPart | None = None
-    golden: str | None = Field(default=None, description="records decoded when the version is loaded: nbmf.golden")
+    golden: str | None = None  # records decoded when the version is loaded: nbmf.golden
     files: dict[str, FileEntry]
-    data: dict[str, Any] = Field(default_factory=dict, description="summary of the training data")
-    measured: dict[str, Any] = Field(default_factory=dict, description="results on held-out records")
-    salt: int = Field(default=0, description="raised until the id's first two bytes are usable as a reference")
+    data: dict[str, Any] = field(default_factory=dict)  # summary of the training data
+    measured: dict[str, Any] = field(default_factory=dict)  # results on held-out records
+    salt: int = 0  # raised until the id's first two bytes are usable as a reference
+
+    @classmethod
+    def of(cls, held: Any) -> Self:
+        """Raises ValueError for what is no manifest, with the key."""
+        if isinstance(held, dict):
+            parts: dict[str, type[_Part]] = {"neural": NeuralPart, "counts": CountsPart}
+            made = {name: part.of(held[name]) for name, part in parts.items() if held.get(name) is not None}
+            files = held.get("files")
+            if isinstance(files, dict):
+                made["files"] = {name: FileEntry.of(entry) for name, entry in files.items()}  # type: ignore[assignment]
+            held = held | made
+        return super().of(held)
+
+    def __post_init__(self) -> None:
+        self._check_whole("format", 0)
+        self._check_whole("minimum_reader", 0)
+        self._check_whole("salt", 0)
+        self._check_text("name", "created_at", "architecture", *(["golden"] if self.golden is not None else []))
+        self._check("name", len(self.name) <= 200, "of 200 characters at most")
+        for name in ("dictionaries", "files", "data", "measured"):
+            self._check(name, isinstance(getattr(self, name), dict), "an object")
+        labels = {kind.label for kind in Kind}
+        known = all(label in labels and isinstance(name, str) for label, name in self.dictionaries.items())
+        self._check("dictionaries", known, "names of files by kinds of payload")
 
 
 def is_id(text: str) -> bool:
@@ -89,7 +164,7 @@ def is_id(text: str) -> bool:
 
 def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> str:
     """Writes a version folder under `parent`, named by its id, which is returned; whole or not at all."""
-    entries = {n: FileEntry(size_bytes=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
+    entries = {n: {"size_bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()} for n, b in files.items()}
     for name in files:
         if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
             raise ValueError(f"{name!r} cannot be the name of a version's file")
@@ -97,7 +172,8 @@ def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes
     salt = 0
     # Reference 0000 would look like "no codec".
     while not version_id or version_id.startswith("0000"):
-        content = Manifest(**manifest, files=entries, salt=salt).model_dump_json(indent=1).encode()
+        whole = Manifest.of({**manifest, "files": entries, "salt": salt}).to_dict()
+        content = json.dumps(_finite(whole), indent=1).encode()
         version_id = hashlib.sha256(content).hexdigest()
         salt += 1
     target = parent / version_id
@@ -149,16 +225,25 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
     return version_id, manifest, files
 
 
+def _finite(value: Any) -> Any:
+    """JSON has no infinity, and nothing that is no number: null stands for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _parse_manifest(folder: Path, content: bytes) -> Manifest:
     try:
-        fields = json.loads(content)
-        minimum = fields.get("minimum_reader", READER)
+        held = json.loads(content)
+        minimum = held.get("minimum_reader", READER)
         if isinstance(minimum, int) and minimum > READER:
             raise UnsupportedFormat(
                 f"{folder} needs a reader of version formats up to {minimum}; this nbmf has {READER}"
             )
-        return Manifest.model_validate(fields)
-    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
+        return Manifest.of(held)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCodec(f"{folder / MANIFEST} is not a manifest: {error}") from error
 
 

@@ -94,7 +94,7 @@ def run(
         with working("measuring on held-out records"):
             measured |= evaluate(
                 prepared.holdout,
-                Manifest(**manifest, files={}),
+                Manifest.of({**manifest, "files": {}}),
                 files,
                 before.codecs,
                 lambda n: bars.advance(measuring, n),
@@ -102,7 +102,7 @@ def run(
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
     measured["compared_with"] = {label: codec.id for label, codec in before.codecs.items()}
-    files[golden.FILE] = golden.write(Codec(None, Manifest(**manifest, files={}), files).learned)
+    files[golden.FILE] = golden.write(Codec(None, Manifest.of({**manifest, "files": {}}), files).learned)
     version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
     stable, verdict = settle(registry, version_id, measured, before, make_stable)
     left_out = list(prepared.rejections.lines(prepared.records))

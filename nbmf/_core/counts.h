@@ -96,7 +96,8 @@ static int64_t fill_from_counts(const Counts *counts, const Followed *known, int
         if (known[order].context >= 0) counts_level(counts, order, &known[order], &weight);
     const float factor = weight >= 0.0 && weight <= 1.0 ? (float)weight : 1.0f;
     const float *restrict unigram_V = counts->unigram_V;
-    for (int token = 0; token < counts->vocab; token++) out_V[token] = (int32_t)(unigram_V[token] * factor) + 1;
+    const int vocab = counts->vocab;
+    for (int token = 0; token < vocab; token++) out_V[token] = (int32_t)(unigram_V[token] * factor) + 1;
     weight = 1.0;
     for (int order = CONTEXTS - 1; order >= 0; order--) {
         if (known[order].context < 0) continue;
@@ -105,7 +106,7 @@ static int64_t fill_from_counts(const Counts *counts, const Followed *known, int
     }
     int64_t total = 0;
     int32_t highest = 0;
-    for (int token = 0; token < counts->vocab; token++) {
+    for (int token = 0; token < vocab; token++) {
         total += out_V[token];
         highest = out_V[token] > highest ? out_V[token] : highest;
     }

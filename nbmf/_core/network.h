@@ -310,10 +310,9 @@ static int64_t to_frequencies(const Network *network, int32_t *restrict value, c
             for (int v = 0; v < end - begin; v++) block[v] = least;
             sum = least * (end - begin);
         } else {
-            for (int v = 0; v < end - begin; v++) {
-                block[v] = table[block[v] > beyond ? best - block[v] : last];
-                sum += block[v];
-            }
+            for (int v = 0; v < end - begin; v++) block[v] = block[v] > beyond ? best - block[v] : last;
+            for (int v = 0; v < end - begin; v++) block[v] = table[block[v]];
+            for (int v = 0; v < end - begin; v++) sum += block[v];
         }
         total += sum;
     }

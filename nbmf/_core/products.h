@@ -258,85 +258,152 @@ INLINE void no_weights(uint8_t *digits, int positions, int begin, int end) {
     memset(digits + size * (size_t)(positions + begin), 0, size * (size_t)(end - begin));
 }
 
+/* Of one block of rows: sums of values times split weights. */
+#if defined(PATH_AVX512) || defined(PATH_AVXVNNI)
+typedef struct {
+    Columns low, high;
+} Weights;
+typedef struct {
+    Sums low, high;
+} WeightedSums;
+INLINE WeightedSums no_weighted_sums(void) { return (WeightedSums){no_sums(), no_sums()}; }
+INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
+    return (Weights){load_columns((const int8_t *)digits + c), load_columns((const int8_t *)digits + positions + c)};
+}
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+    const Rows loaded = load_rows((const uint8_t *)values);
+#if defined(PATH_AVX512)
+    return (WeightedSums){_mm512_dpbusd_epi32(sums.low, weights.low, loaded),
+                          _mm512_dpbusd_epi32(sums.high, weights.high, loaded)};
+#else
+    return (WeightedSums){_mm256_dpbusd_avx_epi32(sums.low, weights.low, loaded),
+                          _mm256_dpbusd_avx_epi32(sums.high, weights.high, loaded)};
+#endif
+}
+INLINE void store_weighted(int32_t *out, WeightedSums sums) {
+#if defined(PATH_AVX512)
+    _mm512_storeu_si512(out, _mm512_add_epi32(sums.low, _mm512_slli_epi32(sums.high, 8)));
+#else
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_add_epi32(sums.low, _mm256_slli_epi32(sums.high, 8)));
+#endif
+}
+#elif defined(PATH_AVX2)
+typedef struct {
+    __m256i half, rest;
+} Weights;
+typedef struct {
+    __m256i front, back; /* of four lanes each, a lane in two parts */
+} WeightedSums;
+INLINE WeightedSums no_weighted_sums(void) { return (WeightedSums){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+INLINE __m256i four_in_all_lanes(const int16_t *from) {
+    int64_t group;
+    memcpy(&group, from, 8);
+    return _mm256_set1_epi64x(group);
+}
+INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
+    const int16_t *half = (const int16_t *)(const void *)digits + c;
+    return (Weights){four_in_all_lanes(half), four_in_all_lanes(half + positions)};
+}
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+    const __m128i *halves = (const __m128i *)(const void *)values;
+    __m256i front = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), back = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1));
+    __m256i fronts = _mm256_add_epi32(_mm256_madd_epi16(front, weights.half), _mm256_madd_epi16(front, weights.rest));
+    __m256i backs = _mm256_add_epi32(_mm256_madd_epi16(back, weights.half), _mm256_madd_epi16(back, weights.rest));
+    return (WeightedSums){_mm256_add_epi32(sums.front, fronts), _mm256_add_epi32(sums.back, backs)};
+}
+INLINE void store_weighted(int32_t *out, WeightedSums sums) {
+    __m256i whole = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sums.front, sums.back), 0xD8);
+    _mm256_storeu_si256((__m256i *)(void *)out, whole);
+}
+#elif defined(PATH_SSE41)
+typedef struct {
+    __m128i half, rest;
+} Weights;
+typedef struct {
+    __m128i front, back; /* of two lanes each, a lane in two parts */
+} WeightedSums;
+INLINE WeightedSums no_weighted_sums(void) { return (WeightedSums){_mm_setzero_si128(), _mm_setzero_si128()}; }
+INLINE __m128i four_in_all_lanes(const int16_t *from) {
+    int64_t group;
+    memcpy(&group, from, 8);
+    return _mm_set1_epi64x(group);
+}
+INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
+    const int16_t *half = (const int16_t *)(const void *)digits + c;
+    return (Weights){four_in_all_lanes(half), four_in_all_lanes(half + positions)};
+}
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+    __m128i loaded = _mm_loadu_si128((const __m128i *)(const void *)values);
+    __m128i front = _mm_cvtepi8_epi16(loaded), back = _mm_cvtepi8_epi16(_mm_srli_si128(loaded, 8));
+    __m128i fronts = _mm_add_epi32(_mm_madd_epi16(front, weights.half), _mm_madd_epi16(front, weights.rest));
+    __m128i backs = _mm_add_epi32(_mm_madd_epi16(back, weights.half), _mm_madd_epi16(back, weights.rest));
+    return (WeightedSums){_mm_add_epi32(sums.front, fronts), _mm_add_epi32(sums.back, backs)};
+}
+INLINE void store_weighted(int32_t *out, WeightedSums sums) {
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_hadd_epi32(sums.front, sums.back));
+}
+#elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
+typedef struct {
+    int16x4_t half, rest;
+} Weights;
+typedef struct {
+    int32x4_t lane[LANES];
+} WeightedSums;
+INLINE WeightedSums no_weighted_sums(void) {
+    return (WeightedSums){{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
+}
+INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
+    const int16_t *half = (const int16_t *)(const void *)digits + c;
+    return (Weights){vld1_s16(half), vld1_s16(half + positions)};
+}
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+    const int8x16_t loaded = vld1q_s8(values);
+    const int16x8_t front = vmovl_s8(vget_low_s8(loaded)), back = vmovl_s8(vget_high_s8(loaded));
+    const int16x4_t lanes[LANES] = {vget_low_s16(front), vget_high_s16(front), vget_low_s16(back), vget_high_s16(back)};
+    for (int lane = 0; lane < LANES; lane++)
+        sums.lane[lane] = vmlal_s16(vmlal_s16(sums.lane[lane], lanes[lane], weights.half), lanes[lane], weights.rest);
+    return sums;
+}
+INLINE void store_weighted(int32_t *out, WeightedSums sums) {
+    vst1q_s32(out, vpaddq_s32(vpaddq_s32(sums.lane[0], sums.lane[1]), vpaddq_s32(sums.lane[2], sums.lane[3])));
+}
+#else
+typedef struct {
+    int32_t whole[COLUMNS];
+} Weights;
+typedef Sums WeightedSums;
+INLINE WeightedSums no_weighted_sums(void) { return no_sums(); }
+INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
+    const int16_t *half = (const int16_t *)(const void *)digits + c;
+    Weights weights;
+    for (int column = 0; column < COLUMNS; column++) weights.whole[column] = half[column] + half[positions + column];
+    return weights;
+}
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+    for (int lane = 0; lane < LANES; lane++)
+        for (int column = 0; column < COLUMNS; column++)
+            sums.lane[lane] += values[lane * COLUMNS + column] * weights.whole[column];
+    return sums;
+}
+INLINE void store_weighted(int32_t *out, WeightedSums sums) { store_sums(out, sums, 0); }
+#endif
+
 /* Sums over positions first to last, multiples of COLUMNS, of a packed matrix without offset [rows, positions] times split
  * weights. */
 static void weighted_sums(const int8_t *matrix, int rows, int positions, const uint8_t *digits, int first, int last,
                           int32_t *out) {
-    for (int row = 0; row < rows; row += LANES) {
-        const int8_t *block = matrix + (size_t)row * (size_t)positions;
-#if defined(PATH_AVX512)
-        __m512i low = _mm512_setzero_si512(), high = low;
+    enum { BLOCKS = ROWS / LANES };
+    const size_t block_bytes = (size_t)LANES * (size_t)positions;
+    for (int row = 0; row < rows; row += ROWS) {
+        const int8_t *values = matrix + (size_t)row * (size_t)positions;
+        WeightedSums sums[BLOCKS];
+        for (int block = 0; block < BLOCKS; block++) sums[block] = no_weighted_sums();
         for (int c = first; c < last; c += COLUMNS) {
-            __m512i values = _mm512_loadu_si512(block + (size_t)c * LANES);
-            low = _mm512_dpbusd_epi32(low, load_columns((const int8_t *)digits + c), values);
-            high = _mm512_dpbusd_epi32(high, load_columns((const int8_t *)digits + positions + c), values);
+            const Weights weights = load_weights(digits, positions, c);
+            for (int block = 0; block < BLOCKS; block++)
+                sums[block] = add_weighted(sums[block], values + (size_t)block * block_bytes + (size_t)c * LANES, weights);
         }
-        _mm512_storeu_si512(out + row, _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)));
-#elif defined(PATH_AVXVNNI)
-        __m256i low = _mm256_setzero_si256(), high = low;
-        for (int c = first; c < last; c += COLUMNS) {
-            __m256i values = _mm256_loadu_si256((const __m256i *)(const void *)(block + (size_t)c * LANES));
-            low = _mm256_dpbusd_avx_epi32(low, group_in_all_lanes((const int8_t *)digits + c), values);
-            high = _mm256_dpbusd_avx_epi32(high, group_in_all_lanes((const int8_t *)digits + positions + c), values);
-        }
-        _mm256_storeu_si256((__m256i *)(void *)(out + row), _mm256_add_epi32(low, _mm256_slli_epi32(high, 8)));
-#elif defined(PATH_AVX2)
-        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
-        __m256i low = _mm256_setzero_si256(), high = low;
-        for (int c = first; c < last; c += COLUMNS) {
-            const __m128i *values = (const __m128i *)(const void *)(block + (size_t)c * LANES);
-            __m256i front = _mm256_cvtepi8_epi16(_mm_loadu_si128(values));
-            __m256i back = _mm256_cvtepi8_epi16(_mm_loadu_si128(values + 1));
-            int64_t group;
-            memcpy(&group, half + c, 8);
-            __m256i weights = _mm256_set1_epi64x(group);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(front, weights));
-            high = _mm256_add_epi32(high, _mm256_madd_epi16(back, weights));
-            memcpy(&group, rest + c, 8);
-            weights = _mm256_set1_epi64x(group);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(front, weights));
-            high = _mm256_add_epi32(high, _mm256_madd_epi16(back, weights));
-        }
-        __m256i sums = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xD8);
-        _mm256_storeu_si256((__m256i *)(void *)(out + row), sums);
-#elif defined(PATH_SSE41)
-        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
-        __m128i low = _mm_setzero_si128(), high = low;
-        for (int c = first; c < last; c += COLUMNS) {
-            __m128i values = _mm_loadu_si128((const __m128i *)(const void *)(block + (size_t)c * LANES));
-            __m128i front = _mm_cvtepi8_epi16(values), back = _mm_cvtepi8_epi16(_mm_srli_si128(values, 8));
-            int64_t group;
-            memcpy(&group, half + c, 8);
-            __m128i weights = _mm_set1_epi64x(group);
-            low = _mm_add_epi32(low, _mm_madd_epi16(front, weights));
-            high = _mm_add_epi32(high, _mm_madd_epi16(back, weights));
-            memcpy(&group, rest + c, 8);
-            weights = _mm_set1_epi64x(group);
-            low = _mm_add_epi32(low, _mm_madd_epi16(front, weights));
-            high = _mm_add_epi32(high, _mm_madd_epi16(back, weights));
-        }
-        _mm_storeu_si128((__m128i *)(void *)(out + row), _mm_hadd_epi32(low, high));
-#elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
-        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
-        int32x4_t sums[LANES] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-        for (int c = first; c < last; c += COLUMNS) {
-            int8x16_t values = vld1q_s8(block + (size_t)c * LANES);
-            int16x8_t front = vmovl_s8(vget_low_s8(values)), back = vmovl_s8(vget_high_s8(values));
-            int16x4_t lanes[LANES] = {vget_low_s16(front), vget_high_s16(front), vget_low_s16(back), vget_high_s16(back)};
-            int16x4_t weights = vld1_s16(half + c), others = vld1_s16(rest + c);
-            for (int lane = 0; lane < LANES; lane++)
-                sums[lane] = vmlal_s16(vmlal_s16(sums[lane], lanes[lane], weights), lanes[lane], others);
-        }
-        vst1q_s32(out + row, vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3])));
-#else
-        const int16_t *half = (const int16_t *)(const void *)digits, *rest = half + positions;
-        for (int lane = 0; lane < LANES; lane++) {
-            int32_t sum = 0;
-            for (int c = first; c < last; c++)
-                sum += block[(c / COLUMNS * LANES + lane) * COLUMNS + c % COLUMNS] * (half[c] + rest[c]);
-            out[row + lane] = sum;
-        }
-#endif
+        for (int block = 0; block < BLOCKS; block++) store_weighted(out + row + block * LANES, sums[block]);
     }
 }
 

@@ -12,6 +12,18 @@
 #include "range_coder.h"
 #include "work.h"
 
+/* Two kinds of frequencies, each times its factor, together at most SCALE; returns their sum. */
+static int64_t add_scaled(const int32_t *restrict first_V, float first, const int32_t *restrict second_V, float second,
+                          int count, int32_t *restrict out_V) {
+    int32_t total = 0;
+    for (int token = 0; token < count; token++) {
+        const int32_t frequency = (int32_t)((float)first_V[token] * first + (float)second_V[token] * second) + 1;
+        out_V[token] = frequency;
+        total += frequency;
+    }
+    return total;
+}
+
 /* What is expected after the token `last` before the record's own counts are asked: network, static counts, or both, whose
  * share was fitted for each situation. Frequencies; returns their sum. */
 static int64_t predict(const Model *model, Work *work, Followed *known, int64_t last, const int32_t *network_V,
@@ -38,16 +50,9 @@ static int64_t predict(const Model *model, Work *work, Followed *known, int64_t 
                                                         [confidence_bucket(sure)];
     const float network_factor = (float)(share * SCALE / (double)network_total);
     const float counts_factor = (float)((1.0 - share) * SCALE / (double)counts_total);
-    const int32_t *restrict counts_V = work->counts_V;
-    int32_t *restrict out_V = work->base_V;
-    int64_t total = 0;
-    for (int token = 0; token < model->vocab; token++) {
-        const float of_network = (float)network_V[token] * network_factor;
-        const float of_counts = (float)counts_V[token] * counts_factor;
-        out_V[token] = (int32_t)(of_network + of_counts) + 1;
-        total += out_V[token];
-    }
-    *base_V = out_V;
+    const int64_t total =
+        add_scaled(network_V, network_factor, work->counts_V, counts_factor, model->vocab, work->base_V);
+    *base_V = work->base_V;
     *confidence = share * sure + (1.0 - share) * counts_sure;
     return total;
 }

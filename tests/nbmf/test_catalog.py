@@ -1,6 +1,7 @@
 """How decoders find the version that a blob names."""
 
 import hashlib
+import json
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,8 @@ def _decode(catalog, blob):
 def _id_of(name, seed):
     """The id that write_version would give, without the writing."""
     content = dictionary(seed)
-    entry = {"zstd.dict": manifest.FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())}
-    text = manifest.Manifest(**fields(name), files=entry).model_dump_json(indent=1)
+    entry = {"zstd.dict": {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
+    text = json.dumps(manifest.Manifest.of(fields(name) | {"files": entry}).to_dict(), indent=1)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ FOLDERS = [folder for folder in sorted(builtin.FOLDER.iterdir()) if folder.is_di
 def version_with(content):
     """A codec of a version with a dictionary, and this file of golden records."""
     files = {"zstd.dict": dictionary(1)}
-    of = manifest.Manifest(**fields("golden", ("text", "messages", "json")) | {"golden": golden.FILE}, files={})
+    of = manifest.Manifest.of(fields("golden", ("text", "messages", "json")) | {"golden": golden.FILE, "files": {}})
     return Codec("ab" * 32, of, files | {golden.FILE: content})
 
 

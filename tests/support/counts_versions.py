@@ -53,12 +53,12 @@ def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool
         "created_at": "2026-01-01T00:00:00Z",
         "architecture": "counts",
         "minimum_reader": 2,
-        "counts": counts.model_dump(),
+        "counts": counts.to_dict(),
     }
     if network:
         limit = {"max_payload_bytes": NETWORK_LIMIT, "decode_us_per_byte": 50.0}
         named = {**FILES, "constants": MIXED_CONSTANTS_FILE}
-        manifest["neural"] = NeuralPart(**named, counts=COUNTS_FILE, **limit).model_dump()
+        manifest["neural"] = NeuralPart(**named, counts=COUNTS_FILE, **limit).to_dict()
     else:
         files = {name: files[name] for name in (COUNTS_FILE, FILES["tokenizer"], FILES["constants"])}
     return parent / write_version(parent, manifest, files)

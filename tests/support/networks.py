@@ -75,6 +75,6 @@ def write_neural_version(parent: Path, files: dict[str, bytes], max_payload_byte
         "name": "network",
         "created_at": "2026-01-01T00:00:00Z",
         "architecture": "transformer",
-        "neural": part.model_dump(),
+        "neural": part.to_dict(),
     }
     return parent / write_version(parent, manifest, files)

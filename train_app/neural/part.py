@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _builtin_network() -> tuple[IntegerNetwork, Tokenizer, dict[str, bytes]]:
     _, manifest, files = read_version(folder) if folder else ("", None, {})
     if manifest is None or manifest.neural is None:
         raise TrainingFailed("the package has no built-in version with a network; choose another --preset")
-    parts = manifest.model_dump(include={"neural", "counts"}, exclude_none=True).values()
+    parts = [part.to_dict() for part in (manifest.neural, manifest.counts) if part]
     coding = {name for part in parts for name in part.values()} | {manifest.golden}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
@@ -135,7 +135,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_counts_payload_bytes,
             decode_us_per_byte=1.0,
         )
-        fields["counts"] = counts.model_copy(update=_speed(CountsCoder(counts, files), tokenizer, timed)).model_dump()
+        fields["counts"] = replace(counts, **_speed(CountsCoder(counts, files), tokenizer, timed)).to_dict()
         fields["minimum_reader"] = _READER_OF_COUNTS
     if MODEL_FILE in files:
         network = NeuralPart(
@@ -146,7 +146,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_payload_bytes,
             decode_us_per_byte=1.0,
         )
-        fields["neural"] = network.model_copy(update=_speed(NeuralCoder(network, files), tokenizer, timed)).model_dump()
+        fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
     return fields
 
 

@@ -47,5 +47,5 @@ def test_a_version_of_records_that_are_alike_codes_others(alike, settings, tmp_p
     fields, files, _ = train_part(alike, [], LearningPlan(COUNTS_ONLY, settings, tmp_path), print, lambda: None)
     constants = load_constants(files[fields["counts"]["constants"]])
     assert 0 < constants.share < 1
-    codec = Codec("ab" * 32, Manifest(name="alike", created_at="", **fields, files={}), files)
+    codec = Codec("ab" * 32, Manifest.of({"name": "alike", "created_at": "", **fields, "files": {}}), files)
     golden.check(golden.write(codec.learned), codec.learned, "alike")
