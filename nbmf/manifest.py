@@ -39,8 +39,12 @@ class _Part:
         return cls(**{field.name: held[field.name] for field in fields(cls) if field.name in held})
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in JSON."""
+        """Its fields."""
         return asdict(self)
+
+    def to_json(self) -> str:
+        """As it stands in a version's folder."""
+        return json.dumps(_finite(self.to_dict()), indent=1)
 
     def _check(self, name: str, good: bool, what: str) -> None:
         if not good:
@@ -172,8 +176,7 @@ def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes
     salt = 0
     # Reference 0000 would look like "no codec".
     while not version_id or version_id.startswith("0000"):
-        whole = Manifest.of({**manifest, "files": entries, "salt": salt}).to_dict()
-        content = json.dumps(_finite(whole), indent=1).encode()
+        content = Manifest.of({**manifest, "files": entries, "salt": salt}).to_json().encode()
         version_id = hashlib.sha256(content).hexdigest()
         salt += 1
     target = parent / version_id

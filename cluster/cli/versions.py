@@ -67,7 +67,7 @@ def show(version: VersionArgument, registry: RegistryOption = None) -> None:
     """Print a version's id and manifest as JSON, after checking every file of it."""
     place = Registry(registry)
     version_id = place.resolve(version)
-    typer.echo(f'{{"id": "{version_id}", "manifest": {place.manifest(version_id).model_dump_json(indent=1)}}}')
+    typer.echo(f'{{"id": "{version_id}", "manifest": {place.manifest(version_id).to_json()}}}')
 
 
 @app.command()

@@ -18,8 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "nbmf"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
+import counts_versions
 import helpers
 import ml_dtypes
+import networks
 import numpy as np
 import torch
 
@@ -30,6 +32,7 @@ from nbmf.wire import to_wire
 
 HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
+ATTENTION, ATTENTION_WITH_COUNTS = "golden-attention", "golden-attention-counts"
 _RNG = random.Random(2026)
 _RECORD = helpers.record(_RNG)
 _SENTENCES = " ".join(helpers.sentence(_RNG) for _ in range(8))
@@ -165,36 +168,47 @@ SPANS_BLOBS = {
     "spans_learned_text": (_json(f"{_SENTENCES} {_SINGLES}"), "spans_learned", "lossless", "zstd_dictionary"),
 }
 
-# name -> what decoding gives; coded by the network of the built-in version with that id
-NEURAL_VERSION = "9f6da72124b5345d1300aeed676af4591bfd5abdb69e2a25b9d3392c449ad226"
-NEURAL_BLOBS = {
-    "neural_text": _json("Remember that Anna prefers the window seat, and that the invoice of March is open. " * 2),
-    "neural_text_foreign": _json("東京 and Zürich, \ud800 alone, \x00 too."),
-    "neural_messages": _json(_RECORD),
-    "neural_json": _json(_STATE),
-    "neural_json_long": _json([{"id": i, "name": f"step {i}", "done": i % 3 == 0} for i in range(40)]),
+# what decoding gives
+_LEARNED = {
+    "text": _json("Remember that Anna prefers the window seat, and that the invoice of March is open. " * 2),
+    "text_foreign": _json("東京 and Zürich, \ud800 alone, \x00 too."),
+    "messages": _json(_RECORD),
+    "json": _json(_STATE),
+    "json_long": _json([{"id": i, "name": f"step {i}", "done": i % 3 == 0} for i in range(40)]),
+}
+
+# name -> (what decoding gives, coder); by small versions with a network that has learnt nothing: attention alone, and
+# the same beside static counts
+SMALL_BLOBS = {
+    ATTENTION: {f"attention_{name}": (expected, NeuralCoder) for name, expected in _LEARNED.items()},
+    ATTENTION_WITH_COUNTS: {
+        f"attention_{coder.name}_{name}": (expected, coder)
+        for coder in (NeuralCoder, CountsCoder)
+        for name, expected in _LEARNED.items()
+        if coder is CountsCoder or name != "json_long"  # which is too long for that network
+    },
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
 COUNTS_VERSION = "b225a9f832bf49e5f7190db441b26f9c3e8f45ad24b4fc27328d4bda9beebfe4"
 COUNTS_BLOBS = {
-    "counts_text": (NEURAL_BLOBS["neural_text"], CountsCoder),
-    "counts_text_foreign": (NEURAL_BLOBS["neural_text_foreign"], CountsCoder),
-    "counts_messages": (NEURAL_BLOBS["neural_messages"], CountsCoder),
-    "counts_json": (NEURAL_BLOBS["neural_json"], CountsCoder),
-    "counts_json_long": (NEURAL_BLOBS["neural_json_long"], CountsCoder),
-    "neural_counts_text": (NEURAL_BLOBS["neural_text"], NeuralCoder),
-    "neural_counts_text_foreign": (NEURAL_BLOBS["neural_text_foreign"], NeuralCoder),
-    "neural_counts_messages": (NEURAL_BLOBS["neural_messages"], NeuralCoder),
-    "neural_counts_json": (NEURAL_BLOBS["neural_json"], NeuralCoder),
-    "neural_counts_json_long": (NEURAL_BLOBS["neural_json_long"], NeuralCoder),
+    "counts_text": (_LEARNED["text"], CountsCoder),
+    "counts_text_foreign": (_LEARNED["text_foreign"], CountsCoder),
+    "counts_messages": (_LEARNED["messages"], CountsCoder),
+    "counts_json": (_LEARNED["json"], CountsCoder),
+    "counts_json_long": (_LEARNED["json_long"], CountsCoder),
+    "neural_counts_text": (_LEARNED["text"], NeuralCoder),
+    "neural_counts_text_foreign": (_LEARNED["text_foreign"], NeuralCoder),
+    "neural_counts_messages": (_LEARNED["messages"], NeuralCoder),
+    "neural_counts_json": (_LEARNED["json"], NeuralCoder),
+    "neural_counts_json_long": (_LEARNED["json_long"], NeuralCoder),
 }
 
 # name -> (what decoding gives, segments); by the network of COUNTS_VERSION
 SEGMENTS_BLOBS = {
-    "segments_two": (NEURAL_BLOBS["neural_text"], 2),
-    "segments_foreign": (NEURAL_BLOBS["neural_text_foreign"], 3),
-    "segments_four": (NEURAL_BLOBS["neural_json_long"], 4),
+    "segments_two": (_LEARNED["text"], 2),
+    "segments_foreign": (_LEARNED["text_foreign"], 3),
+    "segments_four": (_LEARNED["json_long"], 4),
 }
 
 # name -> (what decoding gives, coder of what remains)
@@ -205,7 +219,7 @@ SPANS_LEARNED_BLOBS = {
 }
 
 # What a history of states holds again and again, and bytes that are mostly text.
-_HISTORY = {"history": {"messages": NEURAL_BLOBS["neural_json_long"]["json"]}}
+_HISTORY = {"history": {"messages": _LEARNED["json_long"]["json"]}}
 _PACKED = {"hex": (b"\x87\xa1v\x04\xa2ts\xd9 2026-11-25T23:27:37\xa2id\xd9$" + json.dumps(_RECORD).encode()).hex()}
 
 # name -> (what decoding gives, coder, latency budget in ms); by COUNTS_VERSION
@@ -242,21 +256,42 @@ def _write_pair(name, blob, description):
     print(name)
 
 
-def _version():
+def _kept(name):
+    """The folder of the version that is called so, if it was made before."""
     for folder in (HERE / "versions").glob("*"):
-        if json.loads((folder / manifest.MANIFEST).read_bytes())["name"] == VERSION_NAME:
-            return Codec(*manifest.read_version(folder))
-    version_id = helpers.write_version(HERE / "versions", VERSION_NAME, seed=2026)
-    for path in sorted((HERE / "versions" / version_id).iterdir()):
+        if json.loads((folder / manifest.MANIFEST).read_bytes())["name"] == name:
+            return folder
+    return None
+
+
+def _keep(folder):
+    for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         path.unlink()
         _write(path, content)
-    return Codec(*manifest.read_version(HERE / "versions" / version_id))
+    return folder
+
+
+def _version():
+    folder = _kept(VERSION_NAME)
+    if not folder:
+        folder = _keep(HERE / "versions" / helpers.write_version(HERE / "versions", VERSION_NAME, seed=2026))
+    return Codec(*manifest.read_version(folder))
+
+
+def _small_version(name):
+    if folder := _kept(name):
+        return folder
+    files = networks.untrained_files()
+    if name == ATTENTION_WITH_COUNTS:
+        files = counts_versions.add_counts(files, counts_versions.sample_counts(files))
+        return _keep(counts_versions.write_counts_version(HERE / "versions", files, network=True, name=name))
+    return _keep(networks.write_neural_version(HERE / "versions", files, name=name))
 
 
 def _learned(expected, version, coder, encode=lambda coder, *record: coder.encode(*record)):
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
-    codec = Codec(*manifest.read_version(builtin.FOLDER / version))
+    codec = Codec(*manifest.read_version(builtin.FOLDER / version))  # or a folder elsewhere
     kind, canonical = to_canonical(helpers.build(expected))
     body = encode(codec._coders[coder.number], kind, canonical)
     blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
@@ -287,8 +322,10 @@ def _within(coder, kind, canonical, budget_ms):
 
 def main():
     codec = _version()
-    for name, expected in NEURAL_BLOBS.items():
-        _write_pair(name, *_learned(expected, NEURAL_VERSION, NeuralCoder))
+    for version, blobs in SMALL_BLOBS.items():
+        folder = _small_version(version)
+        for name, (expected, coder) in blobs.items():
+            _write_pair(name, *_learned(expected, folder, coder))
     for name, (expected, coder) in COUNTS_BLOBS.items():
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder))
     for name, (expected, segments) in SEGMENTS_BLOBS.items():

@@ -17,7 +17,23 @@ from nbmf.coders.deflate_dictionary import DICTIONARY  # a constant of the forma
 from nbmf.payload import from_canonical, to_canonical
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-VERSIONS = ["eb74cb462463bf5788d959112de7c15ceb59265bb77d058f20166379b8ec6c77"]
+VERSIONS = {
+    "eb74cb462463bf5788d959112de7c15ceb59265bb77d058f20166379b8ec6c77": ["manifest.json", "zstd.dict"],
+    "67ffd608d56ca045ca451982d341c96403f44673c28321ccafae401cdb67d128": [
+        "adaptation.safetensors",
+        "manifest.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ],
+    "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": [
+        "adaptation.mixed.safetensors",
+        "adaptation.safetensors",
+        "counts.zst",
+        "manifest.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ],
+}
 
 # Append only. A file that is missing here, or there, fails.
 BLOBS = [
@@ -63,8 +79,9 @@ BLOBS = [
     "byte_planes_big_endian",
     "byte_planes_tensor_bfloat16",
 ]
-NEURAL_BLOBS = ["neural_text", "neural_text_foreign", "neural_messages", "neural_json", "neural_json_long"]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
+SMALL_BLOBS = [f"{by}_{payload}" for by in ("attention", "attention_counts") for payload in _PAYLOADS]
+SMALL_BLOBS += [f"attention_neural_{payload}" for payload in _PAYLOADS[:-1]]
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
 SHORT_DEFLATE_BLOBS = ["deflate_text", "deflate_messages", "deflate_json", "deflate_bytes"]
 SPANS_BLOBS = [
@@ -87,7 +104,7 @@ SPANS_BLOBS = [
 SPANS_LEARNED_BLOBS = ["spans_learned_neural", "spans_learned_counts", "spans_learned_segments"]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
 LARGE_BLOBS = ["windows_history", "windows_network", "windows_counts_and_zstd", "neural_bytes", "counts_bytes"]
-LEARNED_BLOBS = NEURAL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS
+LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
@@ -106,7 +123,7 @@ def _files():
 
 def test_the_files_are_those_expected():
     pairs = [f"{name}.{end}" for name in BLOBS_BY_THE_PAGE + LEARNED_BLOBS + DICT_BLOBS for end in ("blob", "json")]
-    versions = [f"versions/{v}/{file}" for v in VERSIONS for file in ("manifest.json", "zstd.dict")]
+    versions = [f"versions/{version}/{file}" for version, files in VERSIONS.items() for file in files]
     assert _files() == sorted(pairs + versions)
 
 
@@ -146,9 +163,9 @@ def test_all_first_bytes_kinds_and_coders_are_there():
     assert inner == {"stored", "zstd", "deflate", "zstd_dictionary", "neural", "counts", "neural_segments"}
 
 
-def test_the_dictionary_is_small():
-    for version in VERSIONS:
-        assert (GOLDEN / "versions" / version / "zstd.dict").stat().st_size <= 4096
+def test_the_versions_are_small():
+    for folder in (GOLDEN / "versions").iterdir():
+        assert sum(path.stat().st_size for path in folder.iterdir()) <= 250_000
 
 
 def test_the_generator_overwrites_nothing(tmp_path):

@@ -44,12 +44,12 @@ def parts(files: dict[str, bytes], *, network: bool) -> tuple[bytes | None, ...]
     return tuple(files[name] if network or name != FILES["model"] else None for name in names)
 
 
-def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool) -> Path:
+def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool, name: str = "counts") -> Path:
     """A version folder of such files: coder `counts`, and with a network `neural` with counts beside it."""
     limit = {"max_payload_bytes": COUNTS_LIMIT, "decode_us_per_byte": 5.0}
     counts = CountsPart(counts=COUNTS_FILE, tokenizer=FILES["tokenizer"], constants=FILES["constants"], **limit)
     manifest = {
-        "name": "counts",
+        "name": name,
         "created_at": "2026-01-01T00:00:00Z",
         "architecture": "counts",
         "minimum_reader": 2,
@@ -60,5 +60,5 @@ def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool
         named = {**FILES, "constants": MIXED_CONSTANTS_FILE}
         manifest["neural"] = NeuralPart(**named, counts=COUNTS_FILE, **limit).to_dict()
     else:
-        files = {name: files[name] for name in (COUNTS_FILE, FILES["tokenizer"], FILES["constants"])}
+        files = {file: files[file] for file in (COUNTS_FILE, FILES["tokenizer"], FILES["constants"])}
     return parent / write_version(parent, manifest, files)

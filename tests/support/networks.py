@@ -68,11 +68,13 @@ def untrained_files() -> dict[str, bytes]:
     return {**files, FILES["tokenizer"]: tokenizer.to_str().encode()}
 
 
-def write_neural_version(parent: Path, files: dict[str, bytes], max_payload_bytes: int = 4096) -> Path:
+def write_neural_version(
+    parent: Path, files: dict[str, bytes], max_payload_bytes: int = 4096, name: str = "network"
+) -> Path:
     """A version folder with these files as its network."""
     part = NeuralPart(**FILES, max_payload_bytes=max_payload_bytes, decode_us_per_byte=50.0)
     manifest = {
-        "name": "network",
+        "name": name,
         "created_at": "2026-01-01T00:00:00Z",
         "architecture": "transformer",
         "neural": part.to_dict(),

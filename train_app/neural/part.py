@@ -150,7 +150,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
     return fields
 
 
-def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples: list[Sample]) -> dict[str, float]:
+def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples: list[Sample]) -> dict[str, Any]:
     """Decoding's whole time over all bytes and tokens, after one record to warm up."""
     seconds, size, tokens = 0.0, 0, 0
     for index, sample in enumerate(samples[: _TIMED_RECORDS + 1]):
