@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cluster.cli.options import LOCAL, PayloadFieldOption, PayloadOption
@@ -35,14 +34,14 @@ def demo(
     from bench.demo.records import installation_records
     from bench.demo.run import run
     from cluster.errors import TooFewRecords
-    from cluster.progress import console
+    from cluster.progress import console, results
 
     with console.status("gathering records"):
         payloads = _own_records(records, payload_field, payload, limit) if records else installation_records(limit)
     if len(payloads) < _MIN_RECORDS:
         raise TooFewRecords(f"{len(payloads)} records found; the demo wants at least {_MIN_RECORDS}")
     result = run(payloads, out.absolute())
-    terminal = Console()
+    terminal = results()
     terminal.print(ratio_table(result))
     terminal.print(service_table(result))
     typer.echo(f"All of it is in {out}; to serve the version again: nbmf serve --registry {out}/registry")
