@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bench import console_cli, faults_cli, presets_cli, speed_cli
@@ -61,7 +60,7 @@ def ratio(
 
     from bench import ratio as ratio_bench
     from bench.records import read
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
     from cluster.sources import open_source
 
@@ -85,7 +84,7 @@ def ratio(
         )
     if json_output:
         json_output.write_text(json.dumps(report, indent=1))
-    Console().print(table(report))
+    results().print(table(report))
     for name, latency in report["latency_ms"].items():
         for what, times in latency.items():
             typer.echo(f"{name}, {what}: p50 {times['p50']} ms, p95 {times['p95']} ms, max {times['max']} ms a record")
@@ -118,7 +117,7 @@ def exact(
     import json
 
     from bench import exact as exact_bench
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
     from cluster.sources import open_source
 
@@ -137,7 +136,7 @@ def exact(
         )
     if json_output:
         json_output.write_text(json.dumps(report, indent=1))
-    Console().print(exact_table(report))
+    results().print(exact_table(report))
     typer.echo(f"All streams together: {report['streams_sha256'][:32]}, the same on every machine and release.")
     for line in problems(report):
         typer.echo(line)
@@ -154,6 +153,7 @@ def attachments(codec: CodecOption = DEFAULT, registry: RegistryOption = None, j
     import json
 
     from bench import attachments as bench_attachments
+    from cluster.progress import results
     from cluster.registry import Registry
 
     version = Registry(registry).load(codec)
@@ -167,7 +167,7 @@ def attachments(codec: CodecOption = DEFAULT, registry: RegistryOption = None, j
         result.add_column(column.removeprefix("nbmf "), justify="left" if left else "right", no_wrap=left)
     for row in rows:
         result.add_row(row["record"], *[f"{row[column]:,}" for column in columns[1:]])
-    Console().print(result)
+    results().print(result)
 
 
 bench.command()(speed_cli.latency)

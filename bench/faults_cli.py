@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bench.options import JsonOption
@@ -34,7 +33,7 @@ def faults(
     from bench import faults as bench
     from bench.demo.records import installation_records
     from cluster import config as configuration
-    from cluster.progress import console
+    from cluster.progress import console, results
     from serve_app.config import DEFAULT_FILE, ServeConfig
 
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, {"access_log": False})
@@ -50,7 +49,7 @@ def faults(
         failed = ", ".join(f"{count} x {what}" for what, count in fault.failures.items()) or "0"
         seconds = (f"{fault.longest_s:.2f}", f"{fault.recovered_s:.1f}")
         table.add_row(fault.killed, f"{fault.requests:,}", failed, f"{fault.wrong}", *seconds)
-    Console().print(table)
+    results().print(table)
     typer.echo(
         f"The rollout ended as {outcome.state} ({outcome.reason}); of {outcome.requests:,} requests "
         f"{sum(outcome.failures.values())} failed, {outcome.wrong} were wrong."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bench.options import DataOption, JsonOption, SetFieldOption, check_writable, write_json
@@ -35,7 +34,7 @@ def presets(
     from bench import presets as presets_bench
     from bench.records import read
     from cluster import config as configuration
-    from cluster.progress import console
+    from cluster.progress import console, results
     from cluster.sources import open_source
     from train_app.config import DEFAULT_FILE, TrainConfig
     from train_app.neural.settings import DEFAULT_FILE as LEARNING_FILE
@@ -48,7 +47,7 @@ def presets(
         chosen = [record for record in records if not only or record.set in only]
         rows = presets_bench.run(chosen, sorted(size or SIZES), unseen, PRESETS, config, settings, status.update)
     write_json(json_output, {"unseen": unseen, "rows": rows})
-    Console().print(table(rows))
+    results().print(table(rows))
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench.options import (
     DataOption,
@@ -50,7 +49,7 @@ def latency(
     check_writable(json_output, "--json")
     from bench import latency as latency_bench
     from bench import speed_tables
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     place = Registry(registry)
@@ -70,7 +69,7 @@ def latency(
             lambda: bars.advance(task),
         )
     write_json(json_output, report)
-    console = Console()
+    console = results()
     for table in speed_tables.latency_tables(report):
         console.print(table)
     console.print(speed_tables.latency_totals(report))
@@ -126,7 +125,7 @@ def throughput(
         raise typer.BadParameter(f"{plot} does not end in .png", param_hint="--plot")
     from bench import scaling, speed_tables
     from bench import throughput as throughput_bench
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     place = Registry(registry)
@@ -156,7 +155,7 @@ def throughput(
         from bench import speed_plot
 
         speed_plot.write(report, plot)
-    console = Console()
+    console = results()
     console.print(speed_tables.throughput_table(report))
     console.print(speed_tables.scaling_table(report))
     _say_where(report)
@@ -188,7 +187,7 @@ def large(
     check_writable(json_output, "--json")
     from bench import large as large_bench
     from bench import speed_tables
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     place = Registry(registry)
@@ -205,7 +204,7 @@ def large(
             lambda: bars.advance(task),
         )
     write_json(json_output, report)
-    Console().print(speed_tables.large_table(report))
+    results().print(speed_tables.large_table(report))
     _say_where(report)
 
 
@@ -223,7 +222,7 @@ def start(
     check_writable(json_output, "--json")
     from bench import speed_tables
     from bench import start as start_bench
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     place = Registry(registry)
@@ -233,7 +232,7 @@ def start(
         task = bars.add_task("starting", total=start_bench.steps(efforts))
         report = start_bench.run(folder, efforts, lambda: bars.advance(task))
     write_json(json_output, report)
-    Console().print(speed_tables.start_table(report))
+    results().print(speed_tables.start_table(report))
     _say_where(report)
 
 
@@ -251,7 +250,7 @@ def phases(
     check_writable(json_output, "--json")
     from bench import phases as phases_bench
     from bench.exact import version_folder
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     folder = version_folder(Registry(registry), codec)
@@ -261,7 +260,7 @@ def phases(
         report = phases_bench.run(folder, modes, lambda: bars.advance(task))
     write_json(json_output, report)
     for table in phases_bench.tables(report):
-        Console().print(table)
+        results().print(table)
     _say_where(report)
 
 

@@ -13,8 +13,13 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
 """Messages go to standard error: standard output is for results and blobs."""
+
+
+def results() -> Console:
+    """Standard output, for tables. Names of tables, classes and files come out as they are, `:notes:` and `[b]` too."""
+    return Console(emoji=False, markup=False)
 
 
 _SPEED_PERIOD_S = 600

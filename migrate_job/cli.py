@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cluster.cli.options import (
     LOCAL,
@@ -25,7 +24,7 @@ from cluster.cli.options import (
     ThreadsOption,
     latency_budget,
 )
-from cluster.progress import console
+from cluster.progress import console, results
 from cluster.registry import DEFAULT
 from migrate_job.choice import Form, choose
 from migrate_job.cli_group import DefaultCommandGroup
@@ -207,13 +206,13 @@ def run(
     if dry_run:
         with session(address):
             estimated = estimate(opened, chosen.folder, place, version, sample, **how)
-        Console().print(dry_run_table(estimated))
+        results().print(dry_run_table(estimated))
         if json_file is not None:
             json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
         return
     with session(address):
         report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
-    Console().print(report_table(report))
+    results().print(report_table(report))
     typer.echo(f"Report: {chosen.folder / job.REPORT}, {chosen.folder / job.REPORT_PAGE}")
     if in_place:
         typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")

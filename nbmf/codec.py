@@ -56,7 +56,8 @@ class BlobInfo:
     """What a blob tells undecoded. `codec` is the start of the version's id in hex, or None if none is needed.
 
     `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
-    `detail`: the segments; or the repeats cut out and the windows by coder; or why no learned coder wrote it.
+    `detail`: the segments; or the repeats cut out and the windows by coder (with spans, of what remains; not told of
+    payloads above 64 MiB); or why no learned coder wrote it.
     """
 
     kind: str
@@ -428,6 +429,7 @@ def parse_bounded(blob: bytes, max_output_bytes: int) -> frame.Frame:
 def inspect(blob: bytes) -> BlobInfo:
     """Kind, coder, codec, sizes and parts of a blob, without decoding it. Raises BlobError."""
     parsed = parse_bounded(blob, 1 << 62)
+    inner = _inner_coder(parsed) if parsed.coder in coders.spans.NAMES else None
     return BlobInfo(
         kind=parsed.kind.label,
         coder=coders.NAMES[parsed.coder],
@@ -435,6 +437,18 @@ def inspect(blob: bytes) -> BlobInfo:
         codec=parsed.reference.hex() or None,
         payload_bytes=parsed.payload_bytes,
         blob_bytes=len(blob),
-        inner=coders.NAMES[_inner_coder(parsed)] if parsed.coder in coders.spans.NAMES else None,
-        detail=coders.described(parsed.coder, parsed.kind, parsed.body, parsed.payload_bytes),
+        inner=None if inner is None else coders.NAMES[inner],
+        detail=_detail(parsed, inner),
     )
+
+
+def _detail(parsed: frame.Frame, inner: int | None) -> dict[str, Any] | None:
+    if inner not in (coders.WindowsCoder.number, coders.SegmentsCoder.number):
+        return coders.described(parsed.coder, parsed.kind, parsed.body, parsed.payload_bytes)
+    if parsed.payload_bytes > DEFAULT_MAX_PAYLOAD_BYTES:  # spans are written out to see what remains beside them
+        return None
+    try:
+        opened = _open_spans(parsed)
+    except CorruptBlob:
+        return None
+    return coders.described(inner, parsed.kind, opened.inner_body, opened.remaining_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.payload import Kind, Payload, from_canonical, to_canonical
-from nbmf.text_encoding import decode_text
+from nbmf.text_encoding import decode_text, encoding_of
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
@@ -136,9 +136,13 @@ def _value(field: str, value: Any) -> Payload:
 
 
 def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
-    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire."""
+    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire.
+
+    JSON may begin with a byte order mark, as in bodies and files; of text a mark is kept.
+    """
+    encoding, mark_bytes = encoding_of(data) if as_json else ("utf-8", 0)
     try:
-        text = data.decode("utf-8", "surrogatepass")
+        text = data[mark_bytes:].decode(encoding, "surrogatepass")
     except ValueError as error:
         raise BadWire(f"{field} is not text: {error}") from error
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
@@ -132,7 +131,7 @@ def train(
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
     from cluster import config as configuration
-    from cluster.progress import console
+    from cluster.progress import console, results
     from cluster.registry import Registry
     from cluster.session import session
     from cluster.sources import Source, open_source
@@ -196,7 +195,7 @@ def train(
         )
     for line in trained.rejections:
         typer.echo(line)
-    Console().print(report.ratio_table(trained.measured, trained.before))
+    results().print(report.ratio_table(trained.measured, trained.before))
     typer.echo(f"Published {trained.version_id} in {registry.location}.")
     typer.echo(trained.verdict)
     if not trained.stable:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cluster.cli.options import LOCAL, PayloadFieldOption, PayloadOption
@@ -35,14 +35,14 @@ def demo(
     from bench.demo.records import installation_records
     from bench.demo.run import run
     from cluster.errors import TooFewRecords
-    from cluster.progress import console
+    from cluster.progress import console, results
 
     with console.status("gathering records"):
         payloads = _own_records(records, payload_field, payload, limit) if records else installation_records(limit)
     if len(payloads) < _MIN_RECORDS:
         raise TooFewRecords(f"{len(payloads)} records found; the demo wants at least {_MIN_RECORDS}")
     result = run(payloads, out.absolute())
-    terminal = Console()
+    terminal = results()
     terminal.print(ratio_table(result))
     terminal.print(service_table(result))
     typer.echo(f"All of it is in {out}; to serve the version again: nbmf serve --registry {out}/registry")
@@ -82,14 +82,26 @@ def service_table(result: DemoResult) -> Table:
 
 
 def _own_records(path: str, payload_field: str | None, payload: str | None, limit: int) -> list[Payload]:
+    from cluster.progress import console
     from cluster.sources import BadRecord, open_source
+    from cluster.sources.unread import Unread
 
     source = open_source(path, payload_field=payload_field, payload=payload, parse_json=True)
     payloads: list[Payload] = []
-    for shard in source.plan():
-        for item in source.read(shard):
-            if not isinstance(item, BadRecord) and type(item.payload) is not bytes:
-                payloads.append(item.payload)
-            if len(payloads) == limit:
-                return payloads
+    left_out: Counter[str] = Counter()
+    for item in (item for shard in source.plan() for item in source.read(shard)):
+        if isinstance(item, BadRecord):
+            left_out[item.reason] += 1
+        elif type(item.payload) is bytes:
+            left_out["bytes, which the legacy store of the demo, as JSON, cannot hold"] += 1
+        else:
+            payloads.append(item.payload)
+        if len(payloads) == limit:
+            break
+    lines = Unread.of(source).lines()
+    if left_out:
+        counts = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        lines.append(f"Left out {left_out.total():,} of {len(payloads) + left_out.total():,} records: {counts}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return payloads

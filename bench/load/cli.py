@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench.options import JsonOption, check_writable, write_json
 from cluster.cli.options import LOCAL, CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
@@ -71,6 +70,7 @@ def load(
     from bench.load.service import started
     from bench.load.tables import conclusions, latency_table, rate_table
     from bench.load.worker import Target
+    from cluster.progress import results
 
     payloads = _payloads(data, payload_field, payload, limit)
     plan = LoadPlan(SearchPlan(start_rps, factor, max_rps, refine), seconds, decode_share)
@@ -82,8 +82,8 @@ def load(
         from bench.load import plot as load_plot
 
         load_plot.write(report, plot)
-    Console().print(rate_table(report))
-    Console().print(latency_table(report))
+    results().print(rate_table(report))
+    results().print(latency_table(report))
     for line in conclusions(report):
         typer.echo(line)
     if report["unequal"]:

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from rich.console import Console
 
 from bench.options import JsonOption
 from cluster.cli.options import LOCAL, CodecOption, EffortChoice, EffortOption, RegistryOption
@@ -50,7 +49,7 @@ def migration_damaged(
         return
     from bench.migration import damaged as bench
     from bench.migration.tables import damaged_table
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
     from cluster.session import session
 
@@ -64,7 +63,7 @@ def migration_damaged(
 
         report = bench.run(work, records, damaged, place, version, effort.value, advance)
     _write(json_output, report)
-    Console().print(damaged_table(report))
+    results().print(damaged_table(report))
     for problem in report["first_problems"]:
         typer.echo(problem)
     if report["problems"]:
@@ -105,7 +104,7 @@ def scale(
     from bench.machine import sentence
     from bench.migration import scale as bench
     from bench.migration import tables
-    from cluster.progress import progress
+    from cluster.progress import progress, results
     from cluster.registry import Registry
 
     place = Registry(registry)
@@ -123,7 +122,7 @@ def scale(
             lambda step: bars.update(task, description=step),
         )
     _write(json_output, report)
-    console = Console()
+    console = results()
     for table in (tables.speed_table, tables.memory_table, tables.target_table):
         console.print(table(report))
     typer.echo(sentence(report["machine"]))

@@ -6,12 +6,11 @@ import enum
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cluster.cli.options import RegistryOption
-from cluster.progress import console
+from cluster.progress import console, results
 from cluster.registry import Channel, Registry
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
@@ -48,18 +47,18 @@ def list_versions(registry: RegistryOption = None) -> None:
             for name, held in (("stable", channels.stable), ("candidate", channels.candidate))
             if held == version_id
         ]
-        cells = ["[red]damaged[/red]"] if isinstance(manifest, NbmfError) else _cells(manifest)
+        cells = (Text("damaged", "red"),) if isinstance(manifest, NbmfError) else _cells(manifest)
         table.add_row(version_id[:12], ", ".join(on), *cells)
-    Console().print(table)
+    results().print(table)
     for version_id, manifest in versions:
         if isinstance(manifest, NbmfError):
             console.print(f"nbmf: {version_id[:12]}: {manifest.code}: {manifest}", markup=False, soft_wrap=True)
 
 
-def _cells(manifest: Manifest) -> list[str]:
+def _cells(manifest: Manifest) -> tuple[str, ...]:
     measured = manifest.measured.get("all", {}).get("nbmf", {}).get("total_ratio")
     ratio = f"{measured:.2f}" if measured else ""
-    return [escape(manifest.name), manifest.created_at[:16], manifest.architecture, ratio]
+    return manifest.name, manifest.created_at[:16], manifest.architecture, ratio
 
 
 @app.command()

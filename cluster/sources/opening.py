@@ -35,6 +35,7 @@ from nbmf.encryption import StoreKey
 
 _READERS = ("legacy", "jsonl", "parquet", "sqlite", "dataset")
 _NAMES = {"jsonl": "JSON Lines", "parquet": "Parquet", "sqlite": "SQLite", "dataset": "data set", "legacy": "legacy"}
+_STORES = {"legacy": "legacy store", "dataset": "data set"}
 
 
 def open_source(
@@ -157,6 +158,10 @@ def _make(kind: str, storage: Storage, path: str, names: tuple[str, ...] | None,
     if (kind in ("legacy", "sqlite") or is_sqlite) and not storage.is_local:
         raise RecordsError(f"{storage.show(path)}: {_NAMES[kind]} sources are read on local filesystems; copy it first")
     fields = payload_of(options.payload_field, options.payload), options.key_field, options.class_field
+    if kind in _STORES:
+        _check_no_fields(
+            f"{storage.show(path)}: records of a {'legacy store' if kind == 'legacy' else 'data set'}", options
+        )
     bound = options.max_record_bytes
     if kind == "legacy":
         return LegacyStore(Path(path), bound, options.key, options.registry)
@@ -170,6 +175,14 @@ def _make(kind: str, storage: Storage, path: str, names: tuple[str, ...] | None,
     if kind == "parquet":
         return ParquetFiles(paths, *fields, options.parse_json, bound, storage, options.registry, root)
     return DataSet(paths, options.registry, options.key, bound, storage, root)
+
+
+def _check_no_fields(records: str, options: SourceOptions) -> None:
+    """Raises RecordsError for an option that would have no effect."""
+    for name in ("payload", "payload_field", "key_field", "class_field"):
+        if (given := getattr(options, name)) is not None:
+            option = f"--{name.replace('_', '-')} {given}"
+            raise RecordsError(f"{records} say themselves what key, class and payload are: leave {option} out")
 
 
 def _magic(storage: Storage, path: str) -> bool:

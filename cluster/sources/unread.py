@@ -47,8 +47,9 @@ class Unread:
         if not self.reasons:
             return []
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.reasons.items()))
-        lines = [f"Not read: {self.reasons.total():,} parts of the source ({counts})"]
+        total = self.reasons.total()
+        lines = [f"Not read: {total:,} part{'' if total == 1 else 's'} of the source ({counts})"]
         lines += [f"  {one['place']}: {one['detail']}" for one in self.listed[:_SHOWN]]
-        if (more := self.reasons.total() - _SHOWN) > 0:
+        if (more := total - _SHOWN) > 0:
             lines.append(f"  and {more:,} more")
         return lines

@@ -17,6 +17,7 @@ from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
 T = TypeVar("T")
@@ -52,14 +53,19 @@ class AsyncClient:
         key: str | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
         """As Client.encode."""
-        return await self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s))
+        return await self._run(
+            self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s, default)
+        )
 
-    async def decode(self, blob: bytes, *, timeout_s: float | None = None) -> Payload:
+    async def decode(
+        self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> Payload:
         """As Client.decode."""
-        return await self._run(self._calls.decode(blob, timeout_s))
+        return await self._run(self._calls.decode(blob, timeout_s, object_hook))
 
     async def encode_batch(
         self,
@@ -69,16 +75,19 @@ class AsyncClient:
         keys: Sequence[str | None] | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """As Client.encode_batch."""
-        return await self._run(self._calls.encode_batch(payloads, fidelity, keys, effort, latency_budget_ms, timeout_s))
+        return await self._run(
+            self._calls.encode_batch(payloads, fidelity, keys, effort, latency_budget_ms, timeout_s, default)
+        )
 
     async def decode_batch(
-        self, blobs: Iterable[bytes], *, timeout_s: float | None = None
+        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> list[Payload | NbmfError]:
         """As Client.decode_batch."""
-        return await self._run(self._calls.decode_batch(blobs, timeout_s))
+        return await self._run(self._calls.decode_batch(blobs, timeout_s, object_hook))
 
     async def versions(self, *, timeout_s: float | None = None) -> list[Version]:
         """As Client.versions."""

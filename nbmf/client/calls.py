@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,6 +20,7 @@ from nbmf.client.messages import Answer, Request
 from nbmf.client.retries import RetryPolicy, retry_after_s
 from nbmf.codec import Effort, attempt
 from nbmf.errors import NbmfError
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
 T = TypeVar("T")
@@ -70,21 +72,22 @@ class Calls:
         effort: Effort | None,
         latency_budget_ms: float | None,
         timeout_s: float | None,
+        default: Default | None = None,
     ) -> Call[bytes]:
         """As CodecClient.encode."""
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
-        body = messages.record_json(payload, key)
+        body = messages.record_json(payload, key, default)
         request = Request(messages.ENCODE, body, messages.effort_parameters(effort, latency_budget_ms))
         answer = yield from _ask(request, deadline, self.retries)
         return messages.blob_of(messages.fields_of(answer), answer)
 
-    def decode(self, blob: bytes, timeout_s: float | None) -> Call[Payload]:
+    def decode(self, blob: bytes, timeout_s: float | None, object_hook: ObjectHook | None = None) -> Call[Payload]:
         """As CodecClient.decode."""
         deadline = self._deadline(timeout_s)
         request = Request(messages.DECODE, b'{"blob":' + messages.blob_json(blob) + b"}")
         answer = yield from _ask(request, deadline, self.retries)
-        return messages.payload_of(messages.fields_of(answer), answer)
+        return messages.payload_of(messages.fields_of(answer), answer, object_hook)
 
     def encode_batch(
         self,
@@ -94,13 +97,14 @@ class Calls:
         effort: Effort | None,
         latency_budget_ms: float | None,
         timeout_s: float | None,
+        default: Default | None = None,
     ) -> Call[list[bytes | NbmfError]]:
         """As CodecClient.encode_batch."""
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
         payloads = list(payloads)
         named = zip(payloads, check_keys(keys, len(payloads)), strict=True)
-        items = [attempt(messages.record_json, payload, key) for payload, key in named]
+        items = [attempt(messages.record_json, payload, key, default) for payload, key in named]
         parameters = messages.effort_parameters(effort, latency_budget_ms)
 
         def request(part: list[bytes]) -> Request:
@@ -108,7 +112,9 @@ class Calls:
 
         return (yield from self._batch(items, request, messages.blob_of, deadline))
 
-    def decode_batch(self, blobs: Iterable[bytes], timeout_s: float | None) -> Call[list[Payload | NbmfError]]:
+    def decode_batch(
+        self, blobs: Iterable[bytes], timeout_s: float | None, object_hook: ObjectHook | None = None
+    ) -> Call[list[Payload | NbmfError]]:
         """As CodecClient.decode_batch."""
         deadline = self._deadline(timeout_s)
         items: list[bytes | NbmfError] = [messages.blob_json(blob) for blob in blobs]
@@ -116,7 +122,7 @@ class Calls:
         def request(part: list[bytes]) -> Request:
             return Request(messages.DECODE, messages.batch_body("blobs", part))
 
-        return (yield from self._batch(items, request, messages.payload_of, deadline))
+        return (yield from self._batch(items, request, partial(messages.payload_of, object_hook=object_hook), deadline))
 
     def versions(self, timeout_s: float | None) -> Call[list[Version]]:
         """As CodecClient.versions."""

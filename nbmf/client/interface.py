@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self, get_args
 
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError, UnsupportedFidelity
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
 
@@ -43,11 +44,12 @@ class CodecClient(Protocol):
         key: str | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
         """The blob of a payload. Raises what `nbmf.encode` raises, ServiceError."""
 
-    def decode(self, blob: bytes, *, timeout_s: float | None = None) -> Payload:
+    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
         """The payload of a blob. Raises what `nbmf.decode` raises, ServiceError."""
 
     def encode_batch(
@@ -58,11 +60,14 @@ class CodecClient(Protocol):
         keys: Sequence[str | None] | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order."""
 
-    def decode_batch(self, blobs: Iterable[bytes], *, timeout_s: float | None = None) -> list[Payload | NbmfError]:
+    def decode_batch(
+        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
 
     def versions(self, *, timeout_s: float | None = None) -> list[Version]:

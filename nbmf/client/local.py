@@ -12,6 +12,7 @@ from nbmf.catalog import default_catalog
 from nbmf.client.interface import Health, Version, check_keys, check_options
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, decode_each
 from nbmf.errors import NbmfError
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
 
@@ -34,6 +35,7 @@ class LocalClient:
         key: str | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
         """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, UnsupportedFidelity, ValueError."""
@@ -44,11 +46,12 @@ class LocalClient:
             max_payload_bytes=self._max_payload_bytes,
             effort=effort or "auto",
             latency_budget_ms=latency_budget_ms or DEFAULT_LATENCY_BUDGET_MS,
+            default=default,
         )
 
-    def decode(self, blob: bytes, *, timeout_s: float | None = None) -> Payload:
+    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
         """The payload of a blob. Raises BlobError, UnknownCodec, DamagedCodec."""
-        return api.decode(blob, codec=self._codec, max_output_bytes=self._max_payload_bytes)
+        return api.decode(blob, codec=self._codec, max_output_bytes=self._max_payload_bytes, object_hook=object_hook)
 
     def encode_batch(
         self,
@@ -58,6 +61,7 @@ class LocalClient:
         keys: Sequence[str | None] | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order."""
@@ -70,12 +74,15 @@ class LocalClient:
             max_payload_bytes=self._max_payload_bytes,
             effort=effort or "auto",
             latency_budget_ms=latency_budget_ms or DEFAULT_LATENCY_BUDGET_MS,
+            default=default,
         )
 
-    def decode_batch(self, blobs: Iterable[bytes], *, timeout_s: float | None = None) -> list[Payload | NbmfError]:
+    def decode_batch(
+        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
         together = partial(default_catalog().decode_canonical_batch, first=self._codec)
-        return decode_each(blobs, self._max_payload_bytes, together)
+        return decode_each(blobs, self._max_payload_bytes, together, object_hook)
 
     def versions(self, *, timeout_s: float | None = None) -> list[Version]:
         """The version that this client encodes with; none if it has no learned parts."""

@@ -11,6 +11,7 @@ from nbmf.client.errors import BadAnswer, ServiceError, Unavailable, class_of, e
 from nbmf.client.interface import Version
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
+from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.payload import Payload, to_canonical
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
@@ -47,9 +48,9 @@ def effort_parameters(effort: Effort | None, latency_budget_ms: float | None) ->
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def record_json(payload: Payload, key: str | None) -> bytes:
+def record_json(payload: Payload, key: str | None, default: Default | None = None) -> bytes:
     """A record to encode, as a JSON object. Raises UnsupportedPayload."""
-    text = canonical_to_json(*to_canonical(payload))
+    text = canonical_to_json(*to_canonical(payload, default))
     return text if key is None else text[:-1] + b"," + dump({"key": key})[1:]
 
 
@@ -90,13 +91,14 @@ def blob_of(fields: dict[str, Any], answer: Answer) -> bytes:
         raise _bad_answer(answer, f"a result without a blob: {error}") from error
 
 
-def payload_of(fields: dict[str, Any], answer: Answer) -> Payload:
+def payload_of(fields: dict[str, Any], answer: Answer, object_hook: ObjectHook | None = None) -> Payload:
     """The payload in a blob's result. Raises the error in it, BadAnswer."""
     _raise_failure(fields, answer)
     try:
-        return from_wire(fields)
+        payload = from_wire(fields)
     except BadWire as error:
         raise _bad_answer(answer, f"a result without a payload: {error}") from error
+    return with_object_hook(payload, object_hook) if object_hook else payload
 
 
 def versions_of(answer: Answer) -> list[Version]:

@@ -19,6 +19,7 @@ from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
+from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
 T = TypeVar("T")
@@ -66,19 +67,24 @@ class Client:
         key: str | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
         """The blob of a payload: str, bytes, a numpy float array, or any JSON value.
 
         `key` is the record's in its store: one key stays with one codec version. Without `effort` and
-        `latency_budget_ms` the service's own count. Raises UnsupportedPayload (a TypeError that names the path),
-        PayloadTooLarge, UnsupportedFidelity (semantic is not there yet), ServiceError.
+        `latency_budget_ms` the service's own count. `default` is that of `nbmf.encode`, and is called here. Raises
+        UnsupportedPayload (a TypeError that names the path), PayloadTooLarge, UnsupportedFidelity (semantic is not
+        there yet), ServiceError.
         """
-        return self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s))
+        return self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s, default))
 
-    def decode(self, blob: bytes, *, timeout_s: float | None = None) -> Payload:
-        """The payload of a blob of any version that the service has. Raises BlobError, UnknownCodec, ServiceError."""
-        return self._run(self._calls.decode(blob, timeout_s))
+    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
+        """The payload of a blob of any version that the service has; `object_hook` is that of `nbmf.decode`.
+
+        Raises BlobError, UnknownCodec, ServiceError.
+        """
+        return self._run(self._calls.decode(blob, timeout_s, object_hook))
 
     def encode_batch(
         self,
@@ -88,6 +94,7 @@ class Client:
         keys: Sequence[str | None] | None = None,
         effort: Effort | None = None,
         latency_budget_ms: float | None = None,
+        default: Default | None = None,
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order.
@@ -95,11 +102,15 @@ class Client:
         Raises ServiceError if nothing could be done; where that happens after a part of the batch was done, the
         error is the result of each record that remains.
         """
-        return self._run(self._calls.encode_batch(payloads, fidelity, keys, effort, latency_budget_ms, timeout_s))
+        return self._run(
+            self._calls.encode_batch(payloads, fidelity, keys, effort, latency_budget_ms, timeout_s, default)
+        )
 
-    def decode_batch(self, blobs: Iterable[bytes], *, timeout_s: float | None = None) -> list[Payload | NbmfError]:
+    def decode_batch(
+        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order; as `encode_batch`."""
-        return self._run(self._calls.decode_batch(blobs, timeout_s))
+        return self._run(self._calls.decode_batch(blobs, timeout_s, object_hook))
 
     def versions(self, *, timeout_s: float | None = None) -> list[Version]:
         """The codec versions of the service's registry. Raises ServiceError."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cluster import config as configuration
 from cluster.cli.options import LOCAL, RegistryOption
+from cluster.progress import results
 from cluster.registry import Registry
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.gates import gates
@@ -23,7 +23,7 @@ from serve_app.rollout.store import RolloutStore
 app = typer.Typer(help="Roll a codec version out step by step, measured against the stable one.", no_args_is_help=True)
 
 _BY_HAND = "by hand"
-_VERDICTS = {True: "passed", False: "[red]breached[/red]", None: "too little measured"}
+_VERDICTS: dict[bool | None, str | Text] = {True: "passed", False: Text("breached", "red"), None: "too little measured"}
 
 
 @app.command()
@@ -78,8 +78,8 @@ def status(registry: RegistryOption = None) -> None:
         for column in ("gate", "measured", "limit", "verdict"):
             table.add_column(column)
         for gate in gates(rollout.policy, rollout.measured):
-            table.add_row(gate.name, escape(gate.measured), gate.limit, _VERDICTS[gate.passed])
-        Console().print(table)
+            table.add_row(gate.name, gate.measured, gate.limit, _VERDICTS[gate.passed])
+        results().print(table)
         if not rollout.ready:
             typer.echo("The candidate gets no share yet: not all replicas of a service have loaded it.")
     table = Table(title="History")
@@ -87,8 +87,8 @@ def status(registry: RegistryOption = None) -> None:
         table.add_column(column)
     for line in store.history():
         if line.rollout == rollout.id:
-            table.add_row(_moment(line.at), _state(line.after, line.after_percent), escape(line.reason))
-    Console().print(table)
+            table.add_row(_moment(line.at), _state(line.after, line.after_percent), line.reason)
+    results().print(table)
 
 
 def _tell(rollout: Rollout) -> None:

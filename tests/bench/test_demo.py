@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import synthetic
@@ -140,6 +141,18 @@ def test_too_few_records_of_ones_own(error_of, tmp_path):
     message = error_of("demo", "--records", path, "--out", tmp_path / "out")
     assert message.startswith(f"nbmf: {TooFewRecords.code}: 10 records found; the demo wants at least 200")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_of_ones_own_records_is_said(nbmf_command, tmp_path):
+    table = pa.table({"payload": [b"\x00\x01", b"\xff", b'{"a": 1}', None]})
+    pq.write_table(table, tmp_path / "few.parquet")
+    (tmp_path / "notes.txt").write_text("x")
+    result = nbmf_command("demo", "--records", tmp_path, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "notes.txt: a file of no kind" in result.err
+    said = "Left out 3 of 4 records: 3 bytes, which the legacy store of the demo, as JSON, cannot hold"
+    assert said in result.err
+    assert "1 records found" in result.err
 
 
 @pytest.mark.slow

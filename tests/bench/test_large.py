@@ -8,6 +8,8 @@ import synthetic
 
 from bench import large
 from bench.records import BenchRecord, NothingToMeasure
+from bench.speed_tables import large_table
+from cluster.progress import results
 from nbmf.payload import Kind, from_canonical
 
 FIELDS = ("--payload-field", "payload")
@@ -33,6 +35,16 @@ def test_the_command(nbmf_command, data, small_version, tmp_path):
     out = result.out.decode()
     assert f"{history['codecs']['nbmf auto']['coded_bytes']:,}" in out
     assert "history 6,000" in out
+
+
+def test_the_table_fits_a_terminal(capsys):
+    found = {"coded_bytes": 1_384_527, "encode_s": 395.61, "decode_s": 0.00012}
+    row = {"record": "conversation 5,000,000", "payload_bytes": 50_000_067, "codecs": {"zstd-22 long": found}}
+    results().print(large_table({"rows": [row]}), width=80)
+    said = capsys.readouterr().out
+    for shown in ("conversation 5,000,000", "50,000,067", "zstd-22 long", "1,384,527", "36.11", "396", "decode s"):
+        assert shown in said
+    assert "…" not in said
 
 
 def test_what_they_hold():

@@ -4,9 +4,11 @@ import sqlite3
 from contextlib import closing
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from items import good, read
 
+import nbmf
 from cluster.errors import RecordsError
 from cluster.sources import open_source
 
@@ -80,6 +82,22 @@ def test_options_that_contradict_one_another(table):
         open_source(path, payload="row", key_field="id").plan()
     with pytest.raises(RecordsError, match="no column 'b'; the file has id: string"):
         open_source(path, payload_field="b").plan()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("payload", "row"), ("payload_field", "p"), ("key_field", "id"), ("class_field", "kind")]
+)
+def test_stores_are_not_told_what_they_say_themselves(tmp_path, option, value):
+    """It would have no effect."""
+    (tmp_path / "store" / "records").mkdir(parents=True)
+    columns = {"key": ["k"], "class": [""], "meta": ["null"], "blob": [nbmf.encode("x")], "preview": [False]}
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "set" / "part-000000.parquet")
+    said = f"say themselves what key, class and payload are: leave --{option.replace('_', '-')} {value} out"
+    for name, kind in (("store", "legacy store"), ("set", "data set")):
+        assert open_source(tmp_path / name) is not None
+        with pytest.raises(RecordsError, match=f"{name}: records of a {kind} {said}"):
+            open_source(tmp_path / name, **{option: value})
 
 
 def test_files_of_a_folder_that_differ_are_asked_about(table, tmp_path):

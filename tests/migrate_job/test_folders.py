@@ -101,7 +101,7 @@ def test_the_command_says_what_it_does_not_read(nbmf_command, transcripts, tmp_p
     result = nbmf_command("migrate", root, tmp_path / "new", "--codec", "none")
     assert result.code == 0, result.err
     assert read(tmp_path / "new") == payloads
-    assert "Not read: 1 parts of the source (1 unknown_kind)\n" in result.err
+    assert "Not read: 1 part of the source (1 unknown_kind)\n" in result.err
     assert f"  {root}/notes.md: a file of no kind that is known by its name\n" in result.err
     assert "files or folders not read: unknown_kind" in result.out.decode()
     (root / "gone.jsonl").symlink_to("nowhere")

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from nbmf import json_text
 from nbmf.payload import MAX_DEPTH, to_canonical
-from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load, load_named, to_wire
+from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_utf8, from_wire, load, load_named, to_wire
 
 ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
 
@@ -117,6 +117,15 @@ def test_a_byte_order_mark_tells_the_encoding(encoding):
     assert load('{"payload": "Zürich 東京"}'.encode(encoding)) == {"payload": "Zürich 東京"}
     with pytest.raises(ValueError, match=encoding.removesuffix("-sig")):
         load('{"payload": 1}'.encode(encoding) + b"\xff")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_mark_before_json_in_a_field(encoding):
+    """As in a body; of text it is kept, as that has to come back as it was."""
+    assert from_utf8('{"a": 1.50, "n": "Zürich"}'.encode(encoding), "json", as_json=True) == {"a": 1.5, "n": "Zürich"}
+    assert from_utf8(b"\xef\xbb\xbf1", "text", as_json=False) == "\ufeff1"
+    with pytest.raises(BadWire, match=f"json is not text: .*{encoding.removesuffix('-sig')}"):
+        from_utf8("1".encode(encoding) + b"\xff", "json", as_json=True)
 
 
 def test_a_key_that_is_there_twice_is_named_with_its_path():

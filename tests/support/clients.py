@@ -11,7 +11,7 @@ from nbmf.client import (
     Client,
     RetryPolicy,
 )
-from nbmf.wire import to_wire
+from nbmf.wire import dump, from_base64, from_wire, load, to_wire
 
 QUICK = RetryPolicy(first_pause_s=0.001)
 BLOB = Codec().encode("x")
@@ -43,6 +43,22 @@ both = pytest.mark.parametrize("make", [Client, InThisLoop], ids=["sync", "async
 def mocked(make, respond, **options):
     options = {"retries": QUICK, **options}
     return make("http://test/base", transport=httpx.MockTransport(respond), **options)
+
+
+def service(request):
+    """Encodes and decodes what it is sent, as the service does."""
+    codec, asked = Codec(), load(request.content)
+
+    def encode(fields):
+        return {"blob": to_wire(codec.encode(from_wire(fields)))["bytes_base64"]}
+
+    def decode(blob):
+        return to_wire(codec.decode(from_base64(blob, "blob")))
+
+    if "records" in asked or "blobs" in asked:
+        results = [encode(one) for one in asked.get("records", [])] + [decode(one) for one in asked.get("blobs", [])]
+        return httpx.Response(200, content=dump({"results": results}))
+    return httpx.Response(200, content=dump(decode(asked["blob"]) if "blob" in asked else encode(asked)))
 
 
 def encoded(request):

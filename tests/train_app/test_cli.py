@@ -166,6 +166,6 @@ def test_a_folder_of_which_not_all_is_read(nbmf_command, tmp_path, settings_file
     common = ("--out", registry.location, "--config", settings_file, "--preset", "none")
     result = nbmf_command("train", "-r", tmp_path / "agent", *common)
     assert result.code == 0, result.err
-    assert "Not read: 1 parts of the source (1 unknown_kind)\n" in result.err
+    assert "Not read: 1 part of the source (1 unknown_kind)\n" in result.err
     assert f"{tmp_path}/agent/table.csv: a file of no kind" in result.err
     assert registry.manifest(registry.channels().stable).data["records"] == 120

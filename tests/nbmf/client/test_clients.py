@@ -1,11 +1,12 @@
 """Both clients against answers made up: what is sent, what is tried again, what is an error; and one interface."""
 
+import datetime
 import inspect
 import json
 
 import httpx
 import pytest
-from clients import BLOB, QUICK, both, encoded, mocked
+from clients import BLOB, QUICK, InThisLoop, both, encoded, mocked, service
 
 from nbmf import Codec
 from nbmf.client import (
@@ -21,7 +22,7 @@ from nbmf.client import (
     Unauthorized,
     Version,
 )
-from nbmf.errors import UnsupportedFidelity
+from nbmf.errors import UnsupportedFidelity, UnsupportedPayload
 
 
 @both
@@ -230,6 +231,38 @@ def test_a_fidelity_that_is_not_there(make):
                 one.encode("x", "semantic")
             with pytest.raises(UnsupportedFidelity, match="semantic"):
                 one.encode_batch(["x"], "semantic")
+
+
+# --- values that JSON has not ------------------------------------------------------------------------------------
+
+
+def _written(value):
+    if isinstance(value, datetime.date):
+        return {"date": value.isoformat()}
+    if isinstance(value, set):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no form")
+
+
+def _read(fields):
+    return datetime.date.fromisoformat(fields["date"]) if "date" in fields else fields
+
+
+@pytest.mark.parametrize("make", [Client, InThisLoop, LocalClient])
+def test_a_rule_of_the_callers_own(make):
+    state = {"due": datetime.date(2026, 3, 9), "seen": {2, 1}, "steps": [{"on": datetime.date(2026, 3, 10)}]}
+    back = state | {"seen": [1, 2]}
+    with LocalClient(Codec()) if make is LocalClient else mocked(make, service) as client:
+        blob = client.encode(state, default=_written)
+        assert client.decode(blob, object_hook=_read) == back
+        assert client.decode(blob)["due"] == {"date": "2026-03-09"}
+        *blobs, error = client.encode_batch([state, "x", {"n": [1j]}], default=_written)
+        assert client.decode_batch(blobs, object_hook=_read) == [back, "x"]
+        assert isinstance(error, UnsupportedPayload)
+        assert "$.n[0]" in str(error)
+        assert "complex has no form" in str(error)
+        with pytest.raises(UnsupportedPayload, match="due"):
+            client.encode(state)
 
 
 # --- one interface ------------------------------------------------------------------------------------------------

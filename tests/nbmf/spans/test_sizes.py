@@ -1,6 +1,7 @@
 """How small records with spans become: never larger than zlib's, and close to the binary."""
 
 import base64
+import contextlib
 import json
 import random
 import zlib
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import nbmf
 from nbmf import Codec, builtin
+from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
 
 WITHOUT = Codec()
@@ -124,6 +126,23 @@ def test_the_text_beside_a_large_image_goes_by_the_network(shipped):
     info = nbmf.inspect(shipped.encode(value))
     assert (info.coder, info.inner) == ("spans_learned", "neural")
     assert info.blob_bytes < 300_000 + 90
+
+
+def test_windows_beside_spans_are_told(shipped):
+    """How much of a large record learned coders took, whether it holds an image or not."""
+    rng = random.Random(10)
+    value = {"turns": [sentence(rng) for _ in range(2500)], "image": base64.b64encode(rng.randbytes(600)).decode()}
+    blob = shipped.encode(value, effort="fast")
+    info = nbmf.inspect(blob)
+    assert (info.coder, info.inner) == ("spans_learned", "windows")
+    assert info.detail is not None
+    assert {"counts", "zstd"} >= info.detail["by"].keys() > set()
+    kept = sum(of["payload_bytes"] for of in info.detail["by"].values())
+    text_bytes = len(to_canonical(value)[1]) - 800
+    assert kept + info.detail["repeated_bytes"] == text_bytes
+    for at in range(1, 60):  # damage before the checksum says so
+        with contextlib.suppress(NbmfError):
+            nbmf.inspect(blob[:at] + bytes([blob[at] ^ 0x55]) + blob[at + 1 :])
 
 
 def test_base64_of_text_is_coded_as_text(shipped):
