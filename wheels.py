@@ -1,7 +1,7 @@
 """Wheels for every platform from one machine: `make wheels`. Zig's C compiler brings the systems' C libraries along.
 
-The extension uses Python's limited API and links with no libpython: one wheel a platform for all Pythons from 3.11. Only
-Windows needs a library to link with, which is made here from the names that the sources use.
+The extension uses Python's limited API and links with no libpython: one wheel a platform for all Pythons from 3.11.
+Only Windows needs a library to link with, which is made here from the names that the sources use.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def build(name: str, out: Path) -> Path:
     work.mkdir(parents=True)
     compiler = " ".join([*ZIG, "cc", "-target", target.zig])
     environment = {
-        **{key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")},
+        **{
+            key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
+        },
         "CC": compiler,
         "LDSHARED": f"{compiler} {target.link} -Wl,-s" if "macos" not in target.zig else f"{compiler} {target.link}",
         "_PYTHON_HOST_PLATFORM": target.host,
@@ -65,7 +67,7 @@ def build(name: str, out: Path) -> Path:
     # The folders of each target are its own; `bdist_wheel` takes what `build` has put there.
     command = [sys.executable, "-W", "ignore", "setup.py", "--quiet", "build", "--build-base", str(work)]
     command += ["bdist_wheel", "--plat-name", target.tag, "--dist-dir", str(work / "dist")]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)  # noqa: S603
     (made,) = (work / "dist").glob("*.whl")
     out.mkdir(parents=True, exist_ok=True)
     return Path(shutil.move(made, out / made.name))
@@ -122,7 +124,8 @@ def _windows_library(work: Path) -> Path:
     definition, library = work / "python3.def", work / "python3.lib"
     lines = [f"{name} DATA" if is_data.fullmatch(name) else name for name in names]
     definition.write_text("\n".join(["LIBRARY python3.dll", "EXPORTS", *lines, ""]))
-    subprocess.run([*ZIG, "dlltool", "-m", "i386:x86-64", "-d", str(definition), "-l", str(library)], check=True)
+    command = [*ZIG, "dlltool", "-m", "i386:x86-64", "-d", str(definition), "-l", str(library)]
+    subprocess.run(command, check=True)  # noqa: S603
     return library
 
 

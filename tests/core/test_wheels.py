@@ -1,4 +1,4 @@
-"""The wheel of this machine's kind, as `make wheels` builds it, in an environment that has nothing but what it brings."""
+"""The wheel of this machine's kind, as `make wheels` builds it, in an environment with nothing but what it brings."""
 
 import os
 import platform
