@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-all check format proto clean
+.PHONY: help install demo test test-all check format wheels proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -11,16 +11,18 @@ help: ## Show this list
 
 install: $(VENV)/.installed ## Make the virtual environment, with pinned dependencies
 
-# The system's C compiler, or one from PyPI.
+EXTRAS := cluster,train,bench,dev
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# The system's C compiler if it compiles (the one of a bare macOS only says what to install), else one from PyPI.
+COMPILES := echo 'int main(void) { return 0; }' | $(CC) -x c -o /dev/null - >/dev/null 2>&1
 ZIG := $(abspath $(BIN))/python -m ziglang cc
 CORE := $(wildcard nbmf/_core/*) setup.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt $(CORE)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.installed: pyproject.toml constraints.txt $(CORE) | $(BIN)/python
 	@echo "Installing into $(VENV) (about 1.5 GB with Ray and PyTorch; once)"
-	@command -v $(firstword $(CC)) >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ziglang
-	@command -v $(firstword $(CC)) >/dev/null || export CC='$(ZIG)'; \
-	    $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,train,bench,dev]'
+	@if $(COMPILES); then export CC='$(CC)'; else \
+	    echo "No C compiler here: the one of the package ziglang"; $(PIP) ziglang && export CC='$(ZIG)'; fi; \
+	    $(PIP) -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: install ## Run the whole path on real records: store, training, service, migration
@@ -42,8 +44,15 @@ format: install ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+wheels: $(BIN)/python ## Build wheels for Linux, macOS and Windows into dist/, with zig cc
+	@$(PIP) setuptools ziglang
+	@$(BIN)/python wheels.py
+
 proto: install ## Generate the gRPC code from serve_app/grpc/nbmf.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. serve_app/grpc/nbmf.proto
 
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV)
+
 clean: ## Remove the virtual environment, caches and the demo's output
-	rm -rf $(VENV) demo-output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,5 +1,7 @@
 """The compiled core. Everything else is in pyproject.toml."""
 
+import os
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -22,11 +24,24 @@ FLAGS = [
 class BuildCore(build_ext):
     """With the flags that all compilers but Microsoft's know."""
 
+    def get_ext_filename(self, fullname: str) -> str:
+        """Cross-built for Windows as well."""
+        name = super().get_ext_filename(fullname)
+        return name.replace(".abi3.so", ".pyd") if self.plat_name.startswith("win") else name
+
     def build_extension(self, ext: Extension) -> None:
         if self.compiler.compiler_type == "msvc":
             raise SystemExit("nbmf: build with clang, gcc or zig cc (CC='python -m ziglang cc'), not with MSVC")
-        ext.extra_compile_args = FLAGS
+        if not any((Path(folder) / "Python.h").is_file() for folder in self.compiler.include_dirs + self.include_dirs):
+            headers = sysconfig.get_paths()["include"]
+            raise SystemExit(f"nbmf: {headers}/Python.h is missing; it is in the system's python3-dev or python3-devel")
+        ext.extra_compile_args = FLAGS + self._for_zig()
         super().build_extension(ext)
+
+    def _for_zig(self) -> list[str]:
+        """It compiles for the very processor that it runs on unless it is told otherwise."""
+        command = os.environ.get("CC", "")
+        return ["-mcpu=baseline"] if "zig" in command and "-target" not in command and "-mcpu" not in command else []
 
 
 setup(
@@ -36,6 +51,7 @@ setup(
             "nbmf._core",
             sorted(map(str, CORE.glob("*.c"))),
             depends=sorted(map(str, CORE.glob("*.h"))),
+            libraries=["m"],
             py_limited_api=True,
         )
     ],

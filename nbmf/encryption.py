@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 from nbmf.errors import BadSecret, DamagedEnvelope, WrongKey
+from nbmf.extras import require
 from nbmf.places import local_path
 
 KEY_VARIABLE = "NBMF_STORE_KEY"
@@ -85,6 +86,7 @@ class StoreKey:
         return self._decrypt(_from_base64(fields, "nonce"), _from_base64(fields, "ciphertext"))
 
     def _encrypt(self, data: bytes, context: bytes | None) -> tuple[bytes, bytes]:
+        require("encryption at rest", "cryptography")
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         if self.key == _KEY_OF_NOTHING:
@@ -93,6 +95,7 @@ class StoreKey:
         return nonce, AESGCM(self.key).encrypt(nonce, data, None)
 
     def _decrypt(self, nonce: bytes, ciphertext: bytes) -> bytes:
+        require("encryption at rest", "cryptography")
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

@@ -11,6 +11,7 @@
     │   │   └── ChecksumMismatch                  decoded, but to something else than was written
     │   └── OutputTooLarge                        declares more than max_output_bytes
     ├── MissingLibrary                            decode: the payload is of a library that is not installed
+    ├── MissingExtra           (also ImportError) what was called needs an extra that is not installed
     ├── CodecError                                the codec version is at fault
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   ├── DamagedCodec                          a version's files are missing or altered
@@ -127,6 +128,12 @@ class MissingLibrary(NbmfError):
     """The payload is an array of a library that is not installed here. The blob is whole."""
 
     code = "missing_library"
+
+
+class MissingExtra(NbmfError, ImportError):
+    """A library of one of nbmf's extras is not installed here; the message says how it is."""
+
+    code = "missing_extra"
 
 
 class CodecError(NbmfError):

@@ -10,7 +10,7 @@ import typer
 
 from cluster.cli import api_keys, codec_commands, manifest, versions
 from cluster.progress import console
-from nbmf.errors import NbmfError
+from nbmf.errors import MissingExtra, NbmfError
 from nbmf.version import __version__
 
 EXIT_ERROR = 1
@@ -59,6 +59,8 @@ def main() -> None:
     """Runs the command; errors that a user can mend are one message, never a traceback."""
     try:
         app()
+    except MissingExtra:
+        raise  # to cluster.cli.entry
     except NbmfError as error:
         console.print(f"[red]nbmf: {error.code}:[/red] ", end="")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@
 #include <string.h>
 #define PATH avx2
 #define PATH_AVX2
-static int runs_here(void) { return __builtin_cpu_supports("avx2"); }
+static int runs_here(void) { return (cpu_kinds() & CPU_AVX2) != 0; }
 COMPILE_FOR("avx2")
 #include "path.h"
 AS_BEFORE

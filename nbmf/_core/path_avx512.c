@@ -6,8 +6,7 @@
 #include <string.h>
 #define PATH avx512
 #define PATH_AVX512
-static int runs_here(void) { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni"); }
+static int runs_here(void) { return (cpu_kinds() & CPU_AVX512VNNI) != 0; }
 COMPILE_FOR("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #include "path.h"
 AS_BEFORE

@@ -6,7 +6,7 @@
 #include <string.h>
 #define PATH avxvnni
 #define PATH_AVXVNNI
-static int runs_here(void) { return has_avxvnni(); }
+static int runs_here(void) { return (cpu_kinds() & CPU_AVXVNNI) != 0; }
 COMPILE_FOR("avx2,avxvnni")
 #include "path.h"
 AS_BEFORE

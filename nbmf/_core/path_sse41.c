@@ -6,7 +6,7 @@
 #include <string.h>
 #define PATH sse41
 #define PATH_SSE41
-static int runs_here(void) { return __builtin_cpu_supports("sse4.1"); }
+static int runs_here(void) { return (cpu_kinds() & CPU_SSE41) != 0; }
 COMPILE_FOR("sse4.1")
 #include "path.h"
 AS_BEFORE

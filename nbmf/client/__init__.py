@@ -5,7 +5,10 @@
 ...     blob = client.encode("Remember the milk.")
 """
 
-from nbmf.client.async_client import AsyncClient
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from nbmf.client.errors import (
     BadAnswer,
     BadRequest,
@@ -22,7 +25,11 @@ from nbmf.client.errors import (
 from nbmf.client.interface import CodecClient, Health, Version
 from nbmf.client.local import LocalClient
 from nbmf.client.retries import RetryPolicy
-from nbmf.client.sync_client import Client
+from nbmf.extras import require
+
+if TYPE_CHECKING:
+    from nbmf.client.async_client import AsyncClient
+    from nbmf.client.sync_client import Client
 
 __all__ = [
     "AsyncClient",
@@ -44,3 +51,13 @@ __all__ = [
     "Unavailable",
     "Version",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Those that need httpx, when they are asked for: LocalClient does without."""
+    if name not in ("AsyncClient", "Client"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("a client of a service", "httpx")
+    from nbmf.client import async_client, sync_client
+
+    return async_client.AsyncClient if name == "AsyncClient" else sync_client.Client

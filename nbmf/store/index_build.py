@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbmf.extras import require
 from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
 from nbmf.store.files import remove_scratch, write_whole
@@ -66,6 +67,7 @@ def build_index(folder: Path | str) -> None:
 
 
 def _parts(folder: Path) -> Parts:
+    require("an index of a Parquet store", "pyarrow")
     import pyarrow.fs as pafs
 
     return list_parts(pafs.LocalFileSystem(), str(folder.absolute()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nbmf.encryption import StoreKey, load_key
+from nbmf.extras import require
 from nbmf.places import local_path
 from nbmf.store.base import Store
 from nbmf.store.errors import StoreError
@@ -19,10 +20,11 @@ def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
     A folder of Parquet parts, a SQLite file, or a legacy store with `records/`, migrated in place or not. Without
     a `key` that in NBMF_STORE_KEY, if there is one, opens encrypted records. Raises StoreError, BadSecret.
     """
-    import pyarrow.fs as pafs
-
     key = key or load_key()
     if "://" in str(place) and not str(place).startswith("file:///"):
+        require("a Parquet store", "pyarrow")
+        import pyarrow.fs as pafs
+
         try:
             filesystem, folder = pafs.FileSystem.from_uri(str(place))
             return ParquetStore(filesystem, folder, key)
@@ -35,4 +37,7 @@ def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
         return RecordFiles(path, key)
     if not path.is_dir():
         raise StoreError(f"{path} is no store: neither a folder nor a SQLite file of nbmf")
+    require("a Parquet store", "pyarrow")
+    import pyarrow.fs as pafs
+
     return ParquetStore(pafs.LocalFileSystem(), str(path), key)

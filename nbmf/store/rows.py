@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nbmf import json_text
 from nbmf.encryption import StoreKey
 from nbmf.errors import DamagedEnvelope, WrongKey
+from nbmf.extras import require
 from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
 
@@ -29,6 +30,7 @@ SEALED_META = "null"
 
 def schema() -> pa.Schema:
     """Columns of the Parquet files. `meta` is JSON text; `payload_bytes` counts canonical bytes."""
+    require("a Parquet store", "pyarrow")
     import pyarrow as pa
 
     return pa.schema(

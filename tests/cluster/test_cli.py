@@ -76,7 +76,7 @@ def test_commands_of_the_apps_are_entry_points():
         "demo": "bench.demo.cli:demo",
     }
     (script,) = [e for e in entry_points(group="console_scripts") if e.name == "nbmf"]
-    assert script.value == "cluster.cli.main:main"
+    assert script.value == "cluster.cli.entry:main"
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

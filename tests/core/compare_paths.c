@@ -1,0 +1,250 @@
+/* The core without Python: random networks, counts and records by every path that this processor has; prints each path's
+ * digest of all frequencies and streams. Equal for all paths, and for all processors that this is compiled for.
+ *
+ * What is random comes from whole numbers and single IEEE 754 operations alone, so that it is the same everywhere.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+enum { RECORDS = 5, PERIOD = 256, TABLE = 700, MOST_TOKENS = 400 };
+
+static uint64_t random_state;
+
+static uint32_t random32(void) {
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33);
+}
+
+static int below(int bound) { return (int)(random32() % (uint32_t)bound); }
+
+/* Twice as many of the outermost ones as others. */
+static int8_t weight(void) {
+    const int value = below(257) - 128;
+    return (int8_t)(value < -INT8_LIMIT ? -INT8_LIMIT : value > INT8_LIMIT ? INT8_LIMIT : value);
+}
+
+static void *zeros(size_t bytes) {
+    void *memory = calloc(1, bytes + 64);
+    if (!memory) abort();
+    return (uint8_t *)memory + (64 - (uintptr_t)memory % 64) % 64; /* until the process ends */
+}
+
+static int8_t *weights(size_t count) {
+    int8_t *made = zeros(count);
+    for (size_t i = 0; i < count; i++) made[i] = weight();
+    return made;
+}
+
+/* From `least` to twice that. */
+static float *factors(int count, float least) {
+    float *made = zeros((size_t)count * sizeof *made);
+    for (int i = 0; i < count; i++) made[i] = least + least * (float)below(1 << 16) / 65536.0f;
+    return made;
+}
+
+static Packed packed(const Path *path, int rows, int columns) {
+    Packed made = {.bytes = zeros(path->packed_bytes(rows, columns))};
+    path->pack(weights((size_t)rows * (size_t)columns), rows, columns, &made);
+    return made;
+}
+
+static int32_t *falling(int32_t peak, int32_t least) {
+    int32_t *made = zeros(TABLE * sizeof *made);
+    for (int i = 0; i < TABLE; i++, peak -= peak / 48) made[i] = peak > least ? peak : least;
+    made[TABLE - 1] = least;
+    return made;
+}
+
+typedef struct {
+    int vocab, d_model, heads, d_feed_forward, d_memory, window, d_shift, layers, convolutions, steps;
+} Shape;
+
+static Network *network_of(const Path *path, Shape shape) {
+    Network *made = zeros(sizeof *made);
+    const int V = shape.vocab, D = shape.d_model, F = shape.d_feed_forward, M = shape.d_memory;
+    *made = (Network){.vocab = V, .input_ids = V + EXTRA_TOKENS, .d_model = D, .n_layers = shape.layers,
+                      .n_heads = shape.heads, .d_head = D / shape.heads, .d_feed_forward = F, .d_memory = M,
+                      .bigram_bits = 6, .trigram_bits = 7, .window = shape.window, .d_shift = shape.d_shift,
+                      .rotary_period = PERIOD, .ring = (shape.window + AT_ONCE - 1 + ROWS - 1) / ROWS * ROWS,
+                      .attention_last = TABLE - 1, .frequency_last = TABLE - 1};
+    made->embedding_ID = weights((size_t)(V + EXTRA_TOKENS) * (size_t)D);
+    made->bigram_RM = weights((size_t)M << made->bigram_bits);
+    made->trigram_RM = weights((size_t)M << made->trigram_bits);
+    made->embedding_scale_I = factors(V + EXTRA_TOKENS, 8.0f);
+    made->memory_in = packed(path, D, 2 * M);
+    made->memory_in_scale_D = factors(D, 0.01f);
+    made->layers = zeros((size_t)shape.layers * sizeof *made->layers);
+    for (int number = 0; number < shape.layers; number++) {
+        Layer *layer = &made->layers[number];
+        layer->kind = number % 2 < shape.convolutions ? CONVOLUTION : ATTENTION;
+        layer->dilation = 1 + 3 * number;
+        const int rows = layer->kind == CONVOLUTION ? D : 3 * D;
+        layer->in = packed(path, rows, layer->kind == CONVOLUTION ? TAPS * D : D);
+        layer->out = packed(path, D, D);
+        layer->expand = packed(path, F, D);
+        layer->contract = packed(path, D, F);
+        layer->in_scale = factors(rows, 0.001f);
+        layer->out_scale = factors(D, 0.01f);
+        layer->expand_scale = factors(F, 0.0005f);
+        layer->contract_scale = factors(D, 0.01f);
+        layer->index_scale_H = factors(shape.heads, 0.005f);
+        layer->value_scale_H = factors(shape.heads, 0.9f);
+    }
+    made->head = packed(path, V, D);
+    made->head_scale_V = factors(V, 0.004f);
+    double *norm_factor = zeros((size_t)(2 * shape.layers + 1) * sizeof *norm_factor);
+    for (int i = 0; i <= 2 * shape.layers; i++) norm_factor[i] = 200.0 + below(100);
+    made->norm_factor_N = norm_factor;
+    if (shape.steps) made->norm_step_ND = factors((2 * shape.layers + 1) * D, 0.75f);
+    made->attention_exp = falling(ATTENTION_PEAK, 0);
+    made->frequency_exp = falling(FREQUENCY_PEAK, 1);
+    float *cosine = zeros(PERIOD * sizeof *cosine); /* near enough: straight from 1 to -1 and back */
+    for (int i = 0; i < PERIOD; i++) cosine[i] = (float)(i < PERIOD / 2 ? PERIOD / 4 - i : i - 3 * PERIOD / 4) / (PERIOD / 4);
+    made->rotary_cos_P = cosine;
+    int32_t *turns = zeros((size_t)made->d_head * sizeof *turns);
+    for (int pair = 0; pair < made->d_head / 2; pair++) turns[pair] = 1 + 5 * pair;
+    made->rotary_turns_K = turns;
+    return made;
+}
+
+static Counts *counts_of(int vocab) {
+    enum { MOST = 1 << 16 };
+    Counts *made = zeros(sizeof *made);
+    uint16_t *token = zeros(MOST * sizeof *token);
+    uint8_t *code = zeros(MOST);
+    int32_t *first = zeros(MOST * sizeof *first), *followed = zeros(MOST * sizeof *followed);
+    int32_t nodes = vocab + EXTRA_TOKENS, context = 0;
+    for (int32_t node = 0; node < nodes; node++) token[node] = (uint16_t)node, code[node] = (uint8_t)below(256);
+    for (int length = 1; length <= CONTEXTS; length++)
+        for (const int32_t end = nodes; context < end; context++) {
+            first[context] = nodes;
+            for (int next = below(vocab); nodes < MOST && next < vocab; next += 1 + below(vocab), nodes++) {
+                token[nodes] = (uint16_t)next;
+                code[nodes] = (uint8_t)below(256);
+                followed[context] += 1 + code[nodes] % 50;
+            }
+        }
+    first[context] = nodes;
+    float *unigram = factors(vocab, (float)SCALE / (float)vocab / 2.0f);
+    *made = (Counts){.vocab = vocab, .sequences = nodes, .contexts = context, .token_N = token, .code_N = code,
+                     .first_C = first, .followed_C = followed, .unigram_V = unigram};
+    for (int i = 0; i < 256; i++) made->count_of_code[i] = 1 + i % 50;
+    for (int i = 0; i < CONTEXTS; i++) made->discount[i] = 0.5, made->spread[i] = 0.7, made->spread_floor[i] = 0.4;
+    return made;
+}
+
+static Constants *constants(void) {
+    Constants *made = zeros(sizeof *made);
+    double *number = (double *)(void *)made;
+    for (size_t i = 0; i < sizeof *made / sizeof *number; i++) number[i] = 0.5 + below(1 << 16) / 262144.0;
+    for (int expert = 0; expert < EXPERTS; expert++) made->prior[expert] = 1.0 / EXPERTS;
+    made->share = 0.02;
+    made->gate_rate = 0.03;
+    made->copy_strength = 3.0;
+    return made;
+}
+
+static uint64_t digest;
+
+static void digested(const void *data, size_t bytes) {
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < bytes; i++) digest = (digest ^ byte[i]) * 0x100000001B3u;
+}
+
+static int32_t records[RECORDS][MOST_TOKENS];
+static const int tokens_of_record[RECORDS] = {MOST_TOKENS, 1, 17, 150, 33};
+
+/* Some of it again and again. */
+static void make_records(int vocab) {
+    for (int record = 0; record < RECORDS; record++)
+        for (int i = 0; i < tokens_of_record[record]; i++)
+            records[record][i] = i > 8 && below(4) ? records[record][i - 7] : below(vocab);
+}
+
+static void take_in(const Model *model, const Path *path, int at_once) {
+    Work *work = path->new_work(model, 1, 1, at_once, 1);
+    if (!work) abort();
+    path->start_record(model, work, 0);
+    for (int begin = 0; begin < MOST_TOKENS; begin += at_once) {
+        const int count = MOST_TOKENS - begin < at_once ? MOST_TOKENS - begin : at_once;
+        for (int b = 0; b < count; b++) work->slot_B[b] = 0, work->token_B[b] = records[0][begin + b];
+        path->next_frequencies(model, work, count);
+        for (int b = 0; b < count; b++)
+            digested(work->frequency_BV + b * work->frequency_stride, (size_t)model->vocab * sizeof *work->frequency_BV);
+    }
+    path->free_work(work);
+}
+
+static int there_and_back(const Model *model, const Path *path, int slots) {
+    const int has_network = model->network != NULL;
+    uint8_t *streams = zeros(RECORDS * (5 * MOST_TOKENS + 16)), *out = zeros(RECORDS * 3 * MOST_TOKENS), *to = out;
+    uint8_t *bytes = zeros(RECORDS * 3 * MOST_TOKENS), *byte = bytes;
+    Record decoded[RECORDS];
+    for (int record = 0; record < RECORDS; record++) {
+        const int count = tokens_of_record[record];
+        Work *work = path->new_work(model, count, 1, AT_ONCE, has_network);
+        if (!work) abort();
+        uint8_t *stream = streams + record * (5 * MOST_TOKENS + 16);
+        const int64_t length = path->encode(model, work, model->vocab + record % 4, records[record], count, stream);
+        path->free_work(work);
+        if (length < 0) return 0;
+        digested(stream, (size_t)length);
+        uint8_t *const start = byte;
+        for (int i = 0; i < count; i++) {
+            const int32_t begin = model->token_begin_V[records[record][i]];
+            const int32_t size = model->token_begin_V[records[record][i] + 1] - begin;
+            memcpy(byte, model->token_bytes + begin, (size_t)size);
+            byte += size;
+        }
+        decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = model->vocab + record % 4,
+                                   .n_bytes = (size_t)(byte - start), .out = to};
+        to += byte - start;
+    }
+    Slot states[AT_ONCE] = {0};
+    Work *work = path->new_work(model, 3 * MOST_TOKENS, slots, 1, has_network);
+    if (!work) abort();
+    const int problem = path->decode(model, work, states, decoded, RECORDS);
+    path->free_work(work);
+    return !problem && memcmp(out, bytes, (size_t)(byte - bytes)) == 0;
+}
+
+static Model model_of(int vocab, const Network *network, const Counts *counts) {
+    int32_t *begin = zeros((size_t)(vocab + 1) * sizeof *begin);
+    for (int token = 0; token < vocab; token++) begin[token + 1] = begin[token] + 1 + token % 3;
+    return (Model){.network = network, .counts = counts, .constants = constants(), .vocab = vocab,
+                   .token_bytes = (const uint8_t *)weights((size_t)begin[vocab]), .token_begin_V = begin};
+}
+
+int main(void) {
+    static const Shape shapes[] = {
+        {.vocab = 300, .d_model = 48, .heads = 3, .d_feed_forward = 104, .d_memory = 20, .window = 50, .d_shift = 12, .layers = 2},
+        {.vocab = 517, .d_model = 60, .heads = 2, .d_feed_forward = 70, .d_memory = 9, .window = 129, .d_shift = 7, .layers = 3,
+         .convolutions = 1, .steps = 1},
+        {.vocab = 64, .d_model = 128, .heads = 1, .d_feed_forward = 256, .d_memory = 64, .window = 1, .layers = 2, .steps = 1},
+    };
+    for (const Path *const *path = nbmf_paths; *path; path++) {
+        if (!(*path)->runs_here()) continue;
+        int good = 1;
+        digest = 0xCBF29CE484222325u;
+        random_state = 7;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int vocab = shapes[i].vocab;
+            const Network *network = network_of(*path, shapes[i]);
+            const Counts *counts = counts_of(vocab);
+            const Model both = model_of(vocab, network, counts), alone = model_of(vocab, network, NULL);
+            const Model without = model_of(vocab, NULL, counts);
+            make_records(vocab);
+            take_in(&both, *path, 1);
+            take_in(&both, *path, 5);
+            take_in(&both, *path, AT_ONCE);
+            good = good && there_and_back(&both, *path, 1) && there_and_back(&alone, *path, 3) &&
+                   there_and_back(&without, *path, AT_ONCE);
+        }
+        printf("%s %016" PRIx64 "%s\n", (*path)->name, digest, good ? "" : " a record was not decoded as it was encoded");
+    }
+    return 0;
+}
