@@ -15,13 +15,14 @@ EXTRAS := cluster,train,bench,dev
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # The system's C compiler if it compiles (the one of a bare macOS only says what to install), else one from PyPI.
 COMPILES := echo 'int main(void) { return 0; }' | $(CC) -x c -o /dev/null - >/dev/null 2>&1
-ZIG := $(abspath $(BIN))/python -m ziglang cc
+# By its own path, as pip builds where the virtual environment's packages are not seen.
+ZIG = $$($(BIN)/python -c 'import ziglang; print(ziglang.__path__[0])')/zig cc
 CORE := $(wildcard nbmf/_core/*) setup.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(CORE) | $(BIN)/python
 	@echo "Installing into $(VENV) (about 1.5 GB with Ray and PyTorch; once)"
 	@if $(COMPILES); then export CC='$(CC)'; else \
-	    echo "No C compiler here: the one of the package ziglang"; $(PIP) ziglang && export CC='$(ZIG)'; fi; \
+	    echo "No C compiler here: the one of the package ziglang"; $(PIP) ziglang && export CC="$(ZIG)"; fi; \
 	    $(PIP) -e '.[$(EXTRAS)]'
 	@touch $@
 

@@ -31,7 +31,7 @@ class BuildCore(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         if self.compiler.compiler_type == "msvc":
-            raise SystemExit("nbmf: build with clang, gcc or zig cc (CC='python -m ziglang cc'), not with MSVC")
+            raise SystemExit("nbmf: build with clang, gcc or zig cc, not with MSVC")
         if not any((Path(folder) / "Python.h").is_file() for folder in self.compiler.include_dirs + self.include_dirs):
             headers = sysconfig.get_paths()["include"]
             raise SystemExit(f"nbmf: {headers}/Python.h is missing; it is in the system's python3-dev or python3-devel")

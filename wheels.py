@@ -102,10 +102,19 @@ WINDOWS_CONFIG = """
 
 # Behind macros of the headers.
 _MACROS = (
-    "PyEval_RestoreThread", "PyEval_SaveThread", "PyModule_Create2", "PyType_GetFlags",
-    "_PyArg_ParseTupleAndKeywords_SizeT", "_PyArg_ParseTuple_SizeT", "_PyArg_Parse_SizeT", "_Py_BuildValue_SizeT", "_Py_Dealloc", "_Py_FalseStruct",
-    "_Py_NoneStruct", "_Py_TrueStruct",
-)  # fmt: skip
+    "PyEval_RestoreThread",
+    "PyEval_SaveThread",
+    "PyModule_Create2",
+    "PyType_GetFlags",
+    "_PyArg_ParseTupleAndKeywords_SizeT",
+    "_PyArg_ParseTuple_SizeT",
+    "_PyArg_Parse_SizeT",
+    "_Py_BuildValue_SizeT",
+    "_Py_Dealloc",
+    "_Py_FalseStruct",
+    "_Py_NoneStruct",
+    "_Py_TrueStruct",
+)
 
 
 def _windows_headers(work: Path) -> Path:
