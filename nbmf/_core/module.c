@@ -146,6 +146,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     ModelObject *self = (ModelObject *)new_object(type);
     if (!self) return NULL;
     Model *model = &self->model;
+    self->path = chosen; /* before anything fails: it frees */
     Py_ssize_t begins, n_bytes;
     if (!(model->token_begin_V = nbmf_array_of(&self->held, token_begin, "token_begin_V", 'i', -1, &begins, 0)) ||
         !(model->token_bytes = nbmf_array_of(&self->held, token_bytes, "token_bytes", 'B', -1, &n_bytes, 0)) ||
@@ -160,7 +161,6 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     for (Py_ssize_t token = 1; good && token < begins; token++)
         good = model->token_begin_V[token] > model->token_begin_V[token - 1];
     const char *problem = good ? NULL : "a vocabulary with tokens of no bytes: a damaged stream could be decoded without end";
-    self->path = chosen;
     if (network != Py_None) {
         if (Py_TYPE(network) != network_type) problem = "no Network";
         else {
