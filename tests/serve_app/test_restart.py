@@ -66,6 +66,7 @@ def send(client):
         answer = client.post("/v1/encode", params={"key": f"k{number}"}, json={"payload": record})
         assert answer.status_code == 200, answer.text
         decoded = client.post("/v1/decode", json={"blob": answer.json()["blob"]})
+        assert decoded.status_code == 200, decoded.text
         assert decoded.json()["payload"] == record
         codecs[number] = answer.json()["codec"]
     return codecs
