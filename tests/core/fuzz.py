@@ -1,0 +1,111 @@
+"""Damaged versions and damaged streams against the core: nothing but ValueError may come of them.
+
+    python tests/core/fuzz.py SECONDS SEED
+
+test_sanitizers.py runs it with a core that is built with AddressSanitizer and UndefinedBehaviorSanitizer.
+"""
+
+import dataclasses
+import json
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import zstandard
+
+from nbmf import _core
+from nbmf.neural.constants import load_constants
+from nbmf.neural.core import make_model, make_network
+from nbmf.neural.counts_file import load_counts
+from nbmf.neural.tokenizer import NeuralTokenizer
+from nbmf.neural.weights import IntegerWeights
+
+VERSION = "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d"
+FOLDER = Path(__file__).parents[1] / "golden" / "versions" / VERSION
+FILES = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+TEXTS = ("Remember that Anna prefers the window seat. ", "x" * 300, json.dumps({"a": [1, 2, 3] * 20, "k": "värde"}))
+SIZES = (0, 1, 2, 3, 7, 16, 64, 255, 500, 501, 10**6, -1)
+REALS = (0.0, -1.0, 1e30, -1e30, np.inf, -np.inf, np.nan, 1e-40, 3.4e38)
+
+
+def altered(array: np.ndarray, rng: random.Random) -> np.ndarray:
+    array = np.array(array)
+    flat = array.reshape(-1)
+    for _ in range(rng.randrange(1, 4)):
+        if array.dtype.kind == "f":
+            value = rng.choice(REALS)
+        else:
+            least, most = np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
+            value = rng.choice((least, most, 0, rng.randrange(least, most)))
+        flat[rng.randrange(len(flat))] = value
+    return array
+
+
+def flipped(data: bytes, rng: random.Random, begin: int = 0) -> bytes:
+    changed = bytearray(data or b"\0")
+    for _ in range(rng.randrange(1, 4)):
+        changed[rng.randrange(min(begin, len(changed) - 1), len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def model(tokenizer: NeuralTokenizer, rng: random.Random) -> _core.Model:
+    """Of a version of which one part was damaged, at most. Raises ValueError."""
+    damage = rng.choice(("none", "weights", "sizes", "constants", "counts"))
+    weights, config = IntegerWeights.load(FILES["model.safetensors"])
+    if damage == "weights":
+        name = rng.choice([field.name for field in dataclasses.fields(weights)])
+        weights = dataclasses.replace(weights, **{name: altered(getattr(weights, name), rng)})
+    if damage == "sizes":
+        name = rng.choice([field.name for field in dataclasses.fields(config)])
+        config = config.with_(**{name: rng.choice(SIZES)})
+    network = make_network(weights, config) if rng.random() < 0.8 else None
+    counts = FILES["counts.zst"]
+    if damage == "counts":
+        content = zstandard.ZstdDecompressor().decompress(counts)
+        header = 8 + int.from_bytes(content[:8], "little")
+        content = flipped(content, rng, rng.choice((0, header)))
+        counts = zstandard.ZstdCompressor(level=1).compress(content)
+    constants = load_constants(FILES["adaptation.mixed.safetensors"])
+    if damage == "constants":
+        name = rng.choice(constants._fields)
+        value = altered(np.atleast_1d(np.asarray(getattr(constants, name), dtype=np.float64)), rng)
+        constants = constants._replace(**{name: value if np.ndim(getattr(constants, name)) else float(value[0])})
+    with_counts = network is None or rng.random() < 0.8
+    return make_model(tokenizer.bytes_of_id, constants, network, load_counts(counts) if with_counts else None)
+
+
+def main(seconds: float, seed: int) -> None:
+    rng, found = random.Random(seed), Counter()
+    tokenizer = NeuralTokenizer.from_json(FILES["tokenizer.json"].decode())
+    records = [np.array(tokenizer.encode(text.encode())[:120], dtype=np.int32) for text in TEXTS]
+    type_id, end = tokenizer.vocab_size, time.monotonic() + seconds
+    while time.monotonic() < end:
+        _core.use(rng.choice(_core.paths()))
+        try:
+            damaged = model(tokenizer, rng)
+        except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError):
+            found["versions refused"] += 1
+            continue
+        found["versions"] += 1
+        for tokens in records:
+            n_bytes = len(tokenizer.decode(tokens.tolist()))
+            try:
+                stream = damaged.encode(tokens, type_id + rng.randrange(4))
+            except ValueError:
+                found["records refused"] += 1
+                continue
+            for wrong in (stream, flipped(stream, rng), stream[: len(stream) // 2], rng.randbytes(20)):
+                batch = [(wrong, n_bytes, type_id), (stream, n_bytes, type_id + 1), (b"", rng.randrange(50), type_id)]
+                try:
+                    damaged.decode(batch, rng.choice((1, 2, 16)))
+                    found["batches"] += 1
+                except ValueError:
+                    found["batches refused"] += 1
+    print(dict(found))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
