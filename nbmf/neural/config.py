@@ -3,9 +3,12 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nbmf._core import EXTRA_TOKENS
+from nbmf._core import EXTRA_TOKENS, TAPS
 
 RECORD_TYPES = ("text", "conversation", "structured", "other")
+
+ATTENTION, CONVOLUTION = "a", "c"
+KINDS = {ATTENTION, CONVOLUTION}
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,35 @@ class NeuralConfig:
     window: int = 256  # a token attends to itself and window - 1 tokens before it
     d_shift: int = 48  # leading channels of the attention input that come from the token before
     rotary_period: int = 4096  # positions after which every rotation has come full circle
+    layer_kinds: str = ""  # of each layer, ATTENTION or CONVOLUTION; empty: attention in all
+    n_clusters: int = 0  # of tokens that are predicted in two steps; 0: all in one
+    cluster_size: int = 0  # tokens of each: a power of two, from 16 on
+
+    def __post_init__(self) -> None:
+        if self.layer_kinds and (len(self.layer_kinds) != self.n_layers or set(self.layer_kinds) - KINDS):
+            raise ValueError(f"{self.n_layers} layers, and layer_kinds {self.layer_kinds!r}: one of a and c for each")
+        if self.n_singles < 0:
+            raise ValueError(f"{self.n_clusters} clusters of {self.cluster_size} tokens in a vocabulary of {self.vocab_size}")
+
+    @property
+    def kinds(self) -> str:
+        """Of each layer, ATTENTION or CONVOLUTION."""
+        return self.layer_kinds or ATTENTION * self.n_layers
+
+    @property
+    def dilations(self) -> list[int]:
+        """Of the convolutions, in their order: the distance between taps doubles from one to the next."""
+        return [1 << index for index in range(self.kinds.count(CONVOLUTION))]
+
+    @property
+    def n_singles(self) -> int:
+        """Tokens that are predicted in one step: the first ids. Cluster after cluster follows."""
+        return self.vocab_size - self.n_clusters * self.cluster_size
+
+    @property
+    def n_symbols(self) -> int:
+        """What the first step predicts: a token or a cluster."""
+        return self.n_singles + self.n_clusters
 
     @property
     def d_head(self) -> int:
@@ -45,14 +77,17 @@ class NeuralConfig:
 
     @property
     def macs_per_token(self) -> int:
-        """Multiply-adds of the weight products for one token (attention itself not counted)."""
-        layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_feed_forward
-        return 2 * self.d_memory * self.d_model + self.n_layers * layer + self.d_model * self.vocab_size
+        """Multiply-adds of the weight products for one token (attention itself not counted), both steps of the softmax."""
+        D, F = self.d_model, self.d_feed_forward
+        mixing = {ATTENTION: 4 * D**2, CONVOLUTION: (TAPS + 1) * D**2}
+        layers = sum(mixing[kind] + 2 * D * F for kind in self.kinds)
+        return 2 * self.d_memory * D + layers + D * (self.n_symbols + self.cluster_size)
 
     @property
     def n_parameters(self) -> int:
         tables = ((1 << self.bigram_bits) + (1 << self.trigram_bits)) * self.d_memory
-        return self.macs_per_token + self.n_input_ids * self.d_model + tables
+        members = self.d_model * (self.vocab_size - self.n_singles - self.cluster_size)
+        return self.macs_per_token + members + self.n_input_ids * self.d_model + tables
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

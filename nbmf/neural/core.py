@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from nbmf import _core
-from nbmf.neural.config import NeuralConfig
+from nbmf.neural.config import ATTENTION, CONVOLUTION, NeuralConfig
 from nbmf.neural.constants import Constants
 from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
@@ -15,24 +16,43 @@ _SHARED = (
     "embedding_ID", "embedding_scale_I", "bigram_RM", "trigram_RM", "memory_in_DM", "memory_in_scale_D", "head_VD",
     "head_scale_V", "norm_factor_N", "attention_exp", "frequency_exp", "rotary_turns_K",
 )  # fmt: skip
-_OF_A_LAYER = {
-    "in": "query_key_value_LED", "in_scale": "query_key_value_scale_LE",
-    "out": "attention_out_LDD", "out_scale": "attention_out_scale_LD",
+_OPTIONAL = ("norm_step_ND", "member_VD", "member_scale_V", "hash_id_I")
+_OF_EVERY_LAYER = {
     "expand": "expand_LFD", "expand_scale": "expand_scale_LF",
     "contract": "contract_LDF", "contract_scale": "contract_scale_LD",
-    "index_scale": "attention_index_scale_LH", "value_scale": "attention_value_scale_LH",
+}  # fmt: skip
+_OF_KIND = {
+    ATTENTION: {
+        "in": "query_key_value_LED", "in_scale": "query_key_value_scale_LE",
+        "out": "attention_out_LDD", "out_scale": "attention_out_scale_LD",
+        "index_scale": "attention_index_scale_LH", "value_scale": "attention_value_scale_LH",
+    },
+    CONVOLUTION: {
+        "in": "convolution_CDT", "in_scale": "convolution_scale_CD",
+        "out": "convolution_out_CDD", "out_scale": "convolution_out_scale_CD",
+    },
 }  # fmt: skip
 
 
 def make_network(weights: IntegerWeights, config: NeuralConfig) -> _core.Network:
     """The network, on the kind of processor that `_core.cpu()` names. Raises ValueError if it is none."""
     arrays = {name: getattr(weights, name) for name in _SHARED}
+    arrays |= {name: array for name in _OPTIONAL if (array := getattr(weights, name)) is not None}
     arrays["rotary_cos_P"] = weights.rotary_cos_P.astype(np.float32) / np.float32(ROTARY_ONE)
-    layers = [
-        {name: getattr(weights, field)[layer] for name, field in _OF_A_LAYER.items()}
-        for layer in range(config.n_layers)
-    ]
-    return _core.Network({**config.to_dict(), "n_input_ids": config.n_input_ids}, arrays, layers)
+    sizes = {**config.to_dict(), "n_input_ids": config.n_input_ids}
+    del sizes["layer_kinds"]
+    return _core.Network(sizes, arrays, [*_layers(weights, config)])
+
+
+def _layers(weights: IntegerWeights, config: NeuralConfig) -> Iterator[dict[str, Any]]:
+    dilations = iter(config.dilations)
+    for layer, kind in enumerate(config.kinds):
+        places = [(_OF_EVERY_LAYER, layer), (_OF_KIND[kind], config.kinds[:layer].count(kind))]
+        try:
+            arrays = {name: getattr(weights, field)[at] for fields, at in places for name, field in fields.items()}
+        except (TypeError, IndexError) as error:
+            raise ValueError(f"the network has no weights for layer {layer + 1} of {config.kinds}") from error
+        yield arrays | ({"dilation": next(dilations)} if kind == CONVOLUTION else {})
 
 
 def make_adaptation(constants: Constants, vocab_size: int, counts: _core.Counts | None = None) -> _core.Model:
