@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nbmf._core import EXTRA_TOKENS, TAPS
 
 RECORD_TYPES = ("text", "conversation", "structured", "other")
@@ -59,6 +62,12 @@ class NeuralConfig:
     def n_symbols(self) -> int:
         """What the first step predicts: a token or a cluster."""
         return self.n_singles + self.n_clusters
+
+    def symbols(self, tokens_N: NDArray[np.integer]) -> NDArray[np.int64]:
+        """What the first step predicts for each token: itself, or its cluster."""
+        beyond_N = np.maximum(tokens_N.astype(np.int64) - self.n_singles, 0)
+        cluster_N = beyond_N // max(self.cluster_size, 1)
+        return np.where(tokens_N < self.n_singles, tokens_N, self.n_singles + cluster_N)
 
     @property
     def d_head(self) -> int:
