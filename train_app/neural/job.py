@@ -100,7 +100,7 @@ def load_model(checkpoint: Path) -> NeuralModel:
     """The float model in a checkpoint, on the CPU, for evaluation."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     model = NeuralModel(NeuralConfig(**state["config"]))
-    model.load_state_dict(state["model"])
+    model.restore(state["model"])
     return model.eval()
 
 
