@@ -21,7 +21,7 @@ from torch import Tensor
 from nbmf._core import INT8_LIMIT, RESIDUAL_LIMIT, TAPS
 from nbmf.neural.config import ATTENTION, NeuralConfig
 from nbmf.neural.hashing import bigram_rows, trigram_rows
-from nbmf.neural.product import IntegerMatrix, int8_product_is_exact
+from nbmf.neural.product import IntegerMatrix, int8_product_is_exact, int8_product_pays
 from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
 
@@ -90,7 +90,7 @@ class TorchEngine:
         self.config = config
         self.device = device
         self.block = block
-        exact = int8_product_is_exact(device) if exact_int8 is None else exact_int8
+        exact = int8_product_is_exact(device) and int8_product_pays(device) if exact_int8 is None else exact_int8
         if device != "cpu":
             torch.backends.cuda.matmul.allow_tf32 = False
 
