@@ -110,24 +110,25 @@ def _digest(data: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(data, digest_size=16)
 
 
-def _update(digest: hashlib.blake2b, frequencies: NDArray[np.int32]) -> None:
-    digest.update(np.ascontiguousarray(frequencies, dtype="<i4").data)
+def _update(digest: hashlib.blake2b, *frequencies: NDArray[np.int32]) -> None:
+    for array in frequencies:
+        digest.update(np.ascontiguousarray(array, dtype="<i4").data)
 
 
 def _core_frequencies(codec: NeuralCodec, job: Job) -> Iterator[Found]:
     """Frequencies, one record's at a time; the stream from them, so that the network runs once; and back."""
     for index, (record_type, data) in enumerate(job.records):
         tokens = _tokens(codec, record_type, data)
-        frequencies = np.empty((len(tokens) - 1, codec.tokenizer.vocab_size), dtype=np.int32)
-        codec.model.frequencies(tokens[:-1], job.batch, frequencies)
+        frequencies = codec.vocabulary.empty_frequencies(len(tokens) - 1)
+        codec.model.frequencies(tokens[:-1], tokens[1:], job.batch, *frequencies)
         digest = _digest()
-        _update(digest, frequencies)
-        stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), frequencies)
+        _update(digest, *frequencies)
+        stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), *frequencies)
         try:
             decoded = codec.decode(stream, len(data), record_type) == data
         except ValueError:
             decoded = False
-        yield Found(index, len(frequencies), digest.hexdigest(), _digest(stream).hexdigest(), decoded)
+        yield Found(index, len(tokens) - 1, digest.hexdigest(), _digest(stream).hexdigest(), decoded)
 
 
 def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, job: Job) -> Iterator[Found]:

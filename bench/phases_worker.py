@@ -24,7 +24,7 @@ from nbmf import _core
 from nbmf.manifest import read_version
 from nbmf.neural.codec import NeuralCodec
 
-PHASES = ("attention", "layers without feed-forward", "feed-forward", "norms", "embeddings", "head", "network")
+PHASES = ("attention", "layers without feed-forward", "feed-forward", "norms", "embeddings", "head", "cluster", "network")
 """By their numbers in the core; "network" is all of them as they are run."""
 
 AT_ONCE = (1, 16)
@@ -60,13 +60,13 @@ def run(job: Job) -> dict[str, Any]:
         for number, name in enumerate(PHASES):
             phases[name][str(count)] = _us(partial(codec.model.repeat_phase, inputs, number, count), count)
     tokens = codec.tokens(job.record)
-    frequencies = np.ones((len(tokens), config.vocab_size), dtype=np.int32)
+    frequencies = [array + 1 for array in config.empty_frequencies(len(tokens))]
     stream = codec.encode(job.record, job.record_type)
     if codec.decode(stream, len(job.record), job.record_type) != job.record:
         raise ValueError("the record was not decoded as it was encoded")
     record_type = config.type_id(job.record_type)
     calls: dict[str, Callable[[], Any]] = {
-        "coding": partial(codec.model.encode_predicted, tokens, record_type, frequencies),
+        "coding": partial(codec.model.encode_predicted, tokens, record_type, *frequencies),
         "encode": partial(codec.encode, job.record, job.record_type),
         "decode": partial(codec.decode, stream, len(job.record), job.record_type),
     }

@@ -19,6 +19,7 @@ COPY_BUCKETS: int
 GATES: int
 COPY_GATES: int
 CONTEXTS: int
+STEPS: int
 SCALE: int
 EXTRA_TOKENS: int
 TAPS: int
@@ -57,8 +58,12 @@ class Counts:
     made tokens in place."""
 
     vocab_size: int
+    n_clusters: int
+    cluster_size: int
 
-    def __init__(self, arrays: dict[str, Any], vocab_size: int) -> None: ...
+    def __init__(
+        self, arrays: dict[str, Any], vocab_size: int, n_clusters: int = 0, cluster_size: int = 0
+    ) -> None: ...
 
 @final
 class Decoder:
@@ -68,7 +73,13 @@ class Decoder:
         """(record, its last token or type id) of those that have not ended."""
 
     def step(self, frequencies: Array) -> None:
-        """A token of each that goes on, from the network's frequencies int32 [records, vocabulary]."""
+        """A symbol of each that goes on, from the network's frequencies int32 [records, symbols]: its token or a cluster."""
+
+    def clusters(self) -> list[tuple[int, int]]:
+        """(record, cluster) of those whose next token is of a cluster."""
+
+    def step_members(self, frequencies: Array) -> None:
+        """That token of each, from the network's frequencies int32 [records of clusters(), cluster size]."""
 
     def results(self) -> list[bytes | None]:
         """Of every record, empty ones too; None for one that its stream can't be."""
@@ -86,29 +97,32 @@ class Model:
         constants: Array,
         token_bytes: Array,
         token_begin_V: Array,
+        n_clusters: int = 0,
+        cluster_size: int = 0,
     ) -> None: ...
     def encode(self, tokens: Array, type_id: int) -> bytes:
         """The stream of a record's tokens, int32."""
 
-    def encode_predicted(self, tokens: Array, type_id: int, frequencies: Array) -> bytes:
-        """The same from the network's frequencies after each token, int32 [tokens, vocabulary]."""
+    def encode_predicted(self, tokens: Array, type_id: int, symbols: Array, members: Array) -> bytes:
+        """The same from the network's frequencies before each token: int32 [tokens, symbols], [tokens, cluster size]."""
 
     def decode(self, streams: list[tuple[bytes, int, int]], side_by_side: int) -> list[bytes | None]:
         """The records of (stream, bytes of the record, type id); None for one that its stream can't be."""
 
     def decoder(self, streams: list[tuple[bytes, int, int]]) -> Decoder: ...
-    def frequencies(self, inputs: Array, at_once: int, out: Array) -> None:
-        """The network's after each input, a type id first; int32 into int32 [inputs, vocabulary]."""
+    def frequencies(self, inputs: Array, targets: Array, at_once: int, symbols: Array, members: Array) -> None:
+        """The network's after each input, a type id first: into int32 [inputs, symbols] and, for each target's cluster,
+        [inputs, cluster size], zeros where it is of none; members is empty where there are no clusters."""
 
     def predictions(
         self, inputs: Array, frequencies: Array | None, base: Array, confidence: Array, contexts: Array
     ) -> None:
-        """What is expected after each input before the record's own counts: int32 [inputs, vocabulary], the highest
+        """What is expected after each input before the record's own counts: int32 [inputs, symbols], the highest
         probability (float64), the static counts' contexts (int64 [inputs, CONTEXTS])."""
 
     def repeat_phase(self, inputs: Array, phase: int, at_once: int, times: int) -> None:
         """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
-        attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the whole."""
+        attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the tokens of a cluster, 7 the whole."""
 
     def tokens_to_copy(self, tokens: Array, out: Array) -> None:
         """The token that the copy expert expects in place of each, or -1, into int64."""
@@ -123,7 +137,8 @@ class Model:
         copy_gates: Array,
         copies: Array,
     ) -> float:
-        """Bits by the mixture; adds to the gates' gradients and to hits and trials of copies."""
+        """Bits by the mixture, of what was predicted [tokens, STEPS]; adds to the gates' gradients [STEPS, gates, EXPERTS] and
+        to hits and trials of copies."""
 
     def counts_shares(
         self,
@@ -135,4 +150,5 @@ class Model:
         sure: Array,
         order: Array,
     ) -> None:
-        """What static counts gave each token, the expected one and the likeliest, and how long the context was."""
+        """What static counts gave each token, the expected one and the likeliest, and how long the context was, into
+        [tokens, STEPS]: of the symbol, and of the token in its cluster."""

@@ -14,7 +14,7 @@
 static const int copy_row_lengths[COPY_ROWS] = {2, 3, 5, 8, 15, 24, 32}; /* longest match of each row of copy gates */
 
 /* Forgets the record before. What belongs to a context or node is set when that is made. */
-static void start_memory(Memory *memory, const Constants *constants, int vocab) {
+static void start_memory(Memory *memory, const Constants *constants, const Vocabulary *vocab) {
     memory->position = 0;
     memory->match_source = -1;
     memory->match_length = 0;
@@ -22,11 +22,14 @@ static void start_memory(Memory *memory, const Constants *constants, int vocab) 
         memory->n_contexts[order] = memory->n_nodes[order] = 0;
         memset(memory->slots[order], 0, (size_t)(memory->slot_mask + 1) * sizeof *memory->slots[order]);
     }
-    memset(memory->node_of_token, 0, (size_t)vocab * sizeof *memory->node_of_token);
+    memset(memory->node_of_token, 0, (size_t)vocab->size * sizeof *memory->node_of_token);
     memset(memory->copy_hits, 0, sizeof memory->copy_hits);
-    memcpy(memory->weight, constants->prior, sizeof memory->weight);
-    memcpy(memory->gate, constants->gate, sizeof memory->gate);
-    memcpy(memory->copy_gate, constants->copy_gate, sizeof memory->copy_gate);
+    const int steps = vocab->symbols < vocab->size ? STEPS : 1;
+    for (int step = 0; step < steps; step++) {
+        memcpy(memory->weight[step], constants->prior[step], sizeof memory->weight[step]);
+        memcpy(memory->gate[step], constants->gate[step], sizeof memory->gate[step]);
+        memcpy(memory->copy_gate[step], constants->copy_gate[step], sizeof memory->copy_gate[step]);
+    }
     for (int length = 0; length < CONTEXTS; length++) forget_context(&memory->followed[length]);
 }
 
@@ -86,11 +89,11 @@ INLINE int copy_length_row(const Memory *memory) {
 }
 
 /* Probability that the copy is right. */
-INLINE double copy_trust(const Memory *memory, const Constants *constants, double likely) {
+INLINE double copy_trust(const Memory *memory, const Constants *constants, int step, double likely) {
     const int row = copy_length_row(memory);
-    const double expected = constants->copy[row][copy_bucket(likely)];
-    const double hits = memory->copy_hits[row][0], trials = memory->copy_hits[row][1];
-    return (hits + constants->copy_strength * expected) / (trials + constants->copy_strength);
+    const double expected = constants->copy[step][row][copy_bucket(likely)], strength = constants->copy_strength[step];
+    const double hits = memory->copy_hits[step][row][0], trials = memory->copy_hits[step][row][1];
+    return (hits + strength * expected) / (trials + strength);
 }
 
 /* Bucket of the probability of the likeliest token. */
@@ -98,35 +101,38 @@ INLINE int confidence_bucket(double confidence) {
     return confidence > 0.9 ? 3 : confidence > 0.5 ? 2 : confidence > 0.2 ? 1 : 0;
 }
 
-/* The situation: longest known context, how sure it looks, how sure the prediction without it is. */
-INLINE int gate_of(const Memory *memory, double confidence) {
+/* The situation: longest context with something to say, how sure it looks, how sure the prediction without it is. */
+INLINE int gate_of(const Memory *memory, int step, double confidence) {
     int order = ORDERS - 1;
-    while (order > 0 && memory->active[order] < 0) order--;
-    int state = 2;
-    if (memory->active[order] >= 0) {
+    while (order > 0 && (step ? memory->seen[order].distinct == 0 : memory->active[order] < 0)) order--;
+    Seen seen = {0};
+    if (step) seen = memory->seen[order];
+    else if (memory->active[order] >= 0) {
         const Context *context = &memory->contexts[order][memory->active[order]];
-        if (context->distinct == 1) state = context->total > 1 ? 1 : 0;
+        seen = (Seen){context->total, context->distinct};
     }
+    const int state = seen.distinct != 1 ? 2 : seen.total > 1;
     return (order * 3 + state) * CONFIDENCES + confidence_bucket(confidence);
 }
 
 /* The copy on offer: its length, and the probability of it without the copy; 0 for none. */
-INLINE int copy_gate_of(const Memory *memory, double likely) {
-    if (memory->match_source < 0) return 0;
+INLINE int copy_gate_of(const Memory *memory, int64_t copied, double likely) {
+    if (copied < 0) return 0;
     int row = 0;
     while (row < COPY_ROWS - 1 && memory->match_length > copy_row_lengths[row]) row++;
     return 1 + row * COPY_BUCKETS + copy_bucket(likely);
 }
 
 /* The record's weights times the factors of both gates; who has nothing to say gets 0. */
-INLINE void mix_weights(Memory *memory, int gate, int copy_gate) {
+INLINE void mix_weights(Memory *memory, int step, int gate, int copy_gate) {
     double total = 0.0;
     for (int expert = 0; expert < EXPERTS; expert++) {
-        double weight = memory->weight[expert] * memory->gate[gate][expert];
-        weight = weight * memory->copy_gate[copy_gate][expert];
-        if ((expert == COPY_EXPERT && memory->match_source < 0) ||
-            (1 < expert && expert < COPY_EXPERT && memory->active[expert - 1] < 0) ||
-            (expert == 1 && memory->position == 0))
+        double weight = memory->weight[step][expert] * memory->gate[step][gate][expert];
+        weight = weight * memory->copy_gate[step][copy_gate][expert];
+        const int order = expert - 1;
+        if (expert == COPY_EXPERT ? copy_gate == 0
+            : expert == NETWORK_EXPERT ? 0
+                                       : memory->active[order] < 0 || (step && memory->seen[order].distinct == 0))
             weight = 0.0;
         memory->mixed[expert] = weight;
         total += weight;
@@ -153,30 +159,67 @@ INLINE int64_t find_node(const Memory *memory, int order, int64_t context, int64
     return node;
 }
 
-/* What each expert gave to a token, into memory->chain. */
-INLINE void token_probabilities(Memory *memory, const Constants *constants, int64_t token, double predicted,
-                                double trust) {
-    memory->chain[NETWORK_EXPERT] = predicted;
+/* How often tokens from `begin` to `end` were seen in a context. */
+INLINE Seen seen_in(const Memory *memory, int order, int64_t begin, int64_t end) {
+    Seen seen = {0};
+    if (memory->active[order] < 0) return seen;
+    const Node *nodes = memory->nodes[order];
+    if (end - begin == 1) {
+        const int64_t node = find_node(memory, order, memory->active[order], begin);
+        if (node >= 0) seen = (Seen){nodes[node].count, 1};
+        return seen;
+    }
+    for (int64_t node = memory->contexts[order][memory->active[order]].first_node; node >= 0; node = nodes[node].next)
+        if (nodes[node].token >= begin && nodes[node].token < end) {
+            seen.total += nodes[node].count;
+            seen.distinct++;
+        }
+    return seen;
+}
+
+/* What each expert but the copy gave to tokens from `begin` to `end`, into chain_E, given what was predicted of them. */
+INLINE void chain_of(const Memory *memory, const Constants *constants, const Seen *seen_K, double predicted, double *chain_E) {
+    chain_E[NETWORK_EXPERT] = predicted;
     double below = predicted;
     for (int order = 0; order < ORDERS; order++) {
         if (memory->active[order] >= 0) {
             const Context *context = &memory->contexts[order][memory->active[order]];
             const double spread = context_spread(constants, order, context);
             const double whole = context_whole(constants, order, context, spread);
-            const int64_t node = find_node(memory, order, memory->active[order], token);
-            const double count = node >= 0 ? (double)memory->nodes[order][node].count - constants->discount[order] : 0.0;
+            const double count = (double)seen_K[order].total - constants->discount[order] * (double)seen_K[order].distinct;
             below = (count + spread * below) / whole;
         }
-        memory->chain[1 + order] = below;
+        chain_E[1 + order] = below;
     }
+}
+
+/* What each expert gave to a symbol, its tokens from `begin` to `end`, into memory->chain. */
+INLINE void symbol_probabilities(Memory *memory, const Constants *constants, int64_t begin, int64_t end, double predicted,
+                                 double trust) {
+    double *chain = memory->chain[0];
+    for (int order = 0; order < ORDERS; order++) memory->seen[order] = seen_in(memory, order, begin, end);
+    chain_of(memory, constants, memory->seen, predicted, chain);
+    const int64_t copied = copy_token(memory);
+    const double hit = copied >= begin && copied < end ? 1.0 : 0.0;
+    chain[COPY_EXPERT] = trust * hit + (1.0 - trust) * chain[ORDERS];
+}
+
+/* What each gave to a token of that symbol, a cluster: the token's probability over the cluster's. */
+INLINE void member_probabilities(Memory *memory, const Constants *constants, int64_t token, double predicted, double trust) {
+    const double *whole = memory->chain[0];
+    double *chain = memory->chain[1];
+    Seen seen[ORDERS];
+    for (int order = 0; order < ORDERS; order++) seen[order] = seen_in(memory, order, token, token + 1);
+    chain_of(memory, constants, seen, predicted * whole[NETWORK_EXPERT], chain);
+    for (int expert = 0; expert <= ORDERS; expert++) chain[expert] /= whole[expert];
     const double hit = copy_token(memory) == token ? 1.0 : 0.0;
-    memory->chain[COPY_EXPERT] = trust * hit + (1.0 - trust) * below;
+    chain[COPY_EXPERT] = trust * hit + (1.0 - trust) * chain[ORDERS];
 }
 
 /* Of a weight from longer contexts: returns what one count of this order's is worth, and leaves in `weight` what is left
- * for shorter ones. */
-INLINE double memory_level(const Memory *memory, const Constants *constants, int order, double *weight) {
-    const double here = *weight + memory->mixed[1 + order];
+ * for shorter ones. `own`: the weight of this order's expert. */
+INLINE double memory_level(const Memory *memory, const Constants *constants, int order, double own, double *weight) {
+    const double here = *weight + own;
     *weight = here;
     if (memory->active[order] < 0) return 0.0;
     const Context *context = &memory->contexts[order][memory->active[order]];
@@ -186,48 +229,56 @@ INLINE double memory_level(const Memory *memory, const Constants *constants, int
     return here * SCALE / whole;
 }
 
-/* The mixture as integers into out_V, and the sums of each BLOCK of them; returns their sum, 0 if the version's numbers make
- * none. */
-static int64_t fill_frequencies(const Memory *memory, const Constants *constants, const int32_t *restrict base_V,
-                                int64_t base_total, double trust, int vocab, int32_t *restrict out_V,
-                                int64_t *restrict blocks) {
-    double weight = memory->mixed[COPY_EXPERT];
-    const int64_t copied = copy_token(memory);
-    const int32_t copied_extra = whole_units(weight * trust * SCALE);
-    weight = weight * (1.0 - trust);
+/* The mixture of symbols as integers into out_S, or of the tokens of a cluster, which `begin` is the first token of (else
+ * -1); and the sums of each BLOCK of them. Returns their sum, 0 if the version's numbers make none. */
+static int64_t fill_frequencies(const Memory *memory, const Constants *constants, const Vocabulary *vocab, int begin,
+                                int64_t copied, double trust, const int32_t *restrict base_S, int64_t base_total,
+                                int32_t *restrict out_S, int64_t *restrict blocks) {
+    const int count = begin < 0 ? vocab->symbols : 1 << vocab->shift;
+    const int32_t copied_extra = whole_units(memory->mixed[COPY_EXPERT] * trust * SCALE);
+    /* of a cluster: what a token's share of all is worth as a share of the cluster's */
+    double part[EXPERTS];
+    for (int expert = 0; expert <= ORDERS; expert++)
+        part[expert] = begin < 0 ? memory->mixed[expert] : memory->mixed[expert] / memory->chain[0][expert];
+    double weight = memory->mixed[COPY_EXPERT] * (1.0 - trust);
+    if (begin >= 0) weight /= memory->chain[0][ORDERS];
     /* from the longest context down, how much of the mixture reaches each level */
     double rest = weight;
-    for (int order = ORDERS - 1; order >= 0; order--) memory_level(memory, constants, order, &rest);
-    rest = rest + memory->mixed[NETWORK_EXPERT];
+    for (int order = ORDERS - 1; order >= 0; order--) memory_level(memory, constants, order, part[1 + order], &rest);
+    rest = rest + part[NETWORK_EXPERT];
+    if (begin >= 0) rest *= memory->chain[0][NETWORK_EXPERT];
     if (!(rest >= 0.0 && rest <= 1.5)) return 0;
     const float factor = (float)(rest * SCALE / (double)base_total);
     int64_t total = 0;
-    for (int begin = 0; begin < vocab; begin += BLOCK) {
-        const int end = begin + BLOCK < vocab ? begin + BLOCK : vocab;
+    for (int from = 0; from < count; from += BLOCK) {
+        const int to = from + BLOCK < count ? from + BLOCK : count;
         int32_t sum = 0;
-        for (int token = begin; token < end; token++) {
-            const int32_t frequency = (int32_t)((float)base_V[token] * factor) + 1;
-            out_V[token] = frequency;
+        for (int symbol = from; symbol < to; symbol++) {
+            const int32_t frequency = (int32_t)((float)base_S[symbol] * factor) + 1;
+            out_S[symbol] = frequency;
             sum += frequency;
         }
-        blocks[begin / BLOCK] = sum;
+        blocks[from / BLOCK] = sum;
         total += sum;
     }
     for (int order = ORDERS - 1; order >= 0; order--) {
-        const double unit = memory_level(memory, constants, order, &weight);
-        if (!(unit > 0.0)) continue;
+        const double unit = memory_level(memory, constants, order, part[1 + order], &weight);
+        if (!(unit > 0.0) || (begin >= 0 && memory->seen[order].distinct == 0)) continue;
         const Node *nodes = memory->nodes[order];
         const double discount = constants->discount[order];
         for (int64_t node = memory->contexts[order][memory->active[order]].first_node; node >= 0; node = nodes[node].next) {
+            const int place = begin < 0 ? symbol_of(vocab, nodes[node].token) : nodes[node].token - begin;
+            if (place < 0 || place >= count) continue;
             const int32_t extra = whole_units(((double)nodes[node].count - discount) * unit);
-            out_V[nodes[node].token] += extra;
-            blocks[nodes[node].token / BLOCK] += extra;
+            out_S[place] += extra;
+            blocks[place / BLOCK] += extra;
             total += extra;
         }
     }
     if (copied >= 0) {
-        out_V[copied] += copied_extra;
-        blocks[copied / BLOCK] += copied_extra;
+        const int place = begin < 0 ? symbol_of(vocab, (int)copied) : (int)copied - begin;
+        out_S[place] += copied_extra;
+        blocks[place / BLOCK] += copied_extra;
         total += copied_extra;
     }
     return total < (int64_t)1 << 32 ? total : 0;
@@ -241,10 +292,7 @@ INLINE double bounded_factor(double factor) {
 
 INLINE void follow_match(Memory *memory, int64_t token) {
     if (memory->match_source < 0) return;
-    const int row = copy_length_row(memory);
-    memory->copy_hits[row][1] += 1.0;
     if (memory->history[memory->match_source] == token) {
-        memory->copy_hits[row][0] += 1.0;
         memory->match_source++;
         memory->match_length++;
     } else {
@@ -276,22 +324,34 @@ INLINE void count_token(Memory *memory, int order, int64_t token, int64_t positi
     if (order == 0) memory->node_of_token[token] = (int32_t)node + 1;
 }
 
-/* After a token is known and memory->chain holds its probabilities: weights, counts, match. */
-INLINE void learn(Memory *memory, const Constants *constants, int64_t token, int gate, int copy_gate) {
-    double mixture = 0.0;
-    for (int expert = 0; expert < EXPERTS; expert++) mixture += memory->mixed[expert] * memory->chain[expert];
+/* After an outcome is known and memory->chain holds its probabilities: the step's weights. `hit`: whether a copy on offer
+ * was right, -1 where there was none. */
+INLINE void learn_weights(Memory *memory, const Constants *constants, int step, const Mixture *mixture, int hit) {
+    const double *chain = memory->chain[step];
+    double *weight = memory->weight[step], *gate = memory->gate[step][mixture->gate];
+    double *copy_gate = memory->copy_gate[step][mixture->copy_gate];
+    double whole = 0.0;
+    for (int expert = 0; expert < EXPERTS; expert++) whole += memory->mixed[expert] * chain[expert];
     double total = 0.0;
     for (int expert = 0; expert < EXPERTS; expert++) {
-        const double posterior = memory->mixed[expert] * memory->chain[expert] / mixture;
-        const double step = constants->gate_rate * (posterior - memory->mixed[expert]);
-        memory->gate[gate][expert] = bounded_factor(memory->gate[gate][expert] * (1.0 + step));
-        memory->copy_gate[copy_gate][expert] = bounded_factor(memory->copy_gate[copy_gate][expert] * (1.0 + step));
-        memory->weight[expert] *= memory->chain[expert];
-        total += memory->weight[expert];
+        const double posterior = memory->mixed[expert] * chain[expert] / whole;
+        const double change = constants->gate_rate[step] * (posterior - memory->mixed[expert]);
+        gate[expert] = bounded_factor(gate[expert] * (1.0 + change));
+        copy_gate[expert] = bounded_factor(copy_gate[expert] * (1.0 + change));
+        weight[expert] *= chain[expert];
+        total += weight[expert];
     }
+    const double share = constants->share[step];
     for (int expert = 0; expert < EXPERTS; expert++)
-        memory->weight[expert] =
-            memory->weight[expert] / total * (1.0 - constants->share) + constants->prior[expert] * constants->share;
+        weight[expert] = weight[expert] / total * (1.0 - share) + constants->prior[step][expert] * share;
+    if (hit < 0) return;
+    double *hits = memory->copy_hits[step][copy_length_row(memory)];
+    hits[0] += hit;
+    hits[1] += 1.0;
+}
+
+/* After a token is known and its weights are learnt: counts, match. */
+INLINE void learn(Memory *memory, int64_t token) {
     follow_match(memory, token);
     const int64_t position = memory->position;
     for (int order = 0; order < ORDERS && order <= position; order++) count_token(memory, order, token, position);

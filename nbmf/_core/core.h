@@ -28,6 +28,7 @@ enum {
 
 /* Of adaptation.h */
 enum {
+    STEPS = 2,  /* of the softmax: symbol, and token of a cluster */
     ORDERS = 4, /* contexts of 0, 1, 2 and 3 tokens */
     EXPERTS = ORDERS + 2,
     NETWORK_EXPERT = 0, /* 1 + k: counts of order k */
@@ -42,6 +43,12 @@ enum {
     CONTEXTS = 5, /* of static counts */
     FOLLOWER_BLOCK = 16
 };
+
+/* What is predicted: in one step every token (singles = symbols = size), or a single token or a cluster first, and then a
+ * token of the cluster. Clusters of 1 << shift tokens follow the singles. */
+typedef struct {
+    int size, singles, symbols, shift;
+} Vocabulary;
 
 /* An int8 matrix in the order in which a path's products read it: blocks of rows, in each the groups of COLUMNS columns, in
  * each the rows' bytes. Filled up with zeros. */
@@ -62,34 +69,37 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    int vocab, input_ids, d_model, n_layers, n_heads, d_head, d_feed_forward, d_memory, bigram_bits, trigram_bits;
+    Vocabulary vocab;
+    int input_ids, d_model, n_layers, n_heads, d_head, d_feed_forward, d_memory, bigram_bits, trigram_bits;
     int window, d_shift, rotary_period, ring;
     const int8_t *embedding_ID, *bigram_RM, *trigram_RM;
     const float *embedding_scale_I;
     Packed memory_in;
     const float *memory_in_scale_D;
     Layer *layers;
-    Packed head;
-    const float *head_scale_V;
+    Packed head, members; /* of the symbols; of the clusters' tokens */
+    const float *head_scale_V, *member_scale_V;
     const double *norm_factor_N;
     const float *norm_step_ND; /* or NULL: all of them 1 */
     const int32_t *attention_exp, *frequency_exp;
     int attention_last, frequency_last;
     const float *rotary_cos_P;
     const int32_t *rotary_turns_K;
+    const int32_t *hash_id_I; /* or NULL: the ids */
 } Network;
 
 /* Sequences of 1 to CONTEXTS + 1 tokens in a trie, flat: those of one token first. Followers of one stand side by side,
  * sorted, behind all sequences of one token, in the order of what they follow. As in the file: a token in two arrays of
  * bytes, and of a context the number of its followers. */
 typedef struct {
-    int vocab, codes;
+    Vocabulary vocab;
+    int codes;
     int64_t sequences, contexts;
     const uint8_t *low_N, *high_N, *code_N;
     const uint16_t *followers_C;
     const int32_t *begin_B;    /* where the followers of every FOLLOWER_BLOCK-th context begin */
     const int64_t *followed_S; /* sums of the counts of what follows each single token */
-    const float *unigram_V;
+    const float *unigram_S, *unigram_V; /* of symbols; of tokens */
     double count_of_code[256];
     int64_t value_of_code[256];
     double discount[CONTEXTS], spread[CONTEXTS], spread_floor[CONTEXTS];
@@ -107,14 +117,14 @@ typedef struct {
     double discount[ORDERS];     /* subtracted from every count of an order */
     double spread[ORDERS];       /* times distinct tokens: weight of the shorter context */
     double spread_floor[ORDERS]; /* that weight is at least this */
-    double prior[EXPERTS];       /* mixture weights at a record's start */
-    double share;                /* part of the prior mixed back after every token */
-    double gate[GATES][EXPERTS]; /* factors of the weights in each situation */
-    double copy_gate[COPY_GATES][EXPERTS];
-    double gate_rate; /* how fast the factors follow the record */
-    double copy[MATCH_LENGTHS][COPY_BUCKETS]; /* trust in a copy */
-    double copy_strength; /* how many trials that trust is worth against the record's own */
-    double network_share[CONTEXTS + 1][CONFIDENCES][CONFIDENCES]; /* beside static counts */
+    double prior[STEPS][EXPERTS];       /* mixture weights at a record's start */
+    double share[STEPS];                /* part of the prior mixed back after every token */
+    double gate[STEPS][GATES][EXPERTS]; /* factors of the weights in each situation */
+    double copy_gate[STEPS][COPY_GATES][EXPERTS];
+    double gate_rate[STEPS];                         /* how fast the factors follow the record */
+    double copy[STEPS][MATCH_LENGTHS][COPY_BUCKETS]; /* trust in a copy */
+    double copy_strength[STEPS]; /* how many trials that trust is worth against the record's own */
+    double network_share[STEPS][CONTEXTS + 1][CONFIDENCES][CONFIDENCES]; /* beside static counts */
 } Constants;
 
 typedef struct {
@@ -124,6 +134,11 @@ typedef struct {
 typedef struct {
     int32_t token, count, next;
 } Node;
+
+/* An outcome in a context: how often it followed, as how many different tokens. */
+typedef struct {
+    int32_t total, distinct;
+} Seen;
 
 /* What has been learnt of one record: counts of its own tokens, and the match to copy from. */
 typedef struct {
@@ -137,10 +152,11 @@ typedef struct {
     int32_t *node_of_token; /* order 0: node + 1 */
     int64_t n_contexts[ORDERS], n_nodes[ORDERS];
     int64_t active[ORDERS], active_slot[ORDERS]; /* the context now, -1 when it is new */
-    double copy_hits[MATCH_LENGTHS][2];          /* hits, trials */
-    double weight[EXPERTS], gate[GATES][EXPERTS], copy_gate[COPY_GATES][EXPERTS];
-    double chain[EXPERTS]; /* probability of one token by each expert */
-    double mixed[EXPERTS]; /* weights in force for this token */
+    double copy_hits[STEPS][MATCH_LENGTHS][2];   /* hits, trials */
+    double weight[STEPS][EXPERTS], gate[STEPS][GATES][EXPERTS], copy_gate[STEPS][COPY_GATES][EXPERTS];
+    double chain[STEPS][EXPERTS]; /* probability of the outcome by each expert */
+    double mixed[EXPERTS];        /* weights in force for this outcome */
+    Seen seen[ORDERS];            /* the symbol, in the contexts now */
     Followed followed[CONTEXTS]; /* of the static counts */
 } Memory;
 
@@ -173,12 +189,12 @@ typedef struct {
     float factor_B[AT_ONCE];
     int64_t total_B[AT_ONCE];
     float *cosine_BK, *sine_BK, *scaled_BE;
-    int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BV;
+    int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BS, *member_Z;
     int8_t *y_BD, *memory_BM, *hidden_BF, *query_BK, *value_K, *taps_BD;
     uint8_t *digits_BC;
     int product_stride, frequency_stride, hidden_stride, y_stride, memory_stride, query_stride, taps_stride, value_stride;
-    /* for one token's mixture */
-    int32_t *counts_V, *base_V, *mixed_V;
+    /* for one outcome's mixture */
+    int32_t *counts_S, *base_S, *mixed_S;
     int64_t *blocks;
 } Work;
 
@@ -186,7 +202,7 @@ typedef struct {
     const Network *network; /* or NULL */
     const Counts *counts;   /* or NULL */
     const Constants *constants;
-    int vocab;
+    Vocabulary vocab;
     const uint8_t *token_bytes;
     const int32_t *token_begin_V; /* [vocab + 1] */
 } Model;
@@ -208,11 +224,22 @@ typedef struct {
     size_t position, length;
 } RangeCoder;
 
+/* How the next outcome was predicted. */
+typedef struct {
+    int gate, copy_gate;
+    double trust;
+    const int32_t *base_S, *counts_S; /* expected before the record's own counts; by static counts */
+    int64_t base_total, counts_total, total;
+    double counts_share; /* what static counts gave to the symbol that it was */
+} Mixture;
+
 /* Where the decoder is in the record of each slot. */
 typedef struct {
     Record *record; /* NULL: the slot is free */
     int64_t last;
-    size_t decoded; /* bytes */
+    int cluster; /* whose token comes next, or -1 */
+    Mixture mixture; /* that predicted it */
+    size_t decoded;  /* bytes */
     RangeCoder coder;
 } Slot;
 
@@ -227,21 +254,23 @@ typedef struct {
     Work *(*new_work)(const Model *model, int64_t n, int slots, int at_once, int network);
     void (*free_work)(Work *work);
     int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out);
-    int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *frequency_TV, int64_t type_id,
-                                const int32_t *tokens, int64_t count, uint8_t *out);
+    int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
+                                int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out);
     int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
     void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
-    int (*decode_token)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_V, int64_t total);
+    int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
+    int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);
     void (*start_record)(const Model *model, Work *work, int slot);
     void (*next_frequencies)(const Model *model, Work *work, int count);
+    int64_t (*member_frequencies)(const Model *model, Work *work, int b, int cluster);
     void (*tokens_to_copy)(const Model *model, Work *work, const int32_t *tokens, int64_t count, int64_t *out);
-    double (*record_bits)(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network,
-                          const double *copied, const double *confidence, double *gate_gradient, double *copy_gradient,
-                          double *copy_counts);
+    double (*record_bits)(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network_TS,
+                          const double *copied_TS, const double *confidence_TS, double *gate_gradient,
+                          double *copy_gradient, double *copy_counts);
     void (*counts_shares)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, const int64_t *expected,
-                          int64_t count, double *token, double *copied, double *sure, int64_t *order);
-    void (*predict)(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TV,
-                    int32_t *base_TV, double *confidence_T, int64_t *contexts_TO);
+                          int64_t count, double *token_TS, double *copied_TS, double *sure_TS, int64_t *order_TS);
+    void (*predict)(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TS,
+                    int32_t *base_TS, double *confidence_T, int64_t *contexts_TO);
     void (*repeat_phase)(const Model *model, Work *work, int phase, int count, int64_t times);
     void (*row_products)(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
                          int vectors, int32_t *out, size_t out_stride);

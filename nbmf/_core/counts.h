@@ -20,6 +20,23 @@ INLINE int32_t whole_units(double units) {
 
 INLINE int follower_token(const Counts *counts, int64_t node) { return counts->low_N[node] | counts->high_N[node] << 8; }
 
+INLINE int symbol_of(const Vocabulary *vocab, int token) {
+    return token < vocab->singles ? token : vocab->singles + ((token - vocab->singles) >> vocab->shift);
+}
+
+/* The first token of a cluster; one behind its last is the next cluster's first. */
+INLINE int first_of_cluster(const Vocabulary *vocab, int cluster) { return vocab->singles + (cluster << vocab->shift); }
+
+/* Of the followers from `low` on the first whose token is not below `token`; `high` if there is none. */
+INLINE int32_t follower_from(const Counts *counts, int32_t low, int32_t high, int64_t token) {
+    while (low < high) {
+        const int32_t middle = low + (high - low) / 2;
+        if (follower_token(counts, middle) < token) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
 INLINE void forget_context(Followed *known) { *known = (Followed){.context = -1}; }
 
 INLINE void know_context(const Counts *counts, Followed *known, int64_t context) {
@@ -30,7 +47,7 @@ INLINE void know_context(const Counts *counts, Followed *known, int64_t context)
     known->begin = begin;
     known->count = counts->followers_C[context];
     int64_t followed = 0;
-    if (context < counts->vocab + EXTRA_TOKENS) followed = counts->followed_S[context];
+    if (context < counts->vocab.size + EXTRA_TOKENS) followed = counts->followed_S[context];
     else
         for (int32_t node = begin; node < begin + known->count; node++) followed += counts->value_of_code[counts->code_N[node]];
     known->followed = (double)followed;
@@ -42,14 +59,8 @@ INLINE void follow(const Counts *counts, Followed *known, int64_t token) {
         const Followed shorter = known[length - 1];
         forget_context(&known[length]);
         if (shorter.context < 0) continue;
-        int32_t low = shorter.begin, high = shorter.begin + shorter.count;
-        while (low < high) {
-            const int32_t middle = low + (high - low) / 2;
-            if (follower_token(counts, middle) < token) low = middle + 1;
-            else high = middle;
-        }
-        if (low < shorter.begin + shorter.count && follower_token(counts, low) == token)
-            know_context(counts, &known[length], low);
+        const int32_t end = shorter.begin + shorter.count, node = follower_from(counts, shorter.begin, end, token);
+        if (node < end && follower_token(counts, node) == token) know_context(counts, &known[length], node);
     }
     know_context(counts, &known[0], token);
 }
@@ -75,43 +86,82 @@ INLINE double counts_level(const Counts *counts, int order, const Followed *know
     return unit;
 }
 
-/* Adds what each follower of a context is worth. */
-INLINE void add_followers(const Counts *counts, const Followed *known, double discount, double unit, int32_t *out_V) {
+/* Adds what some followers of a context are worth: each to its symbol, or where `begin` is the first token of a cluster, to
+ * its place there. */
+INLINE void add_followers(const Counts *counts, int32_t node, int32_t end, double discount, double unit, int begin,
+                          int32_t *out_S) {
     const uint8_t *code_N = counts->code_N;
-    const int32_t end = known->begin + known->count;
-    if (known->count <= 2 * counts->codes) {
-        for (int32_t node = known->begin; node < end; node++)
-            out_V[follower_token(counts, node)] += whole_units((counts->count_of_code[code_N[node]] - discount) * unit);
-        return;
+    int32_t worth[256];
+    const int tabled = end - node > 2 * counts->codes;
+    for (int code = 0; tabled && code < counts->codes; code++)
+        worth[code] = whole_units((counts->count_of_code[code] - discount) * unit);
+    const int32_t whole = begin >= 0 ? node : follower_from(counts, node, end, counts->vocab.singles);
+    const int singles = counts->vocab.singles, shift = counts->vocab.shift;
+    for (; node < end; node++) {
+        const int token = follower_token(counts, node);
+        const int place = begin >= 0 ? token - begin : node < whole ? token : singles + ((token - singles) >> shift);
+        out_S[place] += tabled ? worth[code_N[node]] : whole_units((counts->count_of_code[code_N[node]] - discount) * unit);
     }
-    int32_t worth[256]; /* fewer than the followers */
-    for (int code = 0; code < counts->codes; code++) worth[code] = whole_units((counts->count_of_code[code] - discount) * unit);
-    for (int32_t node = known->begin; node < end; node++) out_V[follower_token(counts, node)] += worth[code_N[node]];
 }
 
-/* The next token's frequencies into out_V; returns their sum. */
-static int64_t fill_from_counts(const Counts *counts, const Followed *known, int32_t *restrict out_V, int32_t *best) {
+/* What of a probability of 1 is left for single tokens when all contexts have had their share. */
+INLINE float unigram_weight(const Counts *counts, const Followed *known) {
     double weight = 1.0;
     for (int order = CONTEXTS - 1; order >= 0; order--)
         if (known[order].context >= 0) counts_level(counts, order, &known[order], &weight);
-    const float factor = weight >= 0.0 && weight <= 1.0 ? (float)weight : 1.0f;
-    const float *restrict unigram_V = counts->unigram_V;
-    const int vocab = counts->vocab;
-    for (int token = 0; token < vocab; token++) out_V[token] = (int32_t)(unigram_V[token] * factor) + 1;
-    weight = 1.0;
-    for (int order = CONTEXTS - 1; order >= 0; order--) {
-        if (known[order].context < 0) continue;
-        const double unit = counts_level(counts, order, &known[order], &weight);
-        add_followers(counts, &known[order], counts->discount[order], unit, out_V);
-    }
+    return weight >= 0.0 && weight <= 1.0 ? (float)weight : 1.0f;
+}
+
+INLINE int64_t sum_and_best(const int32_t *restrict frequency, int count, int32_t *best) {
     int64_t total = 0;
     int32_t highest = 0;
-    for (int token = 0; token < vocab; token++) {
-        total += out_V[token];
-        highest = out_V[token] > highest ? out_V[token] : highest;
+    for (int i = 0; i < count; i++) {
+        total += frequency[i];
+        highest = frequency[i] > highest ? frequency[i] : highest;
     }
     *best = highest;
     return total;
+}
+
+/* The next symbol's frequencies into out_S; returns their sum. */
+static int64_t fill_from_counts(const Counts *counts, const Followed *known, int32_t *restrict out_S, int32_t *best) {
+    const float factor = unigram_weight(counts, known);
+    const float *restrict unigram_S = counts->unigram_S;
+    const int symbols = counts->vocab.symbols;
+    for (int symbol = 0; symbol < symbols; symbol++) out_S[symbol] = (int32_t)(unigram_S[symbol] * factor) + 1;
+    double weight = 1.0;
+    for (int order = CONTEXTS - 1; order >= 0; order--) {
+        if (known[order].context < 0) continue;
+        const double unit = counts_level(counts, order, &known[order], &weight);
+        add_followers(counts, known[order].begin, known[order].begin + known[order].count, counts->discount[order], unit, -1,
+                      out_S);
+    }
+    return sum_and_best(out_S, symbols, best);
+}
+
+/* The same of the tokens of a cluster, whose probability was `share`. Tells the length of the longest context that one of
+ * them followed. */
+static int64_t fill_members_from_counts(const Counts *counts, const Followed *known, int cluster, double share,
+                                        int32_t *restrict out_Z, int32_t *best, int *longest) {
+    const int begin = first_of_cluster(&counts->vocab, cluster), size = 1 << counts->vocab.shift;
+    const float factor = (float)(unigram_weight(counts, known) / share);
+    const float *restrict unigram_V = counts->unigram_V + begin;
+    for (int place = 0; place < size; place++) {
+        const float units = unigram_V[place] * factor;
+        out_Z[place] = (units < (float)SCALE ? (int32_t)units : SCALE) + 1;
+    }
+    double weight = 1.0 / share;
+    *longest = 0;
+    for (int order = CONTEXTS - 1; order >= 0; order--) {
+        if (known[order].context < 0) continue;
+        const double unit = counts_level(counts, order, &known[order], &weight);
+        const int32_t end = known[order].begin + known[order].count;
+        const int32_t from = follower_from(counts, known[order].begin, end, begin);
+        const int32_t to = follower_from(counts, from, end, begin + size);
+        if (to > from && order + 1 > *longest) *longest = order + 1;
+        add_followers(counts, from, to, counts->discount[order], unit, begin, out_Z);
+    }
+    return sum_and_best(out_Z, size, best);
 }
 
 #endif

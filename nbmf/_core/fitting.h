@@ -7,67 +7,116 @@
 /* Of each token of a record the one that the copy expert expected, -1 where it had none. */
 static void tokens_to_copy(const Model *model, Work *work, const int32_t *tokens, int64_t count, int64_t *out) {
     Memory *memory = &work->records_S[0];
-    start_memory(memory, model->constants, model->vocab);
+    start_memory(memory, model->constants, &model->vocab);
     for (int64_t position = 0; position < count; position++) {
         find_contexts(memory);
         out[position] = copy_token(memory);
-        for (int expert = 0; expert < EXPERTS; expert++) memory->chain[expert] = memory->mixed[expert] = 1.0;
-        learn(memory, model->constants, tokens[position], 0, 0);
+        learn(memory, tokens[position]);
     }
 }
 
+/* Where record_bits adds up what its fit asks for. */
+typedef struct {
+    double *gate_SGE, *copy_gate_SGE; /* gradients of the gates' logarithms */
+    double *copies_SLB2;              /* hits and trials of copies */
+} FitSums;
+
+/* Of one step: the weights, given the predictions without the mixture. `hit`: whether the copy on offer is right, -1 for
+ * none. */
+INLINE Mixture weigh_step(const Model *model, Memory *memory, int step, double copied, double confidence, int hit,
+                          const FitSums *sums) {
+    Mixture mixture = {.trust = 0.0};
+    if (hit >= 0) {
+        mixture.trust = copy_trust(memory, model->constants, step, copied);
+        const int place = (step * MATCH_LENGTHS + copy_length_row(memory)) * COPY_BUCKETS + copy_bucket(copied);
+        sums->copies_SLB2[2 * place] += hit;
+        sums->copies_SLB2[2 * place + 1] += 1.0;
+    }
+    mixture.gate = gate_of(memory, step, confidence);
+    mixture.copy_gate = copy_gate_of(memory, hit, copied);
+    mix_weights(memory, step, mixture.gate, mixture.copy_gate);
+    return mixture;
+}
+
+/* After the outcome's probabilities are in memory->chain: its bits. */
+INLINE double learn_step(const Model *model, Memory *memory, int step, const Mixture *mixture, int hit, const FitSums *sums) {
+    const double *chain = memory->chain[step];
+    double whole = 0.0;
+    for (int expert = 0; expert < EXPERTS; expert++) whole += memory->mixed[expert] * chain[expert];
+    double *gate = sums->gate_SGE + (step * GATES + mixture->gate) * EXPERTS;
+    double *copy_gate = sums->copy_gate_SGE + (step * COPY_GATES + mixture->copy_gate) * EXPERTS;
+    for (int expert = 0; expert < EXPERTS; expert++) {
+        const double weight = memory->mixed[expert], slope = weight * chain[expert] / whole - weight;
+        gate[expert] += slope;
+        copy_gate[expert] += slope;
+    }
+    learn_weights(memory, model->constants, step, mixture, hit);
+    return -log2(whole);
+}
+
 /* Bits of a record by the mixture, from what was predicted without it for each token, for the one to copy and for the
- * likeliest; adds to the gradients of the gates' logarithms [GATES | COPY_GATES][EXPERTS] and to the hits and trials of
- * copies [MATCH_LENGTHS][COPY_BUCKETS][2]. */
-static double record_bits(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network,
-                          const double *copied, const double *confidence, double *gate_gradient, double *copy_gradient,
-                          double *copy_counts) {
+ * likeliest: [T, STEPS] of the symbol, and of the token in its cluster. Adds to `sums`. */
+static double record_bits(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network_TS,
+                          const double *copied_TS, const double *confidence_TS, double *gate_gradient,
+                          double *copy_gradient, double *copy_counts) {
+    const FitSums sums = {gate_gradient, copy_gradient, copy_counts};
+    const Vocabulary *vocab = &model->vocab;
     Memory *memory = &work->records_S[0];
-    start_memory(memory, model->constants, model->vocab);
+    start_memory(memory, model->constants, vocab);
     double bits = 0.0;
     for (int64_t position = 0; position < count; position++) {
-        const int64_t token = tokens[position];
+        const int64_t token = tokens[position], at = position * STEPS;
+        const int cluster = symbol_of(vocab, (int)token) - vocab->singles;
+        const int64_t begin = cluster < 0 ? token : first_of_cluster(vocab, cluster);
+        const int64_t end = cluster < 0 ? token + 1 : first_of_cluster(vocab, cluster + 1);
         find_contexts(memory);
-        double trust = 0.0;
         const int64_t expected = copy_token(memory);
-        if (expected >= 0) {
-            trust = copy_trust(memory, model->constants, copied[position]);
-            double *found = copy_counts + (copy_length_row(memory) * COPY_BUCKETS + copy_bucket(copied[position])) * 2;
-            found[1] += 1.0;
-            if (expected == token) found[0] += 1.0;
+        int hit = expected < 0 ? -1 : expected >= begin && expected < end;
+        Mixture mixture = weigh_step(model, memory, 0, copied_TS[at], confidence_TS[at], hit, &sums);
+        symbol_probabilities(memory, model->constants, begin, end, network_TS[at], mixture.trust);
+        bits += learn_step(model, memory, 0, &mixture, hit, &sums);
+        if (cluster >= 0) {
+            hit = hit == 1 ? expected == token : -1;
+            mixture = weigh_step(model, memory, 1, copied_TS[at + 1], confidence_TS[at + 1], hit, &sums);
+            member_probabilities(memory, model->constants, token, network_TS[at + 1], mixture.trust);
+            bits += learn_step(model, memory, 1, &mixture, hit, &sums);
         }
-        const int gate = gate_of(memory, confidence[position]), copy_gate = copy_gate_of(memory, copied[position]);
-        mix_weights(memory, gate, copy_gate);
-        token_probabilities(memory, model->constants, token, network[position], trust);
-        double mixture = 0.0;
-        for (int expert = 0; expert < EXPERTS; expert++) mixture += memory->mixed[expert] * memory->chain[expert];
-        bits -= log2(mixture);
-        for (int expert = 0; expert < EXPERTS; expert++) {
-            const double weight = memory->mixed[expert];
-            const double slope = weight * memory->chain[expert] / mixture - weight;
-            gate_gradient[gate * EXPERTS + expert] += slope;
-            copy_gradient[copy_gate * EXPERTS + expert] += slope;
-        }
-        learn(memory, model->constants, token, gate, copy_gate);
+        learn(memory, token);
     }
     return bits;
 }
 
-/* What static counts gave each token, the expected one and the likeliest, and the length of the longest context known. */
+/* What static counts gave each token, the expected one and the likeliest, and the length of the longest context known:
+ * [T, STEPS] of the symbol, and of the token in its cluster. */
 static void counts_shares(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, const int64_t *expected,
-                          int64_t count, double *token, double *copied, double *sure, int64_t *order) {
+                          int64_t count, double *token_TS, double *copied_TS, double *sure_TS, int64_t *order_TS) {
+    const Vocabulary *vocab = &model->vocab;
     Followed known[CONTEXTS];
     for (int length = 0; length < CONTEXTS; length++) forget_context(&known[length]);
     int64_t last = type_id;
     for (int64_t position = 0; position < count; position++) {
-        int32_t best;
+        const int64_t at = position * STEPS, copied = expected[position];
+        int32_t best, *filled = work->counts_S;
         follow(model->counts, known, last);
-        const double total = (double)fill_from_counts(model->counts, known, work->counts_V, &best);
+        double total = (double)fill_from_counts(model->counts, known, filled, &best);
         last = tokens[position];
-        token[position] = work->counts_V[last] / total;
-        copied[position] = expected[position] >= 0 ? work->counts_V[expected[position]] / total : 0.0;
-        sure[position] = best / total;
-        order[position] = longest_context(known);
+        const int symbol = symbol_of(vocab, (int)last), cluster = symbol - vocab->singles;
+        const double share = filled[symbol] / total;
+        token_TS[at] = share;
+        copied_TS[at] = copied >= 0 ? filled[symbol_of(vocab, (int)copied)] / total : 0.0;
+        sure_TS[at] = best / total;
+        order_TS[at] = longest_context(known);
+        token_TS[at + 1] = sure_TS[at + 1] = 1.0;
+        copied_TS[at + 1] = 0.0;
+        order_TS[at + 1] = 0;
+        if (cluster < 0) continue;
+        int longest;
+        const int begin = first_of_cluster(vocab, cluster), size = 1 << vocab->shift;
+        total = (double)fill_members_from_counts(model->counts, known, cluster, share, filled, &best, &longest);
+        token_TS[at + 1] = filled[last - begin] / total;
+        if (copied >= begin && copied < begin + size) copied_TS[at + 1] = filled[copied - begin] / total;
+        sure_TS[at + 1] = best / total;
+        order_TS[at + 1] = longest;
     }
 }
 

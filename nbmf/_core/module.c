@@ -68,6 +68,7 @@ typedef struct {
     PyObject_HEAD
     Held held;
     Counts counts;
+    int clusters, cluster_size;
 } CountsObject;
 
 static PyObject *new_object(PyTypeObject *type) {
@@ -100,12 +101,15 @@ static void network_free(PyObject *self) {
 
 static PyObject *counts_new(PyTypeObject *type, PyObject *args, PyObject *named) {
     PyObject *arrays;
-    int vocab;
-    static char *names[] = {"arrays", "vocab_size", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, named, "O!i", names, &PyDict_Type, &arrays, &vocab)) return NULL;
+    int vocab, clusters = 0, cluster_size = 0;
+    static char *names[] = {"arrays", "vocab_size", "n_clusters", "cluster_size", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "O!i|ii", names, &PyDict_Type, &arrays, &vocab, &clusters, &cluster_size))
+        return NULL;
     CountsObject *self = (CountsObject *)new_object(type);
     if (!self) return NULL;
-    if (nbmf_fill_counts(&self->counts, &self->held, arrays, vocab)) Py_CLEAR(self);
+    self->clusters = clusters;
+    self->cluster_size = cluster_size;
+    if (nbmf_fill_counts(&self->counts, &self->held, arrays, vocab, clusters, cluster_size)) Py_CLEAR(self);
     return (PyObject *)self;
 }
 
@@ -119,7 +123,9 @@ static PyType_Slot network_slots[] = {
     {Py_tp_doc, "A network's weights, in the order in which the core reads them."}, {0, NULL}};
 static PyType_Spec network_spec = {"nbmf._core.Network", sizeof(NetworkObject), 0, Py_TPFLAGS_DEFAULT, network_slots};
 static PyMemberDef counts_members[] = {
-    {"vocab_size", T_INT, offsetof(CountsObject, counts.vocab), READONLY, "Tokens that can be predicted."}, {NULL, 0, 0, 0, NULL}};
+    {"vocab_size", T_INT, offsetof(CountsObject, counts.vocab.size), READONLY, "Tokens that can be predicted."},
+    {"n_clusters", T_INT, offsetof(CountsObject, clusters), READONLY, "Of the tokens behind the single ones."},
+    {"cluster_size", T_INT, offsetof(CountsObject, cluster_size), READONLY, "Tokens of each cluster."}, {NULL, 0, 0, 0, NULL}};
 static PyType_Slot counts_slots[] = {
     {Py_tp_new, counts_new}, {Py_tp_dealloc, counts_free}, {Py_tp_members, counts_members},
     {Py_tp_doc, "Static counts; its arrays are not copied, and steps become tokens in place."}, {0, NULL}};
@@ -138,10 +144,16 @@ typedef struct {
     Work *kept[KEPT_WORKS];
 } ModelObject;
 
+static int same_vocabulary(const Vocabulary *one, const Vocabulary *other) {
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) {
     PyObject *network, *counts, *constants, *token_bytes, *token_begin;
-    static char *names[] = {"network", "counts", "constants", "token_bytes", "token_begin_V", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO", names, &network, &counts, &constants, &token_bytes, &token_begin))
+    int clusters = 0, cluster_size = 0;
+    static char *names[] = {"network", "counts", "constants", "token_bytes", "token_begin_V", "n_clusters", "cluster_size", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO|ii", names, &network, &counts, &constants, &token_bytes, &token_begin,
+                                     &clusters, &cluster_size))
         return NULL;
     ModelObject *self = (ModelObject *)new_object(type);
     if (!self) return NULL;
@@ -150,12 +162,12 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     Py_ssize_t begins, n_bytes;
     if (!(model->token_begin_V = nbmf_array_of(&self->held, token_begin, "token_begin_V", 'i', -1, &begins, 0)) ||
         !(model->token_bytes = nbmf_array_of(&self->held, token_bytes, "token_bytes", 'B', -1, &n_bytes, 0)) ||
+        nbmf_fill_vocabulary(&model->vocab, (int)(begins - 1), clusters, cluster_size) ||
         nbmf_fill_constants(&self->constants, constants)) {
         Py_DECREF(self);
         return NULL;
     }
     model->constants = &self->constants;
-    model->vocab = (int)(begins - 1);
     int good = begins > 1 && begins <= (1 << 16) + 1 && model->token_begin_V[0] == 0 &&
                model->token_begin_V[begins - 1] == n_bytes;
     for (Py_ssize_t token = 1; good && token < begins; token++)
@@ -166,7 +178,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
         else {
             model->network = &((NetworkObject *)network)->network;
             self->path = ((NetworkObject *)network)->path;
-            if (model->network->vocab != model->vocab || model->network->input_ids != model->vocab + EXTRA_TOKENS)
+            if (!same_vocabulary(&model->network->vocab, &model->vocab) ||
+                model->network->input_ids != model->vocab.size + EXTRA_TOKENS)
                 problem = "a network of another vocabulary";
         }
         self->network = Py_NewRef(network);
@@ -175,7 +188,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
         if (Py_TYPE(counts) != counts_type) problem = "no Counts";
         else {
             model->counts = &((CountsObject *)counts)->counts;
-            if (model->counts->vocab != model->vocab) problem = "counts of another vocabulary";
+            if (!same_vocabulary(&model->counts->vocab, &model->vocab)) problem = "counts of another vocabulary";
         }
         self->counts = Py_NewRef(counts);
     }
@@ -223,7 +236,7 @@ static void give_back(ModelObject *self, Work *work) {
 }
 
 static int valid_type(const ModelObject *self, long type_id) {
-    if (type_id >= self->model.vocab && type_id < self->model.vocab + EXTRA_TOKENS) return 1;
+    if (type_id >= self->model.vocab.size && type_id < self->model.vocab.size + EXTRA_TOKENS) return 1;
     PyErr_Format(PyExc_ValueError, "%ld is no id of a type of records", type_id);
     return 0;
 }
@@ -231,7 +244,7 @@ static int valid_type(const ModelObject *self, long type_id) {
 static const int32_t *tokens_of(const ModelObject *self, Held *held, PyObject *array, Py_ssize_t *count) {
     const int32_t *tokens = nbmf_array_of(held, array, "tokens", 'i', -1, count, 0);
     for (Py_ssize_t i = 0; tokens && i < *count; i++)
-        if (tokens[i] < 0 || tokens[i] >= self->model.vocab) {
+        if (tokens[i] < 0 || tokens[i] >= self->model.vocab.size) {
             PyErr_Format(PyExc_ValueError, "%d is no token", (int)tokens[i]);
             return NULL;
         }
@@ -241,7 +254,7 @@ static const int32_t *tokens_of(const ModelObject *self, Held *held, PyObject *a
 static const int32_t *inputs_of(const ModelObject *self, Held *held, PyObject *array, Py_ssize_t *count) {
     const int32_t *inputs = nbmf_array_of(held, array, "inputs", 'i', -1, count, 0);
     for (Py_ssize_t i = 0; inputs && i < *count; i++)
-        if (inputs[i] < 0 || inputs[i] >= self->model.vocab + EXTRA_TOKENS) {
+        if (inputs[i] < 0 || inputs[i] >= self->model.vocab.size + EXTRA_TOKENS) {
             PyErr_Format(PyExc_ValueError, "%d is no input", (int)inputs[i]);
             return NULL;
         }
@@ -260,21 +273,30 @@ static PyObject *raise_for(int64_t problem) {
     return NULL;
 }
 
-static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, PyObject *frequencies) {
+/* Places of a cluster's tokens in an array of `count` rows; 0 where there are no clusters. */
+static Py_ssize_t members_of(const ModelObject *self, Py_ssize_t count) {
+    const Vocabulary *vocab = &self->model.vocab;
+    return vocab->symbols < vocab->size ? count << vocab->shift : 0;
+}
+
+static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, PyObject *symbols, PyObject *members) {
     Held held = {0};
     Py_ssize_t count;
     PyObject *result = NULL;
-    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count), *frequency_TV = NULL;
-    if (tokens_T && frequencies)
-        frequency_TV = nbmf_array_of(&held, frequencies, "frequencies", 'i', count * self->model.vocab, NULL, 0);
-    if (tokens_T && predicts(self) && valid_type(self, type_id) && (!frequencies || frequency_TV)) {
+    const int32_t *tokens_T = tokens_of(self, &held, tokens, &count), *symbols_TS = NULL, *members_TZ = NULL;
+    if (tokens_T && symbols) {
+        symbols_TS = nbmf_array_of(&held, symbols, "symbols", 'i', count * self->model.vocab.symbols, NULL, 0);
+        if (symbols_TS && !(members_TZ = nbmf_array_of(&held, members, "members", 'i', members_of(self, count), NULL, 0)))
+            symbols_TS = NULL;
+    }
+    if (tokens_T && predicts(self) && valid_type(self, type_id) && (!symbols || symbols_TS)) {
         Work *work = borrow(self, count, 1, AT_ONCE);
         uint8_t *out = work ? malloc(5 * (size_t)count + 16) : NULL;
         if (out) {
             int64_t length;
             Py_BEGIN_ALLOW_THREADS
-            length = frequencies ? self->path->encode_predicted(&self->model, work, frequency_TV, type_id, tokens_T, count, out)
-                                 : self->path->encode(&self->model, work, type_id, tokens_T, count, out);
+            length = symbols ? self->path->encode_predicted(&self->model, work, symbols_TS, members_TZ, type_id, tokens_T, count, out)
+                             : self->path->encode(&self->model, work, type_id, tokens_T, count, out);
             Py_END_ALLOW_THREADS
             result = length < 0 ? raise_for(length) : PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)length);
             free(out);
@@ -289,14 +311,14 @@ static PyObject *model_encode(PyObject *self, PyObject *args) {
     PyObject *tokens;
     long type_id;
     if (!PyArg_ParseTuple(args, "Ol", &tokens, &type_id)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, NULL);
+    return encode_with((ModelObject *)self, tokens, type_id, NULL, NULL);
 }
 
 static PyObject *model_encode_predicted(PyObject *self, PyObject *args) {
-    PyObject *tokens, *frequencies;
+    PyObject *tokens, *symbols, *members;
     long type_id;
-    if (!PyArg_ParseTuple(args, "OlO", &tokens, &type_id, &frequencies)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, frequencies);
+    if (!PyArg_ParseTuple(args, "OlOO", &tokens, &type_id, &symbols, &members)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, symbols, members);
 }
 
 /* ---- decoding ---- */
@@ -402,24 +424,30 @@ static PyObject *model_decode(PyObject *object, PyObject *args) {
     return results;
 }
 
-/* The network's frequencies [T, V] after each of some inputs, a type id first. */
+/* The network's frequencies after each of some inputs, a type id first: of symbols [T, symbols], and of the tokens of the
+ * cluster [T, cluster size] that each target is of; zeros where it is of none. */
 static PyObject *model_frequencies(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
-    PyObject *inputs, *out;
+    PyObject *inputs, *targets, *symbols, *members;
     int at_once;
-    Py_ssize_t count;
-    if (!PyArg_ParseTuple(args, "OiO", &inputs, &at_once, &out)) return NULL;
+    Py_ssize_t count, n_targets;
+    if (!PyArg_ParseTuple(args, "OOiOO", &inputs, &targets, &at_once, &symbols, &members)) return NULL;
     if (!self->model.network || at_once < 1 || at_once > AT_ONCE)
         return PyErr_Format(PyExc_ValueError, "no network, or not 1 to %d at once", AT_ONCE);
     Held held = {0};
     PyObject *result = NULL;
-    const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
-    int32_t *out_TV = NULL;
-    const int vocab = self->model.vocab;
-    if (inputs_T) out_TV = (int32_t *)nbmf_array_of(&held, out, "out", 'i', count * vocab, NULL, 1);
-    Work *work = out_TV ? borrow(self, 1, 1, at_once) : NULL;
+    const Vocabulary *vocab = &self->model.vocab;
+    const int32_t *inputs_T = inputs_of(self, &held, inputs, &count), *targets_T = NULL;
+    int32_t *symbols_TS = NULL, *members_TZ = NULL;
+    if (inputs_T && (targets_T = tokens_of(self, &held, targets, &n_targets)) && n_targets != count)
+        return nbmf_release(&held), PyErr_Format(PyExc_ValueError, "%zd inputs, and %zd targets", count, n_targets);
+    if (targets_T &&
+        (symbols_TS = (int32_t *)nbmf_array_of(&held, symbols, "symbols", 'i', count * vocab->symbols, NULL, 1)))
+        members_TZ = (int32_t *)nbmf_array_of(&held, members, "members", 'i', members_of(self, count), NULL, 1);
+    Work *work = members_TZ ? borrow(self, 1, 1, at_once) : NULL;
     if (work) {
         Py_BEGIN_ALLOW_THREADS
+        const size_t size = (size_t)1 << vocab->shift;
         self->path->start_record(&self->model, work, 0);
         for (Py_ssize_t begin = 0; begin < count; begin += at_once) {
             const int taken = count - begin < at_once ? (int)(count - begin) : at_once;
@@ -428,9 +456,17 @@ static PyObject *model_frequencies(PyObject *object, PyObject *args) {
                 work->token_B[b] = inputs_T[begin + b];
             }
             self->path->next_frequencies(&self->model, work, taken);
-            for (int b = 0; b < taken; b++)
-                memcpy(out_TV + (begin + b) * vocab, work->frequency_BV + b * work->frequency_stride,
-                       (size_t)vocab * sizeof *out_TV);
+            for (int b = 0; b < taken; b++) {
+                const int beyond = targets_T[begin + b] - vocab->singles;
+                memcpy(symbols_TS + (begin + b) * vocab->symbols, work->frequency_BS + b * work->frequency_stride,
+                       (size_t)vocab->symbols * sizeof *symbols_TS);
+                if (vocab->symbols == vocab->size) continue;
+                int32_t *members_Z = members_TZ + (size_t)(begin + b) * size;
+                memset(members_Z, 0, size * sizeof *members_Z);
+                if (beyond < 0) continue;
+                self->path->member_frequencies(&self->model, work, b, beyond >> vocab->shift);
+                memcpy(members_Z, work->member_Z, size * sizeof *members_Z);
+            }
         }
         Py_END_ALLOW_THREADS
         give_back(self, work);
@@ -498,30 +534,57 @@ static PyObject *decoder_going_on(PyObject *object, PyObject *unused) {
     return result;
 }
 
-/* One token of each record that goes on, from the network's frequencies for each, in order. */
-static PyObject *decoder_step(PyObject *object, PyObject *frequencies) {
+/* [(slot, cluster)] of the records whose next token is of a cluster. */
+static PyObject *decoder_clusters(PyObject *object, PyObject *unused) {
+    (void)unused;
     DecoderObject *self = (DecoderObject *)object;
+    PyObject *result = PyList_New(0);
+    for (size_t slot = 0; result && slot < self->batch.count; slot++) {
+        if (!self->slots[slot].record || self->slots[slot].cluster < 0) continue;
+        PyObject *pair = Py_BuildValue("(ni)", (Py_ssize_t)slot, self->slots[slot].cluster);
+        if (!pair || PyList_Append(result, pair)) Py_CLEAR(result);
+        Py_XDECREF(pair);
+    }
+    return result;
+}
+
+/* A step of each record that waits for one, from the network's frequencies for each, in order. */
+static PyObject *decode_outcomes(DecoderObject *self, PyObject *frequencies, int of_clusters) {
     const ModelObject *model = self->model;
-    const int vocab = model->model.vocab;
-    Py_ssize_t going_on = 0;
-    for (size_t slot = 0; slot < self->batch.count; slot++) going_on += self->slots[slot].record != NULL;
+    const Path *path = model->path;
+    const int outcomes = of_clusters ? 1 << model->model.vocab.shift : model->model.vocab.symbols;
+    Py_ssize_t waiting = 0, others = 0;
+    for (size_t slot = 0; slot < self->batch.count; slot++)
+        if (self->slots[slot].record) *((self->slots[slot].cluster >= 0) == of_clusters ? &waiting : &others) += 1;
+    if (!of_clusters && others) return PyErr_Format(PyExc_ValueError, "%zd records wait for a token of a cluster", others);
     Held held = {0};
-    const int32_t *frequency_V = nbmf_array_of(&held, frequencies, "frequencies", 'i', going_on * vocab, NULL, 0);
+    const int32_t *frequency_S = nbmf_array_of(&held, frequencies, "frequencies", 'i', waiting * outcomes, NULL, 0);
+    PyObject *result = frequency_S ? Py_None : NULL;
     int problem = DONE;
-    if (frequency_V) {
+    if (frequency_S) {
         Py_BEGIN_ALLOW_THREADS
-        for (size_t slot = 0; slot < self->batch.count && !problem; slot++) {
-            if (!self->slots[slot].record) continue;
+        for (size_t number = 0; number < self->batch.count && !problem; number++) {
+            Slot *slot = &self->slots[number];
+            if (!slot->record || (slot->cluster >= 0) != of_clusters) continue;
             int64_t total = 0;
-            for (int token = 0; token < vocab; token++) total += frequency_V[token];
-            problem = model->path->decode_token(&model->model, self->work, (int)slot, &self->slots[slot], frequency_V, total);
-            frequency_V += vocab;
+            for (int outcome = 0; outcome < outcomes; outcome++) total += frequency_S[outcome];
+            problem = (of_clusters ? path->decode_member : path->decode_symbol)(&model->model, self->work, (int)number, slot,
+                                                                                frequency_S, total);
+            frequency_S += outcomes;
         }
         Py_END_ALLOW_THREADS
     }
     nbmf_release(&held);
     if (problem) return raise_for(problem);
-    return frequency_V ? Py_NewRef(Py_None) : NULL;
+    return Py_XNewRef(result);
+}
+
+static PyObject *decoder_step(PyObject *object, PyObject *frequencies) {
+    return decode_outcomes((DecoderObject *)object, frequencies, 0);
+}
+
+static PyObject *decoder_step_members(PyObject *object, PyObject *frequencies) {
+    return decode_outcomes((DecoderObject *)object, frequencies, 1);
 }
 
 static PyObject *decoder_results(PyObject *object, PyObject *unused) {
@@ -531,7 +594,9 @@ static PyObject *decoder_results(PyObject *object, PyObject *unused) {
 
 static PyMethodDef decoder_methods[] = {
     {"going_on", decoder_going_on, METH_NOARGS, "[(slot, last token)] of the records that have not ended."},
-    {"step", decoder_step, METH_O, "One token of each record that goes on, from frequencies int32 [records, vocabulary]."},
+    {"step", decoder_step, METH_O, "A symbol of each record that goes on, from frequencies int32 [records, symbols]."},
+    {"clusters", decoder_clusters, METH_NOARGS, "[(slot, cluster)] of the records whose next token is of a cluster."},
+    {"step_members", decoder_step_members, METH_O, "That token of each, from frequencies int32 [records, cluster size]."},
     {"results", decoder_results, METH_NOARGS, "The bytes of each record; None of one that its stream can't be."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot decoder_slots[] = {{Py_tp_dealloc, decoder_free}, {Py_tp_methods, decoder_methods}, {0, NULL}};
@@ -569,12 +634,12 @@ static PyObject *model_record_bits(PyObject *object, PyObject *args) {
     const double *network_T, *copied_T, *confidence_T;
     double *gate_GE, *copy_gate_GE, *copy_LB2;
     const int32_t *tokens_T = tokens_of(self, &held, tokens, &count);
-    if (tokens_T && (network_T = nbmf_array_of(&held, network, "network", 'd', count, NULL, 0)) &&
-        (copied_T = nbmf_array_of(&held, copied, "copied", 'd', count, NULL, 0)) &&
-        (confidence_T = nbmf_array_of(&held, confidence, "confidence", 'd', count, NULL, 0)) &&
-        (gate_GE = (double *)nbmf_array_of(&held, gates, "gates", 'd', GATES * EXPERTS, NULL, 1)) &&
-        (copy_gate_GE = (double *)nbmf_array_of(&held, copy_gates, "copy gates", 'd', COPY_GATES * EXPERTS, NULL, 1)) &&
-        (copy_LB2 = (double *)nbmf_array_of(&held, copies, "copies", 'd', MATCH_LENGTHS * COPY_BUCKETS * 2, NULL, 1))) {
+    if (tokens_T && (network_T = nbmf_array_of(&held, network, "network", 'd', STEPS * count, NULL, 0)) &&
+        (copied_T = nbmf_array_of(&held, copied, "copied", 'd', STEPS * count, NULL, 0)) &&
+        (confidence_T = nbmf_array_of(&held, confidence, "confidence", 'd', STEPS * count, NULL, 0)) &&
+        (gate_GE = (double *)nbmf_array_of(&held, gates, "gates", 'd', STEPS * GATES * EXPERTS, NULL, 1)) &&
+        (copy_gate_GE = (double *)nbmf_array_of(&held, copy_gates, "copy gates", 'd', STEPS * COPY_GATES * EXPERTS, NULL, 1)) &&
+        (copy_LB2 = (double *)nbmf_array_of(&held, copies, "copies", 'd', STEPS * MATCH_LENGTHS * COPY_BUCKETS * 2, NULL, 1))) {
         Work *work = borrow(self, count, 1, AT_ONCE);
         if (work) {
             double bits;
@@ -605,11 +670,11 @@ static PyObject *model_counts_shares(PyObject *object, PyObject *args) {
     const int32_t *tokens_T = tokens_of(self, &held, tokens, &count);
     int good = tokens_T && (expected_T = nbmf_array_of(&held, expected, "expected", 'q', count, NULL, 0));
     for (Py_ssize_t i = 0; good && i < count; i++)
-        if (!(good = expected_T[i] < self->model.vocab)) PyErr_SetString(PyExc_ValueError, "an expected token that is none");
-    if (good && (token_T = (double *)nbmf_array_of(&held, token, "token", 'd', count, NULL, 1)) &&
-        (copied_T = (double *)nbmf_array_of(&held, copied, "copied", 'd', count, NULL, 1)) &&
-        (sure_T = (double *)nbmf_array_of(&held, sure, "sure", 'd', count, NULL, 1)) &&
-        (order_T = (int64_t *)nbmf_array_of(&held, order, "order", 'q', count, NULL, 1))) {
+        if (!(good = expected_T[i] < self->model.vocab.size)) PyErr_SetString(PyExc_ValueError, "an expected token that is none");
+    if (good && (token_T = (double *)nbmf_array_of(&held, token, "token", 'd', STEPS * count, NULL, 1)) &&
+        (copied_T = (double *)nbmf_array_of(&held, copied, "copied", 'd', STEPS * count, NULL, 1)) &&
+        (sure_T = (double *)nbmf_array_of(&held, sure, "sure", 'd', STEPS * count, NULL, 1)) &&
+        (order_T = (int64_t *)nbmf_array_of(&held, order, "order", 'q', STEPS * count, NULL, 1))) {
         Work *work = borrow(self, 1, 1, AT_ONCE);
         if (work) {
             Py_BEGIN_ALLOW_THREADS
@@ -631,7 +696,7 @@ static PyObject *model_predictions(PyObject *object, PyObject *args) {
     PyObject *inputs, *frequencies, *base, *confidence, *contexts, *result = NULL;
     Py_ssize_t count;
     if (!PyArg_ParseTuple(args, "OOOOO", &inputs, &frequencies, &base, &confidence, &contexts)) return NULL;
-    const int vocab = self->model.vocab;
+    const int vocab = self->model.vocab.symbols;
     Held held = {0};
     const int32_t *frequency_TV = NULL;
     int32_t *base_TV;
@@ -765,11 +830,11 @@ static PyObject *model_cpu(PyObject *self, void *unused) {
 static PyMethodDef model_methods[] = {
     {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id): the stream of a record."},
     {"encode_predicted", model_encode_predicted, METH_VARARGS,
-     "encode_predicted(tokens, type_id, frequencies): the same from the network's frequencies [tokens, vocabulary]."},
+     "encode_predicted(tokens, type_id, symbols, members): the same from the network's frequencies."},
     {"decode", model_decode, METH_VARARGS,
      "decode(streams, side_by_side): of (stream, bytes, type id) the records; None of one that its stream can't be."},
     {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's frequencies step by step."},
-    {"frequencies", model_frequencies, METH_VARARGS, "frequencies(inputs, at_once, out): after each input, [inputs, vocabulary]."},
+    {"frequencies", model_frequencies, METH_VARARGS, "frequencies(inputs, targets, at_once, symbols, members): the network's after each input."},
     {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},
     {"record_bits", model_record_bits, METH_VARARGS,
      "record_bits(tokens, network, copied, confidence, gates, copy_gates, copies): bits by the mixture; adds to the last three."},
@@ -809,7 +874,7 @@ PyMODINIT_FUNC PyInit__core(void) {
     } numbers[] = {
         {"AT_ONCE", AT_ONCE}, {"ORDERS", ORDERS}, {"EXPERTS", EXPERTS}, {"MATCH_LENGTHS", MATCH_LENGTHS},
         {"CONFIDENCES", CONFIDENCES}, {"COPY_BUCKETS", COPY_BUCKETS}, {"GATES", GATES}, {"COPY_GATES", COPY_GATES},
-        {"CONTEXTS", CONTEXTS}, {"SCALE", SCALE}, {"EXTRA_TOKENS", EXTRA_TOKENS}, {"TAPS", TAPS},
+        {"CONTEXTS", CONTEXTS}, {"STEPS", STEPS}, {"SCALE", SCALE}, {"EXTRA_TOKENS", EXTRA_TOKENS}, {"TAPS", TAPS},
         {"INT8_LIMIT", INT8_LIMIT}, {"RESIDUAL_LIMIT", RESIDUAL_LIMIT}, {"FREQUENCY_PEAK", FREQUENCY_PEAK},
         {"ATTENTION_PEAK", ATTENTION_PEAK},
     };

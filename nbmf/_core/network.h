@@ -41,9 +41,11 @@ INLINE uint64_t mix_hash(uint64_t value, int bits) {
     return value >> (32 - bits);
 }
 
+INLINE int64_t hash_id(const Network *network, int64_t id) { return network->hash_id_I ? network->hash_id_I[id] : id; }
+
 INLINE void start_cache(const Network *network, Cache *cache) {
     cache->position = 0;
-    cache->tokens[0] = cache->tokens[1] = network->input_ids - 1; /* padding */
+    cache->tokens[0] = cache->tokens[1] = hash_id(network, network->input_ids - 1); /* padding */
     memset(cache->shifted, 0, (size_t)network->n_layers * (size_t)network->d_shift);
 }
 
@@ -97,7 +99,7 @@ INLINE Span seen_from(const Network *network, int64_t position) {
 /* The token's embedding into x, the table rows of its n-grams into memory, its position's turns. */
 static void embed(const Network *network, Work *work, int b) {
     Cache *cache = &work->caches_S[work->slot_B[b]];
-    const uint64_t token = (uint64_t)work->token_B[b];
+    const uint64_t input = (uint64_t)work->token_B[b], token = (uint64_t)hash_id(network, work->token_B[b]);
     const uint64_t previous = (uint64_t)cache->tokens[1], second = (uint64_t)cache->tokens[0];
     uint64_t hashed = previous * 0x9E3779B1u + token * 0x85EBCA6Bu;
     const uint64_t bigram = mix_hash(hashed, network->bigram_bits);
@@ -111,8 +113,8 @@ static void embed(const Network *network, Work *work, int b) {
     memcpy(memory, network->bigram_RM + bigram * half, half);
     memcpy(memory + half, network->trigram_RM + trigram * half, half);
     int32_t *restrict x = work->x_BD + b * D;
-    const int8_t *restrict embedding = network->embedding_ID + token * (uint64_t)D;
-    const float scale = network->embedding_scale_I[token];
+    const int8_t *restrict embedding = network->embedding_ID + input * (uint64_t)D;
+    const float scale = network->embedding_scale_I[input];
     for (int d = 0; d < D; d++) x[d] = rounded_within((float)embedding[d] * scale, MOST_UPDATE);
     const int64_t position = cache->position++, period = network->rotary_period;
     work->span_B[b] = seen_from(network, position);
@@ -319,16 +321,26 @@ static int64_t to_frequencies(const Network *network, int32_t *restrict value, c
     return total;
 }
 
-/* Frequencies from what the layers left in y. */
+/* Frequencies of symbols from what the layers left in y. */
 static void head(const Network *network, Work *work, int count) {
     row_products(network->head.bytes, network->head.columns, 0, network->head.rows, work->y_BD, (size_t)work->y_stride,
-                 count, work->frequency_BV, (size_t)work->frequency_stride);
+                 count, work->frequency_BS, (size_t)work->frequency_stride);
     for (int b = 0; b < count; b++)
-        work->total_B[b] =
-            to_frequencies(network, work->frequency_BV + b * work->frequency_stride, network->head_scale_V, network->vocab);
+        work->total_B[b] = to_frequencies(network, work->frequency_BS + b * work->frequency_stride, network->head_scale_V,
+                                          network->vocab.symbols);
 }
 
-/* Takes in the first `count` of work->token_B, each in its slot, in order; into frequency_BV and total_B. All of different
+/* Frequencies of the tokens of a cluster into work->member_Z, from what the step before left of its b-th token; returns their
+ * sum. */
+static int64_t member_frequencies(const Model *model, Work *work, int b, int cluster) {
+    const Network *network = model->network;
+    const int begin = cluster << network->vocab.shift, size = 1 << network->vocab.shift;
+    row_products(network->members.bytes, network->members.columns, begin, begin + size, work->y_BD + b * work->y_stride,
+                 (size_t)work->y_stride, 1, work->member_Z, (size_t)size);
+    return to_frequencies(network, work->member_Z, network->member_scale_V + begin, size);
+}
+
+/* Takes in the first `count` of work->token_B, each in its slot, in order; into frequency_BS and total_B. All of different
  * slots, or up to work->at_once of one. */
 static void next_frequencies(const Model *model, Work *work, int count) {
     const Network *network = model->network;

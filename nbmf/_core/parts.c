@@ -89,6 +89,18 @@ static int size(PyObject *sizes, const char *name, int least, int most, int *to)
     return 0;
 }
 
+/* Clusters are whole vectors of every path; `clusters` of them stand behind the single tokens. */
+int nbmf_fill_vocabulary(Vocabulary *vocab, int tokens, int clusters, int cluster_size) {
+    *vocab = (Vocabulary){.size = tokens, .singles = tokens - clusters * cluster_size};
+    if (clusters)
+        while (1 << vocab->shift < cluster_size) vocab->shift++;
+    vocab->symbols = vocab->singles + clusters;
+    if (vocab->singles >= 0 && (!clusters || (cluster_size >= ROWS && cluster_size == 1 << vocab->shift))) return 0;
+    PyErr_Format(PyExc_ValueError, "%d clusters of %d tokens, and a vocabulary of %d: their size must be a power of two of %d "
+                 "tokens or more", clusters, cluster_size, tokens, ROWS);
+    return -1;
+}
+
 /* `least` and `most` bound it; no number at all is refused in any case. */
 static const float *factors(Held *held, PyObject *arrays, const char *name, Py_ssize_t count, float least) {
     const float *numbers = nbmf_array(held, arrays, name, 'f', count, NULL);
@@ -160,7 +172,10 @@ static int fill_layer(Layer *layer, const Network *network, Held *held, const Pa
 
 int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *sizes, PyObject *arrays, PyObject *layers) {
     /* A window beyond 500 weights of ATTENTION_PEAK times values of 127 would not fit 32 bits. */
-    if (size(sizes, "vocab_size", 1, 1 << 16, &network->vocab) || size(sizes, "d_model", 1, 1 << 13, &network->d_model) ||
+    int tokens, clusters, cluster_size;
+    if (size(sizes, "vocab_size", 1, 1 << 16, &tokens) || size(sizes, "n_clusters", 0, 1 << 12, &clusters) ||
+        size(sizes, "cluster_size", 0, 1 << 12, &cluster_size) ||
+        nbmf_fill_vocabulary(&network->vocab, tokens, clusters, cluster_size) || size(sizes, "d_model", 1, 1 << 13, &network->d_model) ||
         size(sizes, "n_heads", 1, network->d_model, &network->n_heads) ||
         size(sizes, "d_feed_forward", 1, 1 << 15, &network->d_feed_forward) ||
         size(sizes, "d_memory", 1, 1 << 12, &network->d_memory) ||
@@ -168,9 +183,9 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         size(sizes, "trigram_bits", 1, 24, &network->trigram_bits) || size(sizes, "window", 1, 500, &network->window) ||
         size(sizes, "d_shift", 0, network->d_model, &network->d_shift) ||
         size(sizes, "rotary_period", 4, 1 << 20, &network->rotary_period) ||
-        size(sizes, "n_input_ids", network->vocab + 1, 1 << 17, &network->input_ids))
+        size(sizes, "n_input_ids", tokens + 1, 1 << 17, &network->input_ids))
         return -1;
-    const int D = network->d_model, M = network->d_memory, V = network->vocab;
+    const int D = network->d_model, M = network->d_memory, S = network->vocab.symbols, members = tokens - network->vocab.singles;
     network->d_head = D / network->n_heads;
     if (network->n_heads * network->d_head != D || network->d_head % 2) {
         PyErr_SetString(PyExc_ValueError, "d_model is not an even number of channels for each head");
@@ -193,8 +208,8 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         !(network->embedding_scale_I = factors(held, arrays, "embedding_scale_I", network->input_ids, ANY)) ||
         packed(held, path, arrays, "memory_in_DM", D, 2 * M, &network->memory_in) ||
         !(network->memory_in_scale_D = factors(held, arrays, "memory_in_scale_D", D, ANY)) ||
-        packed(held, path, arrays, "head_VD", V, D, &network->head) ||
-        !(network->head_scale_V = factors(held, arrays, "head_scale_V", V, ANY)) ||
+        packed(held, path, arrays, "head_VD", S, D, &network->head) ||
+        !(network->head_scale_V = factors(held, arrays, "head_scale_V", S, ANY)) ||
         !(network->rotary_cos_P = factors(held, arrays, "rotary_cos_P", network->rotary_period, -2.0f)))
         return -1;
     const Py_ssize_t norms = 2 * n_layers + 1;
@@ -206,6 +221,12 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         }
     if (PyDict_GetItemString(arrays, "norm_step_ND") &&
         !(network->norm_step_ND = factors(held, arrays, "norm_step_ND", norms * D, 0.0f)))
+        return -1;
+    if (members && (packed(held, path, arrays, "member_VD", members, D, &network->members) ||
+                    !(network->member_scale_V = factors(held, arrays, "member_scale_V", members, ANY))))
+        return -1;
+    if (PyDict_GetItemString(arrays, "hash_id_I") &&
+        !(network->hash_id_I = nbmf_array(held, arrays, "hash_id_I", 'i', network->input_ids, NULL)))
         return -1;
     network->attention_last = table(held, arrays, "attention_exp", 0, ATTENTION_PEAK, &network->attention_exp);
     network->frequency_last = table(held, arrays, "frequency_exp", 1, FREQUENCY_PEAK, &network->frequency_exp);
@@ -229,11 +250,11 @@ static int no_counts(const char *what) {
 
 /* From steps to tokens, in place: each from the follower before; the first of a context, and of all single tokens, from 0. */
 static int make_tokens(uint8_t *low_N, uint8_t *high_N, const Counts *counts) {
-    const int64_t single = counts->vocab + EXTRA_TOKENS;
+    const int64_t single = counts->vocab.size + EXTRA_TOKENS;
     int64_t node = 0;
     for (int64_t context = -1; context < counts->contexts; context++) {
         const int64_t begin = node, end = context < 0 ? single : node + counts->followers_C[context];
-        const uint32_t beyond = context < 0 ? (uint32_t)single : (uint32_t)counts->vocab;
+        const uint32_t beyond = context < 0 ? (uint32_t)single : (uint32_t)counts->vocab.size;
         uint32_t token = 0;
         for (; node < end; node++) {
             const uint32_t step = (uint32_t)(low_N[node] | high_N[node] << 8);
@@ -264,7 +285,7 @@ static int fill_values(Counts *counts, const double *values, Py_ssize_t codes) {
     return good ? 0 : no_counts("values out of range");
 }
 
-int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
+int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab, int clusters, int cluster_size) {
     Py_ssize_t n, contexts, codes;
     const double *values, *discount, *spread, *spread_floor;
     PyObject *low = PyDict_GetItemString(arrays, "step_low_N"), *high = PyDict_GetItemString(arrays, "step_high_N");
@@ -281,7 +302,7 @@ int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
     const int64_t single = (int64_t)vocab + EXTRA_TOKENS;
     if (vocab < 1 || vocab > 1 << 16 || n > INT32_MAX || contexts > n || contexts < single)
         return no_counts("sizes do not fit together");
-    counts->vocab = vocab;
+    if (nbmf_fill_vocabulary(&counts->vocab, vocab, clusters, cluster_size)) return -1;
     counts->sequences = n;
     counts->contexts = contexts;
     counts->low_N = low_N;
@@ -295,7 +316,8 @@ int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
     int32_t *begin_B = nbmf_own(held, (size_t)(contexts / FOLLOWER_BLOCK + 1) * sizeof *begin_B);
     int64_t *followed_S = nbmf_own(held, (size_t)single * sizeof *followed_S);
     float *unigram_V = nbmf_own(held, (size_t)vocab * sizeof *unigram_V);
-    if (!begin_B || !followed_S || !unigram_V) return -1;
+    float *unigram_S = clusters ? nbmf_own(held, (size_t)counts->vocab.symbols * sizeof *unigram_S) : unigram_V;
+    if (!begin_B || !followed_S || !unigram_V || !unigram_S) return -1;
     /* Each length stands behind the one before, and all but the longest are contexts. */
     int64_t begin = single, ends = single;
     int lengths = 1;
@@ -321,9 +343,24 @@ int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab) {
         unigram_V[token] = (float)(((double)counts->value_of_code[counts->code_N[token]] + 1.0) * SCALE / sum);
     counts->begin_B = begin_B;
     counts->followed_S = followed_S;
+    for (int token = 0; clusters && token < vocab; token++) {
+        const int beyond = token - counts->vocab.singles;
+        unigram_S[beyond < 0 ? token : counts->vocab.singles + (beyond >> counts->vocab.shift)] += unigram_V[token];
+    }
     counts->unigram_V = unigram_V;
+    counts->unigram_S = unigram_S;
     return 0;
 }
+
+/* Parts of a whole, and what is never negative: then the mixture's frequencies are bounded by SCALE. */
+static int within(const double *numbers, size_t count, double least, double most) {
+    int good = 1;
+    for (size_t i = 0; i < count; i++) good = good && numbers[i] >= least && numbers[i] <= most;
+    return good;
+}
+
+#define WITHIN(field, least, most) \
+    within((const double *)&constants->field, sizeof constants->field / sizeof(double), least, most)
 
 int nbmf_fill_constants(Constants *constants, PyObject *numbers) {
     Held held = {0};
@@ -332,10 +369,10 @@ int nbmf_fill_constants(Constants *constants, PyObject *numbers) {
     int good = found != NULL;
     if (good) {
         memcpy(constants, found, sizeof *constants);
-        for (Py_ssize_t i = 0; i < count; i++) good = good && fabs(found[i]) <= 1e30;
-        const double *share = &constants->network_share[0][0][0];
-        for (size_t i = 0; i < sizeof constants->network_share / sizeof *share; i++)
-            good = good && share[i] >= 0.0 && share[i] <= 1.0;
+        good = WITHIN(discount, 0.0, 1.0) && WITHIN(spread, 0.0, MOST_COUNT) && WITHIN(spread_floor, 0.0, MOST_COUNT) &&
+               WITHIN(prior, 0.0, 1.0) && WITHIN(share, 0.0, 1.0) && WITHIN(gate, 0.0, MOST_COUNT) &&
+               WITHIN(copy_gate, 0.0, MOST_COUNT) && WITHIN(gate_rate, 0.0, 1.0) && WITHIN(copy, 0.0, 1.0) &&
+               WITHIN(copy_strength, 0.0, MOST_COUNT) && WITHIN(network_share, 0.0, 1.0);
         if (!good) PyErr_SetString(PyExc_ValueError, "no adaptation constants: a number out of range");
     }
     nbmf_release(&held);

@@ -8,7 +8,10 @@
 static void repeat_phase(const Model *model, Work *work, int phase, int count, int64_t times) {
     const Network *network = model->network;
     for (int64_t time = 0; time < times; time++) {
-        if (phase == 6) next_frequencies(model, work, count);
+        if (phase == 7) next_frequencies(model, work, count);
+        if (phase == 6 && network->members.bytes)
+            for (int b = 0; b < count; b++)
+                member_frequencies(model, work, b, (int)((time + b) % (network->vocab.symbols - network->vocab.singles)));
         if (phase == 5) head(network, work, count);
         if (phase == 4) {
             for (int b = 0; b < count; b++) embed(network, work, b);

@@ -13,106 +13,158 @@
 #include "work.h"
 
 /* Two kinds of frequencies, each times its factor, together at most SCALE; returns their sum. */
-static int64_t add_scaled(const int32_t *restrict first_V, float first, const int32_t *restrict second_V, float second,
-                          int count, int32_t *restrict out_V) {
+static int64_t add_scaled(const int32_t *restrict first_S, float first, const int32_t *restrict second_S, float second,
+                          int count, int32_t *restrict out_S) {
     int32_t total = 0;
-    for (int token = 0; token < count; token++) {
-        const int32_t frequency = (int32_t)((float)first_V[token] * first + (float)second_V[token] * second) + 1;
-        out_V[token] = frequency;
+    for (int symbol = 0; symbol < count; symbol++) {
+        const int32_t frequency = (int32_t)((float)first_S[symbol] * first + (float)second_S[symbol] * second) + 1;
+        out_S[symbol] = frequency;
         total += frequency;
     }
     return total;
 }
 
-/* What is expected after the token `last` before the record's own counts are asked: network, static counts, or both, whose
- * share was fitted for each situation. Frequencies; returns their sum. */
-static int64_t predict(const Model *model, Work *work, Followed *known, int64_t last, const int32_t *network_V,
-                       int64_t network_total, const int32_t **base_V, double *confidence) {
-    const Counts *counts = model->counts;
-    int32_t best;
-    if (!model->network) {
-        follow(counts, known, last);
-        const int64_t total = fill_from_counts(counts, known, work->base_V, &best);
-        *base_V = work->base_V;
-        *confidence = (double)best / (double)total;
-        return total;
-    }
+/* What is expected next before the record's own counts are asked, into `mixture`: network, static counts, or both, whose
+ * share was fitted for each situation. Returns the highest probability.
+ *
+ * Counts were filled into work->counts_S beside a network, else into work->base_S. */
+INLINE double join(const Model *model, Work *work, int step, int count, const int32_t *network_S, int64_t network_total,
+                   int64_t counts_total, int32_t counts_best, int longest, Mixture *mixture) {
     const double sure = (double)FREQUENCY_PEAK / (double)network_total;
-    if (!counts) {
-        *base_V = network_V;
-        *confidence = sure;
-        return network_total;
-    }
-    follow(counts, known, last);
-    const int64_t counts_total = fill_from_counts(counts, known, work->counts_V, &best);
-    const double counts_sure = (double)best / (double)counts_total;
-    const double share = model->constants->network_share[longest_context(known)][confidence_bucket(counts_sure)]
-                                                        [confidence_bucket(sure)];
+    const double counts_sure = (double)counts_best / (double)counts_total;
+    mixture->base_S = network_S ? network_S : work->base_S;
+    mixture->base_total = network_S ? network_total : counts_total;
+    if (!network_S) return counts_sure;
+    if (!model->counts) return sure;
+    const double share =
+        model->constants->network_share[step][longest][confidence_bucket(counts_sure)][confidence_bucket(sure)];
     const float network_factor = (float)(share * SCALE / (double)network_total);
     const float counts_factor = (float)((1.0 - share) * SCALE / (double)counts_total);
-    const int64_t total =
-        add_scaled(network_V, network_factor, work->counts_V, counts_factor, model->vocab, work->base_V);
-    *base_V = work->base_V;
-    *confidence = share * sure + (1.0 - share) * counts_sure;
+    mixture->base_S = work->base_S;
+    mixture->base_total = add_scaled(network_S, network_factor, work->counts_S, counts_factor, count, work->base_S);
+    return share * sure + (1.0 - share) * counts_sure;
+}
+
+/* Of the next symbol, after the token `last`. */
+static double predict_symbol(const Model *model, Work *work, Followed *known, int64_t last, const int32_t *network_S,
+                             int64_t network_total, Mixture *mixture) {
+    const Counts *counts = model->counts;
+    int32_t best = 0;
+    mixture->counts_total = 1;
+    mixture->counts_S = NULL;
+    if (counts) {
+        int32_t *filled_S = network_S ? work->counts_S : work->base_S;
+        follow(counts, known, last);
+        mixture->counts_total = fill_from_counts(counts, known, filled_S, &best);
+        mixture->counts_S = filled_S;
+    }
+    return join(model, work, 0, model->vocab.symbols, network_S, network_total, mixture->counts_total, best,
+                counts ? longest_context(known) : 0, mixture);
+}
+
+/* Of the token of a cluster, which was predicted by `mixture`. */
+static double predict_member(const Model *model, Work *work, const Followed *known, int cluster, const int32_t *network_Z,
+                             int64_t network_total, Mixture *mixture) {
+    const Counts *counts = model->counts;
+    int64_t total = 1;
+    int32_t best = 0;
+    int longest = 0;
+    if (counts) {
+        int32_t *filled_Z = network_Z ? work->counts_S : work->base_S;
+        total = fill_members_from_counts(counts, known, cluster, mixture->counts_share, filled_Z, &best, &longest);
+    }
+    return join(model, work, 1, 1 << model->vocab.shift, network_Z, network_total, total, best, longest, mixture);
+}
+
+INLINE int64_t sum_of(const int32_t *frequency, int count) {
+    int64_t total = 0;
+    for (int i = 0; i < count; i++) total += frequency[i];
     return total;
 }
 
-/* What is expected after each of some inputs, a type id first: frequencies [T, vocabulary], the highest probability, and the
- * contexts of the static counts [T, CONTEXTS]. */
-static void predictions(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TV,
-                        int32_t *base_TV, double *confidence_T, int64_t *contexts_TO) {
-    const size_t V = (size_t)model->vocab;
+/* What is expected after each of some inputs, a type id first: frequencies of symbols [T, symbols], the highest probability,
+ * and the contexts of the static counts [T, CONTEXTS]. */
+static void predictions(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TS,
+                        int32_t *base_TS, double *confidence_T, int64_t *contexts_TO) {
+    const size_t S = (size_t)model->vocab.symbols;
     Followed known[CONTEXTS];
     for (int length = 0; length < CONTEXTS; length++) forget_context(&known[length]);
     for (int64_t position = 0; position < count; position++) {
-        const int32_t *network_V = frequency_TV ? frequency_TV + (size_t)position * V : NULL, *base_V;
-        int64_t total = 0;
-        for (size_t token = 0; network_V && token < V; token++) total += network_V[token];
-        predict(model, work, known, inputs[position], network_V, total, &base_V, &confidence_T[position]);
-        memcpy(base_TV + (size_t)position * V, base_V, V * sizeof *base_V);
+        const int32_t *network_S = frequency_TS ? frequency_TS + (size_t)position * S : NULL;
+        const int64_t total = network_S ? sum_of(network_S, model->vocab.symbols) : 0;
+        Mixture mixture;
+        confidence_T[position] = predict_symbol(model, work, known, inputs[position], network_S, total, &mixture);
+        memcpy(base_TS + (size_t)position * S, mixture.base_S, S * sizeof *mixture.base_S);
         for (int length = 0; length < CONTEXTS; length++) contexts_TO[position * CONTEXTS + length] = known[length].context;
     }
 }
 
-typedef struct {
-    int gate, copy_gate;
-    double trust;
-    const int32_t *base_V;
-    int64_t base_total, total;
-} Mixture;
-
-/* Frequencies for the next token into work->mixed_V. */
-INLINE Mixture mix(const Model *model, Work *work, Memory *memory, int64_t last, const int32_t *network_V,
-                   int64_t network_total) {
-    Mixture mixture;
-    double confidence, likely = 0.0;
-    mixture.base_total =
-        predict(model, work, memory->followed, last, network_V, network_total, &mixture.base_V, &confidence);
-    find_contexts(memory);
-    mixture.trust = 0.0;
-    const int64_t copied = copy_token(memory);
+/* Weighs the experts and fills in work->mixed_S, given the base and its highest probability. */
+INLINE void mix(const Model *model, Work *work, Memory *memory, int step, int begin, int64_t copied, double confidence,
+                Mixture *mixture) {
+    double likely = 0.0;
+    mixture->trust = 0.0;
     if (copied >= 0) {
-        likely = (double)mixture.base_V[copied] / (double)mixture.base_total;
-        mixture.trust = copy_trust(memory, model->constants, likely);
+        const int64_t place = begin < 0 ? symbol_of(&model->vocab, (int)copied) : copied - begin;
+        likely = (double)mixture->base_S[place] / (double)mixture->base_total;
+        mixture->trust = copy_trust(memory, model->constants, step, likely);
     }
-    mixture.gate = gate_of(memory, confidence);
-    mixture.copy_gate = copy_gate_of(memory, likely);
-    mix_weights(memory, mixture.gate, mixture.copy_gate);
-    mixture.total = fill_frequencies(memory, model->constants, mixture.base_V, mixture.base_total, mixture.trust,
-                                     model->vocab, work->mixed_V, work->blocks);
+    mixture->gate = gate_of(memory, step, confidence);
+    mixture->copy_gate = copy_gate_of(memory, copied, likely);
+    mix_weights(memory, step, mixture->gate, mixture->copy_gate);
+    mixture->total = fill_frequencies(memory, model->constants, &model->vocab, begin, copied, mixture->trust, mixture->base_S,
+                                      mixture->base_total, work->mixed_S, work->blocks);
+}
+
+/* Frequencies for the next symbol into work->mixed_S. */
+INLINE Mixture mix_symbols(const Model *model, Work *work, Memory *memory, int64_t last, const int32_t *network_S,
+                           int64_t network_total) {
+    Mixture mixture;
+    const double confidence =
+        predict_symbol(model, work, memory->followed, last, network_S, network_total, &mixture);
+    find_contexts(memory);
+    mix(model, work, memory, 0, -1, copy_token(memory), confidence, &mixture);
     return mixture;
 }
 
-INLINE void learn_token(const Model *model, Memory *memory, const Mixture *mixture, int64_t token) {
-    const double share = (double)mixture->base_V[token] / (double)mixture->base_total;
-    token_probabilities(memory, model->constants, token, share, mixture->trust);
-    learn(memory, model->constants, token, mixture->gate, mixture->copy_gate);
+INLINE void learn_symbol(const Model *model, Memory *memory, Mixture *mixture, int symbol) {
+    const Vocabulary *vocab = &model->vocab;
+    const int cluster = symbol - vocab->singles;
+    const int64_t begin = cluster < 0 ? symbol : first_of_cluster(vocab, cluster);
+    const int64_t end = cluster < 0 ? begin + 1 : first_of_cluster(vocab, cluster + 1);
+    const double share = (double)mixture->base_S[symbol] / (double)mixture->base_total;
+    if (mixture->counts_S) mixture->counts_share = (double)mixture->counts_S[symbol] / (double)mixture->counts_total;
+    symbol_probabilities(memory, model->constants, begin, end, share, mixture->trust);
+    const int64_t copied = copy_token(memory);
+    learn_weights(memory, model->constants, 0, mixture, copied < 0 ? -1 : copied >= begin && copied < end);
 }
 
-INLINE uint64_t sum_before(const Work *work, int64_t token) {
+/* The token to copy if it is one of a cluster's, which `begin` is the first of, or -1. */
+INLINE int64_t copy_in(const Model *model, const Memory *memory, int begin) {
+    const int64_t copied = copy_token(memory);
+    return copied >= begin && copied < begin + ((int64_t)1 << model->vocab.shift) ? copied : -1;
+}
+
+/* Frequencies for the token of a cluster, which was learnt as the symbol that `mixture` predicted. */
+INLINE void mix_members(const Model *model, Work *work, Memory *memory, int cluster, const int32_t *network_Z,
+                        int64_t network_total, Mixture *mixture) {
+    const double confidence = predict_member(model, work, memory->followed, cluster, network_Z, network_total, mixture);
+    const int begin = first_of_cluster(&model->vocab, cluster);
+    mix(model, work, memory, 1, begin, copy_in(model, memory, begin), confidence, mixture);
+}
+
+INLINE void learn_member(const Model *model, Memory *memory, const Mixture *mixture, int cluster, int64_t token) {
+    const int begin = first_of_cluster(&model->vocab, cluster);
+    const double share = (double)mixture->base_S[token - begin] / (double)mixture->base_total;
+    const int64_t copied = copy_in(model, memory, begin);
+    member_probabilities(memory, model->constants, token, share, mixture->trust);
+    learn_weights(memory, model->constants, 1, mixture, copied < 0 ? -1 : copied == token);
+}
+
+INLINE uint64_t sum_before(const Work *work, int64_t outcome) {
     int64_t before = 0, symbol = 0;
-    for (; symbol + BLOCK <= token; symbol += BLOCK) before += work->blocks[symbol / BLOCK];
-    for (; symbol < token; symbol++) before += work->mixed_V[symbol];
+    for (; symbol + BLOCK <= outcome; symbol += BLOCK) before += work->blocks[symbol / BLOCK];
+    for (; symbol < outcome; symbol++) before += work->mixed_S[symbol];
     return (uint64_t)before;
 }
 
@@ -124,29 +176,42 @@ INLINE int64_t find_symbol(const Work *work, uint64_t target, uint64_t *before) 
         sum += (uint64_t)work->blocks[symbol / BLOCK];
         symbol += BLOCK;
     }
-    while (sum + (uint64_t)work->mixed_V[symbol] <= target) sum += (uint64_t)work->mixed_V[symbol++];
+    while (sum + (uint64_t)work->mixed_S[symbol] <= target) sum += (uint64_t)work->mixed_S[symbol++];
     *before = sum;
     return symbol;
 }
 
 static void start_record(const Model *model, Work *work, int slot) {
-    start_memory(&work->records_S[slot], model->constants, model->vocab);
+    start_memory(&work->records_S[slot], model->constants, &model->vocab);
     if (model->network && work->x_BD) start_cache(model->network, &work->caches_S[slot]);
 }
 
-/* Goes on with the record of slot 0, whose network's frequencies are worked out, by whichever engine. */
-static int encode_tokens(const Model *model, Work *work, RangeCoder *coder, const int32_t *frequency_BV, size_t stride,
-                         const int64_t *total_B, int64_t *last, const int32_t *tokens, int count) {
+INLINE void encode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture, int64_t outcome) {
+    encode_symbol(coder, sum_before(work, outcome), (uint64_t)work->mixed_S[outcome], (uint64_t)mixture->total);
+}
+
+/* The next token of the record in slot 0, whose network's frequencies of symbols are worked out; those of a cluster's tokens
+ * are `network_Z`, or else worked out from what is left of the b-th token of the step. */
+static int encode_token(const Model *model, Work *work, RangeCoder *coder, const int32_t *network_S, int64_t total,
+                        const int32_t *network_Z, int b, int64_t last, int64_t token) {
     Memory *memory = &work->records_S[0];
-    for (int b = 0; b < count; b++) {
-        const int64_t token = tokens[b];
-        const Mixture mixture = mix(model, work, memory, *last, frequency_BV ? frequency_BV + (size_t)b * stride : NULL,
-                                    total_B ? total_B[b] : 0);
+    const int symbol = symbol_of(&model->vocab, (int)token), cluster = symbol - model->vocab.singles;
+    Mixture mixture = mix_symbols(model, work, memory, last, network_S, total);
+    if (!mixture.total) return NO_INTERVAL;
+    encode_outcome(work, coder, &mixture, symbol);
+    learn_symbol(model, memory, &mixture, symbol);
+    if (cluster >= 0) {
+        if (network_Z) total = sum_of(network_Z, 1 << model->vocab.shift);
+        else if (network_S) {
+            total = member_frequencies(model, work, b, cluster);
+            network_Z = work->member_Z;
+        }
+        mix_members(model, work, memory, cluster, network_Z, total, &mixture);
         if (!mixture.total) return NO_INTERVAL;
-        encode_symbol(coder, sum_before(work, token), (uint64_t)work->mixed_V[token], (uint64_t)mixture.total);
-        learn_token(model, memory, &mixture, token);
-        *last = token;
+        encode_outcome(work, coder, &mixture, token - first_of_cluster(&model->vocab, cluster));
+        learn_member(model, memory, &mixture, cluster, token);
     }
+    learn(memory, token);
     return DONE;
 }
 
@@ -159,7 +224,6 @@ static int64_t encode(const Model *model, Work *work, int64_t type_id, const int
     int64_t before = type_id, last = type_id;
     for (int64_t begin = 0; begin < count; begin += work->at_once) {
         const int taken = count - begin < work->at_once ? (int)(count - begin) : work->at_once;
-        const int32_t *frequency_BV = NULL;
         if (model->network) {
             for (int b = 0; b < taken; b++) {
                 work->slot_B[b] = 0;
@@ -167,29 +231,32 @@ static int64_t encode(const Model *model, Work *work, int64_t type_id, const int
                 before = tokens[begin + b];
             }
             next_frequencies(model, work, taken);
-            frequency_BV = work->frequency_BV;
         }
-        const int problem = encode_tokens(model, work, &coder, frequency_BV, (size_t)work->frequency_stride, work->total_B,
-                                          &last, tokens + begin, taken);
-        if (problem) return problem;
+        for (int b = 0; b < taken; b++) {
+            const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
+            const int problem =
+                encode_token(model, work, &coder, network_S, work->total_B[b], NULL, b, last, tokens[begin + b]);
+            if (problem) return problem;
+            last = tokens[begin + b];
+        }
     }
     return (int64_t)finish_encoder(&coder);
 }
 
-/* The same from the network's frequencies after each token. */
-static int64_t encode_predicted(const Model *model, Work *work, const int32_t *frequency_TV, int64_t type_id,
-                                const int32_t *tokens, int64_t count, uint8_t *out) {
+/* The same from the network's frequencies of symbols and, where there are clusters, of the tokens of each one's. */
+static int64_t encode_predicted(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
+                                int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out) {
     start_record(model, work, 0);
     RangeCoder coder;
     start_encoder(&coder, out);
     int64_t last = type_id;
     for (int64_t position = 0; position < count; position++) {
-        const int32_t *frequency_V = frequency_TV + position * model->vocab;
-        int64_t total = 0;
-        for (int token = 0; token < model->vocab; token++) total += frequency_V[token];
-        const int problem =
-            encode_tokens(model, work, &coder, frequency_V, 0, &total, &last, tokens + position, 1);
+        const int32_t *network_S = symbols_TS + position * model->vocab.symbols;
+        const int32_t *network_Z = members_TZ ? members_TZ + (position << model->vocab.shift) : NULL;
+        const int problem = encode_token(model, work, &coder, network_S, sum_of(network_S, model->vocab.symbols), network_Z,
+                                         0, last, tokens[position]);
         if (problem) return problem;
+        last = tokens[position];
     }
     return (int64_t)finish_encoder(&coder);
 }
@@ -197,31 +264,56 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *f
 /* Puts a record, one that is not empty, into a slot. */
 static void start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
     start_record(model, work, slot);
-    *state = (Slot){.record = record, .last = record->type_id};
+    *state = (Slot){.record = record, .last = record->type_id, .cluster = -1};
     start_decoder(&state->coder, record->stream, record->stream_bytes);
 }
 
-/* The next token of the record in a slot; the slot of a record that ends with it is free. */
-static int decode_token(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_V, int64_t total) {
-    Memory *memory = &work->records_S[slot];
-    Record *record = state->record;
-    const Mixture mixture = mix(model, work, memory, state->last, network_V, total);
-    if (!mixture.total) return NO_INTERVAL;
+INLINE int64_t decode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture) {
     uint64_t before;
-    const int64_t token = find_symbol(work, decode_target(&state->coder, (uint64_t)mixture.total), &before);
-    decode_advance(&state->coder, before, (uint64_t)work->mixed_V[token], (uint64_t)mixture.total);
-    learn_token(model, memory, &mixture, token);
+    const int64_t outcome = find_symbol(work, decode_target(coder, (uint64_t)mixture->total), &before);
+    decode_advance(coder, before, (uint64_t)work->mixed_S[outcome], (uint64_t)mixture->total);
+    return outcome;
+}
+
+/* Puts a token behind those before; the slot of a record that ends with it is free. */
+static void take_token(const Model *model, Memory *memory, Slot *state, int64_t token) {
+    Record *record = state->record;
+    learn(memory, token);
     state->last = token;
     const uint8_t *bytes = model->token_bytes + model->token_begin_V[token];
     const size_t length = (size_t)(model->token_begin_V[token + 1] - model->token_begin_V[token]);
     if (length > record->n_bytes - state->decoded) {
         record->failed = 1;
         state->record = NULL;
-        return DONE;
+        return;
     }
     memcpy(record->out + state->decoded, bytes, length);
     state->decoded += length;
     if (state->decoded == record->n_bytes) state->record = NULL;
+}
+
+/* The next symbol of the record in a slot: its token, or the cluster whose token is next. */
+static int decode_symbol(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total) {
+    Memory *memory = &work->records_S[slot];
+    state->mixture = mix_symbols(model, work, memory, state->last, network_S, total);
+    if (!state->mixture.total) return NO_INTERVAL;
+    const int symbol = (int)decode_outcome(work, &state->coder, &state->mixture);
+    learn_symbol(model, memory, &state->mixture, symbol);
+    if (symbol < model->vocab.singles) take_token(model, memory, state, symbol);
+    else state->cluster = symbol - model->vocab.singles;
+    return DONE;
+}
+
+static int decode_member(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total) {
+    Memory *memory = &work->records_S[slot];
+    const int cluster = state->cluster;
+    mix_members(model, work, memory, cluster, network_Z, total, &state->mixture);
+    if (!state->mixture.total) return NO_INTERVAL;
+    const int64_t token =
+        first_of_cluster(&model->vocab, cluster) + decode_outcome(work, &state->coder, &state->mixture);
+    learn_member(model, memory, &state->mixture, cluster, token);
+    state->cluster = -1;
+    take_token(model, memory, state, token);
     return DONE;
 }
 
@@ -242,8 +334,13 @@ static int decode(const Model *model, Work *work, Slot *slots, Record *records, 
         if (model->network) next_frequencies(model, work, taken);
         for (int b = 0; b < taken; b++) {
             const int slot = work->slot_B[b];
-            const int32_t *network_V = model->network ? work->frequency_BV + b * work->frequency_stride : NULL;
-            const int problem = decode_token(model, work, slot, &slots[slot], network_V, work->total_B[b]);
+            Slot *state = &slots[slot];
+            const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
+            int problem = decode_symbol(model, work, slot, state, network_S, work->total_B[b]);
+            if (!problem && state->cluster >= 0) {
+                const int64_t total = model->network ? member_frequencies(model, work, b, state->cluster) : 0;
+                problem = decode_member(model, work, slot, state, model->network ? work->member_Z : NULL, total);
+            }
             if (problem) return problem;
         }
     }

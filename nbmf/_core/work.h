@@ -69,7 +69,8 @@ static void cut_scratch(Arena *arena, const Network *network, Work *work) {
     TAKE(work->product_BR, B * work->product_stride);
     TAKE(work->score_BC, B * C);
     TAKE(work->mixed_K, padded(K, ROWS));
-    TAKE(work->frequency_BV, (size_t)B * (size_t)work->frequency_stride);
+    TAKE(work->frequency_BS, (size_t)B * (size_t)work->frequency_stride);
+    TAKE(work->member_Z, 1 << network->vocab.shift);
     TAKE(work->y_BD, B * work->y_stride);
     TAKE(work->memory_BM, B * work->memory_stride);
     TAKE(work->hidden_BF, B * work->hidden_stride);
@@ -87,14 +88,15 @@ static void cut_work(Arena *arena, const Model *model, Work *work, int network) 
     work->records_S = memories;
     work->caches_S = caches;
     for (int slot = 0; slot < work->slots; slot++) {
-        cut_memory(arena, memories ? &memories[slot] : NULL, work->n, model->vocab);
+        cut_memory(arena, memories ? &memories[slot] : NULL, work->n, model->vocab.size);
         if (network) cut_cache(arena, model->network, caches ? &caches[slot] : NULL);
     }
     if (network) cut_scratch(arena, model->network, work);
-    TAKE(work->counts_V, model->vocab);
-    TAKE(work->base_V, model->vocab);
-    TAKE(work->mixed_V, model->vocab);
-    TAKE(work->blocks, (model->vocab + BLOCK - 1) / BLOCK);
+    const int most = model->vocab.symbols > 1 << model->vocab.shift ? model->vocab.symbols : 1 << model->vocab.shift;
+    TAKE(work->counts_S, most);
+    TAKE(work->base_S, most);
+    TAKE(work->mixed_S, most);
+    TAKE(work->blocks, (most + BLOCK - 1) / BLOCK);
 }
 
 /* For `slots` records of up to `n` tokens, up to `at_once` of one in a step of the network; NULL if there is no memory. */

@@ -19,6 +19,7 @@ from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
 from nbmf.neural.counts_file import load_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 
 if TYPE_CHECKING:
@@ -54,16 +55,13 @@ class NeuralCodec:
     ) -> None:
         self.tokenizer = tokenizer
         self.config = network[1] if network else None
-        vocab_size = tokenizer.vocab_size
-        sizes = {network[1].vocab_size} if network else set()
-        sizes |= {counts.vocab_size} if counts else set()
-        if sizes != {vocab_size}:
-            raise ValueError(f"a vocabulary of {vocab_size} tokens, and predictions for {sorted(sizes)}")
+        self.vocabulary = _vocabulary(tokenizer, self.config, counts)
         self._token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
         self._network = network
         self.counts = counts
         self.constants = constants
-        self.model = make_model(tokenizer.bytes_of_id, constants, make_network(*network) if network else None, counts)
+        made = make_network(*network) if network else None
+        self.model = make_model(tokenizer.bytes_of_id, constants, made, counts, self.vocabulary)
 
     @classmethod
     def from_files(
@@ -152,6 +150,17 @@ class NeuralCodec:
         if self._network is None:
             raise ValueError("the version has no network")
         return TorchEngine(*self._network, device="cuda" if gpu_is_there() else "cpu")
+
+
+def _vocabulary(tokenizer: NeuralTokenizer, config: NeuralConfig | None, counts: _core.Counts | None) -> Vocabulary:
+    """What all parts agree on. Raises ValueError."""
+    parts = [part for part in (config, counts) if part]
+    sizes = {(part.vocab_size, part.n_clusters, part.cluster_size) for part in parts}
+    if len(sizes) != 1 or {part.vocab_size for part in parts} != {tokenizer.vocab_size}:
+        raise ValueError(
+            f"a vocabulary of {tokenizer.vocab_size} tokens, and predictions for (tokens, clusters, size) {sorted(sizes)}"
+        )
+    return Vocabulary(*sizes.pop())
 
 
 @cache

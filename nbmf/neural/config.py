@@ -3,10 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nbmf._core import EXTRA_TOKENS, TAPS
+from nbmf.neural.vocabulary import Vocabulary
 
 RECORD_TYPES = ("text", "conversation", "structured", "other")
 
@@ -15,14 +13,13 @@ KINDS = {ATTENTION, CONVOLUTION}
 
 
 @dataclass(frozen=True)
-class NeuralConfig:
+class NeuralConfig(Vocabulary):
     """Everything that fixes the shapes of a network.
 
     Ids below `vocab_size` are BPE tokens and can be predicted. `vocab_size + i` starts a
     record of type RECORD_TYPES[i]; `vocab_size + EXTRA_TOKENS - 1` stands before the start.
     """
 
-    vocab_size: int = 4096
     d_model: int = 192
     n_layers: int = 4
     n_heads: int = 3
@@ -34,8 +31,6 @@ class NeuralConfig:
     d_shift: int = 48  # leading channels of the attention input that come from the token before
     rotary_period: int = 4096  # positions after which every rotation has come full circle
     layer_kinds: str = ""  # of each layer, ATTENTION or CONVOLUTION; empty: attention in all
-    n_clusters: int = 0  # of tokens that are predicted in two steps; 0: all in one
-    cluster_size: int = 0  # tokens of each: a power of two, from 16 on
 
     def __post_init__(self) -> None:
         if self.layer_kinds and (len(self.layer_kinds) != self.n_layers or set(self.layer_kinds) - KINDS):
@@ -52,22 +47,6 @@ class NeuralConfig:
     def dilations(self) -> list[int]:
         """Of the convolutions, in their order: the distance between taps doubles from one to the next."""
         return [1 << index for index in range(self.kinds.count(CONVOLUTION))]
-
-    @property
-    def n_singles(self) -> int:
-        """Tokens that are predicted in one step: the first ids. Cluster after cluster follows."""
-        return self.vocab_size - self.n_clusters * self.cluster_size
-
-    @property
-    def n_symbols(self) -> int:
-        """What the first step predicts: a token or a cluster."""
-        return self.n_singles + self.n_clusters
-
-    def symbols(self, tokens_N: NDArray[np.integer]) -> NDArray[np.int64]:
-        """What the first step predicts for each token: itself, or its cluster."""
-        beyond_N = np.maximum(tokens_N.astype(np.int64) - self.n_singles, 0)
-        cluster_N = beyond_N // max(self.cluster_size, 1)
-        return np.where(tokens_N < self.n_singles, tokens_N, self.n_singles + cluster_N)
 
     @property
     def d_head(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from nbmf import _core
 from nbmf.neural.config import ATTENTION, CONVOLUTION, NeuralConfig
 from nbmf.neural.constants import Constants
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
 _SHARED = (
@@ -55,15 +56,19 @@ def _layers(weights: IntegerWeights, config: NeuralConfig) -> Iterator[dict[str,
         yield arrays | ({"dilation": next(dilations)} if kind == CONVOLUTION else {})
 
 
-def make_adaptation(constants: Constants, vocab_size: int, counts: _core.Counts | None = None) -> _core.Model:
+def make_adaptation(constants: Constants, vocabulary: Vocabulary, counts: _core.Counts | None = None) -> _core.Model:
     """One for fitting: of tokens that stand for no bytes in particular."""
-    return make_model([b"."] * vocab_size, constants, None, counts)
+    return make_model([b"."] * vocabulary.vocab_size, constants, None, counts, vocabulary)
 
 
 def make_model(
-    bytes_of_id: Sequence[bytes], constants: Constants, network: _core.Network | None, counts: _core.Counts | None
+    bytes_of_id: Sequence[bytes],
+    constants: Constants,
+    network: _core.Network | None,
+    counts: _core.Counts | None,
+    vocabulary: Vocabulary,
 ) -> _core.Model:
     """What codes, of a vocabulary and what predicts. Raises ValueError if the parts do not fit together."""
     numbers = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in constants])
     begin_V = np.cumsum([0, *map(len, bytes_of_id)], dtype=np.int32)
-    return _core.Model(network, counts, numbers, b"".join(bytes_of_id), begin_V)
+    return _core.Model(network, counts, numbers, b"".join(bytes_of_id), begin_V, vocabulary.n_clusters, vocabulary.cluster_size)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmf._core import CONTEXTS
+from nbmf.neural.vocabulary import Vocabulary
 
 LENGTHS = CONTEXTS + 1
 
@@ -30,6 +31,13 @@ class Counts(NamedTuple):
     discount_O: NDArray[np.float64]
     spread_O: NDArray[np.float64]  # times distinct followers: weight of the shorter context
     spread_floor_O: NDArray[np.float64]
+    n_clusters: int = 0  # of the vocabulary
+    cluster_size: int = 0
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its sizes."""
+        return Vocabulary(self.vocab_size, self.n_clusters, self.cluster_size)
 
     def first(self) -> NDArray[np.int64]:
         """[C + 1] Where the followers of each begin; they end where the next one's begin."""

@@ -16,6 +16,7 @@ from nbmf.neural.counts import Counts
 _LEVEL = 19
 _MAX_BYTES = 1 << 30
 _PARAMETERS = ("discount_O", "spread_O", "spread_floor_O")
+_CLUSTERS = "clusters"  # how many and how large, where there are any
 _DTYPES = {
     "step_low_N": np.uint8, "step_high_N": np.uint8, "followers_C": np.uint16, "code_N": np.uint8,
     "count_of_code": np.float64, "vocab_size": np.int64, **dict.fromkeys(_PARAMETERS, np.float64),
@@ -41,7 +42,7 @@ def read_counts(data: bytes) -> Counts:
     _core_counts({name: array.copy() for name, array in arrays.items()})
     step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
     rest = {name: arrays[name].copy() for name in ("code_N", "count_of_code", "followers_C", *_PARAMETERS)}
-    counts = Counts(token_N=step_N.astype(np.uint16), vocab_size=int(arrays["vocab_size"][0]), **rest)
+    counts = Counts(step_N.astype(np.uint16), vocab_size=int(arrays["vocab_size"][0]), **rest, **_clusters(arrays))
     sums_N = np.cumsum(step_N)
     begins = _begins(counts)
     before_N = np.zeros(len(step_N), dtype=np.int64)
@@ -55,7 +56,12 @@ def core_counts(counts: Counts) -> _core.Counts:
 
 
 def _core_counts(arrays: dict[str, NDArray[Any]]) -> _core.Counts:
-    return _core.Counts(arrays, int(arrays["vocab_size"][0]))
+    return _core.Counts(arrays, int(arrays["vocab_size"][0]), **_clusters(arrays))
+
+
+def _clusters(arrays: dict[str, NDArray[Any]]) -> dict[str, int]:
+    n_clusters, cluster_size = arrays.get(_CLUSTERS, (0, 0))
+    return {"n_clusters": int(n_clusters), "cluster_size": int(cluster_size)}
 
 
 def _read(data: bytes) -> dict[str, NDArray[Any]]:
@@ -73,6 +79,8 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
         for name, dtype in _DTYPES.items():
             if arrays[name].dtype != dtype or arrays[name].ndim != 1:
                 raise ValueError(f"no counts: {name} has another type")
+        if _CLUSTERS in arrays and (arrays[_CLUSTERS].dtype != np.int32 or arrays[_CLUSTERS].shape != (2,)):
+            raise ValueError("no counts: clusters are not two numbers")
         if len(arrays["vocab_size"]) != 1 or not 0 < arrays["vocab_size"][0] <= 1 << 16:
             raise ValueError("no counts: no vocabulary")
     except (zstandard.ZstdError, KeyError, ValueError, MemoryError) as error:
@@ -85,6 +93,7 @@ def _arrays(counts: Counts) -> dict[str, NDArray[Any]]:
     token_N = counts.token_N.astype(np.int64)
     step_N, begins = np.diff(token_N, prepend=0), _begins(counts)
     step_N[begins] = token_N[begins]
+    clusters = {_CLUSTERS: np.array([counts.n_clusters, counts.cluster_size], dtype=np.int32)}
     return {
         "step_low_N": (step_N & 255).astype(np.uint8),
         "step_high_N": (step_N >> 8).astype(np.uint8),
@@ -93,6 +102,7 @@ def _arrays(counts: Counts) -> dict[str, NDArray[Any]]:
         "count_of_code": counts.count_of_code,
         "vocab_size": np.array([counts.vocab_size], dtype=np.int64),
         **{name: getattr(counts, name) for name in _PARAMETERS},
+        **(clusters if counts.n_clusters else {}),
     }
 
 

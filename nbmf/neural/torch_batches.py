@@ -22,9 +22,9 @@ def encode_by_torch(codec: NeuralCodec, type_ids: Sequence[int], tokens: Sequenc
     streams: list[bytes] = [b""] * len(tokens)
     for group in _groups([len(record) + 1 for record in tokens]):
         inputs = [np.concatenate(([type_ids[index]], tokens[index][:-1])) for index in group]
-        for index, network_TV in zip(group, codec.torch_engine.frequencies(inputs), strict=True):
-            frequencies_TV = np.ascontiguousarray(network_TV[: len(tokens[index])])
-            streams[index] = codec.model.encode_predicted(tokens[index], type_ids[index], frequencies_TV)
+        targets = [tokens[index] for index in group]
+        for index, predicted in zip(group, codec.torch_engine.frequencies(inputs, targets), strict=True):
+            streams[index] = codec.model.encode_predicted(tokens[index], type_ids[index], *predicted)
     return streams
 
 
@@ -57,6 +57,11 @@ def _decode_side_by_side(codec: NeuralCodec, streams: Sequence[Stream]) -> list[
     while going_on:
         tokens_B1 = np.array([[token] for _, token in going_on])
         decoder.step(codec.torch_engine.step(tokens_B1, state)[:, 0].contiguous().cpu().numpy())
+        if waiting := decoder.clusters():
+            row_of = {record: row for row, (record, _) in enumerate(going_on)}
+            head_in_ND = state.head_in_BTD[[row_of[record] for record, _ in waiting], 0]
+            clusters_N = np.array([cluster for _, cluster in waiting])
+            decoder.step_members(codec.torch_engine.member_frequencies(head_in_ND, clusters_N).cpu().numpy())
         before, going_on = [record for record, _ in going_on], decoder.going_on()
         if len(going_on) < len(before):
             still = {record for record, _ in going_on}

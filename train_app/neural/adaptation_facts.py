@@ -1,7 +1,10 @@
 """What the adaptation sees of a network, for fitting its constants without the network.
 
-For every token only three of the network's frequencies matter: the token's, that of the token
-the copy expert expects (which depends on the tokens alone), and the sum.
+For every token only few of the network's frequencies matter: the token's, that of the token the copy expert expects (which
+depends on the tokens alone), the highest, and the sum; in each of the two steps.
+
+Shape suffixes: N tokens of all records, T of one; S the steps: the symbol, and the token in its cluster, where it is of
+one (else certain).
 """
 
 from dataclasses import dataclass
@@ -10,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmf._core import STEPS
 from nbmf.neural.constants import default_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.torch_engine import TorchEngine
+from nbmf.neural.vocabulary import Vocabulary
 from train_app.neural.data import TokenStream
 
-_COLUMNS = ("tokens_N", "expected_N", "network_N", "copied_N", "confidence_N")
+_COLUMNS = ("tokens_N", "expected_N", "network_NS", "copied_NS", "confidence_NS")
 
 
 @dataclass(frozen=True)
@@ -24,18 +29,24 @@ class Facts:
 
     tokens_N: NDArray[np.int32]
     expected_N: NDArray[np.int64]  # the token to copy, -1 where there is none
-    network_N: NDArray[np.float64]  # probability of the token, without adaptation
-    copied_N: NDArray[np.float64]  # of the token to copy, 0 where there is none
-    confidence_N: NDArray[np.float64]  # of the likeliest token
+    network_NS: NDArray[np.float64]  # probability of the outcome, without adaptation
+    copied_NS: NDArray[np.float64]  # of the one to copy, 0 where there is none
+    confidence_NS: NDArray[np.float64]  # of the likeliest one
     starts: NDArray[np.int64]
     type_ids: NDArray[np.int64]  # of each record
     n_bytes: NDArray[np.int64]
     sets: NDArray[np.str_]
+    vocabulary: Vocabulary
+
+    def bits_N(self) -> NDArray[np.float64]:
+        """Of every token, without adaptation."""
+        bits_N: NDArray[np.float64] = -np.log2(self.network_NS).sum(1)
+        return bits_N
 
 
-def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: int, bytes_per_set: int) -> Facts:
+def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocabulary: Vocabulary, bytes_per_set: int) -> Facts:
     """Facts of the first records of every set, about `bytes_per_set` bytes of each. Without an engine: no network's."""
-    adaptation = make_adaptation(default_constants(), vocab_size)
+    adaptation = make_adaptation(default_constants(), vocabulary)
     columns: dict[str, list[NDArray[np.generic]]] = {}
     taken: dict[str, int] = {}
     chosen: list[int] = []
@@ -48,8 +59,8 @@ def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: i
         tokens_T = record_T[1:]
         expected_T = np.zeros(len(tokens_T), dtype=np.int64)
         adaptation.tokens_to_copy(tokens_T, expected_T)
-        nothing_T = np.zeros(len(tokens_T))
-        shares = _network_shares(engine, record_T, expected_T) if engine else (nothing_T,) * 3
+        nothing_TS = np.zeros((len(tokens_T), STEPS))
+        shares = _network_shares(engine, record_T, expected_T) if engine else (nothing_TS,) * 3
         row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares)
         for column, values in zip(_COLUMNS, row, strict=True):
             columns.setdefault(column, []).append(values)
@@ -60,6 +71,7 @@ def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: i
         type_ids=stream.tokens_N[stream.starts[chosen]].astype(np.int64),
         n_bytes=stream.n_bytes[chosen],
         sets=stream.sets[chosen],
+        vocabulary=vocabulary,
         **joined,
     )
 
@@ -67,9 +79,28 @@ def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocab_size: i
 def _network_shares(
     engine: TorchEngine, record_T: NDArray[np.int32], expected_T: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The network's probability of each token, of the one to copy, and of the likeliest."""
-    (frequencies_TV,) = engine.frequencies([record_T[:-1]])
-    rows_T = np.arange(len(expected_T))
-    whole_T = frequencies_TV.sum(axis=1, dtype=np.int64)
-    copied_T = np.where(expected_T >= 0, frequencies_TV[rows_T, np.maximum(expected_T, 0)], 0)
-    return frequencies_TV[rows_T, record_T[1:]] / whole_T, copied_T / whole_T, frequencies_TV.max(axis=1) / whole_T
+    """The network's probability of each outcome, of the one to copy, and of the likeliest."""
+    tokens_T = record_T[1:].astype(np.int64)
+    (predicted,) = engine.frequencies([record_T[:-1]], [tokens_T])
+    vocabulary = engine.config
+    token_TS, copied_TS, sure_TS = (np.zeros((len(tokens_T), STEPS)) for _ in range(3))
+    token_TS[:, 1] = sure_TS[:, 1] = 1.0
+    clusters_T = vocabulary.clusters(tokens_T)
+    for step in range(STEPS):
+        at_T = np.arange(len(tokens_T)) if step == 0 else np.flatnonzero(clusters_T >= 0)
+        if not len(at_T):
+            continue
+        frequencies_TS = predicted[step][at_T]
+        outcome_T, expected_at_T = vocabulary.symbols(tokens_T), vocabulary.symbols(np.maximum(expected_T, 0))
+        there_T = expected_T >= 0
+        if step == 1:
+            begin_T = vocabulary.n_singles + clusters_T * vocabulary.cluster_size
+            outcome_T, expected_at_T = tokens_T - begin_T, expected_T - begin_T
+            there_T = there_T & (expected_at_T >= 0) & (expected_at_T < vocabulary.cluster_size)
+        whole_T = frequencies_TS.sum(axis=1, dtype=np.int64)
+        rows_T = np.arange(len(at_T))
+        token_TS[at_T, step] = frequencies_TS[rows_T, outcome_T[at_T]] / whole_T
+        expected_at_T = np.where(there_T, expected_at_T, 0)[at_T]
+        copied_TS[at_T, step] = np.where(there_T[at_T], frequencies_TS[rows_T, expected_at_T], 0) / whole_T
+        sure_TS[at_T, step] = frequencies_TS.max(axis=1) / whole_T
+    return token_TS, copied_TS, sure_TS

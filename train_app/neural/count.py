@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nbmf._core import CONTEXTS, EXTRA_TOKENS
 from nbmf.neural.counts import LENGTHS, Counts
 from nbmf.neural.counts_file import save_counts
+from nbmf.neural.vocabulary import Vocabulary
 from train_app.neural.data import TokenStream
 
 _MIN_RECORDS = 2
@@ -94,7 +95,7 @@ def _kept(levels: list[Sequences], scores: list[NDArray[np.float64]], threshold:
     return kept
 
 
-def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocab_size: int) -> Counts:
+def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocabulary: Vocabulary) -> Counts:
     tokens, followers, records = [], [], []
     for length, (level, mask) in enumerate(zip(levels, kept, strict=True)):
         tokens.append(level.token_N[mask])
@@ -109,7 +110,9 @@ def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocab_size: i
         code_N=_codes(np.concatenate(records), count_of_code),
         count_of_code=count_of_code,
         followers_C=np.concatenate(followers).astype(np.uint16),
-        vocab_size=vocab_size,
+        vocab_size=vocabulary.vocab_size,
+        n_clusters=vocabulary.n_clusters,
+        cluster_size=vocabulary.cluster_size,
         discount_O=DISCOUNT_O[:CONTEXTS].copy(),
         spread_O=SPREAD_O[:CONTEXTS].copy(),
         spread_floor_O=SPREAD_FLOOR_O[:CONTEXTS].copy(),
@@ -129,20 +132,20 @@ def _codes(count_N: NDArray[np.int64], count_of_code: NDArray[np.float64]) -> ND
     return np.searchsorted(middles, count_N).astype(np.uint8)
 
 
-def train_counts(stream: TokenStream, vocab_size: int, max_bytes: int) -> Counts:
+def train_counts(stream: TokenStream, vocabulary: Vocabulary, max_bytes: int) -> Counts:
     """The most useful counts whose file is at most `max_bytes`; those of single tokens in any case."""
-    levels = count_sequences(stream, vocab_size)
+    levels = count_sequences(stream, vocabulary.vocab_size)
     scores = _scores(levels)
-    everything = _build(levels, _kept(levels, scores, -np.inf), vocab_size)
+    everything = _build(levels, _kept(levels, scores, -np.inf), vocabulary)
     if len(save_counts(everything)) <= max_bytes:
         return everything
     finite = np.concatenate([[0.0], *(score[np.isfinite(score)] for score in scores)])
     # Shares of the sequences that are dropped, halved in: the file's size falls with each.
     low, high = 0.0, 1.0
-    best = _build(levels, _kept(levels, scores, np.inf), vocab_size)
+    best = _build(levels, _kept(levels, scores, np.inf), vocabulary)
     for _ in range(_PRUNING_STEPS):
         middle = (low + high) / 2
-        candidate = _build(levels, _kept(levels, scores, float(np.quantile(finite, middle))), vocab_size)
+        candidate = _build(levels, _kept(levels, scores, float(np.quantile(finite, middle))), vocabulary)
         size = len(save_counts(candidate))
         if size > max_bytes:
             low = middle

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf._core import CONFIDENCES
+from nbmf._core import CONFIDENCES, STEPS
 from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import core_counts
 from train_app.neural.adaptation_facts import Facts
 
-_STEPS = 30
+_EM_STEPS = 30
 _PRIOR_SHARE, _PRIOR_TOKENS = 0.8, 2.0
 
 
@@ -23,28 +23,28 @@ class CountsFacts:
     """For the same tokens as in a network's facts: what the counts gave them."""
 
     facts: Facts
-    order_N: NDArray[np.int64]  # length of the longest context known
+    order_NS: NDArray[np.int64]  # length of the longest context known
 
 
 def counts_facts(counts: Counts, facts: Facts) -> CountsFacts:
     """The counts' predictions in place of the network's."""
-    size = len(facts.tokens_N)
-    token_N, copied_N, sure_N, order_N = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.int64)
-    model = make_adaptation(default_constants(), counts.vocab_size, core_counts(counts))
+    token_NS, copied_NS, sure_NS = (np.zeros((len(facts.tokens_N), STEPS)) for _ in range(3))
+    order_NS = np.zeros((len(facts.tokens_N), STEPS), dtype=np.int64)
+    model = make_adaptation(default_constants(), counts.vocabulary, core_counts(counts))
     for record, type_id in enumerate(facts.type_ids):
         span = slice(facts.starts[record], facts.starts[record + 1])
         model.counts_shares(
             int(type_id), facts.tokens_N[span], facts.expected_N[span],
-            token_N[span], copied_N[span], sure_N[span], order_N[span],
+            token_NS[span], copied_NS[span], sure_NS[span], order_NS[span],
         )  # fmt: skip
-    return CountsFacts(replace(facts, network_N=token_N, copied_N=copied_N, confidence_N=sure_N), order_N)
+    return CountsFacts(replace(facts, network_NS=token_NS, copied_NS=copied_NS, confidence_NS=sure_NS), order_NS)
 
 
 def fit_counts(counts: Counts, facts: Facts) -> Counts:
     """Discounts and spreads by coordinate search: the mean over sets of ln(bits), counts alone."""
 
     def objective(candidate: Counts) -> float:
-        bits_N = -np.log2(counts_facts(candidate, facts).facts.network_N)
+        bits_N = counts_facts(candidate, facts).facts.bits_N()
         sums = np.add.reduceat(bits_N, facts.starts[:-1])
         names, which = np.unique(facts.sets, return_inverse=True)
         return float(np.log(np.bincount(which, sums, minlength=len(names))).mean())
@@ -68,42 +68,44 @@ def fit_counts(counts: Counts, facts: Facts) -> Counts:
 
 
 def fit_network_share(network: Facts, counted: CountsFacts) -> NDArray[np.float64]:
-    """Share of the network in each situation, by expectation maximisation; every set weighs the same."""
-    situation_N = _situations(network, counted)
+    """Share of the network [STEPS, *SHARES] in each situation, by expectation maximisation; every set weighs the same."""
+    situation_NS = _situations(network, counted)
     lengths = np.diff(network.starts)
     _, which = np.unique(network.sets, return_inverse=True)
-    bits = -np.log2(network.network_N)
-    of_set = np.bincount(which, np.add.reduceat(bits, network.starts[:-1]))
+    of_set = np.bincount(which, np.add.reduceat(network.bits_N(), network.starts[:-1]))
     weight_N = np.repeat(1.0 / of_set[which], lengths)
     weight_N *= len(weight_N) / weight_N.sum()
-    share = np.full(int(np.prod(SHARES)), _PRIOR_SHARE)
-    whole = np.bincount(situation_N, weight_N, minlength=len(share))
-    for _ in range(_STEPS):
-        ours = share[situation_N] * network.network_N
-        theirs = (1 - share[situation_N]) * counted.facts.network_N
-        found = np.bincount(situation_N, weight_N * ours / (ours + theirs), minlength=len(share))
-        share = (found + _PRIOR_SHARE * _PRIOR_TOKENS) / (whole + _PRIOR_TOKENS)
-    return share.reshape(SHARES)
+    in_step = [np.ones(len(weight_N), dtype=bool), network.vocabulary.clusters(network.tokens_N) >= 0]
+    shares = np.full((STEPS, int(np.prod(SHARES))), _PRIOR_SHARE)
+    for step, share in enumerate(shares):
+        situation, weight = situation_NS[in_step[step], step], weight_N[in_step[step]]
+        ours_N, theirs_N = (facts.network_NS[in_step[step], step] for facts in (network, counted.facts))
+        whole = np.bincount(situation, weight, minlength=len(share))
+        for _ in range(_EM_STEPS):
+            ours, theirs = share[situation] * ours_N, (1 - share[situation]) * theirs_N
+            found = np.bincount(situation, weight * ours / (ours + theirs), minlength=len(share))
+            share[:] = (found + _PRIOR_SHARE * _PRIOR_TOKENS) / (whole + _PRIOR_TOKENS)
+    return shares.reshape(STEPS, *SHARES)
 
 
-def joined_facts(network: Facts, counted: CountsFacts, network_share_OCC: NDArray[np.float64]) -> Facts:
+def joined_facts(network: Facts, counted: CountsFacts, network_share_SOCC: NDArray[np.float64]) -> Facts:
     """Facts of the mixture."""
-    share_N = network_share_OCC.ravel()[_situations(network, counted)]
+    share_NS = np.take_along_axis(network_share_SOCC.reshape(STEPS, -1).T, _situations(network, counted), axis=0)
 
     def mixed(name: str) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = share_N * getattr(network, name) + (1 - share_N) * getattr(counted.facts, name)
+        result: NDArray[np.float64] = share_NS * getattr(network, name) + (1 - share_NS) * getattr(counted.facts, name)
         return result
 
     return replace(
-        network, network_N=mixed("network_N"), copied_N=mixed("copied_N"), confidence_N=mixed("confidence_N")
+        network, network_NS=mixed("network_NS"), copied_NS=mixed("copied_NS"), confidence_NS=mixed("confidence_NS")
     )
 
 
 def _situations(network: Facts, counted: CountsFacts) -> NDArray[np.int64]:
-    theirs, ours = _bucket(counted.facts.confidence_N), _bucket(network.confidence_N)
-    return (counted.order_N * CONFIDENCES + theirs) * CONFIDENCES + ours
+    theirs, ours = _bucket(counted.facts.confidence_NS), _bucket(network.confidence_NS)
+    return (counted.order_NS * CONFIDENCES + theirs) * CONFIDENCES + ours
 
 
-def _bucket(confidence_N: NDArray[np.float64]) -> NDArray[np.int64]:
+def _bucket(confidence_NS: NDArray[np.float64]) -> NDArray[np.int64]:
     """confidence_bucket of each."""
-    return np.sum([confidence_N > bound for bound in (0.2, 0.5, 0.9)], axis=0, dtype=np.int64)
+    return np.sum([confidence_NS > bound for bound in (0.2, 0.5, 0.9)], axis=0, dtype=np.int64)

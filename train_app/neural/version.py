@@ -15,6 +15,7 @@ from nbmf.neural.constants import Constants, default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.torch_engine import TorchEngine
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import Facts, collect_facts
 from train_app.neural.count import train_counts
@@ -73,20 +74,21 @@ def build(
     elif model:
         engine = _quantise(model, training, tokenizer, stream, learned)
     on_step()
-    facts = collect_facts(engine, stream, tokenizer.get_vocab_size(), _FIT_BYTES // len(set(stream.sets)))
+    vocabulary = engine.config if engine else Vocabulary(tokenizer.get_vocab_size())
+    facts = collect_facts(engine, stream, vocabulary, _FIT_BYTES // len(set(stream.sets)))
     on_step()
     counts = None
     if max_counts_bytes:
-        counts = train_counts(tokenise_samples(training, tokenizer), tokenizer.get_vocab_size(), max_counts_bytes)
+        counts = train_counts(tokenise_samples(training, tokenizer), vocabulary, max_counts_bytes)
     on_step()
     if counts:
         counts = fit_counts(counts, facts)
         learned.files[COUNTS_FILE] = save_counts(counts)
         counted = counts_facts(counts, facts)
-        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts, counts.vocab_size))
+        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts))
     on_step()
     if engine:
-        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, engine.config.vocab_size))
+        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts))
     on_step()
     return learned
 
@@ -107,16 +109,16 @@ def _quantise(
     return engine
 
 
-def _fit_beside_counts(facts: Facts, counts: Counts | None, vocab_size: int) -> Constants:
+def _fit_beside_counts(facts: Facts, counts: Counts | None) -> Constants:
     if counts is None:
-        return _fit(facts, vocab_size)
+        return _fit(facts)
     counted = counts_facts(counts, facts)
-    share_OCC = fit_network_share(facts, counted)
-    return _fit(joined_facts(facts, counted, share_OCC), vocab_size)._replace(network_share_OCC=share_OCC)
+    share_SOCC = fit_network_share(facts, counted)
+    return _fit(joined_facts(facts, counted, share_SOCC))._replace(network_share_SOCC=share_SOCC)
 
 
-def _fit(facts: Facts, vocab_size: int) -> Constants:
-    fit = Fit(facts, vocab_size)
+def _fit(facts: Facts) -> Constants:
+    fit = Fit(facts)
     return fit_scalars(fit, fit_gates(fit, fit_copy(fit, default_constants()), steps=_GATE_STEPS))
 
 
