@@ -10,6 +10,7 @@ D d_model, H heads, K d_head, F d_feed_forward, I input ids, Z tokens of a clust
 those with it), N rows, B * T of them unless said.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def _squared_relu(sums_NF: Tensor, scale_F: Tensor) -> Tensor:
     return _round_int8(scaled_NF * scaled_NF)
 
 
-def _padded(records: list[NDArray[np.integer]], length: int, fill: int = 0) -> NDArray[np.int64]:
+def _padded(records: Sequence[NDArray[np.integer]], length: int, fill: int = 0) -> NDArray[np.int64]:
     padded_BT = np.full((len(records), length), fill, dtype=np.int64)
     for row, record in enumerate(records):
         padded_BT[row, : len(record)] = record
@@ -141,7 +142,7 @@ class TorchEngine:
         self._rotary_turns_K = tensor(weights.rotary_turns_K).long()
 
     def frequencies(
-        self, tokens: list[NDArray[np.integer]], targets: list[NDArray[np.integer]] | None = None
+        self, tokens: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[np.integer]] | None = None
     ) -> list[Predicted]:
         """For each record (its type id first) the frequencies after each token.
 

@@ -23,7 +23,7 @@ _SEED = 0
 
 
 def fitted(config: NeuralConfig, vocab_size: int) -> NeuralConfig:
-    """For a vocabulary that came out with so many tokens: fewer clusters where it is smaller, the same share of singles."""
+    """For a vocabulary that came out with so many tokens: if fewer, fewer clusters, and as large a share of singles."""
     singles = -(-vocab_size * config.n_singles // config.vocab_size)
     clusters = min(config.n_clusters, (vocab_size - singles) // config.cluster_size) if config.n_clusters else 0
     return config.with_(vocab_size=vocab_size, n_clusters=clusters, cluster_size=config.cluster_size if clusters else 0)
@@ -34,11 +34,11 @@ def learn_slots(tokens_N: NDArray[np.integer], config: NeuralConfig) -> NDArray[
 
     `tokens_N` are records joined end to end, each with the id of its type first.
     """
-    tokens_N = tokens_N.astype(np.int64)
-    count_V = np.bincount(tokens_N, minlength=config.n_input_ids)[: config.vocab_size]
+    ids_N = tokens_N.astype(np.int64)
+    count_V = np.bincount(ids_N, minlength=config.n_input_ids)[: config.vocab_size]
     by_count_V = np.argsort(-count_V, kind="stable")
     clustered_M = by_count_V[config.n_singles :]
-    vectors_VE = _vectors(tokens_N, config.n_input_ids, config.vocab_size)
+    vectors_VE = _vectors(ids_N, config.n_input_ids, config.vocab_size)
     cluster_M = _balanced_clusters(vectors_VE[clustered_M], config.n_clusters, config.cluster_size)
     order_M = np.argsort(cluster_M, kind="stable")
     slot_V = np.empty(config.vocab_size, dtype=np.int64)

@@ -1,8 +1,8 @@
 """A trained network that comes as a folder: its definition, weights in half precision and vocabulary.
 
-config.json (`network`: sizes; `kinds` of layers; `singles`, `clusters`, `cluster_size`), model.safetensors, tokenizer.json.
-It was trained on the ids of its vocabulary, which clusters were made of afterwards: `slot_V` says where each token stands in
-them. Here the slots become the ids, and n-grams are hashed as in training.
+config.json (`network`: sizes; `kinds` of layers; `singles`, `clusters`, `cluster_size`), model.safetensors,
+tokenizer.json. It was trained on the ids of its vocabulary, and `slot_V` says where each token stands in the
+softmax. Here the slots become the ids, and n-grams are hashed as in training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nbmf.neural.config import EXTRA_TOKENS, NeuralConfig
+from nbmf._core import EXTRA_TOKENS
+from nbmf.neural.config import NeuralConfig
 from train_app.neural.model import NeuralModel
 from train_app.neural.tokenizer import renumbered
 

@@ -87,33 +87,33 @@ def test_stepping_while_records_end(weights, records, reference):
         if len(still) < len(going_on):
             state.keep(still)
             going_on = going_on[still]
-        symbols_BS = engine.step(np.array([[records[record][position]] for record in going_on]), state)[:, 0].numpy()
+        symbols = engine.step(np.array([[records[record][position]] for record in going_on]), state)[:, 0].numpy()
         due = [
             (row, record, records[record][position + 1] - CONFIG.n_singles)
             for row, record in enumerate(going_on)
             if position + 1 < len(records[record]) and records[record][position + 1] >= CONFIG.n_singles
         ]
         for row, record in enumerate(going_on):
-            np.testing.assert_array_equal(symbols_BS[row], reference[record].symbols_TS[position])
+            np.testing.assert_array_equal(symbols[row], reference[record].symbols_TS[position])
         if due:
-            head_in_ND = state.head_in_BTD[[row for row, _, _ in due], 0]
-            clusters_N = np.array([beyond // CONFIG.cluster_size for _, _, beyond in due])
-            members_NZ = engine.member_frequencies(head_in_ND, clusters_N).numpy()
-            for members_Z, (_, record, _) in zip(members_NZ, due, strict=True):
-                np.testing.assert_array_equal(members_Z, reference[record].members_TZ[position])
+            head_in = state.head_in_BTD[[row for row, _, _ in due], 0]
+            clusters = np.array([beyond // CONFIG.cluster_size for _, _, beyond in due])
+            found = engine.member_frequencies(head_in, clusters).numpy()
+            for members, (_, record, _) in zip(found, due, strict=True):
+                np.testing.assert_array_equal(members, reference[record].members_TZ[position])
 
 
 def test_the_second_step_is_that_of_the_clusters_rows(weights, records, reference):
     record, expected = records[-1], reference[-1]
     engine, state = TorchEngine(weights, CONFIG), EngineState()
     engine.step(record[None], state)
-    head_in_TD = state.head_in_BTD[0].numpy().astype(np.int64)
+    head_in = state.head_in_BTD[0].numpy().astype(np.int64)
     for position, target in enumerate(record[1:]):
         if target < CONFIG.n_singles:
             continue
         begin = (target - CONFIG.n_singles) // CONFIG.cluster_size * CONFIG.cluster_size
         rows = slice(begin, begin + CONFIG.cluster_size)
-        sums = weights.member_VD[rows].astype(np.int64) @ head_in_TD[position]
+        sums = weights.member_VD[rows].astype(np.int64) @ head_in[position]
         logits = np.floor(sums.astype(np.float32) * weights.member_scale_V[rows] + np.float32(0.5)).astype(int)
         index = np.minimum(logits.max() - logits, len(weights.frequency_exp) - 1)
         np.testing.assert_array_equal(weights.frequency_exp[index], expected.members_TZ[position])
@@ -130,18 +130,18 @@ def test_a_renumbered_network_hashes_the_old_ids(weights, records):
         "member_scale_V": None,
     }
     one_step = dataclasses.replace(weights, **joined)
-    old_V = rng.permutation(config.vocab_size)
-    old_I = np.concatenate((old_V, config.vocab_size + np.arange(EXTRA_TOKENS)))
+    old_tokens = rng.permutation(config.vocab_size)
+    old_ids = np.concatenate((old_tokens, config.vocab_size + np.arange(EXTRA_TOKENS)))
     other = dataclasses.replace(
         one_step,
-        embedding_ID=one_step.embedding_ID[old_I],
-        embedding_scale_I=one_step.embedding_scale_I[old_I],
-        head_VD=one_step.head_VD[old_V],
-        head_scale_V=one_step.head_scale_V[old_V],
-        hash_id_I=old_I.astype(np.int32),
+        embedding_ID=one_step.embedding_ID[old_ids],
+        embedding_scale_I=one_step.embedding_scale_I[old_ids],
+        head_VD=one_step.head_VD[old_tokens],
+        head_scale_V=one_step.head_scale_V[old_tokens],
+        hash_id_I=old_ids.astype(np.int32),
     )
     record = records[-1]
     (expected,) = TorchEngine(one_step, config).frequencies([record])
-    (got,) = TorchEngine(other, config, block=7).frequencies([np.argsort(old_I)[record]])
+    (got,) = TorchEngine(other, config, block=7).frequencies([np.argsort(old_ids)[record]])
     assert len(np.unique(expected.symbols_TS)) > 500
-    np.testing.assert_array_equal(got.symbols_TS, expected.symbols_TS[:, old_V])
+    np.testing.assert_array_equal(got.symbols_TS, expected.symbols_TS[:, old_tokens])

@@ -98,18 +98,18 @@ def test_without_clusters_ids_stay(samples, vocabulary, tmp_path):
 def test_the_network_of_a_folder(vocabulary, tmp_path):
     """Ids of the vocabulary it was trained on, turned into slots."""
     expected = hybrids.hybrid()
-    slot_V = torch.randperm(CONFIG.vocab_size, generator=torch.Generator().manual_seed(0))
-    old_I = torch.cat((slot_V.argsort(), CONFIG.vocab_size + torch.arange(EXTRA_TOKENS))).int()
-    expected.restore({**expected.state_dict(), "hash_id_I": old_I})
+    slots = torch.randperm(CONFIG.vocab_size, generator=torch.Generator().manual_seed(0))
+    old_ids = torch.cat((slots.argsort(), CONFIG.vocab_size + torch.arange(EXTRA_TOKENS))).int()
+    expected.restore({**expected.state_dict(), "hash_id_I": old_ids})
     theirs = {name: value for name, value in expected.state_dict().items() if name != "hash_id_I"}
     members = theirs.pop("member.weight")
     theirs["top.weight"] = theirs["head.weight"]
     theirs["head.weight"] = torch.cat((torch.zeros(CONFIG.n_singles, CONFIG.d_model), members))
-    slot_I = torch.cat((slot_V, CONFIG.vocab_size + torch.arange(EXTRA_TOKENS)))
-    theirs["embedding.weight"] = theirs["embedding.weight"][slot_I]
+    slots_of_ids = torch.cat((slots, CONFIG.vocab_size + torch.arange(EXTRA_TOKENS)))
+    theirs["embedding.weight"] = theirs["embedding.weight"][slots_of_ids]
     for new, old in ((".convolution.", ".mix."), (".convolution_out.", ".out.")):
         theirs = {name.replace(new, old): value for name, value in theirs.items()}
-    save_file({**theirs, "slot_V": slot_V}, tmp_path / "model.safetensors")
+    save_file({**theirs, "slot_V": slots}, tmp_path / "model.safetensors")
     (tmp_path / "tokenizer.json").write_text(vocabulary.to_str())
     own = ("layer_kinds", "n_clusters", "cluster_size")
     described = {
@@ -124,7 +124,7 @@ def test_the_network_of_a_folder(vocabulary, tmp_path):
     assert model.config == CONFIG
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=0)
-    assert tokenizer.get_vocab() == {token: int(slot_V[old]) for token, old in vocabulary.get_vocab().items()}
+    assert tokenizer.get_vocab() == {token: int(slots[old]) for token, old in vocabulary.get_vocab().items()}
 
 
 def test_settings_know_what_sizes_are(settings):

@@ -29,20 +29,20 @@ def batch(stream):
     return StreamBatches(stream, CONFIG).at(torch.arange(0, 512, 64), 64)
 
 
-def whole_softmax(model, y_ND):
+def whole_softmax(model, y):
     """Log-probabilities of all tokens [N, V]: those of singles, and the product of both steps'."""
-    first_NS = torch.log_softmax(model.head(y_ND), dim=-1)
-    logits_NCZ = model.member(y_ND).view(-1, CONFIG.n_clusters, CONFIG.cluster_size)
-    second_NCZ = torch.log_softmax(logits_NCZ, dim=-1) + first_NS[:, CONFIG.n_singles :, None]
-    return torch.cat((first_NS[:, : CONFIG.n_singles], second_NCZ.flatten(1)), dim=1)
+    first = torch.log_softmax(model.head(y), dim=-1)
+    logits = model.member(y).view(-1, CONFIG.n_clusters, CONFIG.cluster_size)
+    second = torch.log_softmax(logits, dim=-1) + first[:, CONFIG.n_singles :, None]
+    return torch.cat((first[:, : CONFIG.n_singles], second.flatten(1)), dim=1)
 
 
 def test_the_loss_of_two_steps_is_that_of_the_whole_softmax(batch):
-    model, targets_N = hybrids.hybrid(), batch.targets_BT.flatten()
-    log_NV = whole_softmax(model, model.trunk(batch).flatten(0, 1))
-    torch.testing.assert_close(log_NV.exp().sum(-1), torch.ones(len(log_NV)))
-    expected = torch.nn.functional.nll_loss(log_NV, targets_N, ignore_index=-1)
-    assert 0.1 < (targets_N >= CONFIG.n_singles).float().mean() < 0.9
+    model, targets = hybrids.hybrid(), batch.targets_BT.flatten()
+    logs = whole_softmax(model, model.trunk(batch).flatten(0, 1))
+    torch.testing.assert_close(logs.exp().sum(-1), torch.ones(len(logs)))
+    expected = torch.nn.functional.nll_loss(logs, targets, ignore_index=-1)
+    assert 0.1 < (targets >= CONFIG.n_singles).float().mean() < 0.9
     wanted = torch.autograd.grad(expected, [*model.parameters()])
     for chunk in (64, 1024):
         got = model.loss(batch, chunk)
@@ -52,10 +52,10 @@ def test_the_loss_of_two_steps_is_that_of_the_whole_softmax(batch):
 
 
 def test_nats_of_tokens_are_those_of_the_whole_softmax(batch):
-    model, targets_N = hybrids.hybrid(), batch.targets_BT.flatten()
+    model, targets = hybrids.hybrid(), batch.targets_BT.flatten()
     with torch.no_grad():
-        log_NV = whole_softmax(model, model.trunk(batch).flatten(0, 1))
-        expected = torch.nn.functional.nll_loss(log_NV, targets_N, ignore_index=-1, reduction="none")
+        logs = whole_softmax(model, model.trunk(batch).flatten(0, 1))
+        expected = torch.nn.functional.nll_loss(logs, targets, ignore_index=-1, reduction="none")
         for chunk in (64, 1024):
             torch.testing.assert_close(model.token_nats(batch, chunk).flatten(), expected, rtol=1e-4, atol=1e-5)
 
@@ -71,17 +71,17 @@ def test_the_loss_in_bfloat16_is_near(batch):
 
 @pytest.mark.parametrize("beyond", [[], [-3, -1], [5], [0, 31, 32, 95, -1, 95, 64]])
 def test_blocks_hold_every_row_once(beyond):
-    beyond_N = torch.tensor([*beyond, *[40] * 3 * MEMBER_ROWS] if len(beyond) > 5 else beyond, dtype=torch.long)
+    tokens = torch.tensor([*beyond, *[40] * 3 * MEMBER_ROWS] if len(beyond) > 5 else beyond, dtype=torch.long)
     found = {}
     shapes = set()
-    for cluster_G, row_GR, place_N in member_blocks(beyond_N, 32, 3, 2 * MEMBER_ROWS):
-        shapes.add((tuple(row_GR.shape), len(place_N)))
-        cluster_N = cluster_G[:, None].expand_as(row_GR).flatten()
-        for cluster, row, place in zip(cluster_N.tolist(), row_GR.flatten().tolist(), place_N.tolist(), strict=True):
+    for clusters, rows, places in member_blocks(tokens, 32, 3, 2 * MEMBER_ROWS):
+        shapes.add((tuple(rows.shape), len(places)))
+        of_rows = clusters[:, None].expand_as(rows).flatten()
+        for cluster, row, place in zip(of_rows.tolist(), rows.flatten().tolist(), places.tolist(), strict=True):
             if place >= 0:
                 assert row not in found
                 found[row] = cluster * 32 + place
-    assert found == {row: token for row, token in enumerate(beyond_N.tolist()) if token >= 0}
+    assert found == {row: token for row, token in enumerate(tokens.tolist()) if token >= 0}
     assert len(shapes) == min(len(found), 1)
 
 
@@ -145,20 +145,16 @@ def test_channels_without_activations_have_sensible_steps():
 
 
 def test_networks_with_hash_ids_are_kept_with_them(stream, tmp_path):
-    old_I = torch.cat((torch.randperm(512), 512 + torch.arange(EXTRA_TOKENS))).int()
+    old_ids = torch.cat((torch.randperm(512), 512 + torch.arange(EXTRA_TOKENS))).int()
     model = hybrids.hybrid()
-    model.restore({**model.state_dict(), "hash_id_I": old_I})
+    model.restore({**model.state_dict(), "hash_id_I": old_ids})
     torch.save({"config": CONFIG.to_dict(), "model": model.state_dict()}, tmp_path / "checkpoint.pt")
     loaded = load_model(tmp_path / "checkpoint.pt")
-    np.testing.assert_array_equal(loaded.hash_ids(), old_I)
+    np.testing.assert_array_equal(loaded.hash_ids(), old_ids)
     record = stream.tokens_N[: stream.starts[1]]
     assert float_bits(loaded, record) == float_bits(model, record) != float_bits(hybrids.hybrid(), record)
-    assert (
-        quantise(
-            loaded, calibrate(loaded, [StreamBatches(stream, CONFIG, loaded.hash_ids()).at(torch.zeros(1).long(), 64)])
-        ).hash_id_I
-        == old_I.numpy()
-    ).all()
+    batch = StreamBatches(stream, CONFIG, loaded.hash_ids()).at(torch.zeros(1, dtype=torch.long), 64)
+    np.testing.assert_array_equal(quantise(loaded, calibrate(loaded, [batch])).hash_id_I, old_ids)
 
 
 def test_networks_of_before_have_the_names_of_before():
