@@ -42,19 +42,21 @@ class Batch:
 class StreamBatches:
     """Cuts a stream into sequences of `length`. Records may be cut; attention never joins two."""
 
-    def __init__(self, stream: TokenStream, config: NeuralConfig) -> None:
+    def __init__(self, stream: TokenStream, config: NeuralConfig, hash_id_I: NDArray[np.int32] | None = None) -> None:
+        """`hash_id_I`: what stands for each id where n-grams are hashed, if not the id."""
         self.stream = stream
         tokens_N = stream.tokens_N.astype(np.int64)
-        padding = np.int64(config.padding_id)
+        hashed_N = tokens_N if hash_id_I is None else hash_id_I[tokens_N].astype(np.int64)
+        padding = np.int64(config.padding_id if hash_id_I is None else hash_id_I[config.padding_id])
         is_start_N = np.zeros(len(tokens_N), dtype=bool)
         is_start_N[stream.starts[:-1]] = True
-        previous_N = np.where(is_start_N, padding, np.roll(tokens_N, 1))
+        previous_N = np.where(is_start_N, padding, np.roll(hashed_N, 1))
         after_start_N = is_start_N | np.roll(is_start_N, 1)
-        second_N = np.where(after_start_N, padding, np.roll(tokens_N, 2))
+        second_N = np.where(after_start_N, padding, np.roll(hashed_N, 2))
         self._tokens_N = torch.from_numpy(tokens_N.astype(np.int32))
-        self._bigrams_N = torch.from_numpy(bigram_rows(previous_N, tokens_N, config.bigram_bits).astype(np.int32))
+        self._bigrams_N = torch.from_numpy(bigram_rows(previous_N, hashed_N, config.bigram_bits).astype(np.int32))
         self._trigrams_N = torch.from_numpy(
-            trigram_rows(second_N, previous_N, tokens_N, config.trigram_bits).astype(np.int32)
+            trigram_rows(second_N, previous_N, hashed_N, config.trigram_bits).astype(np.int32)
         )
         self._records_N = torch.from_numpy(np.cumsum(is_start_N).astype(np.int32))
         next_is_start_N = np.roll(is_start_N, -1)

@@ -18,19 +18,21 @@ from tokenizers import Tokenizer
 
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.tokenizer import NeuralTokenizer
+from train_app.neural.clusters import fitted, learn_slots
 from train_app.neural.data import TokenStream
 from train_app.neural.failure import TrainingFailed, failed, last_line
 from train_app.neural.loop import CHECKPOINT_FILE, train_loop
 from train_app.neural.model import NeuralModel
 from train_app.neural.run_log import LOG_FILE, append
 from train_app.neural.settings import NeuralTrainConfig
-from train_app.neural.tokenizer import train_tokenizer
+from train_app.neural.tokenizer import renumbered, train_tokenizer
 from train_app.neural.workers import resources_per_worker, waiting_for
 from train_app.prepare import Sample
 
 TOKENIZER_FILE = "tokenizer.json"
 RECORD_TYPE = {"text": "text", "messages": "conversation", "json": "structured"}
 _VALIDATION_BYTES = 600_000
+_CLUSTERED_BYTES = 10_000_000
 _BLOCK_RECORDS = 2000
 _POLL_S, _NOTICE_INTERVAL_S = 1.0, 30.0
 
@@ -56,7 +58,7 @@ def train_network(
     run_folder.mkdir(parents=True, exist_ok=True)
     first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
     tokenizer = _tokenizer(training, config, run_folder, init_from)
-    config = config.with_(vocab_size=tokenizer.get_vocab_size())
+    config = fitted(config, tokenizer.get_vocab_size())
     resources = resources_per_worker(settings)
     trainer = TorchTrainer(
         train_loop,
@@ -81,7 +83,7 @@ def train_network(
         ),
         datasets={
             "train": _dataset(training, tokenizer),
-            "validation": _dataset(_some(validation), tokenizer),
+            "validation": _dataset(_some(validation, _VALIDATION_BYTES), tokenizer),
         },
         dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
     )
@@ -100,7 +102,7 @@ def load_model(checkpoint: Path) -> NeuralModel:
     """The float model in a checkpoint, on the CPU, for evaluation."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     model = NeuralModel(NeuralConfig(**state["config"]))
-    model.load_state_dict(state["model"])
+    model.restore(state["model"])
     return model.eval()
 
 
@@ -117,7 +119,7 @@ def _last_checkpoint(run: Path, config: NeuralConfig) -> Path:
     if not found:
         raise TrainingFailed(f"{run} holds no checkpoint to start from: name the folder of an earlier run")
     theirs = NeuralConfig(**torch.load(found[-1], weights_only=True, mmap=True)["config"])
-    if theirs != config.with_(vocab_size=theirs.vocab_size):
+    if theirs != fitted(config, theirs.vocab_size):
         raise TrainingFailed(f"the network in {run} has other sizes ({theirs}) than the one to train ({config})")
     return found[-1]
 
@@ -129,8 +131,18 @@ def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path, in
         shutil.copyfile(init_from / TOKENIZER_FILE, path)
     elif not path.exists():
         texts = (s.canonical.decode("utf-8", "replace") for s in samples)
-        path.write_text(train_tokenizer(texts, config.vocab_size).to_str())
+        tokenizer = train_tokenizer(texts, config.vocab_size)
+        path.write_text(_clustered(tokenizer, samples, config).to_str())
     return Tokenizer.from_file(str(path))
+
+
+def _clustered(tokenizer: Tokenizer, samples: list[Sample], config: NeuralConfig) -> Tokenizer:
+    """Its ids in the order of the clusters, if the network has any."""
+    config = fitted(config, tokenizer.get_vocab_size())
+    if not config.n_clusters:
+        return tokenizer
+    stream = tokenise_samples(_some(samples, _CLUSTERED_BYTES), tokenizer)
+    return renumbered(tokenizer, learn_slots(stream.tokens_N, config).tolist())
 
 
 def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -145,9 +157,9 @@ def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
     return training, validation
 
 
-def _some(samples: list[Sample]) -> list[Sample]:
-    """Evenly spread, about as many as the bound on what is watched."""
-    return samples[:: 1 + sum(len(s.canonical) for s in samples) // (_VALIDATION_BYTES + 1)]
+def _some(samples: list[Sample], most_bytes: int) -> list[Sample]:
+    """Evenly spread, about as many as make so many bytes."""
+    return samples[:: 1 + sum(len(s.canonical) for s in samples) // (most_bytes + 1)]
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:

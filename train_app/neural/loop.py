@@ -64,13 +64,14 @@ class _Run:
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = get_device()
-        self.batches = StreamBatches(read_stream(ray.train.get_dataset_shard("train")), config)
         self.validation = read_stream(ray.train.get_dataset_shard("validation")) if self.rank == 0 else None
         self.model = NeuralModel(config, settings.memory_dropout).to(self.device)
         self.optimisers = make_optimisers(self.model, settings)
         self.epoch = self.step = self.tokens = 0
         self.minutes_before = 0.0
         self._restore(init_from)
+        stream = read_stream(ray.train.get_dataset_shard("train"))
+        self.batches = StreamBatches(stream, config, self.model.hash_ids())
         self.log = RunLog(folder, self.step + 1) if self.rank == 0 else None
         self._write({"step": self.step, "workers": self.world})
         self._compile()
@@ -212,7 +213,7 @@ class _Run:
 
     def _load(self, path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
-        self.model.load_state_dict(state["model"])
+        self.model.restore(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             own = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)

@@ -20,7 +20,7 @@ def bits_per_byte(model: NeuralModel, stream: TokenStream, autocast_dtype: torch
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    batches = StreamBatches(stream, model.config)
+    batches = StreamBatches(stream, model.config, model.hash_ids())
     length = min(_LENGTH, len(batches))
     begins = torch.arange(0, len(batches) - length + 1, length)
     nats = torch.zeros((), dtype=torch.float64)

@@ -2,21 +2,28 @@
 
 A causal pre-norm transformer (Vaswani et al. 2017; RMS norm without gains, Zhang & Sennrich
 2019; rotary positions, Su et al. 2021; squared ReLU, So et al. 2021; token shift, Peng et al.
-2023) with hashed n-gram memory at its input. Every operation has an exact integer counterpart:
-no gain or bias vectors, no exp but in softmax.
+2023) with hashed n-gram memory at its input, dilated convolutions in place of attention in some
+layers (van den Oord et al. 2016), and a softmax in two steps (Grave et al. 2017, "Efficient
+softmax approximation for GPUs") where there are clusters. Every operation has an exact integer
+counterpart: no gain or bias vectors, no exp but in softmax.
 
 Shape suffixes: B batch, T positions, D d_model, H heads, K d_head, F d_feed_forward,
-M d_memory, V vocabulary, N rows.
+M d_memory, V vocabulary, I input ids, S symbols of the first step of the softmax, C clusters,
+Z tokens of a cluster, N rows; G blocks of R rows that are of one cluster.
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nbmf.neural.config import NeuralConfig
+from nbmf._core import TAPS
+from nbmf.neural.config import ATTENTION, NeuralConfig
 from train_app.neural.data import Batch
 
 
@@ -50,40 +57,85 @@ def rotate(x_BHTK: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
     return torch.cat((first * cos_TK - second * sin_TK, second * cos_TK + first * sin_TK), dim=-1).type_as(x_BHTK)
 
 
+class Places(NamedTuple):
+    """Where the positions of a batch are: what layers ask beside activations."""
+
+    records_BT: Tensor  # number of the record
+    mask_B1TT: Tensor  # who sees whom
+    not_first_BT1: Tensor  # where the token before is of the same record
+    cos_TK: Tensor
+    sin_TK: Tensor
+
+
 class Layer(nn.Module):
+    """Something that mixes positions, then the feed-forward."""
+
     def __init__(self, config: NeuralConfig) -> None:
         super().__init__()
         self.config = config
-        d_model = config.d_model
-        self.query_key_value = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.attention_out = nn.Linear(d_model, d_model, bias=False)
-        self.expand = nn.Linear(d_model, config.d_feed_forward, bias=False)
-        self.contract = nn.Linear(config.d_feed_forward, d_model, bias=False)
-        for inward in (self.query_key_value, self.expand):
-            nn.init.normal_(inward.weight, std=d_model**-0.5)
-        for outward in (self.attention_out, self.contract):
-            nn.init.zeros_(outward.weight)
+        self.expand = nn.Linear(config.d_model, config.d_feed_forward, bias=False)
+        self.contract = nn.Linear(config.d_feed_forward, config.d_model, bias=False)
+        nn.init.normal_(self.expand.weight, std=config.d_model**-0.5)
+        nn.init.zeros_(self.contract.weight)
 
-    def forward(
-        self, x_BTD: Tensor, mask_B1TT: Tensor, not_first_BT1: Tensor, cos_TK: Tensor, sin_TK: Tensor
-    ) -> Tensor:
-        B, T, D = x_BTD.shape
-        H, K = self.config.n_heads, self.config.d_head
-        y_BTD = norm(x_BTD)
-        if shift := self.config.d_shift:
-            shifted = F.pad(y_BTD[:, :-1, :shift], (0, 0, 1, 0)) * not_first_BT1
-            y_BTD = torch.cat((shifted, y_BTD[:, :, shift:]), dim=-1)
-        q, k, v = (part.view(B, T, H, K).transpose(1, 2) for part in self.query_key_value(y_BTD).chunk(3, dim=-1))
-        q, k = rotate(q, cos_TK, sin_TK), rotate(k, cos_TK, sin_TK)
-        o_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_B1TT)
-        x_BTD = x_BTD + self.attention_out(o_BHTK.transpose(1, 2).reshape(B, T, D))
+    def mix(self, y_BTD: Tensor, places: Places) -> Tensor:
+        """What is added to the residual, of its norm."""
+        raise NotImplementedError
+
+    def forward(self, x_BTD: Tensor, places: Places) -> Tensor:
+        x_BTD = x_BTD + self.mix(norm(x_BTD), places)
         hidden_BTF = F.relu(self.expand(norm(x_BTD))).square()
         return x_BTD + self.contract(hidden_BTF)
 
 
+class AttentionLayer(Layer):
+    def __init__(self, config: NeuralConfig) -> None:
+        super().__init__(config)
+        d_model = config.d_model
+        self.query_key_value = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.attention_out = nn.Linear(d_model, d_model, bias=False)
+        nn.init.normal_(self.query_key_value.weight, std=d_model**-0.5)
+        nn.init.zeros_(self.attention_out.weight)
+
+    def mix(self, y_BTD: Tensor, places: Places) -> Tensor:
+        B, T, D = y_BTD.shape
+        H, K = self.config.n_heads, self.config.d_head
+        if shift := self.config.d_shift:
+            shifted = F.pad(y_BTD[:, :-1, :shift], (0, 0, 1, 0)) * places.not_first_BT1
+            y_BTD = torch.cat((shifted, y_BTD[:, :, shift:]), dim=-1)
+        q, k, v = (part.view(B, T, H, K).transpose(1, 2) for part in self.query_key_value(y_BTD).chunk(3, dim=-1))
+        q, k = rotate(q, places.cos_TK, places.sin_TK), rotate(k, places.cos_TK, places.sin_TK)
+        o_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=places.mask_B1TT)
+        return self.attention_out(o_BHTK.transpose(1, 2).reshape(B, T, D))
+
+
+class ConvolutionLayer(Layer):
+    """Taps of now, one dilation ago and two, zeros where that is before the record's start; squared ReLU."""
+
+    def __init__(self, config: NeuralConfig, dilation: int) -> None:
+        super().__init__(config)
+        self.dilation = dilation
+        d_model = config.d_model
+        self.convolution = nn.Linear(TAPS * d_model, d_model, bias=False)
+        self.convolution_out = nn.Linear(d_model, d_model, bias=False)
+        nn.init.normal_(self.convolution.weight, std=(TAPS * d_model) ** -0.5)
+        nn.init.zeros_(self.convolution_out.weight)
+
+    def mix(self, y_BTD: Tensor, places: Places) -> Tensor:
+        T, taps = y_BTD.size(1), [y_BTD]
+        for distance in range(self.dilation, TAPS * self.dilation, self.dilation):
+            before_BT = F.pad(places.records_BT, (distance, 0), value=-1)[:, :T]
+            tap_BTD = F.pad(y_BTD, (0, 0, distance, 0))[:, :T]
+            taps.append(tap_BTD * (before_BT == places.records_BT)[:, :, None])
+        return self.convolution_out(F.relu(self.convolution(torch.cat(taps, dim=-1))).square())
+
+
 class NeuralModel(nn.Module):
+    hash_id_I: Tensor | None
+
     def __init__(self, config: NeuralConfig, memory_dropout: float = 0.0) -> None:
         super().__init__()
+        self.register_buffer("hash_id_I", None)  # what stands for each id where n-grams are hashed, if not the id
         self.config = config
         self.memory_dropout = memory_dropout
         D, M = config.d_model, config.d_memory
@@ -91,8 +143,16 @@ class NeuralModel(nn.Module):
         self.bigram_memory = nn.Embedding(1 << config.bigram_bits, M)
         self.trigram_memory = nn.Embedding(1 << config.trigram_bits, M)
         self.memory_in = nn.Linear(2 * M, D, bias=False)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
-        self.head = nn.Linear(D, config.vocab_size, bias=False)
+        dilations = iter(config.dilations)
+        self.layers = nn.ModuleList(
+            AttentionLayer(config) if kind == ATTENTION else ConvolutionLayer(config, next(dilations))
+            for kind in config.kinds
+        )
+        self.head = nn.Linear(D, config.n_symbols, bias=False)
+        self.member: nn.Linear | None = None
+        if config.n_clusters:
+            self.member = nn.Linear(D, config.n_clusters * config.cluster_size, bias=False)
+            nn.init.zeros_(self.member.weight)
         nn.init.normal_(self.embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_memory.weight, std=0.05)
         nn.init.normal_(self.trigram_memory.weight, std=0.05)
@@ -103,19 +163,29 @@ class NeuralModel(nn.Module):
         """The layers, typed."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
+    def hash_ids(self) -> NDArray[np.int32] | None:
+        """For StreamBatches."""
+        return None if self.hash_id_I is None else self.hash_id_I.cpu().numpy()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """load_state_dict, of networks too that hash other ids."""
+        hashed = state.get("hash_id_I")
+        self.hash_id_I = None if hashed is None else torch.empty_like(hashed, device=self.head.weight.device)
+        self.load_state_dict(state)
+
     def trunk(self, batch: Batch) -> Tensor:
         """Normalised last activations [B, T, D]: the head's input."""
         config = self.config
         T = batch.tokens_BT.size(1)
         mask_B1TT, not_first_BT1 = attention_mask(batch.records_BT, config.window)
         angles = rotary_angles(config, torch.arange(T)).to(batch.tokens_BT.device)
-        cos_TK, sin_TK = angles.cos().float(), angles.sin().float()
+        places = Places(batch.records_BT, mask_B1TT, not_first_BT1, angles.cos().float(), angles.sin().float())
         bigram_BTM = self._hide_some(self.bigram_memory(batch.bigrams_BT))
         trigram_BTM = self._hide_some(self.trigram_memory(batch.trigrams_BT))
         memory_BTM = torch.cat((bigram_BTM, trigram_BTM), dim=-1)
         x_BTD = self.embedding(batch.tokens_BT) + self.memory_in(memory_BTM)
         for layer in self.stack():
-            x_BTD = layer(x_BTD, mask_B1TT, not_first_BT1, cos_TK, sin_TK)
+            x_BTD = layer(x_BTD, places)
         return norm(x_BTD)
 
     def _hide_some(self, entries_BTM: Tensor) -> Tensor:
@@ -127,21 +197,34 @@ class NeuralModel(nn.Module):
 
     def loss(self, batch: Batch, chunk: int = 1024) -> Tensor:
         """Mean nats of the counted targets."""
-        y_BTD = self.trunk(batch)
-        total: Tensor = ChunkedCrossEntropy.apply(
-            y_BTD.flatten(0, 1), self.head.weight, batch.targets_BT.flatten(), chunk
-        )
-        return total / (batch.targets_BT >= 0).sum()
+        y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
+        total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.weight, self._symbols(targets_N), chunk)
+        if self.member:
+            beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
+            total = total + MemberCrossEntropy.apply(y_ND, self.member.weight, beyond_N, size, chunk)
+        return total / (targets_N >= 0).sum()
+
+    def _symbols(self, targets_N: Tensor) -> Tensor:
+        """Targets of the first step."""
+        singles, size = self.config.n_singles, max(self.config.cluster_size, 1)
+        return torch.where(targets_N < singles, targets_N, singles + (targets_N - singles) // size)
 
     def token_nats(self, batch: Batch, chunk: int = 1024) -> Tensor:
         """Nats of every target [B, T], 0 where none."""
-        y_ND = self.trunk(batch).flatten(0, 1)
-        targets_N = batch.targets_BT.flatten()
+        y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
         parts = [
             F.cross_entropy(self.head(y).float(), t, ignore_index=-1, reduction="none")
-            for y, t in zip(y_ND.split(chunk), targets_N.split(chunk), strict=True)
+            for y, t in zip(y_ND.split(chunk), self._symbols(targets_N).split(chunk), strict=True)
         ]
-        return torch.cat(parts).view_as(batch.targets_BT)
+        nats_N = torch.cat(parts)
+        if self.member:
+            beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
+            weight_CZD = self.member.weight.view(self.config.n_clusters, size, -1)
+            for cluster_G, row_GR, place_N in member_blocks(beyond_N, size, len(weight_CZD), chunk):
+                logits = y_ND[row_GR] @ weight_CZD[cluster_G].mT
+                nats = F.cross_entropy(logits.flatten(0, 1).float(), place_N, ignore_index=-1, reduction="none")
+                nats_N = nats_N.index_add(0, row_GR.flatten(), nats)
+        return nats_N.view_as(batch.targets_BT)
 
 
 def attention_mask(records_BT: Tensor, window: int) -> tuple[Tensor, Tensor]:
@@ -156,7 +239,8 @@ def attention_mask(records_BT: Tensor, window: int) -> tuple[Tensor, Tensor]:
 
 
 def _chunk_loss_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed nats, and their gradient by the logits in bfloat16."""
+    """Summed nats, and their gradient by the logits."""
+    dtype = logits_NV.dtype
     logits_NV = logits_NV.float()
     counted_N = targets_N >= 0
     safe_N1 = targets_N.clamp(min=0)[:, None]
@@ -165,10 +249,16 @@ def _chunk_loss_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tens
     nats = ((log_sum_N1 - picked_N1)[:, 0] * counted_N).sum()
     columns_V = torch.arange(logits_NV.size(1), device=logits_NV.device)
     gradient_NV = torch.exp(logits_NV - log_sum_N1) - (columns_V == safe_N1).float()
-    return nats, (gradient_NV * counted_N[:, None]).to(torch.bfloat16)
+    return nats, (gradient_NV * counted_N[:, None]).to(dtype)
 
 
 chunk_loss_and_gradient = _chunk_loss_and_gradient
+
+
+def _product_dtype(y_ND: Tensor) -> torch.dtype:
+    """What products of activations are computed in: of autocast, if there is any."""
+    kind = y_ND.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else y_ND.dtype
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -181,7 +271,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, chunk: int) -> Tensor:
         nats = torch.zeros((), dtype=torch.float32, device=y_ND.device)
-        half_ND, half_VD = y_ND.to(torch.bfloat16), weight_VD.to(torch.bfloat16)
+        dtype = _product_dtype(y_ND)
+        half_ND, half_VD = y_ND.to(dtype), weight_VD.to(dtype)
         y_gradient_ND = torch.empty_like(half_ND)
         weight_gradient_VD = torch.zeros_like(weight_VD)
         for begin in range(0, len(y_ND), chunk):
@@ -199,3 +290,63 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         y_gradient_ND, weight_gradient_VD = ctx.saved_tensors
         (factor,) = gradients
         return (y_gradient_ND * factor).to(ctx.y_dtype), weight_gradient_VD * factor, None, None
+
+
+MEMBER_ROWS = 64  # of a block: more are wasted on filling it up, fewer make small products
+
+
+def member_blocks(beyond_N: Tensor, size: int, n_clusters: int, chunk: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Rows by cluster: (cluster of each block [G], its rows [G, R], the token's place in the cluster of all of them).
+
+    `beyond_N` counts tokens from the first in a cluster; rows with less than 0 are left out. Blocks are filled up
+    with rows whose place is -1, and so is the last of the parts of about `chunk` rows: all have one shape.
+    """
+    blocks = max(1, chunk // MEMBER_ROWS)
+    row_M = (beyond_N >= 0).nonzero()[:, 0]
+    if not len(row_M):
+        return
+    cluster_M = beyond_N[row_M] // size
+    order_M = cluster_M.argsort(stable=True)
+    row_M = row_M[order_M]
+    count_C = torch.bincount(cluster_M, minlength=n_clusters)
+    blocks_C = (count_C + MEMBER_ROWS - 1) // MEMBER_ROWS
+    cluster_G = torch.repeat_interleave(blocks_C)
+    of_cluster_G = torch.arange(len(cluster_G), device=row_M.device) - (blocks_C.cumsum(0) - blocks_C)[cluster_G]
+    within_GR = of_cluster_G[:, None] * MEMBER_ROWS + torch.arange(MEMBER_ROWS, device=row_M.device)
+    real_GR = within_GR < count_C[cluster_G][:, None]
+    index_GR = (count_C.cumsum(0) - count_C)[cluster_G][:, None] + within_GR
+    row_GR = row_M[index_GR.clamp(max=len(row_M) - 1)]
+    place_GR = torch.where(real_GR, beyond_N[row_GR] % size, -1)
+    filling = -len(cluster_G) % blocks
+    cluster_G, row_GR = F.pad(cluster_G, (0, filling)), F.pad(row_GR, (0, 0, 0, filling))
+    place_GR = F.pad(place_GR, (0, 0, 0, filling), value=-1)
+    for cluster, row, place in zip(cluster_G.split(blocks), row_GR.split(blocks), place_GR.split(blocks), strict=True):
+        yield cluster, row, place.flatten()
+
+
+class MemberCrossEntropy(torch.autograd.Function):
+    """The second step, of the targets that are in clusters: each against its cluster's rows only."""
+
+    @staticmethod
+    def forward(ctx: Any, y_ND: Tensor, weight_MD: Tensor, beyond_N: Tensor, size: int, chunk: int) -> Tensor:
+        nats = torch.zeros((), dtype=torch.float32, device=y_ND.device)
+        dtype = _product_dtype(y_ND)
+        half_ND, half_CZD = y_ND.to(dtype), weight_MD.to(dtype).view(-1, size, weight_MD.size(1))
+        y_gradient_ND = torch.zeros_like(half_ND)
+        weight_gradient_CZD = torch.zeros_like(weight_MD).view(half_CZD.shape)
+        for cluster_G, row_GR, place_N in member_blocks(beyond_N, size, len(half_CZD), chunk):
+            y_GRD, weight_GZD = half_ND[row_GR], half_CZD[cluster_G]
+            part, gradient_NZ = chunk_loss_and_gradient((y_GRD @ weight_GZD.mT).flatten(0, 1), place_N)
+            nats += part
+            gradient_GRZ = gradient_NZ.view(*row_GR.shape, size)
+            y_gradient_ND.index_add_(0, row_GR.flatten(), (gradient_GRZ @ weight_GZD).flatten(0, 1))
+            weight_gradient_CZD.index_add_(0, cluster_G, (gradient_GRZ.mT @ y_GRD).to(weight_MD.dtype))
+        ctx.save_for_backward(y_gradient_ND, weight_gradient_CZD.view_as(weight_MD))
+        ctx.y_dtype = y_ND.dtype
+        return nats
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        y_gradient_ND, weight_gradient_MD = ctx.saved_tensors
+        (factor,) = gradients
+        return (y_gradient_ND * factor).to(ctx.y_dtype), weight_gradient_MD * factor, None, None, None

@@ -13,17 +13,25 @@ from train_app.neural.model import NeuralModel
 
 def integer_bits(engine: TorchEngine, record_T: NDArray[np.integer]) -> float:
     """Bits of a record (its type id first) by the integer frequencies alone."""
-    (frequencies_TV,) = engine.frequencies([record_T[:-1]])
-    targets_T = record_T[1:].astype(np.int64)
-    picked_T = frequencies_TV[np.arange(len(targets_T)), targets_T]
-    return float(-np.log2(picked_T / frequencies_TV.sum(axis=1, dtype=np.int64)).sum())
+    config, targets_T = engine.config, record_T[1:].astype(np.int64)
+    ((symbols_TS, members_TZ),) = engine.frequencies([record_T[:-1]], [targets_T])
+    bits = _bits(symbols_TS, config.symbols(targets_T))
+    if config.n_clusters:
+        beyond_T = targets_T - config.n_singles
+        bits += _bits(members_TZ[beyond_T >= 0], beyond_T[beyond_T >= 0] % config.cluster_size)
+    return bits
+
+
+def _bits(frequencies_TV: NDArray[np.int32], picked_T: NDArray[np.int64]) -> float:
+    share_T = frequencies_TV[np.arange(len(picked_T)), picked_T] / frequencies_TV.sum(axis=1, dtype=np.int64)
+    return float(-np.log2(share_T).sum())
 
 
 @torch.no_grad()
 def float_bits(model: NeuralModel, record_T: NDArray[np.uint16]) -> float:
     """The same by the float network, float32 throughout."""
     stream = TokenStream(record_T, np.array([0, len(record_T)]), np.zeros(1, dtype=np.int64), np.array([""]))
-    batch = StreamBatches(stream, model.config).at(torch.zeros(1, dtype=torch.long), len(record_T))
+    batch = StreamBatches(stream, model.config, model.hash_ids()).at(torch.zeros(1, dtype=torch.long), len(record_T))
     return float(model.token_nats(batch).double().sum() / np.log(2))
 
 

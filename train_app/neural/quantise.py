@@ -1,7 +1,10 @@
 """Post-training quantisation: float network -> the integers of nbmf.neural.weights.
 
-int8 weights with one scale a row (Jacob et al. 2018, arXiv:1712.05877), int8 activations whose
-scales are a high percentile of what calibration records produce.
+int8 weights with one scale a row (Jacob et al. 2018, arXiv:1712.05877), int8 activations with one
+scale a channel where that costs nothing (Xiao et al. 2023, SmoothQuant): a high percentile of what
+calibration records produce.
+
+Shape suffixes as in nbmf.neural.weights.
 """
 
 import math
@@ -14,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT
+from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT, TAPS
+from nbmf.neural.config import CONVOLUTION
 from nbmf.neural.weights import (
     ATTENTION_STEPS_PER_NAT,
     FREQUENCY_STEPS_PER_NAT,
@@ -23,44 +27,75 @@ from nbmf.neural.weights import (
     exp_table,
 )
 from train_app.neural.data import Batch
-from train_app.neural.model import NeuralModel, rotary_angles, rotary_frequencies, rotate
+from train_app.neural.model import (
+    AttentionLayer,
+    ConvolutionLayer,
+    NeuralModel,
+    rotary_angles,
+    rotary_frequencies,
+    rotate,
+)
 
 RESIDUAL_PEAK = 1 << 19  # units of the largest residual in calibration; the engines clamp at 4x
-# Where activations are clipped.
-PERCENTILES = {"hidden": 99.999, "attention_in": 99.999, "expand_in": 99.999, "memory": 75.0}
-OTHER_PERCENTILE = 99.99
+# Where activations are clipped: of all values of a place, and of those of each channel.
+PERCENTILES = {"bigram": 75.0, "trigram": 75.0, "q": 99.99, "k": 99.99}
+CHANNEL_PERCENTILE = 99.95
+LEAST_STEP = 0.1  # of a channel, as a share of its place's median: what is hardly ever used may be, in other records
 
 
 class Calibration:
-    """Percentiles of absolute activations, one for each named place (and head)."""
+    """Percentiles of absolute activations at named places, of each channel or of all.
 
-    def __init__(self) -> None:
-        self._seen: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+    Only the largest values are kept: as many as there are above the percentile.
+    """
 
-    def add(self, name: str, values: Tensor) -> None:
-        """The last dimension but one may be heads: see `scale`. Values [rows, channels]."""
-        self._seen[name].append(values.detach().abs().float().numpy().reshape(-1))
+    def __init__(self, n_tokens: int) -> None:
+        """Of so many tokens in all, each seen once at every place."""
+        self._n_tokens = n_tokens
+        self._largest: dict[str, Tensor] = {}
 
-    def scale(self, name: str) -> float:
-        """The float that one step of int8 is worth, at the place `layer.name` or `name`."""
-        values = np.concatenate(self._seen[name])
-        rank = PERCENTILES.get(name.split(".")[-1], OTHER_PERCENTILE)
-        return float(np.percentile(values, rank)) / INT8_LIMIT
+    def add(self, name: str, values_BTC: Tensor) -> None:
+        """Activations at the place `layer.name`, or `name`."""
+        values_NC = values_BTC.detach().abs().float().reshape(-1, values_BTC.size(-1))
+        if _kind(name) in PERCENTILES:
+            values_NC = values_NC.reshape(-1, 1)
+        if name in self._largest:
+            values_NC = torch.cat((self._largest[name], values_NC))
+        n_values = self._n_tokens * values_BTC.size(-1) // values_NC.size(1)
+        kept = n_values - math.floor(self._rank(name, n_values))
+        self._largest[name] = values_NC.topk(min(kept, len(values_NC)), dim=0).values
+
+    @staticmethod
+    def _rank(name: str, n_values: int) -> float:
+        return PERCENTILES.get(_kind(name), CHANNEL_PERCENTILE) / 100 * (n_values - 1)
+
+    def step(self, name: str) -> float:
+        """The float that one step of int8 is worth, at a place with one for all channels."""
+        return float(self._largest[name][-1, 0]) / INT8_LIMIT
+
+    def steps(self, name: str) -> NDArray[np.float64]:
+        """The same of each channel."""
+        percentile_C = self._largest[name][-1].double().numpy()
+        return np.maximum(percentile_C, max(LEAST_STEP * float(np.median(percentile_C)), 1e-6)) / INT8_LIMIT
 
     def peak(self, name: str) -> float:
-        return max(float(values.max()) for values in self._seen[name])
+        return float(self._largest[name][0].max())
+
+
+def _kind(name: str) -> str:
+    return name.split(".")[-1].rstrip("0123456789")
 
 
 @torch.no_grad()
 def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
     """Run the float network over `batches` and look at what goes into every product."""
-    calibration = Calibration()
+    calibration = Calibration(sum(batch.tokens_BT.numel() for batch in batches))
     config = model.config
     handles = []
 
-    def watch_input(module: nn.Module, name: str) -> None:
+    def watch_input(module: nn.Module, name: str, channels: int | None = None) -> None:
         def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            calibration.add(name, inputs[0])
+            calibration.add(name, inputs[0][..., :channels])
 
         handles.append(module.register_forward_pre_hook(hook))
 
@@ -69,32 +104,35 @@ def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
             B, T, _ = output.shape
             angles_TK = rotary_angles(config, torch.arange(T))
             cos_TK, sin_TK = angles_TK.cos().float(), angles_TK.sin().float()
-            for part, name in zip(output.float().chunk(3, dim=-1), "qkv", strict=True):
-                heads = part.view(B, T, config.n_heads, config.d_head).transpose(1, 2)
-                if name != "v":
-                    heads = rotate(heads, cos_TK, sin_TK)
+            query_key, value_BTD = output.float().split((2 * config.d_model, config.d_model), dim=-1)
+            for part, name in zip(query_key.chunk(2, dim=-1), "qk", strict=True):
+                heads = rotate(part.view(B, T, config.n_heads, config.d_head).transpose(1, 2), cos_TK, sin_TK)
                 for head in range(config.n_heads):
                     calibration.add(f"{number}.{name}{head}", heads[:, head])
+            calibration.add(f"{number}.value", value_BTD)
 
         return hook
 
     for number, layer in enumerate(model.stack()):
         watch_input(layer, f"{number}.residual")
-        watch_input(layer.query_key_value, f"{number}.attention_in")
-        watch_input(layer.attention_out, f"{number}.mixed")
+        if isinstance(layer, AttentionLayer):
+            watch_input(layer.query_key_value, f"{number}.mix_in")
+            watch_input(layer.attention_out, f"{number}.mixed")
+            handles.append(layer.query_key_value.register_forward_hook(watch_heads(number)))
+        elif isinstance(layer, ConvolutionLayer):
+            watch_input(layer.convolution, f"{number}.mix_in", config.d_model)
+            watch_input(layer.convolution_out, f"{number}.mixed")
         watch_input(layer.expand, f"{number}.expand_in")
         watch_input(layer.contract, f"{number}.hidden")
-        handles.append(layer.query_key_value.register_forward_hook(watch_heads(number)))
 
     def watch_memory(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        calibration.add("bigram.memory", inputs[0][..., : config.d_memory])
-        calibration.add("trigram.memory", inputs[0][..., config.d_memory :])
+        calibration.add("bigram", inputs[0][..., : config.d_memory])
+        calibration.add("trigram", inputs[0][..., config.d_memory :])
 
     handles.append(model.memory_in.register_forward_pre_hook(watch_memory))
     model.eval()
     for batch in batches:
-        y_BTD = model.trunk(batch)
-        calibration.add("head_in", y_BTD)
+        calibration.add("head_in", model.trunk(batch))
     for handle in handles:
         handle.remove()
     return calibration
@@ -115,56 +153,74 @@ def _array(parameter: Tensor) -> NDArray[np.float64]:
 
 
 def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
-    """All integers and scales of the network."""
+    """All integers and scales of the network. Steps of channels go into the columns of the weights behind."""
     config = model.config
-    L, H, D, M = config.n_layers, config.n_heads, config.d_model, config.d_memory
+    L, H, D, K = config.n_layers, config.n_heads, config.d_model, config.d_head
     unit = max(calibration.peak(f"{i}.residual") for i in range(L)) / RESIDUAL_PEAK
     embedding_ID, embedding_step_I = quantise_rows(_array(model.embedding.weight))
     # Rows never trained (hash rows no calibration token hit) may be clipped; rows in use are not.
-    bigram_step, trigram_step = calibration.scale("bigram.memory"), calibration.scale("trigram.memory")
-    memory_in = _array(model.memory_in.weight)
-    memory_in[:, :M] *= bigram_step
-    memory_in[:, M:] *= trigram_step
-    memory_in_DM, memory_in_step_D = quantise_rows(memory_in)
+    bigram_step, trigram_step = calibration.step("bigram"), calibration.step("trigram")
+    memory_in_DM, memory_in_step_D = quantise_rows(
+        _array(model.memory_in.weight) * np.repeat((bigram_step, trigram_step), config.d_memory)
+    )
     rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
-    norm_factors = []
+    norm_steps = []
+
+    def product(
+        name: str, weight: Tensor, in_steps: NDArray[np.float64], out_steps: NDArray[np.float64] | float
+    ) -> None:
+        quantised, steps = quantise_rows(_array(weight) * in_steps)
+        rows[name].append(quantised)
+        rows[f"{name}_scale"].append(steps / out_steps)
+
     for number, layer in enumerate(model.stack()):
 
-        def step(name: str, number: int = number) -> float:
-            return calibration.scale(f"{number}.{name}")
+        def steps(name: str, number: int = number) -> NDArray[np.float64]:
+            return calibration.steps(f"{number}.{name}")
 
         def heads(name: str, number: int = number) -> NDArray[np.float64]:
-            return np.array([calibration.scale(f"{number}.{name}{head}") for head in range(H)])
+            return np.array([calibration.step(f"{number}.{name}{head}") for head in range(H)])
 
-        attention_in, expand_in = step("attention_in"), step("expand_in")
-        norm_factors += [math.sqrt(D) / attention_in, math.sqrt(D) / expand_in]
-        head_steps = np.repeat(np.concatenate((heads("q"), heads("k"), heads("v"))), config.d_head)
-        weight, weight_step = quantise_rows(_array(layer.query_key_value.weight))
-        rows["query_key_value"].append(weight)
-        rows["query_key_value_scale"].append(weight_step * attention_in / head_steps)
-        rows["index_scale"].append(heads("q") * heads("k") / math.sqrt(config.d_head) * ATTENTION_STEPS_PER_NAT)
-        rows["value_scale"].append(heads("v") / step("mixed"))
-        weight, weight_step = quantise_rows(_array(layer.attention_out.weight))
-        rows["attention_out"].append(weight)
-        rows["attention_out_scale"].append(weight_step * step("mixed") / unit)
-        weight, weight_step = quantise_rows(_array(layer.expand.weight))
-        rows["expand"].append(weight)
-        rows["expand_scale"].append(weight_step * expand_in / math.sqrt(step("hidden")))
-        weight, weight_step = quantise_rows(_array(layer.contract.weight))
-        rows["contract"].append(weight)
-        rows["contract_scale"].append(weight_step * step("hidden") / unit)
-    head_in = calibration.scale("head_in")
-    norm_factors.append(math.sqrt(D) / head_in)
-    head_VD, head_step_V = quantise_rows(_array(model.head.weight))
+        norm_steps += [steps("mix_in"), steps("expand_in")]
+        if isinstance(layer, AttentionLayer):
+            q_H, k_H, value_D = heads("q"), heads("k"), steps("value")
+            # A mean of values in their own steps, by one factor of the head: so much narrower than they are.
+            narrower_H = (steps("mixed") / value_D).reshape(H, K).max(axis=1)
+            mixed_D = value_D * np.repeat(narrower_H, K)
+            out_E = np.concatenate((np.repeat(q_H, K), np.repeat(k_H, K), value_D))
+            product("query_key_value", layer.query_key_value.weight, steps("mix_in"), out_E)
+            rows["index_scale"].append(q_H * k_H / math.sqrt(K) * ATTENTION_STEPS_PER_NAT)
+            rows["value_scale"].append(1 / narrower_H)
+            product("attention_out", layer.attention_out.weight, mixed_D, unit)
+        elif isinstance(layer, ConvolutionLayer):
+            product("convolution", layer.convolution.weight, np.tile(steps("mix_in"), TAPS), np.sqrt(steps("mixed")))
+            product("convolution_out", layer.convolution_out.weight, steps("mixed"), unit)
+        product("expand", layer.expand.weight, steps("expand_in"), np.sqrt(steps("hidden")))
+        product("contract", layer.contract.weight, steps("hidden"), unit)
+    head_in_D = calibration.steps("head_in")
+    product("head", model.head.weight, head_in_D, 1 / FREQUENCY_STEPS_PER_NAT)
+    if model.member:
+        product("member", model.member.weight, head_in_D, 1 / FREQUENCY_STEPS_PER_NAT)
     period = config.rotary_period
     circle = np.cos(2 * np.pi * np.arange(period) / period)
 
-    def stacked(name: str) -> NDArray[np.int8]:
-        return np.stack(rows[name])
+    def stacked(name: str, *shape: int) -> NDArray[np.int8]:
+        return np.stack(rows[name]) if rows[name] else np.zeros((0, *shape), dtype=np.int8)
 
-    def scales(name: str) -> NDArray[np.float32]:
-        return np.stack(rows[name]).astype(np.float32)
+    def scales(name: str, *shape: int) -> NDArray[np.float32]:
+        return np.stack(rows[name]).astype(np.float32) if rows[name] else np.zeros((0, *shape), dtype=np.float32)
 
+    convolutions: dict[str, Any] = {}
+    if CONVOLUTION in config.kinds:
+        convolutions = {
+            "convolution_CDT": stacked("convolution"),
+            "convolution_scale_CD": scales("convolution_scale"),
+            "convolution_out_CDD": stacked("convolution_out"),
+            "convolution_out_scale_CD": scales("convolution_out_scale"),
+        }
+    members: dict[str, Any] = {}
+    if model.member:
+        members = {"member_VD": stacked("member")[0], "member_scale_V": scales("member_scale")[0]}
     return IntegerWeights(
         embedding_ID=embedding_ID,
         embedding_scale_I=(embedding_step_I / unit).astype(np.float32),
@@ -172,21 +228,25 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
         trigram_RM=quantise_table(_array(model.trigram_memory.weight), trigram_step),
         memory_in_DM=memory_in_DM,
         memory_in_scale_D=(memory_in_step_D / unit).astype(np.float32),
-        query_key_value_LED=stacked("query_key_value"),
-        query_key_value_scale_LE=scales("query_key_value_scale"),
-        attention_out_LDD=stacked("attention_out"),
-        attention_out_scale_LD=scales("attention_out_scale"),
+        query_key_value_LED=stacked("query_key_value", 3 * D, D),
+        query_key_value_scale_LE=scales("query_key_value_scale", 3 * D),
+        attention_out_LDD=stacked("attention_out", D, D),
+        attention_out_scale_LD=scales("attention_out_scale", D),
         expand_LFD=stacked("expand"),
         expand_scale_LF=scales("expand_scale"),
         contract_LDF=stacked("contract"),
         contract_scale_LD=scales("contract_scale"),
-        head_VD=head_VD,
-        head_scale_V=(head_step_V * head_in * FREQUENCY_STEPS_PER_NAT).astype(np.float32),
-        norm_factor_N=np.array(norm_factors, dtype=np.float64),
-        attention_index_scale_LH=scales("index_scale"),
-        attention_value_scale_LH=scales("value_scale"),
+        head_VD=stacked("head")[0],
+        head_scale_V=scales("head_scale")[0],
+        norm_factor_N=np.full(2 * L + 1, math.sqrt(D)),
+        norm_step_ND=(1 / np.stack([*norm_steps, head_in_D])).astype(np.float32),
+        attention_index_scale_LH=scales("index_scale", H),
+        attention_value_scale_LH=scales("value_scale", H),
         attention_exp=exp_table(ATTENTION_PEAK, ATTENTION_STEPS_PER_NAT, last=0),
         frequency_exp=exp_table(FREQUENCY_PEAK, FREQUENCY_STEPS_PER_NAT, last=1),
         rotary_cos_P=np.rint(circle * ROTARY_ONE).astype(np.int16),
         rotary_turns_K=rotary_frequencies(config).numpy().astype(np.int32),
+        hash_id_I=model.hash_ids(),
+        **convolutions,
+        **members,
     )

@@ -19,6 +19,7 @@ def learning_rate_share(progress: float, step: int, settings: NeuralTrainConfig)
 
 def make_optimisers(model: NeuralModel, settings: NeuralTrainConfig) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices, AdamW for embeddings, n-gram tables and head."""
+    head = [model.head.weight, *(model.member.parameters() if model.member else [])]
     tables = [model.bigram_memory.weight, model.trigram_memory.weight]
     muon = Muon(
         [model.memory_in.weight, *model.layers.parameters()], lr=settings.muon_lr, weight_decay=settings.weight_decay
@@ -31,7 +32,7 @@ def make_optimisers(model: NeuralModel, settings: NeuralTrainConfig) -> tuple[to
                 "weight_decay": settings.embedding_weight_decay,
             },
             {"params": tables, "lr": settings.memory_lr, "weight_decay": settings.memory_weight_decay},
-            {"params": [model.head.weight], "lr": settings.head_lr},
+            {"params": head, "lr": settings.head_lr},
         ],
         betas=(0.9, 0.98),
         eps=1e-10,

@@ -27,13 +27,16 @@ def worker_range(value: Any) -> int | tuple[int, int]:
     return counts[0] if counts[0] == counts[-1] else (counts[0], counts[1])
 
 
+_NAMES: dict[type, str] = {int: "a whole number", str: "a string"}
 Workers: TypeAlias = Annotated[int | tuple[int, int], BeforeValidator(worker_range)]
 
 
 class NeuralTrainConfig(StrictModel):
     """Optimisation, budget and resources. The network's sizes are in nbmf.neural.config.PRESETS."""
 
-    network: dict[str, int] = Field(description="sizes that differ from the preset's (nbmf.neural.config.NeuralConfig)")
+    network: dict[str, int | str] = Field(
+        description="sizes that differ from the preset's (nbmf.neural.config.NeuralConfig)"
+    )
     max_minutes: float = Field(gt=0, description="wall-clock budget; the learning rate is annealed to it")
     max_tokens: int = Field(ge=0, description="stop after so many tokens, 0 for no limit but time")
     checkpoint_interval_s: float = Field(gt=0)
@@ -71,8 +74,10 @@ class NeuralTrainConfig(StrictModel):
 
     @field_validator("network")
     @classmethod
-    def _known_sizes(cls, sizes: dict[str, int]) -> dict[str, int]:
-        known = {field.name for field in fields(NeuralConfig)}
-        if unknown := sizes.keys() - known:
+    def _known_sizes(cls, sizes: dict[str, int | str]) -> dict[str, int | str]:
+        known = {field.name: type(field.default) for field in fields(NeuralConfig)}
+        if unknown := sizes.keys() - known.keys():
             raise ValueError(f"no such sizes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        if wrong := [name for name, value in sizes.items() if type(value) is not known[name]]:
+            raise ValueError(f"{wrong[0]} is {sizes[wrong[0]]!r}, and must be {_NAMES[known[wrong[0]]]}")
         return sizes

@@ -6,7 +6,8 @@ a JSON key with the punctuation around it stays whole, and so does the border be
 messages: they are frequent, and one token then stands for ten or twenty bytes.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -45,3 +46,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer=trainer)
     return tokenizer
+
+
+def renumbered(tokenizer: Tokenizer, new_ids: Sequence[int]) -> Tokenizer:
+    """The same vocabulary under other ids: `new_ids` of the old ones."""
+    described = json.loads(tokenizer.to_str())
+    vocabulary = {token: new_ids[old] for token, old in described["model"]["vocab"].items()}
+    described["model"]["vocab"] = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
+    for added in described["added_tokens"]:
+        added["id"] = new_ids[added["id"]]
+    return Tokenizer.from_str(json.dumps(described, ensure_ascii=False))

@@ -130,7 +130,7 @@ def _constants_file(constants: Constants) -> bytes:
 
 
 def _calibration_batches(stream: TokenStream, model: NeuralModel) -> list[Any]:
-    batches = StreamBatches(stream, model.config)
+    batches = StreamBatches(stream, model.config, model.hash_ids())
     length = int(min(512, max(1, len(batches) // 2)))
     size = int(np.clip(len(batches) // length - 1, 1, 8))
     epoch = batches.epoch(0, 0, batch_size=size, length=length)
