@@ -108,9 +108,17 @@ def test_bits_of_the_fit_are_those_of_the_streams(files, counts, stream):
     for record in range(0, len(facts.sets), 5):
         span = slice(facts.starts[record], facts.starts[record + 1])
         tokens = facts.tokens_N[span]
-        gradients = [np.zeros((STEPS, *shape)) for shape in (codec.constants.gate_SGE[0].shape, codec.constants.copy_gate_SGE[0].shape)]
+        gradients = [
+            np.zeros((STEPS, *shape))
+            for shape in (codec.constants.gate_SGE[0].shape, codec.constants.copy_gate_SGE[0].shape)
+        ]
         bits = model.record_bits(
-            tokens, facts.network_NS[span], facts.copied_NS[span], facts.confidence_NS[span], *gradients, fit.copy_counts
+            tokens,
+            facts.network_NS[span],
+            facts.copied_NS[span],
+            facts.confidence_NS[span],
+            *gradients,
+            fit.copy_counts,
         )
         stream_bits = 8 * len(codec.model.encode(tokens, int(facts.type_ids[record])))
         assert bits - 8 < stream_bits < bits * 1.001 + 16

@@ -139,7 +139,7 @@ def test_what_is_pruned_first_is_worth_least(stream, counts):
 
 
 def _bits(facts) -> float:
-    return float(facts.bits_N().sum())
+    return float(facts.token_bits().sum())
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def tuning():
 
 def _objective(counts: Counts, facts) -> float:
     """Mean over the sets of the logarithm of their bits."""
-    token_bits = counts_facts(counts, facts).facts.bits_N()
+    token_bits = counts_facts(counts, facts).facts.token_bits()
     bits: Counter = Counter()
     for record, name in enumerate(facts.sets.tolist()):
         bits[name] += token_bits[facts.starts[record] : facts.starts[record + 1]].sum()

@@ -20,7 +20,10 @@ from train_app.prepare import Sample
 @pytest.mark.parametrize("name", ["share_S", "gate_rate_S", "discount_K"])
 def test_parts_of_a_whole_stay_parts(name):
     """However much better more of it would be."""
-    fit = SimpleNamespace(facts=SimpleNamespace(vocabulary=Vocabulary(4096, 16, 16)), objective=lambda constants: -float(np.sum(getattr(constants, name))))
+    fit = SimpleNamespace(
+        facts=SimpleNamespace(vocabulary=Vocabulary(4096, 16, 16)),
+        objective=lambda constants: -float(np.sum(getattr(constants, name))),
+    )
     found = getattr(fit_scalars(fit, default_constants()), name)
     assert 0.7 < np.max(found) <= 0.95
     assert np.min(found) > np.min(getattr(default_constants(), name))
