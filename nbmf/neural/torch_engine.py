@@ -150,14 +150,16 @@ class TorchEngine:
         """
         length = max(map(len, tokens))
         padded_BT = _padded(tokens, length)
-        target_BT = _padded(targets, length, fill=-1) if targets else np.empty((len(tokens), 0), dtype=np.int64)
+        target_BT = _padded(targets or [], length, fill=-1)
         state = EngineState()
         symbols, members = [], []
         for begin in range(0, length, self.block):
             block = slice(begin, begin + self.block)
             symbols.append(self.step(padded_BT[:, block], state).cpu().numpy())
-            members.append(self.members(target_BT[:, block], state))
-        joined_BTS, joined_BTZ = (np.concatenate(blocks, axis=1) for blocks in (symbols, members))
+            if targets is not None:
+                members.append(self.members(target_BT[:, block], state))
+        joined_BTS = np.concatenate(symbols, axis=1)
+        joined_BTZ = np.concatenate(members, axis=1) if members else np.zeros((*padded_BT.shape, 0), dtype=np.int32)
         return [
             Predicted(joined_BTS[row, : len(record)], joined_BTZ[row, : len(record)])
             for row, record in enumerate(tokens)
