@@ -41,7 +41,8 @@ def read_counts(data: bytes) -> Counts:
     arrays = _read(data)
     _core_counts({name: array.copy() for name, array in arrays.items()})
     step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
-    rest: dict[str, Any] = {name: arrays[name].copy() for name in ("code_N", "count_of_code", "followers_C", *_PARAMETERS)}
+    names = ("code_N", "count_of_code", "followers_C", *_PARAMETERS)
+    rest: dict[str, Any] = {name: arrays[name].copy() for name in names}
     rest |= {"vocab_size": int(arrays["vocab_size"][0]), **_clusters(arrays)}
     counts = Counts(token_N=step_N.astype(np.uint16), **rest)
     sums_N = np.cumsum(step_N)
