@@ -110,9 +110,20 @@ def _digest(data: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(data, digest_size=16)
 
 
-def _update(digest: hashlib.blake2b, *frequencies: NDArray[np.int32]) -> None:
-    for array in frequencies:
-        digest.update(np.ascontiguousarray(array, dtype="<i4").data)
+class _Frequencies:
+    """Digest of a record's predictions: symbols, and the tokens of each one's cluster."""
+
+    def __init__(self) -> None:
+        self._steps = [_digest(), _digest()]
+
+    def update(self, *steps: NDArray[np.int32]) -> None:
+        """The next positions: [positions, symbols], [positions, tokens of a cluster]."""
+        for step, array in zip(self._steps, steps, strict=True):
+            step.update(np.ascontiguousarray(array, dtype="<i4").data)
+
+    def hexdigest(self) -> str:
+        """Of all positions."""
+        return _digest(b"".join(step.digest() for step in self._steps)).hexdigest()
 
 
 def _core_frequencies(codec: NeuralCodec, job: Job) -> Iterator[Found]:
@@ -121,8 +132,8 @@ def _core_frequencies(codec: NeuralCodec, job: Job) -> Iterator[Found]:
         tokens = _tokens(codec, record_type, data)
         frequencies = codec.vocabulary.empty_frequencies(len(tokens) - 1)
         codec.model.frequencies(tokens[:-1], tokens[1:], job.batch, *frequencies)
-        digest = _digest()
-        _update(digest, *frequencies)
+        digest = _Frequencies()
+        digest.update(*frequencies)
         stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), *frequencies)
         try:
             decoded = codec.decode(stream, len(data), record_type) == data
@@ -138,18 +149,22 @@ def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, jo
 
     torch.set_num_threads(job.threads)
     engine = TorchEngine(weights, config)
-    tokens = [_tokens(codec, *record)[:-1] for record in job.records]
+    whole = [_tokens(codec, *record) for record in job.records]
+    tokens, targets = [record[:-1] for record in whole], [record[1:] for record in whole]
     block = max(1, STEP_POSITIONS // job.batch)
     for members in batches([*map(len, tokens)], job.batch):
-        digests, state = [_digest() for _ in members], EngineState()
+        digests, state = [_Frequencies() for _ in members], EngineState()
         longest = max(len(tokens[index]) for index in members)
-        padded = np.zeros((len(members), longest), dtype=np.int64)
+        padded, wanted = (np.zeros((len(members), longest), dtype=np.int64) for _ in range(2))
         for row, index in enumerate(members):
             padded[row, : len(tokens[index])] = tokens[index]
+            wanted[row, : len(tokens[index])] = targets[index]
         for begin in range(0, longest, block):
-            frequencies = engine.step(padded[:, begin : begin + block], state).numpy()
+            symbols = engine.step(padded[:, begin : begin + block], state).numpy()
+            of_clusters = engine.members(wanted[:, begin : begin + block], state)
             for row, index in enumerate(members):
-                _update(digests[row], frequencies[row, : max(0, len(tokens[index]) - begin)])
+                rows = max(0, len(tokens[index]) - begin)
+                digests[row].update(symbols[row, :rows], of_clusters[row, :rows])
         for digest, index in zip(digests, members, strict=True):
             yield Found(index, len(tokens[index]), digest.hexdigest())
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.exact import last_line, older
 from bench.machine import facts
-from bench.phases_worker import AT_ONCE, PHASES, Job
+from bench.phases_worker import AT_ONCE, Job
 from bench.speed_tables import significant
 from bench.start import RECORD, ProcessFailed
 from nbmf import Codec
@@ -54,11 +54,11 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
         table.add_column("part")
         for count in AT_ONCE:
             table.add_column("one by one" if count == 1 else f"{count} at once", justify="right")
-        for name in PHASES:
+        for name in found["phases"]:
             table.add_row(
                 name,
                 *[significant(found["phases"][name][str(count)]) for count in AT_ONCE],
-                end_section=name == PHASES[-2],
+                end_section=name == [*found["phases"]][-2],
             )
         table.add_row("static counts, adaptation, coder", *[significant(found["coding"])] * len(AT_ONCE))
         table.add_row("a record: decode, encode", significant(found["decode"]), significant(found["encode"]))

@@ -24,8 +24,11 @@ from nbmf import _core
 from nbmf.manifest import read_version
 from nbmf.neural.codec import NeuralCodec
 
-PHASES = ("attention", "layers without feed-forward", "feed-forward", "norms", "embeddings", "head", "cluster", "network")
-"""By their numbers in the core; "network" is all of them as they are run."""
+CLUSTER = "tokens of a cluster"
+PHASES = (
+    "attention", "layers without feed-forward", "feed-forward", "norms", "embeddings", "head", CLUSTER, "network",
+)  # fmt: skip
+"""By their numbers in the core; "network" is all of them but CLUSTER as they are run."""
 
 AT_ONCE = (1, 16)
 """Tokens of a record in one step: decoding knows one, encoding all."""
@@ -55,9 +58,10 @@ def run(job: Job) -> dict[str, Any]:
     config = codec.config
     assert config is not None  # noqa: S101
     inputs = np.random.default_rng(_SEED).integers(config.vocab_size, size=2 * config.window).astype(np.int32)
-    phases: dict[str, dict[str, float]] = {name: {} for name in PHASES}
+    numbers = {name: number for number, name in enumerate(PHASES) if name != CLUSTER or config.n_clusters}
+    phases: dict[str, dict[str, float]] = {name: {} for name in numbers}
     for count in AT_ONCE:
-        for number, name in enumerate(PHASES):
+        for name, number in numbers.items():
             phases[name][str(count)] = _us(partial(codec.model.repeat_phase, inputs, number, count), count)
     tokens = codec.tokens(job.record)
     frequencies = [array + 1 for array in config.empty_frequencies(len(tokens))]

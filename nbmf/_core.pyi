@@ -61,9 +61,7 @@ class Counts:
     n_clusters: int
     cluster_size: int
 
-    def __init__(
-        self, arrays: dict[str, Any], vocab_size: int, n_clusters: int = 0, cluster_size: int = 0
-    ) -> None: ...
+    def __init__(self, arrays: dict[str, Any], vocab_size: int, n_clusters: int = 0, cluster_size: int = 0) -> None: ...
 
 @final
 class Decoder:
@@ -73,7 +71,7 @@ class Decoder:
         """(record, its last token or type id) of those that have not ended."""
 
     def step(self, frequencies: Array) -> None:
-        """A symbol of each that goes on, from the network's frequencies int32 [records, symbols]: its token or a cluster."""
+        """Of each that goes on its next token or cluster, from the network's frequencies int32 [records, symbols]."""
 
     def clusters(self) -> list[tuple[int, int]]:
         """(record, cluster) of those whose next token is of a cluster."""
@@ -104,7 +102,7 @@ class Model:
         """The stream of a record's tokens, int32."""
 
     def encode_predicted(self, tokens: Array, type_id: int, symbols: Array, members: Array) -> bytes:
-        """The same from the network's frequencies before each token: int32 [tokens, symbols], [tokens, cluster size]."""
+        """The same from the network's frequencies: int32 [tokens, symbols], [tokens, cluster size]."""
 
     def decode(self, streams: list[tuple[bytes, int, int]], side_by_side: int) -> list[bytes | None]:
         """The records of (stream, bytes of the record, type id); None for one that its stream can't be."""
@@ -122,7 +120,8 @@ class Model:
 
     def repeat_phase(self, inputs: Array, phase: int, at_once: int, times: int) -> None:
         """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
-        attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the tokens of a cluster, 7 the whole."""
+        attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the tokens of a
+        cluster, 7 the whole."""
 
     def tokens_to_copy(self, tokens: Array, out: Array) -> None:
         """The token that the copy expert expects in place of each, or -1, into int64."""
@@ -137,8 +136,8 @@ class Model:
         copy_gates: Array,
         copies: Array,
     ) -> float:
-        """Bits by the mixture, of what was predicted [tokens, STEPS]; adds to the gates' gradients [STEPS, gates, EXPERTS] and
-        to hits and trials of copies."""
+        """Bits by the mixture, of what was predicted [tokens, STEPS]; adds to the gates' gradients [STEPS, gates,
+        EXPERTS] and to hits and trials of copies."""
 
     def counts_shares(
         self,

@@ -86,22 +86,19 @@ INLINE double counts_level(const Counts *counts, int order, const Followed *know
     return unit;
 }
 
-/* Adds what some followers of a context are worth: each to its symbol, or where `begin` is the first token of a cluster, to
- * its place there. */
-INLINE void add_followers(const Counts *counts, int32_t node, int32_t end, double discount, double unit, int begin,
-                          int32_t *out_S) {
+/* Adds what some followers of a context are worth: from the token `base` on, 1 << shift of them share a place in `out`. */
+INLINE void add_followers(const Counts *counts, int32_t node, int32_t end, double discount, double unit, int base, int shift,
+                          int32_t *out) {
     const uint8_t *code_N = counts->code_N;
-    int32_t worth[256];
-    const int tabled = end - node > 2 * counts->codes;
-    for (int code = 0; tabled && code < counts->codes; code++)
-        worth[code] = whole_units((counts->count_of_code[code] - discount) * unit);
-    const int32_t whole = begin >= 0 ? node : follower_from(counts, node, end, counts->vocab.singles);
-    const int singles = counts->vocab.singles, shift = counts->vocab.shift;
-    for (; node < end; node++) {
-        const int token = follower_token(counts, node);
-        const int place = begin >= 0 ? token - begin : node < whole ? token : singles + ((token - singles) >> shift);
-        out_S[place] += tabled ? worth[code_N[node]] : whole_units((counts->count_of_code[code_N[node]] - discount) * unit);
+    if (end - node <= 2 * counts->codes) {
+        for (; node < end; node++)
+            out[(follower_token(counts, node) - base) >> shift] +=
+                whole_units((counts->count_of_code[code_N[node]] - discount) * unit);
+        return;
     }
+    int32_t worth[256]; /* fewer than the followers */
+    for (int code = 0; code < counts->codes; code++) worth[code] = whole_units((counts->count_of_code[code] - discount) * unit);
+    for (; node < end; node++) out[(follower_token(counts, node) - base) >> shift] += worth[code_N[node]];
 }
 
 /* What of a probability of 1 is left for single tokens when all contexts have had their share. */
@@ -127,14 +124,17 @@ INLINE int64_t sum_and_best(const int32_t *restrict frequency, int count, int32_
 static int64_t fill_from_counts(const Counts *counts, const Followed *known, int32_t *restrict out_S, int32_t *best) {
     const float factor = unigram_weight(counts, known);
     const float *restrict unigram_S = counts->unigram_S;
-    const int symbols = counts->vocab.symbols;
+    const int symbols = counts->vocab.symbols, singles = counts->vocab.singles;
     for (int symbol = 0; symbol < symbols; symbol++) out_S[symbol] = (int32_t)(unigram_S[symbol] * factor) + 1;
     double weight = 1.0;
     for (int order = CONTEXTS - 1; order >= 0; order--) {
         if (known[order].context < 0) continue;
         const double unit = counts_level(counts, order, &known[order], &weight);
-        add_followers(counts, known[order].begin, known[order].begin + known[order].count, counts->discount[order], unit, -1,
-                      out_S);
+        const double discount = counts->discount[order];
+        const int32_t begin = known[order].begin, end = begin + known[order].count;
+        const int32_t whole = symbols < counts->vocab.size ? follower_from(counts, begin, end, singles) : end;
+        add_followers(counts, begin, whole, discount, unit, 0, 0, out_S);
+        add_followers(counts, whole, end, discount, unit, singles, counts->vocab.shift, out_S + singles);
     }
     return sum_and_best(out_S, symbols, best);
 }
@@ -159,7 +159,7 @@ static int64_t fill_members_from_counts(const Counts *counts, const Followed *kn
         const int32_t from = follower_from(counts, known[order].begin, end, begin);
         const int32_t to = follower_from(counts, from, end, begin + size);
         if (to > from && order + 1 > *longest) *longest = order + 1;
-        add_followers(counts, from, to, counts->discount[order], unit, begin, out_Z);
+        add_followers(counts, from, to, counts->discount[order], unit, begin, 0, out_Z);
     }
     return sum_and_best(out_Z, size, best);
 }

@@ -335,7 +335,8 @@ static void head(const Network *network, Work *work, int count) {
 static int64_t member_frequencies(const Model *model, Work *work, int b, int cluster) {
     const Network *network = model->network;
     const int begin = cluster << network->vocab.shift, size = 1 << network->vocab.shift;
-    row_products(network->members.bytes, network->members.columns, begin, begin + size, work->y_BD + b * work->y_stride,
+    const int columns = network->members.columns;
+    row_products(network->members.bytes + (size_t)begin * (size_t)columns, columns, 0, size, work->y_BD + b * work->y_stride,
                  (size_t)work->y_stride, 1, work->member_Z, (size_t)size);
     return to_frequencies(network, work->member_Z, network->member_scale_V + begin, size);
 }

@@ -89,15 +89,18 @@ static int size(PyObject *sizes, const char *name, int least, int most, int *to)
     return 0;
 }
 
-/* Clusters are whole vectors of every path; `clusters` of them stand behind the single tokens. */
+/* Clusters are whole vectors of every path; they stand behind the single tokens. */
 int nbmf_fill_vocabulary(Vocabulary *vocab, int tokens, int clusters, int cluster_size) {
-    *vocab = (Vocabulary){.size = tokens, .singles = tokens - clusters * cluster_size};
-    if (clusters)
-        while (1 << vocab->shift < cluster_size) vocab->shift++;
-    vocab->symbols = vocab->singles + clusters;
-    if (vocab->singles >= 0 && (!clusters || (cluster_size >= ROWS && cluster_size == 1 << vocab->shift))) return 0;
-    PyErr_Format(PyExc_ValueError, "%d clusters of %d tokens, and a vocabulary of %d: their size must be a power of two of %d "
-                 "tokens or more", clusters, cluster_size, tokens, ROWS);
+    *vocab = (Vocabulary){.size = tokens, .singles = tokens, .symbols = tokens};
+    if (clusters == 0) return 0;
+    while (vocab->shift < 16 && 1 << vocab->shift < cluster_size) vocab->shift++;
+    if (clusters > 0 && cluster_size >= ROWS && cluster_size == 1 << vocab->shift && clusters <= tokens >> vocab->shift) {
+        vocab->singles = tokens - (clusters << vocab->shift);
+        vocab->symbols = vocab->singles + clusters;
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "%d clusters of %d tokens in a vocabulary of %d: their size must be a power of two, %d or more",
+                 clusters, cluster_size, tokens, ROWS);
     return -1;
 }
 

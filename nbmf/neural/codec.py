@@ -158,7 +158,8 @@ def _vocabulary(tokenizer: NeuralTokenizer, config: NeuralConfig | None, counts:
     sizes = {(part.vocab_size, part.n_clusters, part.cluster_size) for part in parts}
     if len(sizes) != 1 or {part.vocab_size for part in parts} != {tokenizer.vocab_size}:
         raise ValueError(
-            f"a vocabulary of {tokenizer.vocab_size} tokens, and predictions for (tokens, clusters, size) {sorted(sizes)}"
+            f"a vocabulary of {tokenizer.vocab_size} tokens, and predictions for (tokens, clusters, their size) of "
+            f"{sorted(sizes)}"
         )
     return Vocabulary(*sizes.pop())
 

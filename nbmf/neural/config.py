@@ -36,7 +36,9 @@ class NeuralConfig(Vocabulary):
         if self.layer_kinds and (len(self.layer_kinds) != self.n_layers or set(self.layer_kinds) - KINDS):
             raise ValueError(f"{self.n_layers} layers, and layer_kinds {self.layer_kinds!r}: one of a and c for each")
         if self.n_singles < 0:
-            raise ValueError(f"{self.n_clusters} clusters of {self.cluster_size} tokens in a vocabulary of {self.vocab_size}")
+            raise ValueError(
+                f"{self.n_clusters} clusters of {self.cluster_size} tokens in a vocabulary of {self.vocab_size}"
+            )
 
     @property
     def kinds(self) -> str:
@@ -65,7 +67,7 @@ class NeuralConfig(Vocabulary):
 
     @property
     def macs_per_token(self) -> int:
-        """Multiply-adds of the weight products for one token (attention itself not counted), both steps of the softmax."""
+        """Multiply-adds of the weight products for one token in both steps of the softmax; attention not counted."""
         D, F = self.d_model, self.d_feed_forward
         mixing = {ATTENTION: 4 * D**2, CONVOLUTION: (TAPS + 1) * D**2}
         layers = sum(mixing[kind] + 2 * D * F for kind in self.kinds)

@@ -17,8 +17,8 @@ DEFAULT_NETWORK_SHARE = 0.8
 class Constants(NamedTuple):
     """Fitted on validation records; part of the codec version. In the order of the core's struct.
 
-    S: of the two steps, token or cluster first, then the token of a cluster. Where there are no clusters the second is not
-    used.
+    S: of the two steps, token or cluster first, then the token of a cluster. Where there are no clusters the second
+    is not used.
     """
 
     discount_K: NDArray[np.float64]  # subtracted from every count of an order
@@ -34,7 +34,9 @@ class Constants(NamedTuple):
     network_share_SOCC: NDArray[np.float64]  # by longest context, the static counts' confidence, the network's
 
 
-_ONE_STEP = {name: re.sub(r"_S([A-Z]*)$", lambda found: found[1] and f"_{found[1]}", name) for name in Constants._fields}
+_ONE_STEP = {
+    name: re.sub(r"_S([A-Z]*)$", lambda found: found[1] and f"_{found[1]}", name) for name in Constants._fields
+}
 """Names in files that were made before there was a second step."""
 
 

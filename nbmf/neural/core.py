@@ -71,4 +71,6 @@ def make_model(
     """What codes, of a vocabulary and what predicts. Raises ValueError if the parts do not fit together."""
     numbers = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in constants])
     begin_V = np.cumsum([0, *map(len, bytes_of_id)], dtype=np.int32)
-    return _core.Model(network, counts, numbers, b"".join(bytes_of_id), begin_V, vocabulary.n_clusters, vocabulary.cluster_size)
+    return _core.Model(
+        network, counts, numbers, b"".join(bytes_of_id), begin_V, vocabulary.n_clusters, vocabulary.cluster_size
+    )

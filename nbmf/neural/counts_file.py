@@ -41,8 +41,9 @@ def read_counts(data: bytes) -> Counts:
     arrays = _read(data)
     _core_counts({name: array.copy() for name, array in arrays.items()})
     step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
-    rest = {name: arrays[name].copy() for name in ("code_N", "count_of_code", "followers_C", *_PARAMETERS)}
-    counts = Counts(step_N.astype(np.uint16), vocab_size=int(arrays["vocab_size"][0]), **rest, **_clusters(arrays))
+    rest: dict[str, Any] = {name: arrays[name].copy() for name in ("code_N", "count_of_code", "followers_C", *_PARAMETERS)}
+    rest |= {"vocab_size": int(arrays["vocab_size"][0]), **_clusters(arrays)}
+    counts = Counts(token_N=step_N.astype(np.uint16), **rest)
     sums_N = np.cumsum(step_N)
     begins = _begins(counts)
     before_N = np.zeros(len(step_N), dtype=np.int64)

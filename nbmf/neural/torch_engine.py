@@ -150,14 +150,14 @@ class TorchEngine:
         """
         length = max(map(len, tokens))
         padded_BT = _padded(tokens, length)
-        target_BT = _padded(targets if targets and self._members else [], length, fill=-1)
+        target_BT = _padded(targets or [], length, fill=-1)
         state = EngineState()
         symbols, members = [], []
         for begin in range(0, length, self.block):
             block = slice(begin, begin + self.block)
             symbols.append(self.step(padded_BT[:, block], state).cpu().numpy())
-            if target_BT.size:
-                members.append(self._of_targets(target_BT[:, block], state.head_in_BTD))
+            if targets is not None:
+                members.append(self.members(target_BT[:, block], state))
         joined_BTS = np.concatenate(symbols, axis=1)
         joined_BTZ = np.concatenate(members, axis=1) if members else np.zeros((*padded_BT.shape, 0), dtype=np.int32)
         return [
@@ -165,12 +165,16 @@ class TorchEngine:
             for row, record in enumerate(tokens)
         ]
 
-    def _of_targets(self, target_BT: NDArray[np.int64], head_in_BTD: Tensor) -> NDArray[np.int32]:
-        """Frequencies in each target's cluster."""
-        members_BTZ = np.zeros((*target_BT.shape, self.config.cluster_size), dtype=np.int32)
+    def members(self, target_BT: NDArray[np.integer], state: EngineState) -> NDArray[np.int32]:
+        """Frequencies [B, T, Z] of the second step in the cluster of each target after the last step's tokens.
+
+        Zeros where a target is in none; Z is 0 where there are no clusters.
+        """
+        size = self.config.cluster_size if self._members else 0
+        members_BTZ = np.zeros((*target_BT.shape, size), dtype=np.int32)
         clustered_BT = target_BT >= self.config.n_singles
-        if clustered_BT.any():
-            head_in_ND = head_in_BTD[torch.from_numpy(clustered_BT).to(self.device)]
+        if size and clustered_BT.any():
+            head_in_ND = state.head_in_BTD[torch.from_numpy(clustered_BT).to(self.device)]
             clusters_N = self.config.symbols(target_BT[clustered_BT]) - self.config.n_singles
             members_BTZ[clustered_BT] = self.member_frequencies(head_in_ND, clusters_N).cpu().numpy()
         return members_BTZ

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 class Vocabulary:
     """Tokens are numbered in the order in which they are predicted: singles first, then cluster after cluster.
 
-    The first step predicts a symbol, that is a single token or a cluster; the second a token of the cluster (Grave et al.
-    2017, "Efficient softmax approximation for GPUs"). Without clusters every token is a symbol.
+    The first step predicts a symbol, that is a single token or a cluster; the second a token of the cluster (Grave
+    et al. 2017, "Efficient softmax approximation for GPUs"). Without clusters every token is a symbol.
     """
 
     vocab_size: int = 4096

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench import phases
-from bench.phases_worker import AT_ONCE, PHASES
+from bench.phases_worker import AT_ONCE, CLUSTER, PHASES
 from bench.start import ProcessFailed
 
 
@@ -17,12 +17,12 @@ def test_the_command(nbmf_command, small_version, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["codec"], list(report["modes"])) == (small_version.id, [phases.NATIVE])
     found = report["modes"][phases.NATIVE]
-    assert tuple(found["phases"]) == PHASES
+    assert {*PHASES} - {*found["phases"]} == {CLUSTER}, "this network has none"
     for times in found["phases"].values():
         assert times.keys() == {str(count) for count in AT_ONCE}
         assert all(us > 0 for us in times.values())
     assert all(found[name] > 0 for name in ("coding", "encode", "decode", "tokens", "multiply_adds"))
-    for name in PHASES:
+    for name in found["phases"]:
         assert name in result.out.decode()
 
 

@@ -60,13 +60,18 @@ static int32_t *falling(int32_t peak, int32_t least) {
 }
 
 typedef struct {
-    int vocab, d_model, heads, d_feed_forward, d_memory, window, d_shift, layers, convolutions, steps;
+    int vocab, d_model, heads, d_feed_forward, d_memory, window, d_shift, layers, convolutions, steps, clusters, shift;
 } Shape;
+
+static Vocabulary vocabulary_of(Shape shape) {
+    const int singles = shape.vocab - (shape.clusters << shape.shift);
+    return (Vocabulary){shape.vocab, singles, singles + shape.clusters, shape.shift};
+}
 
 static Network *network_of(const Path *path, Shape shape) {
     Network *made = zeros(sizeof *made);
     const int V = shape.vocab, D = shape.d_model, F = shape.d_feed_forward, M = shape.d_memory;
-    *made = (Network){.vocab = V, .input_ids = V + EXTRA_TOKENS, .d_model = D, .n_layers = shape.layers,
+    *made = (Network){.vocab = vocabulary_of(shape), .input_ids = V + EXTRA_TOKENS, .d_model = D, .n_layers = shape.layers,
                       .n_heads = shape.heads, .d_head = D / shape.heads, .d_feed_forward = F, .d_memory = M,
                       .bigram_bits = 6, .trigram_bits = 7, .window = shape.window, .d_shift = shape.d_shift,
                       .rotary_period = PERIOD, .ring = (shape.window + AT_ONCE - 1 + ROWS - 1) / ROWS * ROWS,
@@ -94,8 +99,16 @@ static Network *network_of(const Path *path, Shape shape) {
         layer->index_scale_H = factors(shape.heads, 0.005f);
         layer->value_scale_H = factors(shape.heads, 0.9f);
     }
-    made->head = packed(path, V, D);
-    made->head_scale_V = factors(V, 0.004f);
+    made->head = packed(path, made->vocab.symbols, D);
+    made->head_scale_V = factors(made->vocab.symbols, 0.004f);
+    if (shape.clusters) {
+        const int members = shape.clusters << shape.shift;
+        int32_t *ids = zeros((size_t)made->input_ids * sizeof *ids);
+        for (int id = 0; id < made->input_ids; id++) ids[id] = below(1 << 16);
+        made->members = packed(path, members, D);
+        made->member_scale_V = factors(members, 0.004f);
+        made->hash_id_I = ids;
+    }
     double *norm_factor = zeros((size_t)(2 * shape.layers + 1) * sizeof *norm_factor);
     for (int i = 0; i <= 2 * shape.layers; i++) norm_factor[i] = 200.0 + below(100);
     made->norm_factor_N = norm_factor;
@@ -111,28 +124,36 @@ static Network *network_of(const Path *path, Shape shape) {
     return made;
 }
 
-static Counts *counts_of(int vocab) {
+static Counts *counts_of(Shape shape) {
     enum { MOST = 1 << 16 };
     Counts *made = zeros(sizeof *made);
-    uint16_t *token = zeros(MOST * sizeof *token);
-    uint8_t *code = zeros(MOST);
-    int32_t *first = zeros(MOST * sizeof *first), *followed = zeros(MOST * sizeof *followed);
-    int32_t nodes = vocab + EXTRA_TOKENS, context = 0;
-    for (int32_t node = 0; node < nodes; node++) token[node] = (uint16_t)node, code[node] = (uint8_t)below(256);
+    const Vocabulary vocab = vocabulary_of(shape);
+    uint8_t *low = zeros(MOST), *high = zeros(MOST), *code = zeros(MOST);
+    uint16_t *followers = zeros(MOST * sizeof *followers);
+    int32_t *begin = zeros((MOST / FOLLOWER_BLOCK + 1) * sizeof *begin);
+    int64_t *followed = zeros((size_t)(vocab.size + EXTRA_TOKENS) * sizeof *followed);
+    int32_t nodes = vocab.size + EXTRA_TOKENS, context = 0;
+    for (int32_t node = 0; node < nodes; node++)
+        low[node] = (uint8_t)node, high[node] = (uint8_t)(node >> 8), code[node] = (uint8_t)below(256);
     for (int length = 1; length <= CONTEXTS; length++)
         for (const int32_t end = nodes; context < end; context++) {
-            first[context] = nodes;
-            for (int next = below(vocab); nodes < MOST && next < vocab; next += 1 + below(vocab), nodes++) {
-                token[nodes] = (uint16_t)next;
+            if (context % FOLLOWER_BLOCK == 0) begin[context / FOLLOWER_BLOCK] = nodes;
+            for (int next = below(vocab.size); nodes < MOST && next < vocab.size; next += 1 + below(vocab.size), nodes++) {
+                low[nodes] = (uint8_t)next;
+                high[nodes] = (uint8_t)(next >> 8);
                 code[nodes] = (uint8_t)below(256);
-                followed[context] += 1 + code[nodes] % 50;
+                followers[context]++;
+                if (context < vocab.size + EXTRA_TOKENS) followed[context] += 1 + code[nodes] % 50;
             }
         }
-    first[context] = nodes;
-    float *unigram = factors(vocab, (float)SCALE / (float)vocab / 2.0f);
-    *made = (Counts){.vocab = vocab, .sequences = nodes, .contexts = context, .token_N = token, .code_N = code,
-                     .first_C = first, .followed_C = followed, .unigram_V = unigram};
-    for (int i = 0; i < 256; i++) made->count_of_code[i] = 1 + i % 50;
+    const float *unigram = factors(vocab.size, (float)SCALE / (float)vocab.size / 2.0f);
+    float *of_symbols = zeros((size_t)vocab.symbols * sizeof *of_symbols);
+    for (int token = 0; token < vocab.size; token++)
+        of_symbols[token < vocab.singles ? token : vocab.singles + ((token - vocab.singles) >> vocab.shift)] += unigram[token];
+    *made = (Counts){.vocab = vocab, .codes = 256, .sequences = nodes, .contexts = context, .low_N = low, .high_N = high,
+                     .code_N = code, .followers_C = followers, .begin_B = begin, .followed_S = followed,
+                     .unigram_S = of_symbols, .unigram_V = unigram};
+    for (int i = 0; i < 256; i++) made->count_of_code[i] = 1 + i % 50, made->value_of_code[i] = 1 + i % 50;
     for (int i = 0; i < CONTEXTS; i++) made->discount[i] = 0.5, made->spread[i] = 0.7, made->spread_floor[i] = 0.4;
     return made;
 }
@@ -141,10 +162,12 @@ static Constants *constants(void) {
     Constants *made = zeros(sizeof *made);
     double *number = (double *)(void *)made;
     for (size_t i = 0; i < sizeof *made / sizeof *number; i++) number[i] = 0.5 + below(1 << 16) / 262144.0;
-    for (int expert = 0; expert < EXPERTS; expert++) made->prior[expert] = 1.0 / EXPERTS;
-    made->share = 0.02;
-    made->gate_rate = 0.03;
-    made->copy_strength = 3.0;
+    for (int step = 0; step < STEPS; step++) {
+        for (int expert = 0; expert < EXPERTS; expert++) made->prior[step][expert] = 1.0 / EXPERTS;
+        made->share[step] = 0.02;
+        made->gate_rate[step] = 0.03;
+        made->copy_strength[step] = 3.0;
+    }
     return made;
 }
 
@@ -174,7 +197,8 @@ static void take_in(const Model *model, const Path *path, int at_once) {
         for (int b = 0; b < count; b++) work->slot_B[b] = 0, work->token_B[b] = records[0][begin + b];
         path->next_frequencies(model, work, count);
         for (int b = 0; b < count; b++)
-            digested(work->frequency_BV + b * work->frequency_stride, (size_t)model->vocab * sizeof *work->frequency_BV);
+            digested(work->frequency_BS + b * work->frequency_stride,
+                     (size_t)model->vocab.symbols * sizeof *work->frequency_BS);
     }
     path->free_work(work);
 }
@@ -189,7 +213,7 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
         Work *work = path->new_work(model, count, 1, AT_ONCE, has_network);
         if (!work) abort();
         uint8_t *stream = streams + record * (5 * MOST_TOKENS + 16);
-        const int64_t length = path->encode(model, work, model->vocab + record % 4, records[record], count, stream);
+        const int64_t length = path->encode(model, work, model->vocab.size + record % 4, records[record], count, stream);
         path->free_work(work);
         if (length < 0) return 0;
         digested(stream, (size_t)length);
@@ -200,7 +224,7 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
             memcpy(byte, model->token_bytes + begin, (size_t)size);
             byte += size;
         }
-        decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = model->vocab + record % 4,
+        decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = model->vocab.size + record % 4,
                                    .n_bytes = (size_t)(byte - start), .out = to};
         to += byte - start;
     }
@@ -212,10 +236,11 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
     return !problem && memcmp(out, bytes, (size_t)(byte - bytes)) == 0;
 }
 
-static Model model_of(int vocab, const Network *network, const Counts *counts) {
+static Model model_of(Shape shape, const Network *network, const Counts *counts) {
+    const int vocab = shape.vocab;
     int32_t *begin = zeros((size_t)(vocab + 1) * sizeof *begin);
     for (int token = 0; token < vocab; token++) begin[token + 1] = begin[token] + 1 + token % 3;
-    return (Model){.network = network, .counts = counts, .constants = constants(), .vocab = vocab,
+    return (Model){.network = network, .counts = counts, .constants = constants(), .vocab = vocabulary_of(shape),
                    .token_bytes = (const uint8_t *)weights((size_t)begin[vocab]), .token_begin_V = begin};
 }
 
@@ -225,6 +250,8 @@ int main(void) {
         {.vocab = 517, .d_model = 60, .heads = 2, .d_feed_forward = 70, .d_memory = 9, .window = 129, .d_shift = 7, .layers = 3,
          .convolutions = 1, .steps = 1},
         {.vocab = 64, .d_model = 128, .heads = 1, .d_feed_forward = 256, .d_memory = 64, .window = 1, .layers = 2, .steps = 1},
+        {.vocab = 340, .d_model = 48, .heads = 2, .d_feed_forward = 96, .d_memory = 16, .window = 40, .d_shift = 12, .layers = 2,
+         .convolutions = 1, .steps = 1, .clusters = 9, .shift = 5},
     };
     for (const Path *const *path = nbmf_paths; *path; path++) {
         if (!(*path)->runs_here()) continue;
@@ -234,9 +261,9 @@ int main(void) {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             const int vocab = shapes[i].vocab;
             const Network *network = network_of(*path, shapes[i]);
-            const Counts *counts = counts_of(vocab);
-            const Model both = model_of(vocab, network, counts), alone = model_of(vocab, network, NULL);
-            const Model without = model_of(vocab, NULL, counts);
+            const Counts *counts = counts_of(shapes[i]);
+            const Model both = model_of(shapes[i], network, counts), alone = model_of(shapes[i], network, NULL);
+            const Model without = model_of(shapes[i], NULL, counts);
             make_records(vocab);
             take_in(&both, *path, 1);
             take_in(&both, *path, 5);

@@ -21,13 +21,16 @@ from nbmf.neural.constants import load_constants
 from nbmf.neural.core import make_model, make_network
 from nbmf.neural.counts_file import load_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 
-VERSION = "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d"
-FOLDER = Path(__file__).parents[1] / "golden" / "versions" / VERSION
-FILES = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+MODEL, COUNTS, CONSTANTS = "model.safetensors", "counts.zst", "adaptation.mixed.safetensors"
+FOLDERS = (Path(__file__).parents[1] / "golden" / "versions").iterdir()
+VERSIONS = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in sorted(FOLDERS)]
+VERSIONS = [files for files in VERSIONS if {MODEL, COUNTS, CONSTANTS} <= files.keys()]
 TEXTS = ("Remember that Anna prefers the window seat. ", "x" * 300, json.dumps({"a": [1, 2, 3] * 20, "k": "värde"}))
 SIZES = (0, 1, 2, 3, 7, 16, 64, 255, 500, 501, 10**6, -1)
+VOCABULARY = [field.name for field in dataclasses.fields(Vocabulary)]
 REALS = (0.0, -1.0, 1e30, -1e30, np.inf, -np.inf, np.nan, 1e-40, 3.4e38)
 
 
@@ -51,41 +54,45 @@ def flipped(data: bytes, rng: random.Random, begin: int = 0) -> bytes:
     return bytes(changed)
 
 
-def model(tokenizer: NeuralTokenizer, rng: random.Random) -> _core.Model:
+def model(files: dict[str, bytes], tokenizer: NeuralTokenizer, rng: random.Random) -> _core.Model:
     """Of a version of which one part was damaged, at most. Raises ValueError."""
     damage = rng.choice(("none", "weights", "sizes", "constants", "counts"))
-    weights, config = IntegerWeights.load(FILES["model.safetensors"])
+    weights, config = IntegerWeights.load(files[MODEL])
     if damage == "weights":
-        name = rng.choice([field.name for field in dataclasses.fields(weights)])
+        name = rng.choice([name for name, array in vars(weights).items() if array is not None])
         weights = dataclasses.replace(weights, **{name: altered(getattr(weights, name), rng)})
     if damage == "sizes":
         name = rng.choice([field.name for field in dataclasses.fields(config)])
         config = config.with_(**{name: rng.choice(SIZES)})
     network = make_network(weights, config) if rng.random() < 0.8 else None
-    counts = FILES["counts.zst"]
+    counts = files[COUNTS]
     if damage == "counts":
         content = zstandard.ZstdDecompressor().decompress(counts)
         header = 8 + int.from_bytes(content[:8], "little")
         content = flipped(content, rng, rng.choice((0, header)))
         counts = zstandard.ZstdCompressor(level=1).compress(content)
-    constants = load_constants(FILES["adaptation.mixed.safetensors"])
+    constants = load_constants(files[CONSTANTS])
     if damage == "constants":
         name = rng.choice(constants._fields)
-        value = altered(np.atleast_1d(np.asarray(getattr(constants, name), dtype=np.float64)), rng)
-        constants = constants._replace(**{name: value if np.ndim(getattr(constants, name)) else float(value[0])})
+        constants = constants._replace(**{name: altered(getattr(constants, name), rng)})
     with_counts = network is None or rng.random() < 0.8
-    return make_model(tokenizer.bytes_of_id, constants, network, load_counts(counts) if with_counts else None)
+    counted = load_counts(counts) if with_counts else None
+    return make_model(
+        tokenizer.bytes_of_id, constants, network, counted, Vocabulary(*map(vars(config).get, VOCABULARY))
+    )
 
 
 def main(seconds: float, seed: int) -> None:
     rng, found = random.Random(seed), Counter()
-    tokenizer = NeuralTokenizer.from_json(FILES["tokenizer.json"].decode())
-    records = [np.array(tokenizer.encode(text.encode())[:120], dtype=np.int32) for text in TEXTS]
-    type_id, end = tokenizer.vocab_size, time.monotonic() + seconds
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         _core.use(rng.choice(_core.paths()))
+        files = rng.choice(VERSIONS)
+        tokenizer = NeuralTokenizer.from_json(files["tokenizer.json"].decode())
+        records = [np.array(tokenizer.encode(text.encode())[:120], dtype=np.int32) for text in TEXTS]
+        type_id = tokenizer.vocab_size
         try:
-            damaged = model(tokenizer, rng)
+            damaged = model(files, tokenizer, rng)
         except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError):
             found["versions refused"] += 1
             continue

@@ -6,10 +6,12 @@ import numpy as np
 from networks import FILES, sample_records
 from tokenizers import Tokenizer
 
+from nbmf._core import STEPS
 from nbmf.manifest import CountsPart, NeuralPart, write_version
 from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
+from nbmf.neural.weights import IntegerWeights
 from train_app.neural.count import train_counts
 from train_app.neural.data import TokenStream
 from train_app.neural.job import tokenise_samples
@@ -28,13 +30,14 @@ def sample_stream(tokenizer: Tokenizer) -> TokenStream:
 def sample_counts(files: dict[str, bytes]) -> Counts:
     """Counts of all sample records in the vocabulary of a network's files."""
     tokenizer = Tokenizer.from_str(files[FILES["tokenizer"]].decode())
-    return train_counts(sample_stream(tokenizer), tokenizer.get_vocab_size(), UNBOUNDED)
+    _, config = IntegerWeights.load(files[FILES["model"]])
+    return train_counts(sample_stream(tokenizer), config, UNBOUNDED)
 
 
 def add_counts(files: dict[str, bytes], counts: Counts) -> dict[str, bytes]:
     """The network's files, the counts', and constants with another share of the network in each situation."""
-    shares = np.random.default_rng(0).uniform(0.02, 0.98, SHARES)
-    constants = default_constants()._replace(network_share_OCC=shares)
+    shares = np.random.default_rng(0).uniform(0.02, 0.98, (STEPS, *SHARES))
+    constants = default_constants()._replace(network_share_SOCC=shares)
     return {**files, COUNTS_FILE: save_counts(counts), MIXED_CONSTANTS_FILE: _constants_file(constants)}
 
 

@@ -17,7 +17,7 @@ from nbmf.neural.constants import default_constants, save_constants
 from nbmf.payload import Kind
 from train_app.neural.data import StreamBatches
 from train_app.neural.job import tokenise_samples
-from train_app.neural.model import NeuralModel
+from train_app.neural.model import AttentionLayer, NeuralModel
 from train_app.neural.quantise import calibrate, quantise
 from train_app.neural.tokenizer import train_tokenizer
 from train_app.prepare import Sample
@@ -46,18 +46,28 @@ def vocabulary(samples: list[Sample], size: int = 512) -> Tokenizer:
     return train_tokenizer((sample.canonical.decode() for sample in samples), size)
 
 
-def untrained_files() -> dict[str, bytes]:
+TWO_STEPS = {"layer_kinds": "ca", "n_clusters": 12, "cluster_size": 32}
+"""Sizes of a network with both kinds of layers and a softmax in two steps."""
+
+
+def untrained_files(**sizes: int | str) -> dict[str, bytes]:
     """Files of a network that has learnt nothing, but with the spread of values of a trained one."""
     samples = sample_records()
     tokenizer = vocabulary(samples)
-    config = PRESETS["tiny"].with_(vocab_size=tokenizer.get_vocab_size(), window=32)
+    config = PRESETS["tiny"].with_(vocab_size=tokenizer.get_vocab_size(), window=32, **sizes)
     torch.manual_seed(0)
     model = NeuralModel(config)
     for layer in model.stack():
-        torch.nn.init.normal_(layer.attention_out.weight, std=0.2)
+        if isinstance(layer, AttentionLayer):
+            torch.nn.init.normal_(layer.attention_out.weight, std=0.2)
+        else:
+            torch.nn.init.normal_(layer.convolution_out.weight, std=0.2)
         torch.nn.init.normal_(layer.contract.weight, std=0.2)
-        layer.query_key_value.weight.data *= 2
+        if isinstance(layer, AttentionLayer):
+            layer.query_key_value.weight.data *= 2
     torch.nn.init.normal_(model.head.weight, std=0.6)
+    if model.member:
+        torch.nn.init.normal_(model.member.weight, std=0.6)
     batches = StreamBatches(tokenise_samples(samples, tokenizer), config)
     calibration = calibrate(model, [batches.at(torch.arange(0, 512, 64), 64)])
     with tempfile.TemporaryDirectory() as scratch:

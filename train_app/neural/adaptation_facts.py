@@ -1,7 +1,7 @@
 """What the adaptation sees of a network, for fitting its constants without the network.
 
-For every token only few of the network's frequencies matter: the token's, that of the token the copy expert expects (which
-depends on the tokens alone), the highest, and the sum; in each of the two steps.
+For every token only few of the network's frequencies matter: the token's, that of the token the copy expert
+expects (which depends on the tokens alone), the highest, and the sum; in each of the two steps.
 
 Shape suffixes: N tokens of all records, T of one; S the steps: the symbol, and the token in its cluster, where it is of
 one (else certain).
@@ -38,10 +38,10 @@ class Facts:
     sets: NDArray[np.str_]
     vocabulary: Vocabulary
 
-    def bits_N(self) -> NDArray[np.float64]:
+    def token_bits(self) -> NDArray[np.float64]:
         """Of every token, without adaptation."""
-        bits_N: NDArray[np.float64] = -np.log2(self.network_NS).sum(1)
-        return bits_N
+        token_bits: NDArray[np.float64] = -np.log2(self.network_NS).sum(1)
+        return token_bits
 
 
 def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocabulary: Vocabulary, bytes_per_set: int) -> Facts:

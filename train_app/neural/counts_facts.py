@@ -44,7 +44,7 @@ def fit_counts(counts: Counts, facts: Facts) -> Counts:
     """Discounts and spreads by coordinate search: the mean over sets of ln(bits), counts alone."""
 
     def objective(candidate: Counts) -> float:
-        bits_N = counts_facts(candidate, facts).facts.bits_N()
+        bits_N = counts_facts(candidate, facts).facts.token_bits()
         sums = np.add.reduceat(bits_N, facts.starts[:-1])
         names, which = np.unique(facts.sets, return_inverse=True)
         return float(np.log(np.bincount(which, sums, minlength=len(names))).mean())
@@ -68,11 +68,11 @@ def fit_counts(counts: Counts, facts: Facts) -> Counts:
 
 
 def fit_network_share(network: Facts, counted: CountsFacts) -> NDArray[np.float64]:
-    """Share of the network [STEPS, *SHARES] in each situation, by expectation maximisation; every set weighs the same."""
+    """Shares of the network [STEPS, *SHARES], by expectation maximisation; every set weighs the same."""
     situation_NS = _situations(network, counted)
     lengths = np.diff(network.starts)
     _, which = np.unique(network.sets, return_inverse=True)
-    of_set = np.bincount(which, np.add.reduceat(network.bits_N(), network.starts[:-1]))
+    of_set = np.bincount(which, np.add.reduceat(network.token_bits(), network.starts[:-1]))
     weight_N = np.repeat(1.0 / of_set[which], lengths)
     weight_N *= len(weight_N) / weight_N.sum()
     in_step = [np.ones(len(weight_N), dtype=bool), network.vocabulary.clusters(network.tokens_N) >= 0]

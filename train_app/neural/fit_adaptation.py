@@ -51,7 +51,7 @@ class Fit:
         return float(np.mean(np.log(list(self.bits(constants).values()))))
 
     def network_bits(self) -> dict[str, float]:
-        facts, bits_N = self.facts, self.facts.bits_N()
+        facts, bits_N = self.facts, self.facts.token_bits()
         total = dict.fromkeys(self.names, 0.0)
         for record in self.records:
             span = slice(facts.starts[record], facts.starts[record + 1])
@@ -110,7 +110,9 @@ def fit_scalars(fit: Fit, constants: Constants, factor: float = 1.3) -> Constant
     best = fit.objective(constants)
     steps = STEPS if fit.facts.vocabulary.n_clusters else 1
     for name in ("share_S", "copy_strength_S", "gate_rate_S", "discount_K", "spread_K", "spread_floor_K", "prior_SE"):
-        places = [index for index in np.ndindex(getattr(constants, name).shape) if name not in _OF_A_STEP or index[0] < steps]
+        places = [
+            index for index in np.ndindex(getattr(constants, name).shape) if name not in _OF_A_STEP or index[0] < steps
+        ]
         for index in places:
             for direction in (factor, 1 / factor):
                 improved = False

@@ -87,7 +87,7 @@ def predictions(counts: Counts, inputs: Sequence) -> tuple[np.ndarray, np.ndarra
     """After each input: frequencies, the share of the greatest, contexts."""
     frequencies = np.zeros((len(inputs), counts.vocab_size), dtype=np.int32)
     sure, contexts = np.zeros(len(inputs)), np.zeros((len(inputs), CONTEXTS), dtype=np.int64)
-    model = make_adaptation(default_constants(), counts.vocab_size, core_counts(counts))
+    model = make_adaptation(default_constants(), counts.vocabulary, core_counts(counts))
     model.predictions(np.array(inputs, dtype=np.int32), None, frequencies, sure, contexts)
     return frequencies, sure, contexts
 

@@ -69,7 +69,7 @@ def check_safe(data: bytes) -> None:
     for name in ("count_of_code", "discount_O", "spread_O", "spread_floor_O"):
         assert np.isfinite(getattr(counts, name)).all(), name
     model, inputs = (
-        make_adaptation(default_constants(), vocab_size, load_counts(data)),
+        make_adaptation(default_constants(), counts.vocabulary, load_counts(data)),
         np.arange(single, dtype=np.int32),
     )
     frequencies = np.zeros((single, vocab_size), dtype=np.int32)

@@ -13,6 +13,7 @@ from nbmf._core import CONTEXTS, FREQUENCY_PEAK, SCALE
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.counts_file import core_counts
 from nbmf.neural.torch_engine import TorchEngine
+from nbmf.neural.vocabulary import Vocabulary
 from train_app.neural.count import train_counts
 
 AWKWARD = [
@@ -96,10 +97,10 @@ def longest(counts, contexts: np.ndarray) -> int:
 
 def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network, counts, records):
     """A share for each situation of the network's probabilities, the rest of the counts'."""
-    shares, situations = mixed_codec.constants.network_share_OCC, set()
+    shares, situations = mixed_codec.constants.network_share_SOCC[0], set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
         tokens = [mixed_codec.type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
-        (of_network,) = TorchEngine(*network).frequencies([np.array(tokens)])
+        ((of_network, _),) = TorchEngine(*network).frequencies([np.array(tokens)])
         of_counts, counts_sure, contexts = predictions(counts_codec, tokens)
         mixed, sure, _ = predictions(mixed_codec, tokens, np.ascontiguousarray(of_network))
         for position in range(len(tokens)):
@@ -124,7 +125,7 @@ def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network
 def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
     data, kind = records[7]
     tokens = [codec.type_id(kind), *codec.tokenizer.encode(data)[:50]]
-    (rows,) = TorchEngine(*network).frequencies([np.array(tokens)])
+    ((rows, _),) = TorchEngine(*network).frequencies([np.array(tokens)])
     frequencies, sure, _ = predictions(codec, tokens, np.ascontiguousarray(rows))
     np.testing.assert_array_equal(frequencies, rows)
     np.testing.assert_array_equal(sure, FREQUENCY_PEAK / rows.sum(axis=1, dtype=np.int64))
@@ -135,7 +136,7 @@ def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec
     tokenizer = type(codec.tokenizer)(other)
     constants, counts = counts_codec.constants, counts_codec.counts
     stream = counts_versions.sample_stream(Tokenizer.from_str(other.to_str()))
-    smaller = core_counts(train_counts(stream, other.get_vocab_size(), counts_versions.UNBOUNDED))
+    smaller = core_counts(train_counts(stream, Vocabulary(other.get_vocab_size()), counts_versions.UNBOUNDED))
     for parts in ((tokenizer, None, counts), (tokenizer, network, None), (codec.tokenizer, network, smaller)):
         vocabulary, model, counted = parts
         with pytest.raises(ValueError, match="vocabulary of"):

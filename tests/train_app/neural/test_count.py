@@ -14,6 +14,7 @@ from nbmf.neural.config import EXTRA_TOKENS
 from nbmf.neural.counts import LENGTHS, Counts
 from nbmf.neural.counts_file import read_counts, save_counts
 from nbmf.neural.torch_engine import TorchEngine
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import collect_facts
 from train_app.neural.count import DISCOUNT_O, Sequences, count_sequences, train_counts
@@ -87,7 +88,7 @@ def test_counted_as_by_hand(records):
 @quick
 @given(token_records)
 def test_all_that_was_counted_is_in_the_file(records):
-    counts = train_counts(stream_of(records), VOCAB_SIZE, counts_versions.UNBOUNDED)
+    counts = train_counts(stream_of(records), Vocabulary(VOCAB_SIZE), counts_versions.UNBOUNDED)
     expected = brute_force(records)
     longer = {sequence: float(n) for sequence, n in expected.items() if len(sequence) > 1 and n >= 2}
     single = {(token,): max(1.0, float(expected[(token,)])) for token in range(VOCAB_SIZE + EXTRA_TOKENS)}
@@ -114,7 +115,7 @@ def test_pruning_keeps_the_bound_and_the_contexts_of_what_it_keeps(stream, count
     everything = sequences_of(counts)
     whole = len(save_counts(counts))
     vocab_size = counts.vocab_size
-    pruned = train_counts(stream, vocab_size, int(share * whole))
+    pruned = train_counts(stream, counts.vocabulary, int(share * whole))
     assert 0.7 * share * whole < len(save_counts(pruned)) <= share * whole
     kept = sequences_of(pruned)
     assert kept.items() < everything.items()
@@ -124,22 +125,21 @@ def test_pruning_keeps_the_bound_and_the_contexts_of_what_it_keeps(stream, count
 
 def test_what_is_pruned_first_is_worth_least(stream, counts):
     """Half the file costs less than half of what the counts save."""
-    vocab_size = counts.vocab_size
-    facts = collect_facts(None, stream, vocab_size, 60_000)
-    single = vocab_size + EXTRA_TOKENS
+    facts = collect_facts(None, stream, counts.vocabulary, 60_000)
+    single = counts.vocab_size + EXTRA_TOKENS
     none = counts._replace(
         token_N=counts.token_N[:single],
         code_N=counts.code_N[:single],
         followers_C=np.zeros(single, dtype=np.uint16),
     )
     bits = [_bits(counts_facts(each, facts).facts) for each in (none, counts)]
-    pruned = train_counts(stream, vocab_size, len(save_counts(counts)) // 2)
+    pruned = train_counts(stream, counts.vocabulary, len(save_counts(counts)) // 2)
     half = _bits(counts_facts(pruned, facts).facts)
     assert bits[1] < half < (bits[0] + bits[1]) / 2
 
 
 def _bits(facts) -> float:
-    return float(-np.log2(facts.network_N).sum())
+    return float(facts.token_bits().sum())
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +160,12 @@ def tuning():
         whole.n_bytes[len(whole.sets) // 2 :],
         whole.sets[len(whole.sets) // 2 :],
     )
-    return train_counts(learnt, tokenizer.get_vocab_size(), counts_versions.UNBOUNDED), unseen
+    return train_counts(learnt, Vocabulary(tokenizer.get_vocab_size()), counts_versions.UNBOUNDED), unseen
 
 
 def _objective(counts: Counts, facts) -> float:
     """Mean over the sets of the logarithm of their bits."""
-    token_bits = -np.log2(counts_facts(counts, facts).facts.network_N)
+    token_bits = counts_facts(counts, facts).facts.token_bits()
     bits: Counter = Counter()
     for record, name in enumerate(facts.sets.tolist()):
         bits[name] += token_bits[facts.starts[record] : facts.starts[record + 1]].sum()
@@ -174,7 +174,7 @@ def _objective(counts: Counts, facts) -> float:
 
 def test_fitting_lowers_the_objective_on_records_that_were_not_counted(tuning):
     counts, unseen = tuning
-    facts = collect_facts(None, unseen, counts.vocab_size, 8_000)
+    facts = collect_facts(None, unseen, counts.vocabulary, 8_000)
     fitted = fit_counts(counts, facts)
     assert _objective(fitted, facts) < _objective(counts, facts) - 1e-4
     for name in ("discount_O", "spread_O", "spread_floor_O"):
@@ -187,31 +187,31 @@ def test_fitting_lowers_the_objective_on_records_that_were_not_counted(tuning):
 
 def test_the_counts_facts_are_probabilities_of_the_same_tokens(tuning):
     counts, unseen = tuning
-    facts = collect_facts(None, unseen, counts.vocab_size, 8_000)
+    facts = collect_facts(None, unseen, counts.vocabulary, 8_000)
     counted = counts_facts(counts, facts)
-    assert (counted.facts.network_N > 0).all()
-    assert (counted.facts.network_N <= counted.facts.confidence_N).all()
-    assert (counted.facts.confidence_N < 1).all()
+    assert (counted.facts.network_NS > 0).all()
+    assert (counted.facts.network_NS <= counted.facts.confidence_NS).all()
+    assert (counted.facts.confidence_NS[:, 0] < 1).all()
     there = facts.expected_N >= 0
-    assert ((counted.facts.copied_N > 0) == there).all()
+    assert ((counted.facts.copied_NS[:, 0] > 0) == there).all()
     right = facts.expected_N == facts.tokens_N
-    np.testing.assert_array_equal(counted.facts.copied_N[right], counted.facts.network_N[right])
-    assert set(counted.order_N) <= set(range(LENGTHS))
-    assert counted.order_N.max() > 2
+    np.testing.assert_array_equal(counted.facts.copied_NS[right, 0], counted.facts.network_NS[right, 0])
+    assert set(counted.order_NS.flat) <= set(range(LENGTHS))
+    assert counted.order_NS.max() > 2
 
 
 def test_the_mixture_is_no_worse_than_the_better_of_both(files, tuning):
     counts, unseen = tuning
     engine = TorchEngine(*IntegerWeights.load(files[networks.FILES["model"]]))
-    facts = collect_facts(engine, unseen, counts.vocab_size, 8_000)
+    facts = collect_facts(engine, unseen, counts.vocabulary, 8_000)
     counted = counts_facts(counts, facts)
     shares = fit_network_share(facts, counted)
     assert ((shares > 0) & (shares < 1)).all()
     joined = joined_facts(facts, counted, shares)
     assert _bits(joined) < min(_bits(facts), _bits(counted.facts)) * 1.03
     # a network that knows every other token better
-    knowing = facts.network_N.copy()
-    knowing[::2] = 0.9
-    better = type(facts)(**{**vars(facts), "network_N": knowing})
+    knowing = facts.network_NS.copy()
+    knowing[::2, 0] = 0.9
+    better = type(facts)(**{**vars(facts), "network_NS": knowing})
     joined = joined_facts(better, counted, fit_network_share(better, counted))
     assert _bits(joined) < 0.95 * min(_bits(better), _bits(counted.facts))

@@ -10,16 +10,20 @@ import pytest
 from nbmf import Codec, golden
 from nbmf.manifest import Manifest
 from nbmf.neural.constants import default_constants, load_constants
+from nbmf.neural.vocabulary import Vocabulary
 from nbmf.payload import to_canonical
 from train_app.neural.fit_adaptation import fit_scalars
 from train_app.neural.part import COUNTS_ONLY, LearningPlan, train_part
 from train_app.prepare import Sample
 
 
-@pytest.mark.parametrize("name", ["share", "gate_rate", "discount_K"])
+@pytest.mark.parametrize("name", ["share_S", "gate_rate_S", "discount_K"])
 def test_parts_of_a_whole_stay_parts(name):
     """However much better more of it would be."""
-    fit = SimpleNamespace(objective=lambda constants: -float(np.sum(getattr(constants, name))))
+    fit = SimpleNamespace(
+        facts=SimpleNamespace(vocabulary=Vocabulary(4096, 16, 16)),
+        objective=lambda constants: -float(np.sum(getattr(constants, name))),
+    )
     found = getattr(fit_scalars(fit, default_constants()), name)
     assert 0.7 < np.max(found) <= 0.95
     assert np.min(found) > np.min(getattr(default_constants(), name))
@@ -46,6 +50,6 @@ def test_a_version_of_records_that_are_alike_codes_others(alike, settings, tmp_p
     """Its golden records, which have tokens that it has never seen, come back."""
     fields, files, _ = train_part(alike, [], LearningPlan(COUNTS_ONLY, settings, tmp_path), print, lambda: None)
     constants = load_constants(files[fields["counts"]["constants"]])
-    assert 0 < constants.share < 1
+    assert 0 < constants.share_S[0] < 1
     codec = Codec("ab" * 32, Manifest.of({"name": "alike", "created_at": "", **fields, "files": {}}), files)
     golden.check(golden.write(codec.learned), codec.learned, "alike")
