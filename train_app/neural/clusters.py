@@ -17,7 +17,7 @@ from nbmf.neural.config import NeuralConfig
 
 _NEIGHBOURS = ((-1, 1.0), (-2, 0.5), (1, 0.5))
 """Where they are, and what their information weighs: a cluster is foretold from what stands before."""
-_DIMENSIONS, _MORE_DIMENSIONS, _POWER_STEPS = 100, 10, 3
+_DIMENSIONS, _MORE_DIMENSIONS, _POWER_STEPS = 100, 10, 2
 _MOST_ROUNDS, _STILL = 25, 1e-3
 _SEED = 0
 

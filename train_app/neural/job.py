@@ -32,7 +32,7 @@ from train_app.prepare import Sample
 TOKENIZER_FILE = "tokenizer.json"
 RECORD_TYPE = {"text": "text", "messages": "conversation", "json": "structured"}
 _VALIDATION_BYTES = 600_000
-_CLUSTERED_BYTES = 10_000_000
+_CLUSTERED_BYTES = 6_000_000
 _BLOCK_RECORDS = 2000
 _POLL_S, _NOTICE_INTERVAL_S = 1.0, 30.0
 

@@ -37,9 +37,12 @@ from train_app.neural.model import (
 )
 
 RESIDUAL_PEAK = 1 << 19  # units of the largest residual in calibration; the engines clamp at 4x
-# Where activations are clipped: of all values of a place, and of those of each channel.
-PERCENTILES = {"bigram": 75.0, "trigram": 75.0, "q": 99.99, "k": 99.99}
-CHANNEL_PERCENTILE = 99.95
+# Where activations are clipped: of all values of a place, and of those of each channel. Squares have long tails.
+PERCENTILES = {"q": 99.99, "k": 99.99}
+CHANNEL_PERCENTILES, OTHER_CHANNEL_PERCENTILE = (
+    {"bigram": 99.9, "trigram": 99.9, "hidden": 99.99, "taps_hidden": 99.999},
+    99.95,
+)
 LEAST_STEP = 0.1  # of a channel, as a share of its place's median: what is hardly ever used may be, in other records
 
 
@@ -67,7 +70,8 @@ class Calibration:
 
     @staticmethod
     def _rank(name: str, n_values: int) -> float:
-        return PERCENTILES.get(_kind(name), CHANNEL_PERCENTILE) / 100 * (n_values - 1)
+        percentile = (PERCENTILES | CHANNEL_PERCENTILES).get(_kind(name), OTHER_CHANNEL_PERCENTILE)
+        return percentile / 100 * (n_values - 1)
 
     def step(self, name: str) -> float:
         """The float that one step of int8 is worth, at a place with one for all channels."""
@@ -121,7 +125,7 @@ def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
             handles.append(layer.query_key_value.register_forward_hook(watch_heads(number)))
         elif isinstance(layer, ConvolutionLayer):
             watch_input(layer.convolution, f"{number}.mix_in", config.d_model)
-            watch_input(layer.convolution_out, f"{number}.mixed")
+            watch_input(layer.convolution_out, f"{number}.taps_hidden")
         watch_input(layer.expand, f"{number}.expand_in")
         watch_input(layer.contract, f"{number}.hidden")
 
@@ -144,8 +148,8 @@ def quantise_rows(weight: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArra
     return np.rint(weight / steps[:, None]).astype(np.int8), steps
 
 
-def quantise_table(table: NDArray[np.float64], step: float) -> NDArray[np.int8]:
-    return np.clip(np.rint(table / step), -INT8_LIMIT, INT8_LIMIT).astype(np.int8)
+def quantise_table(table: NDArray[np.float64], step_M: NDArray[np.float64]) -> NDArray[np.int8]:
+    return np.clip(np.rint(table / step_M), -INT8_LIMIT, INT8_LIMIT).astype(np.int8)
 
 
 def _array(parameter: Tensor) -> NDArray[np.float64]:
@@ -158,10 +162,9 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
     L, H, D, K = config.n_layers, config.n_heads, config.d_model, config.d_head
     unit = max(calibration.peak(f"{i}.residual") for i in range(L)) / RESIDUAL_PEAK
     embedding_ID, embedding_step_I = quantise_rows(_array(model.embedding.weight))
-    # Rows never trained (hash rows no calibration token hit) may be clipped; rows in use are not.
-    bigram_step, trigram_step = calibration.step("bigram"), calibration.step("trigram")
+    bigram_M, trigram_M = calibration.steps("bigram"), calibration.steps("trigram")
     memory_in_DM, memory_in_step_D = quantise_rows(
-        _array(model.memory_in.weight) * np.repeat((bigram_step, trigram_step), config.d_memory)
+        _array(model.memory_in.weight) * np.concatenate((bigram_M, trigram_M))
     )
     rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
     norm_steps = []
@@ -193,8 +196,9 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
             rows["value_scale"].append(1 / narrower_H)
             product("attention_out", layer.attention_out.weight, mixed_D, unit)
         elif isinstance(layer, ConvolutionLayer):
-            product("convolution", layer.convolution.weight, np.tile(steps("mix_in"), TAPS), np.sqrt(steps("mixed")))
-            product("convolution_out", layer.convolution_out.weight, steps("mixed"), unit)
+            hidden_D = steps("taps_hidden")
+            product("convolution", layer.convolution.weight, np.tile(steps("mix_in"), TAPS), np.sqrt(hidden_D))
+            product("convolution_out", layer.convolution_out.weight, hidden_D, unit)
         product("expand", layer.expand.weight, steps("expand_in"), np.sqrt(steps("hidden")))
         product("contract", layer.contract.weight, steps("hidden"), unit)
     head_in_D = calibration.steps("head_in")
@@ -224,8 +228,8 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
     return IntegerWeights(
         embedding_ID=embedding_ID,
         embedding_scale_I=(embedding_step_I / unit).astype(np.float32),
-        bigram_RM=quantise_table(_array(model.bigram_memory.weight), bigram_step),
-        trigram_RM=quantise_table(_array(model.trigram_memory.weight), trigram_step),
+        bigram_RM=quantise_table(_array(model.bigram_memory.weight), bigram_M),
+        trigram_RM=quantise_table(_array(model.trigram_memory.weight), trigram_M),
         memory_in_DM=memory_in_DM,
         memory_in_scale_D=(memory_in_step_D / unit).astype(np.float32),
         query_key_value_LED=stacked("query_key_value", 3 * D, D),

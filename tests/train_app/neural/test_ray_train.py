@@ -12,7 +12,7 @@ from nbmf.neural.config import PRESETS
 from nbmf.payload import from_canonical, to_canonical
 from train_app.neural import version
 from train_app.neural.failure import FILE, TrainingFailed
-from train_app.neural.job import TOKENIZER_FILE, split, train_network
+from train_app.neural.job import TOKENIZER_FILE, split, tokenise_samples, train_network
 from train_app.neural.part import LearningPlan, train_part
 from train_app.neural.run_log import EVENTS_FOLDER
 
@@ -75,6 +75,22 @@ def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
     assert more[-1]["tokens"] >= longer.max_tokens
     first_losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
     assert next(line["loss_nats"] for line in more if "loss_nats" in line) < first_losses[0] - 0.5
+
+
+def test_a_hybrid_with_clusters_learns(ray_session, samples, settings, tmp_path):
+    """Its clusters are learnt before, for as many tokens as there are, and it becomes integers."""
+    asked = PRESETS["tiny"].with_(vocab_size=100_000, layer_kinds="ca", n_clusters=3000, cluster_size=32)
+    training, validation = split(samples)
+    lines = []
+    model, tokenizer, _ = train_network(training, validation, asked, settings, tmp_path / "tiny", lines.append)
+    config = model.config
+    assert config.vocab_size == tokenizer.get_vocab_size() < 100_000
+    assert config.n_clusters == (config.vocab_size - config.n_singles) // 32 > 10
+    losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert losses[-1] < losses[0] - 0.5
+    learned = version.Learned({})
+    version._quantise(model, training, tokenizer, tokenise_samples(validation, tokenizer), learned)
+    assert abs(learned.measured["quantisation"]["loss_percent"]) < 2
 
 
 def test_two_workers_agree(ray_session, samples, settings, tmp_path):
