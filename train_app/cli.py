@@ -104,6 +104,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            **LOCAL,
+            help="Folder of a network trained elsewhere (config.json, model.safetensors, tokenizer.json), in place of "
+            "the built-in one.",
+            show_default=False,
+        ),
+    ] = None,
     dictionaries: Annotated[
         bool,
         typer.Option(
@@ -149,6 +158,9 @@ def train(
         if given is not None and preset not in (Preset.TINY, Preset.SMALL, Preset.BASE):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
+    if network and preset is not Preset.BUILTIN:
+        raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
+
     def opened(paths: list[str]) -> list[Source]:
         return [
             open_source(
@@ -176,8 +188,8 @@ def train(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--workers") from error
         overrides = {"max_minutes": max_minutes, "num_workers": count}
-        network = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
-        plan = LearningPlan(preset.value, network, runs, init_from)
+        learning = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
+        plan = LearningPlan(preset.value, learning, runs, init_from, network)
 
     now = datetime.now(UTC)
     with session(address):

@@ -21,7 +21,7 @@ from nbmf.manifest import Manifest
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.evaluate import evaluate
-from train_app.prepare import Sample, prepare
+from train_app.prepare import Sample, is_held_out, prepare
 from train_app.stability import InUse, MakeStable, in_use, settle
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(
         reading = bars.add_task("reading records", total=None)
         with working("reading records"):
             prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
-            watching = _all_samples(validation, config, rejected_file) if validation else []
+            watching = _watching(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = prepared.training if dictionaries else []
@@ -109,9 +109,13 @@ def run(
     return Trained(version_id, prepared.summary(), measured, before, stable, verdict, left_out)
 
 
-def _all_samples(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:
-    prepared = prepare(sources, config, lambda _records: None, rejected_file)
-    return [*prepared.training, *prepared.holdout]
+def _watching(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:
+    """All records, or those of classes that are not learnt from."""
+    prepared = prepare(
+        sources, config.model_copy(update={"held_out_classes": 0.0}), lambda _records: None, rejected_file
+    )
+    samples = [*prepared.training, *prepared.holdout]
+    return [sample for sample in samples if is_held_out(sample.group, config.held_out_classes)] or samples
 
 
 def _train_network(

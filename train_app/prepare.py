@@ -71,6 +71,25 @@ class BoundedSample:
         return self._samples
 
 
+class BalancedSample:
+    """The same of each class of records and of all together."""
+
+    def __init__(self, max_bytes: int, max_class_bytes: int) -> None:
+        self._max_bytes, self._max_class_bytes = max_bytes, max_class_bytes or max_bytes
+        self._of_class: dict[str, BoundedSample] = {}
+
+    def add(self, sample: Sample) -> None:
+        self._of_class.setdefault(sample.group, BoundedSample(self._max_class_bytes)).add(sample)
+
+    def samples(self) -> list[Sample]:
+        """The sample, ordered by digest."""
+        whole = BoundedSample(self._max_bytes)
+        for part in self._of_class.values():
+            for sample in part.samples():
+                whole.add(sample)
+        return whole.samples()
+
+
 @dataclass(slots=True)
 class Prepared:
     """What training learns from and what it is measured on."""
@@ -79,6 +98,7 @@ class Prepared:
     holdout: list[Sample]
     records: int = 0
     duplicates: int = 0
+    of_held_out_classes: int = 0
     rejections: Rejections = field(default_factory=Rejections)
 
     def summary(self) -> dict[str, Any]:
@@ -86,6 +106,7 @@ class Prepared:
         return {
             "records": self.records,
             "duplicates": self.duplicates,
+            "of_held_out_classes": self.of_held_out_classes,
             "rejected": dict(sorted(self.rejections.counts.items())),
             "training_records": len(self.training),
             "training_bytes": sum(len(s.canonical) for s in self.training),
@@ -153,7 +174,8 @@ def prepare(
     rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
         lambda item: _read(held[item["source"]], item["shard"])
     )
-    training, holdout = BoundedSample(config.max_training_bytes), BoundedSample(config.max_holdout_bytes)
+    training = BalancedSample(config.max_training_bytes, config.max_class_bytes)
+    holdout = BalancedSample(config.max_holdout_bytes, config.max_class_bytes)
     prepared = Prepared([], [], rejections=Rejections(rejected_file))
     seen: set[bytes] = set()
     for row in rows.iter_rows():
@@ -172,8 +194,8 @@ def _place(
     config: TrainConfig,
     seen: set[bytes],
     prepared: Prepared,
-    training: BoundedSample,
-    holdout: BoundedSample,
+    training: BalancedSample,
+    holdout: BalancedSample,
 ) -> None:
     size = len(row["canonical"])
     if row["reason"]:
@@ -186,7 +208,15 @@ def _place(
     else:
         seen.add(row["digest"])
         sample = Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
+        if is_held_out(sample.group, config.held_out_classes):
+            prepared.of_held_out_classes += 1
+            return
         (holdout if _share(sample) < config.holdout_fraction else training).add(sample)
+
+
+def is_held_out(record_class: str, share: float) -> bool:
+    """Whether a class is one of those that are not learnt from: by a hash of its name."""
+    return int.from_bytes(blake2b(record_class.encode(), digest_size=8).digest(), "big") < share * 2**64
 
 
 def _share(sample: Sample) -> float:

@@ -1,8 +1,11 @@
 """Static counts from training records: which token sequences occur, in how many records, and which to keep.
 
-A sequence counts once a record: what a record repeats, adaptation learns by itself. Sequences of one
-record alone are left out. Of the others those are kept whose loss would cost the most bits for their
-place (after Stolcke 1998, "Entropy-based pruning of backoff language models").
+A sequence counts once a record: what a record repeats, adaptation learns by itself. Sequences of one record alone are
+left out. Of the others those are kept whose loss would cost the most bits for their place (after Stolcke 1998,
+"Entropy-based pruning of backoff language models").
+
+Across classes, what counts is use to records of a class that is new: a sequence is worth what it saves in the classes
+but the one that has it most, and longer ones that one class alone has are left out: they may be somebody's own.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from nbmf.neural.vocabulary import Vocabulary
 from train_app.neural.data import TokenStream
 
 _MIN_RECORDS = 2
+_PRIVATE_LENGTH = 2  # longer ones must occur in records of more classes than one
 _EXACT_COUNTS = 16  # beyond, counts are rounded to steps of 2 ** 0.25
 _RECORD_BITS = 24
 _DISCOUNT_IN_SCORE = 0.5
@@ -34,39 +38,68 @@ class Sequences:
 
     token_N: NDArray[np.int64]
     records_N: NDArray[np.int64]  # in how many records
+    worth_N: NDArray[np.int64]  # across classes, in how many but those of its commonest class; else in all
     context_N: NDArray[np.int64]  # index of it without its last token, among those one shorter
     suffix_N: NDArray[np.int64]  # index of it without its first token
 
 
-def count_sequences(stream: TokenStream, vocab_size: int) -> list[Sequences]:
+def count_sequences(stream: TokenStream, vocab_size: int, across_classes: bool = False) -> list[Sequences]:
     """Of 1 to LENGTHS tokens; a record's type id counts as its first token."""
     tokens_T = stream.tokens_N.astype(np.int64)
-    record_T = np.repeat(np.arange(len(stream.starts) - 1), np.diff(stream.starts))
+    records = _Records(stream, across_classes)
     first_T = np.zeros(len(tokens_T), dtype=bool)
     first_T[stream.starts[:-1]] = True
     width = vocab_size + EXTRA_TOKENS
     nothing = np.zeros(width, dtype=np.int64)
-    levels = [Sequences(np.arange(width), _records_of(tokens_T, record_T, width), nothing, nothing)]
+    everywhere = np.arange(len(tokens_T))
+    levels = [Sequences(np.arange(width), *records.of(tokens_T, everywhere, width), nothing, nothing)]
     ending_T = tokens_T  # index of the sequence that ends at each place, -1 where too rare
-    for _ in range(1, LENGTHS):
+    for length in range(2, LENGTHS + 1):
         context_T = np.where(first_T, -1, np.roll(ending_T, 1))
         (known,) = np.nonzero(context_T >= 0)
         keys, which = np.unique(context_T[known] * width + tokens_T[known], return_inverse=True)
-        records_N = _records_of(which, record_T[known], len(keys))
+        records_N, worth_N = records.of(which, known, len(keys))
         frequent_N = records_N >= _MIN_RECORDS
+        if length > _PRIVATE_LENGTH and across_classes:
+            frequent_N &= worth_N > 0
         index_N = np.where(frequent_N, np.cumsum(frequent_N) - 1, -1)
         shorter_T, ending_T = ending_T, np.full(len(tokens_T), -1, dtype=np.int64)
         ending_T[known] = index_N[which]
         suffix_N = np.zeros(int(frequent_N.sum()), dtype=np.int64)
         suffix_N[ending_T[ending_T >= 0]] = shorter_T[ending_T >= 0]
-        levels.append(Sequences(keys[frequent_N] % width, records_N[frequent_N], keys[frequent_N] // width, suffix_N))
+        token_N, context_N = keys[frequent_N] % width, keys[frequent_N] // width
+        levels.append(Sequences(token_N, records_N[frequent_N], worth_N[frequent_N], context_N, suffix_N))
     return levels
 
 
-def _records_of(which_T: NDArray[np.int64], record_T: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """In how many records each of `size` numbers occurs."""
-    pairs = np.unique((which_T << _RECORD_BITS) | record_T)
-    return np.bincount(pairs >> _RECORD_BITS, minlength=size)
+class _Records:
+    """Whose token each is: the number of its record, class after class."""
+
+    def __init__(self, stream: TokenStream, across_classes: bool) -> None:
+        _, class_R = np.unique(stream.sets, return_inverse=True)
+        order_R = np.argsort(class_R, kind="stable")
+        rank_R = np.empty(len(order_R), dtype=np.int64)
+        rank_R[order_R] = np.arange(len(order_R))
+        self._across_classes = across_classes
+        self._class_of_rank = class_R[order_R]
+        self._record_T = np.repeat(rank_R, np.diff(stream.starts))
+
+    def of(
+        self, which_N: NDArray[np.int64], place_N: NDArray[np.int64], size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """In how many records each of `size` numbers occurs, and of how many its worth is: see Sequences."""
+        pairs = (which_N << _RECORD_BITS) | self._record_T[place_N]
+        pairs.sort()
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0]
+        number_P = pairs >> _RECORD_BITS
+        records_N = np.bincount(number_P, minlength=size)
+        if not self._across_classes:
+            return records_N, records_N
+        class_P = self._class_of_rank[pairs & ((1 << _RECORD_BITS) - 1)]
+        (begin_G,) = np.nonzero((np.diff(number_P, prepend=-1) != 0) | (np.diff(class_P, prepend=-1) != 0))
+        most_N = np.zeros(size, dtype=np.int64)
+        np.maximum.at(most_N, number_P[begin_G], np.diff(begin_G, append=len(pairs)))
+        return records_N, records_N - most_N
 
 
 def _scores(levels: list[Sequences]) -> list[NDArray[np.float64]]:
@@ -82,7 +115,7 @@ def _scores(levels: list[Sequences]) -> list[NDArray[np.float64]]:
         else:
             context = shorter.context_N[level.suffix_N]
             without = shorter.records_N[level.suffix_N] / levels[length - 2].records_N[context]
-        scores.append(counted * np.log2(own / without))
+        scores.append((level.worth_N - _DISCOUNT_IN_SCORE) * np.log2(own / without))
     return scores
 
 
@@ -132,9 +165,9 @@ def _codes(count_N: NDArray[np.int64], count_of_code: NDArray[np.float64]) -> ND
     return np.searchsorted(middles, count_N).astype(np.uint8)
 
 
-def train_counts(stream: TokenStream, vocabulary: Vocabulary, max_bytes: int) -> Counts:
+def train_counts(stream: TokenStream, vocabulary: Vocabulary, max_bytes: int, across_classes: bool = False) -> Counts:
     """The most useful counts whose file is at most `max_bytes`; those of single tokens in any case."""
-    levels = count_sequences(stream, vocabulary.vocab_size)
+    levels = count_sequences(stream, vocabulary.vocab_size, across_classes)
     scores = _scores(levels)
     everything = _build(levels, _kept(levels, scores, -np.inf), vocabulary)
     if len(save_counts(everything)) <= max_bytes:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nbmf._core import EXTRA_TOKENS
 from nbmf.neural.config import NeuralConfig
+from train_app.neural.failure import TrainingFailed
 from train_app.neural.model import NeuralModel
 from train_app.neural.tokenizer import renumbered
 
@@ -24,19 +25,23 @@ _NAMES = {".mix.": ".convolution.", ".out.": ".convolution_out.", "top.": "head.
 
 
 def load_given(folder: Path) -> tuple[NeuralModel, Tokenizer]:
-    """The float network, on the CPU, for evaluation, and its vocabulary."""
-    described = json.loads((folder / "config.json").read_text())
-    config = NeuralConfig(
-        **described["network"],
-        layer_kinds=described["kinds"],
-        n_clusters=described["clusters"],
-        cluster_size=described["cluster_size"],
-    )
-    state = load_file(folder / "model.safetensors")
+    """The float network, on the CPU, for evaluation, and its vocabulary. Raises TrainingFailed if there is none."""
+    try:
+        described = json.loads((folder / "config.json").read_text())
+        config = NeuralConfig(
+            **described["network"],
+            layer_kinds=described["kinds"],
+            n_clusters=described["clusters"],
+            cluster_size=described["cluster_size"],
+        )
+        state = load_file(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers has no errors of its own
+        raise TrainingFailed(f"{folder} holds no trained network: {error}") from error
     slot_V = state.pop("slot_V")
     model = NeuralModel(config)
     model.restore(_by_slots({name: tensor.float() for name, tensor in state.items()}, slot_V, config.n_singles))
-    tokenizer = renumbered(Tokenizer.from_file(str(folder / "tokenizer.json")), slot_V.tolist())
+    tokenizer = renumbered(tokenizer, slot_V.tolist())
     return model.eval(), tokenizer
 
 

@@ -18,6 +18,7 @@ from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
 from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.failure import TrainingFailed, failed
+from train_app.neural.given import load_given
 from train_app.neural.job import split, train_network
 from train_app.neural.model import NeuralModel
 from train_app.neural.settings import NeuralTrainConfig
@@ -48,6 +49,7 @@ class LearningPlan:
     settings: NeuralTrainConfig
     runs_folder: Path
     init_from: Path | None = None
+    network: Path | None = None  # trained elsewhere, in place of the built-in version's
 
     @property
     def trains_network(self) -> bool:
@@ -95,7 +97,9 @@ def _train_part(
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
     attributions: dict[str, bytes] = {}
-    if plan.preset == BUILTIN:
+    if plan.network:
+        model, tokenizer = load_given(plan.network)
+    elif plan.preset == BUILTIN:
         model, tokenizer, attributions = _builtin_network()
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
@@ -104,7 +108,7 @@ def _train_part(
         init_from = plan.init_from.absolute() if plan.init_from else None
         config = PRESETS[plan.preset].with_(**plan.settings.network)
         model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
-    learned = build(model, tokenizer, training, validation, plan.settings.max_counts_bytes, on_step)
+    learned = build(model, tokenizer, training, validation, plan.settings, on_step)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters

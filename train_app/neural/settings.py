@@ -64,6 +64,9 @@ class NeuralTrainConfig(StrictModel):
     final_lr_share: float = Field(ge=0, le=1)
     max_payload_bytes: int = Field(gt=0, description="larger records are left to the coders without a network")
     max_counts_bytes: int = Field(ge=0, description="bound on the file of static counts, 0 for none")
+    counts_across_classes: bool = Field(
+        description="counts for records of classes that are new: by their worth to others, none of one class alone"
+    )
     max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")

@@ -26,6 +26,7 @@ from train_app.neural.job import tokenise_samples
 from train_app.neural.model import NeuralModel
 from train_app.neural.quantisation_loss import quantisation_loss
 from train_app.neural.quantise import calibrate, quantise
+from train_app.neural.settings import NeuralTrainConfig
 from train_app.prepare import Sample
 
 MODEL_FILE, TOKENIZER_FILE, COUNTS_FILE = "model.safetensors", "tokenizer.json", "counts.zst"
@@ -58,7 +59,7 @@ def build(
     tokenizer: Tokenizer,
     training: list[Sample],
     tuning: list[Sample],
-    max_counts_bytes: int,
+    settings: NeuralTrainConfig,
     on_step: Callable[[], None],
 ) -> Learned:
     """Quantises with activations of `training` and counts it; fits the rest on `tuning`, which was not learnt from.
@@ -78,14 +79,14 @@ def build(
     facts = collect_facts(engine, stream, vocabulary, _FIT_BYTES // len(set(stream.sets)))
     on_step()
     counts = None
-    if max_counts_bytes:
-        counts = train_counts(tokenise_samples(training, tokenizer), vocabulary, max_counts_bytes)
+    if settings.max_counts_bytes:
+        counted = tokenise_samples(training, tokenizer)
+        counts = train_counts(counted, vocabulary, settings.max_counts_bytes, settings.counts_across_classes)
     on_step()
     if counts:
         counts = fit_counts(counts, facts)
         learned.files[COUNTS_FILE] = save_counts(counts)
-        counted = counts_facts(counts, facts)
-        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counted.facts))
+        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counts_facts(counts, facts).facts))
     on_step()
     if engine:
         learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts))
