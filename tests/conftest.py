@@ -89,6 +89,8 @@ def train_config():
     return TrainConfig(
         holdout_fraction=0.15,
         max_training_bytes=1_000_000,
+        max_class_bytes=0,
+        held_out_classes=0,
         max_holdout_bytes=200_000,
         max_record_bytes=20_000,
         min_records=50,

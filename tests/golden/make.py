@@ -33,6 +33,7 @@ from nbmf.wire import to_wire
 HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
 ATTENTION, ATTENTION_WITH_COUNTS = "golden-attention", "golden-attention-counts"
+HYBRID_WITH_COUNTS = "golden-hybrid-counts"  # both kinds of layers, softmax in two steps
 _RNG = random.Random(2026)
 _RECORD = helpers.record(_RNG)
 _SENTENCES = " ".join(helpers.sentence(_RNG) for _ in range(8))
@@ -179,14 +180,19 @@ _LEARNED = {
 
 # name -> (what decoding gives, coder); by small versions with a network that has learnt nothing: attention alone, and
 # the same beside static counts
-SMALL_BLOBS = {
-    ATTENTION: {f"attention_{name}": (expected, NeuralCoder) for name, expected in _LEARNED.items()},
-    ATTENTION_WITH_COUNTS: {
-        f"attention_{coder.name}_{name}": (expected, coder)
+def _with_counts(prefix):
+    return {
+        f"{prefix}_{coder.name}_{name}": (expected, coder)
         for coder in (NeuralCoder, CountsCoder)
         for name, expected in _LEARNED.items()
         if coder is CountsCoder or name != "json_long"  # which is too long for that network
-    },
+    }
+
+
+SMALL_BLOBS = {
+    ATTENTION: {f"attention_{name}": (expected, NeuralCoder) for name, expected in _LEARNED.items()},
+    ATTENTION_WITH_COUNTS: _with_counts("attention"),
+    HYBRID_WITH_COUNTS: _with_counts("hybrid"),
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
@@ -282,8 +288,8 @@ def _version():
 def _small_version(name):
     if folder := _kept(name):
         return folder
-    files = networks.untrained_files()
-    if name == ATTENTION_WITH_COUNTS:
+    files = networks.untrained_files(**(networks.TWO_STEPS if name == HYBRID_WITH_COUNTS else {}))
+    if name != ATTENTION:
         files = counts_versions.add_counts(files, counts_versions.sample_counts(files))
         return _keep(counts_versions.write_counts_version(HERE / "versions", files, network=True, name=name))
     return _keep(networks.write_neural_version(HERE / "versions", files, name=name))
