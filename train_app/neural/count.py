@@ -11,6 +11,8 @@ but the one that has it most, and longer ones that one class alone has are left 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,18 +131,29 @@ def _kept(levels: list[Sequences], scores: list[NDArray[np.float64]], threshold:
 
 
 def _build(levels: list[Sequences], kept: list[NDArray[np.bool_]], vocabulary: Vocabulary) -> Counts:
-    tokens, followers, records = [], [], []
-    for length, (level, mask) in enumerate(zip(levels, kept, strict=True)):
-        tokens.append(level.token_N[mask])
-        records.append(level.records_N[mask])
-        if length:
-            index_C = np.cumsum(kept[length - 1]) - 1
-            n_contexts = int(kept[length - 1].sum())
-            followers.append(np.bincount(index_C[level.context_N[mask]], minlength=n_contexts))
-    count_of_code = _count_of_code(max(int(part.max(initial=1)) for part in records))
+    chosen = [Level(levels[0].token_N, levels[0].records_N, levels[0].context_N)]
+    for length in range(1, LENGTHS):
+        level, mask = levels[length], kept[length]
+        index_C = np.cumsum(kept[length - 1]) - 1
+        chosen.append(Level(level.token_N[mask], level.records_N[mask], index_C[level.context_N[mask]]))
+    return counts_of(chosen, vocabulary)
+
+
+class Level(NamedTuple):
+    """Sequences of one length, sorted by context, then token."""
+
+    token_N: NDArray[np.int64]
+    count_N: NDArray[np.int64]
+    context_N: NDArray[np.int64]  # index of it without its last token, among those one shorter
+
+
+def counts_of(levels: list[Level], vocabulary: Vocabulary) -> Counts:
+    """As they are kept, with discounts and spreads that are a start for fitting."""
+    followers = [np.bincount(level.context_N, minlength=len(shorter.token_N)) for shorter, level in pairwise(levels)]
+    count_of_code = _count_of_code(max(int(level.count_N.max(initial=1)) for level in levels))
     return Counts(
-        token_N=np.concatenate(tokens).astype(np.uint16),
-        code_N=_codes(np.concatenate(records), count_of_code),
+        token_N=np.concatenate([level.token_N for level in levels]).astype(np.uint16),
+        code_N=_codes(np.concatenate([level.count_N for level in levels]), count_of_code),
         count_of_code=count_of_code,
         followers_C=np.concatenate(followers).astype(np.uint16),
         vocab_size=vocabulary.vocab_size,

@@ -16,6 +16,7 @@ from train_app.neural.adaptation_facts import Facts
 
 _EM_STEPS = 30
 _PRIOR_SHARE, _PRIOR_TOKENS = 0.8, 2.0
+_BEFORE_TOKENS = 50.0
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ def counts_facts(counts: Counts, facts: Facts) -> CountsFacts:
     return CountsFacts(replace(facts, network_NS=token_NS, copied_NS=copied_NS, confidence_NS=sure_NS), order_NS)
 
 
+def counts_objective(counts: Counts, facts: Facts) -> float:
+    """The mean over sets of ln(bits), counts alone."""
+    bits_N = counts_facts(counts, facts).facts.token_bits()
+    sums = np.add.reduceat(bits_N, facts.starts[:-1])
+    names, which = np.unique(facts.sets, return_inverse=True)
+    return float(np.log(np.bincount(which, sums, minlength=len(names))).mean())
+
+
 def fit_counts(counts: Counts, facts: Facts) -> Counts:
-    """Discounts and spreads by coordinate search: the mean over sets of ln(bits), counts alone."""
-
-    def objective(candidate: Counts) -> float:
-        bits_N = counts_facts(candidate, facts).facts.token_bits()
-        sums = np.add.reduceat(bits_N, facts.starts[:-1])
-        names, which = np.unique(facts.sets, return_inverse=True)
-        return float(np.log(np.bincount(which, sums, minlength=len(names))).mean())
-
-    best = objective(counts)
+    """Discounts and spreads by coordinate search on the objective."""
+    best = counts_objective(counts, facts)
     for name, factor in (("spread_O", 1.5), ("discount_O", 1.3), ("spread_floor_O", 2.5)):
         for index in range(len(getattr(counts, name))):
             for direction in (factor, 1 / factor):
@@ -58,7 +60,7 @@ def fit_counts(counts: Counts, facts: Facts) -> Counts:
                     values = getattr(counts, name).copy()
                     values[index] *= direction
                     tried = counts._replace(**{name: values})
-                    score = objective(tried) if values[index] < 0.98 or name != "discount_O" else np.inf
+                    score = counts_objective(tried, facts) if values[index] < 0.98 or name != "discount_O" else np.inf
                     if score > best - 1e-5:
                         break
                     best, counts, improved = score, tried, True
@@ -67,8 +69,13 @@ def fit_counts(counts: Counts, facts: Facts) -> Counts:
     return counts
 
 
-def fit_network_share(network: Facts, counted: CountsFacts) -> NDArray[np.float64]:
-    """Shares of the network [STEPS, *SHARES], by expectation maximisation; every set weighs the same."""
+def fit_network_share(
+    network: Facts, counted: CountsFacts, before_SOCC: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Shares of the network [STEPS, *SHARES], by expectation maximisation; every set weighs the same.
+
+    `before_SOCC`: shares fitted on other records, which situations that are rare here stay near.
+    """
     situation_NS = _situations(network, counted)
     lengths = np.diff(network.starts)
     _, which = np.unique(network.sets, return_inverse=True)
@@ -76,15 +83,18 @@ def fit_network_share(network: Facts, counted: CountsFacts) -> NDArray[np.float6
     weight_N = np.repeat(1.0 / of_set[which], lengths)
     weight_N *= len(weight_N) / weight_N.sum()
     in_step = [np.ones(len(weight_N), dtype=bool), network.vocabulary.clusters(network.tokens_N) >= 0]
-    shares = np.full((STEPS, int(np.prod(SHARES))), _PRIOR_SHARE)
+    prior = np.full((STEPS, *SHARES), _PRIOR_SHARE) if before_SOCC is None else before_SOCC
+    shares = prior.reshape(STEPS, -1).copy()
+    prior_tokens = _PRIOR_TOKENS if before_SOCC is None else _BEFORE_TOKENS
     for step, share in enumerate(shares):
+        known = share.copy()
         situation, weight = situation_NS[in_step[step], step], weight_N[in_step[step]]
         ours_N, theirs_N = (facts.network_NS[in_step[step], step] for facts in (network, counted.facts))
         whole = np.bincount(situation, weight, minlength=len(share))
         for _ in range(_EM_STEPS):
             ours, theirs = share[situation] * ours_N, (1 - share[situation]) * theirs_N
             found = np.bincount(situation, weight * ours / (ours + theirs), minlength=len(share))
-            share[:] = (found + _PRIOR_SHARE * _PRIOR_TOKENS) / (whole + _PRIOR_TOKENS)
+            share[:] = (found + known * prior_tokens) / (whole + prior_tokens)
     return shares.reshape(STEPS, *SHARES)
 
 

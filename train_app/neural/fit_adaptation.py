@@ -65,18 +65,21 @@ class Fit:
         return total
 
 
-def fit_copy(fit: Fit, constants: Constants, strength: float = 20.0) -> Constants:
-    """Share of right copies by match length and bucket, shrunk to that of the bucket."""
+def fit_copy(fit: Fit, constants: Constants, *, fitted_before: bool = False) -> Constants:
+    """Share of right copies by match length and bucket, shrunk to that of the bucket, or to what was fitted before."""
     fit.bits(constants)
     hits, trials = fit.copy_counts[..., 0], fit.copy_counts[..., 1]
-    bucket_S1B = (hits.sum(1, keepdims=True) + 0.5) / (trials.sum(1, keepdims=True) + 1.0)
-    table_SLB = (hits + strength * bucket_S1B) / (trials + strength)
+    near, strength = (hits.sum(1, keepdims=True) + 0.5) / (trials.sum(1, keepdims=True) + 1.0), 20.0
+    if fitted_before:
+        near, strength = constants.copy_SLB, 100.0
+    table_SLB = (hits + strength * near) / (trials + strength)
     return constants._replace(copy_SLB=np.clip(table_SLB, 0.001, 0.9995))
 
 
 def fit_gates(fit: Fit, constants: Constants, steps: int, rate: float = 0.5) -> Constants:
-    """Gradient ascent on the logs of both gates' factors (Adagrad, Duchi et al. 2011)."""
-    logs = [np.log(constants.gate_SGE), np.log(constants.copy_gate_SGE)]
+    """Gradient ascent on the logs of both gates' factors (Adagrad, Duchi et al. 2011), pulled to the start a bit."""
+    start = [np.log(constants.gate_SGE), np.log(constants.copy_gate_SGE)]
+    logs = [log_gate.copy() for log_gate in start]
     squares = [np.full_like(log_gate, 1e-8) for log_gate in logs]
 
     def current() -> Constants:
@@ -86,7 +89,7 @@ def fit_gates(fit: Fit, constants: Constants, steps: int, rate: float = 0.5) -> 
         bits = fit.bits(current())
         for which in (0, 1):
             parts = [fit.gradients[name][which] / bits[name] for name in fit.names]
-            gradient = np.sum(parts, axis=0) - 1e-5 * logs[which]  # a weak pull to factors of 1
+            gradient = np.sum(parts, axis=0) - 1e-5 * (logs[which] - start[which])
             squares[which] += gradient**2
             logs[which] += rate * gradient / np.sqrt(squares[which])
     return current()

@@ -16,6 +16,8 @@ from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.errors import NbmfError
 from nbmf.manifest import CountsPart, NeuralPart, read_version
 from nbmf.neural.config import PRESETS
+from nbmf.neural.constants import load_constants
+from nbmf.neural.counts_file import read_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.failure import TrainingFailed, failed
 from train_app.neural.given import load_given
@@ -30,6 +32,7 @@ from train_app.neural.version import (
     MODEL_FILE,
     STEPS,
     TOKENIZER_FILE,
+    Before,
     IntegerNetwork,
     build,
 )
@@ -97,10 +100,11 @@ def _train_part(
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
     attributions: dict[str, bytes] = {}
+    before = None
     if plan.network:
         model, tokenizer = load_given(plan.network)
     elif plan.preset == BUILTIN:
-        model, tokenizer, attributions = _builtin_network()
+        model, tokenizer, before, attributions = _builtin_version()
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
@@ -108,15 +112,15 @@ def _train_part(
         init_from = plan.init_from.absolute() if plan.init_from else None
         config = PRESETS[plan.preset].with_(**plan.settings.network)
         model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
-    learned = build(model, tokenizer, training, validation, plan.settings, on_step)
+    learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
     return fields, learned.files | attributions, measured
 
 
-def _builtin_network() -> tuple[IntegerNetwork, Tokenizer, dict[str, bytes]]:
-    """The network, its vocabulary, and the files that go with it wherever it goes: attributions."""
+def _builtin_version() -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:
+    """The network, its vocabulary, what else is gone on from, and files that go wherever it goes: attributions."""
     folder = builtin.default_folder()
     _, manifest, files = read_version(folder) if folder else ("", None, {})
     if manifest is None or manifest.neural is None:
@@ -125,7 +129,11 @@ def _builtin_network() -> tuple[IntegerNetwork, Tokenizer, dict[str, bytes]]:
     coding = {name for part in parts for name in part.values()} | {manifest.golden}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
-    return IntegerNetwork(files[manifest.neural.model]), tokenizer, attributions
+    before = Before(constants=load_constants(files[manifest.neural.constants]))
+    if manifest.counts:
+        counted, constants = files[manifest.counts.counts], load_constants(files[manifest.counts.constants])
+        before = replace(before, counts=read_counts(counted), counts_constants=constants)
+    return IntegerNetwork(files[manifest.neural.model]), tokenizer, before, attributions
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class NeuralTrainConfig(StrictModel):
     cooldown_from: float = Field(ge=0, lt=1, description="share of the budget after which the learning rate falls")
     final_lr_share: float = Field(ge=0, le=1)
     max_payload_bytes: int = Field(gt=0, description="larger records are left to the coders without a network")
-    max_counts_bytes: int = Field(ge=0, description="bound on the file of static counts, 0 for none")
+    max_counts_bytes: int = Field(ge=0, description="bound on the file of what is counted of the records, 0 for none")
     counts_across_classes: bool = Field(
         description="counts for records of classes that are new: by their worth to others, none of one class alone"
     )

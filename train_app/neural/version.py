@@ -23,6 +23,7 @@ from train_app.neural.counts_facts import counts_facts, fit_counts, fit_network_
 from train_app.neural.data import StreamBatches, TokenStream
 from train_app.neural.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
 from train_app.neural.job import tokenise_samples
+from train_app.neural.merge_counts import best_merger
 from train_app.neural.model import NeuralModel
 from train_app.neural.quantisation_loss import quantisation_loss
 from train_app.neural.quantise import calibrate, quantise
@@ -54,6 +55,15 @@ class IntegerNetwork:
     file: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a version that is started from has, beside its network."""
+
+    counts: Counts | None = None
+    counts_constants: Constants | None = None
+    constants: Constants | None = None  # of the network with the counts
+
+
 def build(
     model: NeuralModel | IntegerNetwork | None,
     tokenizer: Tokenizer,
@@ -61,11 +71,14 @@ def build(
     tuning: list[Sample],
     settings: NeuralTrainConfig,
     on_step: Callable[[], None],
+    before: Before | None = None,
 ) -> Learned:
     """Quantises with activations of `training` and counts it; fits the rest on `tuning`, which was not learnt from.
 
-    Without a model, or with no bytes for counts, a version with the other part alone.
+    Without a model, or with no bytes for counts, a version with the other part alone. Counts are added to those of
+    `before`, and fitting starts where its ended.
     """
+    before = before or Before()
     learned = Learned({TOKENIZER_FILE: tokenizer.to_str().encode()})
     stream = tokenise_samples(tuning, tokenizer)
     engine = None
@@ -84,12 +97,14 @@ def build(
         counts = train_counts(counted, vocabulary, settings.max_counts_bytes, settings.counts_across_classes)
     on_step()
     if counts:
-        counts = fit_counts(counts, facts)
+        counts = fit_counts(best_merger(before.counts, counts, facts) if before.counts else counts, facts)
         learned.files[COUNTS_FILE] = save_counts(counts)
-        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(_fit(counts_facts(counts, facts).facts))
+        learned.files[COUNTS_CONSTANTS_FILE] = _constants_file(
+            _fit(counts_facts(counts, facts).facts, before.counts_constants)
+        )
     on_step()
     if engine:
-        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts))
+        learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, before.constants))
     on_step()
     return learned
 
@@ -110,17 +125,18 @@ def _quantise(
     return engine
 
 
-def _fit_beside_counts(facts: Facts, counts: Counts | None) -> Constants:
+def _fit_beside_counts(facts: Facts, counts: Counts | None, before: Constants | None) -> Constants:
     if counts is None:
-        return _fit(facts)
+        return _fit(facts, before)
     counted = counts_facts(counts, facts)
-    share_SOCC = fit_network_share(facts, counted)
-    return _fit(joined_facts(facts, counted, share_SOCC))._replace(network_share_SOCC=share_SOCC)
+    share_SOCC = fit_network_share(facts, counted, before.network_share_SOCC if before else None)
+    return _fit(joined_facts(facts, counted, share_SOCC), before)._replace(network_share_SOCC=share_SOCC)
 
 
-def _fit(facts: Facts) -> Constants:
+def _fit(facts: Facts, before: Constants | None) -> Constants:
     fit = Fit(facts)
-    return fit_scalars(fit, fit_gates(fit, fit_copy(fit, default_constants()), steps=_GATE_STEPS))
+    copied = fit_copy(fit, before or default_constants(), fitted_before=before is not None)
+    return fit_scalars(fit, fit_gates(fit, copied, steps=_GATE_STEPS))
 
 
 def _constants_file(constants: Constants) -> bytes:
