@@ -23,11 +23,11 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def save_counts(counts: Counts) -> bytes:
-    """The file's content."""
+def save_counts(counts: Counts, level: int = _LEVEL) -> bytes:
+    """The file's content; of another level than the default's to tell its size quickly, roughly."""
     from safetensors.numpy import save
 
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(save(_arrays(counts)))
+    return zstandard.ZstdCompressor(level=level).compress(save(_arrays(counts)))
 
 
 @lru_cache(maxsize=4)
