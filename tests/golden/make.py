@@ -178,6 +178,7 @@ _LEARNED = {
     "json_long": _json([{"id": i, "name": f"step {i}", "done": i % 3 == 0} for i in range(40)]),
 }
 
+
 # name -> (what decoding gives, coder); by small versions with a network that has learnt nothing: attention alone, and
 # the same beside static counts
 def _with_counts(prefix):
