@@ -53,7 +53,10 @@ def train(
     table: TableOption = None,
     class_field: Annotated[
         str | None,
-        typer.Option(help="Field or column that holds the record's class: classes weigh the same in fitting."),
+        typer.Option(
+            help="Field or column that holds the record's class: classes weigh the same in fitting. The manifest names "
+            "those that were learnt from."
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
@@ -202,6 +205,7 @@ def train(
             validation=opened(validation or []),
             dictionaries=dictionaries,
             attachments={path.name: path.read_bytes() for path in attach or []},
+            name_classes=class_field is not None,
             make_stable=make_stable,
             rejected_file=runs / f"rejected-{now:%Y%m%dT%H%M%S}.jsonl",
         )

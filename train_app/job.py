@@ -60,15 +60,16 @@ def run(
     validation: list[Source] | None = None,
     dictionaries: bool = True,
     attachments: dict[str, bytes] | None = None,
+    name_classes: bool = False,
     make_stable: MakeStable = MakeStable.IF_SMALLER,
     rejected_file: Path | None = None,
 ) -> Trained:
     """Trains a version on the sources' records, publishes it and makes it stable or not. Needs a Ray session.
 
     A network where there is a plan for one: watched and fitted on the records of `validation`, without
-    them on some of the sources'. `attachments` become files of the version as they are. What is left out is written
-    to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed,
-    TooManyWorkers.
+    them on some of the sources'. `attachments` become files of the version as they are. `name_classes`: the manifest
+    names the classes that were learnt from. What is left out is written to `rejected_file`, a JSON line each. Raises
+    TooFewRecords, RecordsError, InexactVersion, TrainingFailed, TooManyWorkers.
     """
     if network and network.trains_network:
         from train_app.neural.workers import check_room
@@ -84,7 +85,8 @@ def run(
         bars.update(reading, total=prepared.records)
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = prepared.training if dictionaries else []
-        manifest, files = dictionary_part(samples, config, name, prepared.summary(), lambda: bars.advance(learning))
+        data = prepared.summary(name_classes)
+        manifest, files = dictionary_part(samples, config, name, data, lambda: bars.advance(learning))
         if network:
             fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
             manifest |= fields
@@ -106,7 +108,7 @@ def run(
     version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
     stable, verdict = settle(registry, version_id, measured, before, make_stable)
     left_out = list(prepared.rejections.lines(prepared.records))
-    return Trained(version_id, prepared.summary(), measured, before, stable, verdict, left_out)
+    return Trained(version_id, data, measured, before, stable, verdict, left_out)
 
 
 def _watching(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:

@@ -101,8 +101,9 @@ class Prepared:
     of_held_out_classes: int = 0
     rejections: Rejections = field(default_factory=Rejections)
 
-    def summary(self) -> dict[str, Any]:
-        """For the manifest."""
+    def summary(self, with_classes: bool = False) -> dict[str, Any]:
+        """For the manifest; `with_classes`, the names of the classes that were learnt from with their records too."""
+        classes = Counter(s.group for s in self.training if s.group)
         return {
             "records": self.records,
             "duplicates": self.duplicates,
@@ -113,6 +114,7 @@ class Prepared:
             "holdout_records": len(self.holdout),
             "holdout_bytes": sum(len(s.canonical) for s in self.holdout),
             "kinds": dict(sorted(Counter(s.kind.label for s in (*self.training, *self.holdout)).items())),
+            **({"classes": dict(sorted(classes.items()))} if with_classes else {}),
         }
 
 

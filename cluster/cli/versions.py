@@ -1,25 +1,37 @@
-"""`nbmf versions`: what the registry holds and which version is in use."""
+"""`nbmf versions`: what the registry holds, which version is in use, and what versions spell."""
 
 from __future__ import annotations
 
 import enum
-from typing import Annotated, TypeAlias
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from cluster.cli.options import RegistryOption
-from cluster.progress import console, results
-from cluster.registry import Channel, Registry
+from cluster.cli.options import LOCAL, RegistryOption
+from cluster.errors import VersionNotFound
+from cluster.progress import console, progress, results
+from cluster.registry import BUILTIN, NONE, Channel, Registry
+from nbmf import builtin
 from nbmf.errors import NbmfError
-from nbmf.manifest import Manifest
+from nbmf.manifest import Manifest, is_id, read_version
 
-app = typer.Typer(help="List, show, promote and delete codec versions of a registry.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from cluster.version_scan import PartScan, Scan
+
+app = typer.Typer(help="List, show, scan, promote and delete codec versions of a registry.", no_args_is_help=True)
 
 VersionArgument: TypeAlias = Annotated[
     str, typer.Argument(help="`stable`, `candidate`, or the start of an id.", show_default=False)
 ]
+
+
+_SILENT_S = 2
+"""Progress is shown from then on."""
 
 
 class ChannelName(enum.StrEnum):
@@ -67,6 +79,97 @@ def show(version: VersionArgument, registry: RegistryOption = None) -> None:
     place = Registry(registry)
     version_id = place.resolve(version)
     typer.echo(f'{{"id": "{version_id}", "manifest": {place.manifest(version_id).to_json()}}}')
+
+
+@app.command()
+def scan(
+    version: Annotated[
+        str,
+        typer.Argument(
+            help="`stable`, `candidate`, `builtin`, or the start of an id, also of a built-in version.",
+            show_default=False,
+        ),
+    ],
+    registry: RegistryOption = None,
+    json_output: Annotated[
+        Path | None, typer.Option("--json", **LOCAL, help="File for the report as JSON.", show_default=False)
+    ] = None,
+) -> None:
+    """Look for secrets and personal strings in all that a version's vocabulary, counts and dictionaries spell.
+
+    Examples are masked. The exit code is 1 if anything of the kinds secret, mail, phone or card is found.
+    """
+    from cluster.version_scan import Scan, is_shareable
+
+    folder = _folder(version, Registry(registry))
+    version_id, manifest, files = read_version(folder)
+    parts = _scanned(Scan(manifest, files))
+    shareable = is_shareable(parts)
+    if json_output:
+        report = {"id": version_id, "shareable": shareable, "parts": [part.to_dict() for part in parts]}
+        json_output.write_text(json.dumps(report, indent=1) + "\n")
+    _print_scan(version_id, parts)
+    raise typer.Exit(0 if shareable else 1)
+
+
+def _scanned(whole: Scan) -> list[PartScan]:
+    """With progress where it takes long."""
+    bars, start = progress("entries"), time.monotonic()
+    task = bars.add_task("scanning", total=whole.entries)
+
+    def on_entries(count: int) -> None:
+        if time.monotonic() - start > _SILENT_S and not bars.live.is_started:
+            bars.start()
+        bars.update(task, advance=count)
+
+    try:
+        return whole.parts(on_entries)
+    finally:
+        if bars.live.is_started:
+            bars.stop()
+
+
+def _folder(name: str, place: Registry) -> Path:
+    """Of a version of the registry, or of the package. Raises VersionNotFound."""
+    try:
+        resolved = place.resolve(name)
+    except VersionNotFound:
+        matches = [path for path in builtin.FOLDER.iterdir() if is_id(path.name) and path.name.startswith(name or "-")]
+        if len(matches) != 1:
+            raise
+        return matches[0]
+    if resolved not in (BUILTIN, NONE):
+        return place.fetch(resolved)
+    folder = builtin.default_folder() if resolved == BUILTIN else None
+    if folder is None:
+        raise VersionNotFound(f"{name!r} has no files to look at")
+    return folder
+
+
+def _print_scan(version_id: str, parts: list[PartScan]) -> None:
+    from cluster.personal import FORBIDDEN, What
+    from cluster.version_scan import LONG
+
+    table = Table(title=f"What {version_id[:12]} spells")
+    for column in ("file", "entries", "longest", *(f"over {limit}" for limit in LONG)):
+        table.add_column(column)
+    for part in parts:
+        numbers = (part.entries, part.longest, *part.longer.values())
+        table.add_row(part.name, *(f"{number:,}" for number in numbers))
+    results().print(table)
+    typer.echo("Lengths in characters.")
+    for part in parts:
+        for kind, found in part.to_dict()["found"].items():
+            typer.echo(
+                f"{part.name}: {kind}: {found['entries']:,} entries, {found['distinct']:,} distinct: "
+                + ", ".join(found["examples"])
+            )
+    forbidden = ", ".join(what for what in FORBIDDEN if any(part.found[what] for part in parts))
+    left = [what for what in What if what not in FORBIDDEN and any(part.found[what] for part in parts)]
+    if forbidden:
+        typer.echo(f"Not to be shared: {forbidden} found.")
+    else:
+        typer.echo(f"No secret, mail address, phone or card number found{'; look at the rest' if left else ''}.")
 
 
 @app.command()

@@ -26,6 +26,7 @@ COMMANDS = [
     "versions",
     "versions list",
     "versions show",
+    "versions scan",
     "versions promote",
     "versions delete",
     "api-key",

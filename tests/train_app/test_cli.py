@@ -79,6 +79,8 @@ def test_counts_alone(nbmf_command, tmp_path, settings_file):
     assert manifest.dictionaries == {}
     assert manifest.neural is None
     assert manifest.data["records"] == 180
+    assert set(manifest.data["classes"]) == {type(record).__name__ for record in records}
+    assert sum(manifest.data["classes"].values()) == manifest.data["training_records"]
     assert manifest.measured["exact"] == manifest.measured["records"] > 0
     assert manifest.measured["all"]["nbmf"]["total_ratio"] > manifest.measured["all"]["zstd-19"]["total_ratio"]
     codec = registry.load(registry.channels().stable)

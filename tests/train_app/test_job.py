@@ -42,6 +42,7 @@ def test_the_manifest_counts_every_record(version, manifest):
     assert data["training_records"] + data["holdout_records"] == len(version.learnt_from)
     assert data["records"] == len(version.learnt_from) + version.duplicates + 4
     assert data["kinds"] == {"json": 400, "messages": 400, "text": 400}
+    assert "classes" not in data
     size = sum(len(to_canonical(r)[1]) for r in version.learnt_from)
     assert data["training_bytes"] + data["holdout_bytes"] == size
 

@@ -165,6 +165,28 @@ def counts_of(levels: list[Level], vocabulary: Vocabulary) -> Counts:
     )
 
 
+def drop_entries(counts: Counts, mask_N: NDArray[np.bool_]) -> Counts:
+    """The same without those entries and what is below them; single tokens stay, all of a vocabulary must be there."""
+    first_C = counts.first()
+    kept_N = ~mask_N
+    begin, end = 0, int(first_C[0])
+    kept_N[:end] = True
+    followers = []
+    for _ in range(LENGTHS - 1):
+        followers_C = counts.followers_C[begin:end].astype(np.int64)
+        context_N = begin + np.repeat(np.arange(end - begin), followers_C)
+        below = slice(end, end + len(context_N))
+        # of a dropped context's own followers all are dropped
+        kept_N[below] &= (kept_N if begin else ~mask_N)[context_N]
+        followers.append(np.bincount(context_N[kept_N[below]] - begin, minlength=end - begin)[kept_N[begin:end]])
+        begin, end = below.start, below.stop
+    return counts._replace(
+        token_N=counts.token_N[kept_N],
+        code_N=counts.code_N[kept_N],
+        followers_C=np.concatenate(followers).astype(counts.followers_C.dtype),
+    )
+
+
 def _count_of_code(largest: int) -> NDArray[np.float64]:
     values = [float(value) for value in range(1, _EXACT_COUNTS + 1)]
     while values[-1] < largest:

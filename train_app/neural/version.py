@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from cluster.version_scan import found_entries
 from nbmf.neural.constants import Constants, default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
+from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import Facts, collect_facts
-from train_app.neural.count import train_counts
+from train_app.neural.count import drop_entries, train_counts
 from train_app.neural.counts_facts import counts_facts, fit_counts, fit_network_share, joined_facts
 from train_app.neural.data import StreamBatches, TokenStream
 from train_app.neural.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
@@ -95,6 +97,7 @@ def build(
     if settings.max_counts_bytes:
         counted = tokenise_samples(training, tokenizer)
         counts = train_counts(counted, vocabulary, settings.max_counts_bytes, settings.counts_across_classes)
+        counts = _without_personal(counts, tokenizer, learned)
     on_step()
     if counts:
         counts = fit_counts(best_merger(before.counts, counts, facts) if before.counts else counts, facts)
@@ -107,6 +110,16 @@ def build(
         learned.files[CONSTANTS_FILE] = _constants_file(_fit_beside_counts(facts, counts, before.constants))
     on_step()
     return learned
+
+
+def _without_personal(counts: Counts, tokenizer: Tokenizer, learned: Learned) -> Counts:
+    """Without what looks like a secret or somebody's address: two records may hold the same."""
+    bytes_of_id = NeuralTokenizer.from_json(tokenizer.to_str()).bytes_of_id
+    mask_N = np.zeros(len(counts.token_N), dtype=bool)
+    mask_N[found_entries(counts, bytes_of_id)] = True
+    kept = drop_entries(counts, mask_N)
+    learned.measured["counts_left_out"] = len(counts.token_N) - len(kept.token_N)
+    return kept
 
 
 def _quantise(
