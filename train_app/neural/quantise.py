@@ -36,7 +36,7 @@ from train_app.neural.model import (
     rotate,
 )
 
-RESIDUAL_PEAK = 1 << 19  # units of the largest residual in calibration; the engines clamp at 4x
+RESIDUAL_PEAK = 1 << 20  # units of the largest residual in calibration; the engines clamp at 2x
 # Where activations are clipped: of all values of a place, and of those of each channel. Squares have long tails;
 # what n-grams are learnt by heart with is too sure in other records, and is cut.
 PERCENTILES = {"q": 99.99, "k": 99.99}
@@ -104,6 +104,9 @@ def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
 
         handles.append(module.register_forward_pre_hook(hook))
 
+    def watch_last(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        calibration.add("residual", output)
+
     def watch_heads(number: int) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
             B, T, _ = output.shape
@@ -135,6 +138,7 @@ def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
         calibration.add("trigram", inputs[0][..., config.d_memory :])
 
     handles.append(model.memory_in.register_forward_pre_hook(watch_memory))
+    handles.append(model.stack()[-1].register_forward_hook(watch_last))
     model.eval()
     for batch in batches:
         calibration.add("head_in", model.trunk(batch))
@@ -161,7 +165,7 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
     """All integers and scales of the network. Steps of channels go into the columns of the weights behind."""
     config = model.config
     L, H, D, K = config.n_layers, config.n_heads, config.d_model, config.d_head
-    unit = max(calibration.peak(f"{i}.residual") for i in range(L)) / RESIDUAL_PEAK
+    unit = max(calibration.peak(name) for name in ("residual", *(f"{i}.residual" for i in range(L)))) / RESIDUAL_PEAK
     embedding_ID, embedding_step_I = quantise_rows(_array(model.embedding.weight))
     bigram_M, trigram_M = calibration.steps("bigram"), calibration.steps("trigram")
     memory_in_DM, memory_in_step_D = quantise_rows(
