@@ -12,7 +12,7 @@ from train_app.neural.data import StreamBatches
 from train_app.neural.job import load_model, tokenise_samples
 from train_app.neural.model import MEMBER_ROWS, NeuralModel, member_blocks
 from train_app.neural.quantisation_loss import float_bits, quantisation_loss
-from train_app.neural.quantise import Calibration, calibrate, quantise
+from train_app.neural.quantise import HEADROOM, Calibration, calibrate, quantise
 from train_app.neural.schedule import make_optimisers
 
 CONFIG = hybrids.CONFIG
@@ -131,7 +131,7 @@ def test_calibration_keeps_exact_percentiles():
         for name in ("0.hidden", "0.q1"):
             calibration.add(name, part)
     values = np.abs(np.concatenate([part.reshape(-1, 7).numpy() for part in parts]))
-    got = calibration.steps("0.hidden") * 127
+    got = calibration.steps("0.hidden") * 127 / HEADROOM["hidden"]
     np.testing.assert_allclose(got, np.percentile(values, 99.99, axis=0, method="lower"), rtol=1e-6)
     assert calibration.step("0.q1") * 127 == pytest.approx(np.percentile(values, 99.99, method="lower"))
     assert calibration.peak("0.hidden") == values.max()
