@@ -118,6 +118,7 @@ def _without_personal(counts: Counts, tokenizer: Tokenizer, learned: Learned) ->
     mask_N = np.zeros(len(counts.token_N), dtype=bool)
     mask_N[found_entries(counts, bytes_of_id)] = True
     kept = drop_entries(counts, mask_N)
+    learned.measured["counts"] = len(kept.token_N)
     learned.measured["counts_left_out"] = len(counts.token_N) - len(kept.token_N)
     return kept
 
