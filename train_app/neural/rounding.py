@@ -27,7 +27,7 @@ def round_rows(
     order_K = np.argsort(-np.diag(damped_KK), kind="stable")
     back_K = np.argsort(order_K, kind="stable")
     inverse_KK = np.linalg.inv(damped_KK[np.ix_(order_K, order_K)])
-    feedback_KK = np.linalg.cholesky((inverse_KK + inverse_KK.T) / 2).T
+    feedback_KK = np.linalg.cholesky((inverse_KK + inverse_KK.T) / 2).T.astype(np.float64)
     step_O = np.maximum(np.abs(weight_OK).max(axis=1), 1e-12) / INT8_LIMIT
     rounded_OK = _with_feedback(weight_OK[:, order_K] / step_O[:, None], feedback_KK)[:, back_K]
     return rounded_OK.astype(np.int8), step_O
