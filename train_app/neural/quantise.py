@@ -234,7 +234,7 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
 
     def product(name: str, out_steps: NDArray[np.float64] | float, inputs: str = "") -> None:
         """Of a module, with the inputs of another."""
-        weight = _array(model.get_submodule(name).weight) * in_steps[inputs or name]
+        weight = _array(model.get_parameter(f"{name}.weight")) * in_steps[inputs or name]
         quantised, steps = round_rows(weight, calibration.moments[inputs or name])
         kind = name.split(".")[-1]
         rows[kind].append(quantised)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from nbmf._core import INT8_LIMIT
 
 DAMPING = 0.01  # of the mean square of inputs, added to each: columns hardly ever used are rounded by themselves
-STEP_SHARES = (1.0, 0.9, 0.8)  # tried, of the step at which a row's largest weight is INT8_LIMIT
 _BLOCK = 64  # columns between two updates of all that are left
 
 
@@ -28,18 +27,10 @@ def round_rows(
     order_K = np.argsort(-np.diag(damped_KK), kind="stable")
     back_K = np.argsort(order_K, kind="stable")
     inverse_KK = np.linalg.inv(damped_KK[np.ix_(order_K, order_K)])
-    feedback_KK = np.linalg.cholesky((inverse_KK + inverse_KK.T) / 2).T
-    widest_O = np.maximum(np.abs(weight_OK).max(axis=1), 1e-12) / INT8_LIMIT
-    rounded_OK, step_O = np.zeros(weight_OK.shape, dtype=np.int8), widest_O.copy()
-    least_O = np.full(len(weight_OK), np.inf)
-    for tried_O in (share * widest_O for share in STEP_SHARES):
-        tried_OK = _with_feedback(weight_OK[:, order_K] / tried_O[:, None], feedback_KK)[:, back_K]
-        error_OK = tried_OK * tried_O[:, None] - weight_OK
-        error_O = ((error_OK @ damped_KK) * error_OK).sum(axis=1)
-        better_O = error_O < least_O
-        least_O[better_O], step_O[better_O] = error_O[better_O], tried_O[better_O]
-        rounded_OK[better_O] = tried_OK[better_O]
-    return rounded_OK, step_O
+    feedback_KK = np.linalg.cholesky((inverse_KK + inverse_KK.T) / 2).T.astype(np.float64)
+    step_O = np.maximum(np.abs(weight_OK).max(axis=1), 1e-12) / INT8_LIMIT
+    rounded_OK = _with_feedback(weight_OK[:, order_K] / step_O[:, None], feedback_KK)[:, back_K]
+    return rounded_OK.astype(np.int8), step_O
 
 
 def _with_feedback(weight_OK: NDArray[np.float64], feedback_KK: NDArray[np.float64]) -> NDArray[np.float64]:
