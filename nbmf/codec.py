@@ -29,8 +29,6 @@ Effort = Literal["auto", "fast", "max"]
 """max: the smallest blob, however long it takes to encode and decode. auto: that within the latency budget. fast: no
 network; of records that are too large for the counts as a whole, as much by them as the latency budget allows."""
 
-REFERENCE_BYTES = 2
-
 _DEFLATE_SHARE = 0.7
 """Of zstd's size: where a learned coder needs less, deflate is not tried: zlib is never so much smaller."""
 
@@ -42,8 +40,8 @@ _Body = tuple[int, bytes]
 
 
 def _size(body: _Body) -> int:
-    """Bytes of a blob that the body decides."""
-    return len(body[1]) + (REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
+    """Bytes of a blob that the body decides: the rest is the same for all coders of a kind but array."""
+    return len(body[1]) + (frame.REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 
 def _far_below_zstd(bodies: list[_Body]) -> bool:
@@ -115,7 +113,7 @@ class Codec:
     @cached_property
     def reference(self) -> bytes:
         """The two bytes by which blobs name this version; empty for a codec without one."""
-        return self._seed[:REFERENCE_BYTES]
+        return self._seed[: frame.REFERENCE_BYTES]
 
     def __repr__(self) -> str:
         return f"Codec({self.id[:12] + '…' if self.id else 'no version'})"

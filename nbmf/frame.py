@@ -12,6 +12,7 @@ from nbmf.payload import Fidelity, Kind
 MAGIC = 0xB1
 _CHECKSUM_BYTES = 4
 _SHORT_CHECKSUM_BYTES = 3
+REFERENCE_BYTES = 2
 
 # First byte of a short stored frame -> the kind, and canonical bytes that the frame leaves out.
 _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
@@ -26,12 +27,19 @@ _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
 }
 # First byte of a short frame with a deflate body -> the kind.
 _SHORT_DEFLATE_FRAMES = {0xBC: Kind.TEXT, 0xBD: Kind.MESSAGES, 0xBE: Kind.JSON, 0xBF: Kind.BYTES}
+# First byte of a compact frame -> the kind and the coder. Spans are not cut out of bytes.
+_COMPACT_FRAMES = {
+    0x80 | index << 2 | kind: (kind, coder)
+    for index, coder in enumerate((4, 5, 6, 9, 8, 2, 1, 7))
+    for kind in (Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES)
+    if not (coder in (7, 8) and kind is Kind.BYTES)
+}
+_FIRST_BYTES_OF_COMPACT = {of: first for first, of in _COMPACT_FRAMES.items()}
 # Bytes that never begin UTF-8 text, JSON, zlib or zstd: a newer nbmf may write them first.
 _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
 DEFLATE = 11
-IN_SHORT_FRAMES = frozenset({STORED, DEFLATE})
 CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9})
 _CODERS = frozenset(range(1, 10))
 
@@ -70,10 +78,24 @@ def pack_deflate(kind: Kind, canonical: bytes, body: bytes) -> bytes:
 def pack(
     kind: Kind, coder: int, fidelity: Fidelity, reference: bytes, seed: bytes, canonical: bytes, body: bytes
 ) -> bytes:
-    """A full frame. `seed` is the codec version's full id (32 bytes), or empty where none is needed."""
+    """A compact frame, or a full one where there is none for the kind, coder and fidelity.
+
+    `seed` is the codec version's full id (32 bytes), or empty where none is needed.
+    """
+    first = _FIRST_BYTES_OF_COMPACT.get((kind, coder))
+    if first is None or fidelity != "lossless":
+        return pack_full(kind, coder, fidelity, reference, seed, canonical, body)
+    head = bytes([first]) + reference + varint.to_bytes(len(canonical))
+    return head + body + _short_checksum(head, canonical, seed)
+
+
+def pack_full(
+    kind: Kind, coder: int, fidelity: Fidelity, reference: bytes, seed: bytes, canonical: bytes, body: bytes
+) -> bytes:
+    """As `pack`, a full frame in any case."""
     flags = coder | kind << 4 | (fidelity == "semantic") << 7
     head = bytes([MAGIC, flags]) + reference + varint.to_bytes(len(canonical))
-    return head + body + _checksum(seed, head, canonical)
+    return head + body + _checksum(head, canonical, seed)
 
 
 def parse(blob: bytes) -> Frame:
@@ -87,7 +109,9 @@ def parse(blob: bytes) -> Frame:
     if first in _SHORT_FRAMES:
         return _parse_short(blob)
     if first in _SHORT_DEFLATE_FRAMES:
-        return _parse_short_deflate(blob)
+        return _parse_with_length(blob, _SHORT_DEFLATE_FRAMES[first], DEFLATE, "lossless", 1, _SHORT_CHECKSUM_BYTES)
+    if first in _COMPACT_FRAMES:
+        return _parse_with_length(blob, *_COMPACT_FRAMES[first], "lossless", 1, _SHORT_CHECKSUM_BYTES)
     if first != MAGIC:
         if first in _RESERVED:
             raise UnsupportedFormat(f"first byte {first:#04x}: a format newer than this reader, or not a blob")
@@ -98,21 +122,27 @@ def parse(blob: bytes) -> Frame:
     coder, kind_number = flags & 15, flags >> 4 & 7
     if coder not in _CODERS or kind_number >= len(Kind):
         raise UnsupportedFormat(f"coder {coder} or kind {kind_number} is newer than this reader")
-    at = 4 if coder in CODERS_WITH_REFERENCE else 2
-    if len(blob) < at:
+    fidelity: Fidelity = "semantic" if flags & 128 else "lossless"
+    return _parse_with_length(blob, Kind(kind_number), coder, fidelity, 2, _CHECKSUM_BYTES)
+
+
+def _parse_with_length(blob: bytes, kind: Kind, coder: int, fidelity: Fidelity, at: int, checksum_bytes: int) -> Frame:
+    """A frame whose first `at` bytes tell the kind, coder and fidelity."""
+    reference = blob[at : at + REFERENCE_BYTES] if coder in CODERS_WITH_REFERENCE else b""
+    if coder in CODERS_WITH_REFERENCE and len(reference) < REFERENCE_BYTES:
         raise CorruptBlob("truncated inside the codec reference")
-    payload_bytes, end = varint.read(blob, at)
-    if len(blob) < end + _CHECKSUM_BYTES:
+    payload_bytes, end = varint.read(blob, at + len(reference))
+    if len(blob) < end + checksum_bytes:
         raise CorruptBlob("truncated inside the checksum")
     return Frame(
-        kind=Kind(kind_number),
+        kind=kind,
         coder=coder,
-        fidelity="semantic" if flags & 128 else "lossless",
-        reference=blob[2:at],
+        fidelity=fidelity,
+        reference=reference,
         payload_bytes=payload_bytes,
-        body=blob[end:-_CHECKSUM_BYTES],
+        body=blob[end:-checksum_bytes],
         head=blob[:end],
-        checksum=blob[-_CHECKSUM_BYTES:],
+        checksum=blob[-checksum_bytes:],
     )
 
 
@@ -133,38 +163,19 @@ def _parse_short(blob: bytes) -> Frame:
     )
 
 
-def _parse_short_deflate(blob: bytes) -> Frame:
-    payload_bytes, end = varint.read(blob, 1)
-    if len(blob) < end + _SHORT_CHECKSUM_BYTES:
-        raise CorruptBlob("truncated inside the checksum")
-    return Frame(
-        kind=_SHORT_DEFLATE_FRAMES[blob[0]],
-        coder=DEFLATE,
-        fidelity="lossless",
-        reference=b"",
-        payload_bytes=payload_bytes,
-        body=blob[end:-_SHORT_CHECKSUM_BYTES],
-        head=blob[:end],
-        checksum=blob[-_SHORT_CHECKSUM_BYTES:],
-    )
-
-
 def verify(frame: Frame, seed: bytes, canonical: bytes) -> None:
     """Raises ChecksumMismatch unless `canonical` is what was written, with the codec whose id is `seed`."""
-    if frame.coder in IN_SHORT_FRAMES:
-        expected = _short_checksum(frame.head, canonical)
-    else:
-        expected = _checksum(seed, frame.head, canonical)
+    expected = _checksum(frame.head, canonical, seed)[: len(frame.checksum)]
     if expected != frame.checksum:
         raise ChecksumMismatch(
             f"checksum of the decoded payload is {expected.hex()}, the blob says {frame.checksum.hex()}"
         )
 
 
-def _checksum(seed: bytes, head: bytes, canonical: bytes) -> bytes:
+def _checksum(head: bytes, canonical: bytes, seed: bytes) -> bytes:
     # The head is covered too: a flipped kind bit would else turn one payload into another.
     return zlib.crc32(canonical, zlib.crc32(seed + head)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def _short_checksum(head: bytes, canonical: bytes) -> bytes:
-    return _checksum(b"", head, canonical)[:_SHORT_CHECKSUM_BYTES]
+def _short_checksum(head: bytes, canonical: bytes, seed: bytes = b"") -> bytes:
+    return _checksum(head, canonical, seed)[:_SHORT_CHECKSUM_BYTES]

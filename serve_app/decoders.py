@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nbmf import builtin
-from nbmf.codec import REFERENCE_BYTES, inspect
+from nbmf.codec import inspect
 from nbmf.errors import NbmfError
+from nbmf.frame import REFERENCE_BYTES
 from serve_app.decoded_cache import DecodedCache
 from serve_app.metrics import service_metrics
 from serve_app.replica_calls import call

@@ -148,7 +148,7 @@ class SqliteTable:
         return table, wanted
 
     def _holds_blobs(self, connection: sqlite3.Connection, table: Table, wanted: Wanted) -> bool:
-        """Whether nine of ten BLOBs are such as nbmf writes, of the first ones: by chance, one in a hundred is."""
+        """Whether nine of ten BLOBs are such as nbmf writes, of the first ones: by chance, one in ten is."""
         if self.payload_field is Whole.ROW:
             return False
         found = []
@@ -157,10 +157,14 @@ class SqliteTable:
             for row in islice(rows, _TRIED_ROWS):
                 (value,) = row.payload.values()
                 if type(value) is bytes:
-                    found.append(_is_blob(value))
+                    found.append(_is_blob(value) and (not _may_be_of_others(value) or self._decodes(value)))
         except sqlite3.Error as error:
             damage(self.path, error)
         return bool(found) and sum(found) >= 0.9 * len(found)
+
+    def _decodes(self, blob: bytes) -> bool:
+        (payload,) = decode_blobs([blob], self.registry, self.max_record_bytes)
+        return not isinstance(payload, NbmfError)
 
 
 def _inside(name: str, value: Any) -> Any:
@@ -206,5 +210,21 @@ def _is_blob(value: bytes) -> bool:
     try:
         inspect(value)
     except NbmfError:
+        return False
+    return True
+
+
+def _may_be_of_others(blob: bytes) -> bool:
+    """Whether it begins as pickles or MessagePack do too, or is longer than a writer makes a blob of that payload."""
+    info = inspect(blob)
+    if info.blob_bytes > info.payload_bytes + 4:
+        return True
+    if 2 <= blob[1] <= 5 and blob[:1] == b"\x80" and blob[-1:] == b".":
+        return True
+    if not (0x80 <= blob[0] <= 0x9F and 0xA0 <= blob[1] <= 0xBF):
+        return False
+    try:
+        blob[2 : 2 + (blob[1] & 31)].decode()
+    except UnicodeDecodeError:
         return False
     return True

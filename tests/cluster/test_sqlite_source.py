@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import random
 import sqlite3
 import subprocess
@@ -101,7 +102,7 @@ def test_damaged_blobs_among_sound_ones(database, small_version):
     blobs = [codec.encode(record) for record in synthetic.records(90, seed=4) if type(record) is str]
     assert nbmf.inspect(blobs[4]).codec == codec.reference.hex()
     blobs[3] = blobs[3][:-1] + bytes([blobs[3][-1] ^ 1])
-    unknown = blobs[4][:2] + bytes([codec.reference[0] ^ 1, codec.reference[1]]) + blobs[4][4:]
+    unknown = blobs[4].replace(codec.reference, bytes([codec.reference[0] ^ 1, codec.reference[1]]), 1)
     blobs += [unknown, b"not a blob"]
     found = read(open_source(database(rows=[(blob,) for blob in blobs]), registry=registry.location))
     assert reasons(found) == [None] * 3 + ["checksum_mismatch"] + [None] * 26 + ["unknown_codec", None]
@@ -113,6 +114,36 @@ def test_bytes_that_only_begin_like_blobs_stay_bytes(database):
     values = [rng.randbytes(40) for _ in range(300)]
     values[7] = nbmf.encode("one by chance")
     assert [r.payload for r in good(read(open_source(database(rows=[(v,) for v in values]))))] == values
+
+
+def _map_of_message_pack(fields):
+    """Of fields of short text and long text, as MessagePack writes it."""
+    texts = [text.encode() for pair in fields.items() for text in pair]
+    return bytes([0x80 | len(fields)]) + b"".join(
+        (bytes([0xA0 | len(text)]) if len(text) < 32 else b"\xd9" + bytes([len(text)])) + text for text in texts
+    )
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_stay_bytes(database, protocol):
+    values = [
+        pickle.dumps({"note": record, "n": n}, protocol) for n, record in enumerate(synthetic.records(60, seed=6))
+    ]
+    assert [r.payload for r in good(read(open_source(database(rows=[(v,) for v in values]))))] == values
+
+
+@pytest.mark.parametrize("first", [{"v": "4", "id": "7"}, {"id": "7"}, {"channel_values": "x"}, {"ä": "x"}, {"": "x"}])
+def test_message_pack_stays_bytes(database, first):
+    values = [_map_of_message_pack({**first, "text": "the notes of the day, " * 6 + str(n)}) for n in range(60)]
+    assert [r.payload for r in good(read(open_source(database(rows=[(v,) for v in values]))))] == values
+
+
+def test_blobs_that_begin_like_message_pack_are_decoded(database, small_version, monkeypatch):
+    registry, codec = small_version
+    monkeypatch.setattr("cluster.sources.sqlite._may_be_of_others", lambda _: True)
+    records = [record for record in synthetic.records(30, seed=4) if type(record) is str]
+    rows = [(codec.encode(record),) for record in records]
+    assert [r.payload for r in good(read(open_source(database(rows=rows), registry=registry.location)))] == records
 
 
 def test_stub_blobs_and_json(database):

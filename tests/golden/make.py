@@ -238,6 +238,31 @@ LARGE_BLOBS = {
     "counts_bytes": (_PACKED, CountsCoder, None),
 }
 
+# By the codec's first version and what needs none (COMPACT_BY_THE_PAGE), else by ATTENTION_WITH_COUNTS: a blob of each
+# coder and kind that have a compact frame. All blobs above are in full or short frames.
+_SHORT = {
+    "text": _LEARNED["text"],
+    "messages": _LEARNED["messages"],
+    "json": _LEARNED["json"],
+    "bytes": {"hex": b"\x83\xa2id\x07\xa4name\xa3Ada\xa4note\xd9 Anna prefers the window seat, ".hex()},
+}
+_WITH_SPANS = {"text": _json(f"a key {_BASE64}."), "messages": _json(_SIGNED), "json": _json([_OCTETS.hex(), _BASE64])}
+COMPACT_BY_THE_PAGE = {
+    f"compact_{coder}_{kind}": (expected, coder, "lossless", inner)
+    for coder, inner, of_kinds in (
+        ("zstd", None, _SHORT),
+        ("zstd_dictionary", None, _SHORT),
+        ("spans", "zstd", _WITH_SPANS),
+        ("spans_learned", "zstd_dictionary", _WITH_SPANS),
+    )
+    for kind, expected in of_kinds.items()
+}
+COMPACT_LEARNED = {
+    f"compact_{coder.name}_{kind}": (expected, coder)
+    for coder in (NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
+    for kind, expected in _SHORT.items()
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -296,12 +321,12 @@ def _small_version(name):
     return _keep(networks.write_neural_version(HERE / "versions", files, name=name))
 
 
-def _learned(expected, version, coder, encode=lambda coder, *record: coder.encode(*record)):
+def _learned(expected, version, coder, encode=lambda coder, *record: coder.encode(*record), pack=frame.pack_full):
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))  # or a folder elsewhere
     kind, canonical = to_canonical(helpers.build(expected))
     body = encode(codec._coders[coder.number], kind, canonical)
-    blob = frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    blob = pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
     description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
 
@@ -313,7 +338,7 @@ def _spans_learned(expected, version, coder):
     cut = spans.cut(kind, canonical)
     body = cut.body(coder.number, codec._coders[coder.number].encode(kind, cut.remaining))
     number = spans.NUMBER_WITH_REFERENCE
-    blob = frame.pack(kind, number, "lossless", codec.reference, codec._seed, canonical, body)
+    blob = frame.pack_full(kind, number, "lossless", codec.reference, codec._seed, canonical, body)
     described = {"format": "blob", "kind": kind.label, "coder": spans.NAMES[number], "fidelity": "lossless"}
     described |= {"codec": codec.id, "inner": coder.name, "payload_bytes": len(canonical), "expected": expected}
     return blob, described
@@ -323,8 +348,39 @@ def _cut(coder, kind, canonical, segments):
     return coder.encode(kind, canonical, segments)
 
 
+def _of_any_size(coder, kind, canonical):
+    """In two segments, or windows of what is too small for a writer to cut."""
+    if isinstance(coder, SegmentsCoder):
+        return _cut(coder, kind, canonical, 2)
+    return coder._smallest(kind, canonical) if isinstance(coder, WindowsCoder) else coder.encode(kind, canonical)
+
+
 def _within(coder, kind, canonical, budget_ms):
     return coder.encode_batch([(kind, canonical)], budget_ms)[0]
+
+
+def _write_by_the_page(codec, name, expected, coder, fidelity, inner, full):
+    kind, canonical = to_canonical(helpers.build(expected))
+    blob = helpers.blob_with(kind, coder, canonical, codec, fidelity, inner, full)
+    description = {
+        "format": "blob",
+        "kind": kind.label,
+        "coder": coder,
+        "fidelity": fidelity,
+        "codec": codec.id if coder in ("zstd_dictionary", "spans_learned") else None,
+        **({"inner": inner} if inner else {}),
+        "payload_bytes": len(canonical),
+        "expected": expected,
+    }
+    _write_pair(name, blob, description)
+
+
+def _write_compact(codec):
+    for name, described in COMPACT_BY_THE_PAGE.items():
+        _write_by_the_page(codec, name, *described, full=False)
+    for name, (expected, coder) in COMPACT_LEARNED.items():
+        folder = _small_version(ATTENTION_WITH_COUNTS)
+        _write_pair(name, *_learned(expected, folder, coder, _of_any_size, frame.pack))
 
 
 def main():
@@ -344,20 +400,9 @@ def main():
     for name, (expected, coder) in SPANS_LEARNED_BLOBS.items():
         _write_pair(name, *_spans_learned(expected, COUNTS_VERSION, coder))
     blobs = {name: (*described, None) for name, described in BLOBS.items()}
-    for name, (expected, coder, fidelity, inner) in (blobs | SHORT_DEFLATE_BLOBS | SPANS_BLOBS).items():
-        kind, canonical = to_canonical(helpers.build(expected))
-        blob = helpers.blob_with(kind, coder, canonical, codec, fidelity, inner)
-        description = {
-            "format": "blob",
-            "kind": kind.label,
-            "coder": coder,
-            "fidelity": fidelity,
-            "codec": codec.id if coder in ("zstd_dictionary", "spans_learned") else None,
-            **({"inner": inner} if inner else {}),
-            "payload_bytes": len(canonical),
-            "expected": expected,
-        }
-        _write_pair(name, blob, description)
+    for name, described in (blobs | SHORT_DEFLATE_BLOBS | SPANS_BLOBS).items():
+        _write_by_the_page(codec, name, *described, full=True)
+    _write_compact(codec)
     for name, (expected, blob) in DICT_BLOBS.items():
         _write_pair(name, json.dumps(blob).encode(), {"format": "dict", "expected": expected})
 

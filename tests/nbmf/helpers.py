@@ -92,11 +92,15 @@ def write_version(parent: Path, name="test", seed=1, **others):
 # --- every kind, every coder ------------------------------------------------------------------------------------
 
 
-def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=None):
-    """The blob that a given coder writes, whether or not it is the smallest. `inner`: of spans, else the smallest."""
+def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=None, full=False):
+    """The blob that a given coder writes, whether or not it is the smallest. `inner`: of spans, else the smallest.
+
+    `full`: in a full frame, if the coder has one.
+    """
     from nbmf import frame
     from nbmf.coders import CODEC_FREE, spans
 
+    pack = frame.pack_full if full else frame.pack
     if coder == "stored":
         return frame.pack_stored(kind, canonical)
     if coder in spans.NAMES.values():
@@ -108,7 +112,7 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=Non
         body = cut.body(*min(bodies, key=lambda one: len(one[1])))
         seed = bytes.fromhex(codec.id) if coder == "spans_learned" else b""
         number = next(n for n, name in spans.NAMES.items() if name == coder)
-        return frame.pack(kind, number, fidelity, seed[:2], seed, canonical, body)
+        return pack(kind, number, fidelity, seed[:2], seed, canonical, body)
     if coder == "deflate":
         return frame.pack_deflate(kind, canonical, CODEC_FREE[2].encode(kind, canonical))
     if coder == "zstd_dictionary":
@@ -117,7 +121,7 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=Non
     else:
         learned = next(c for c in CODEC_FREE if c.name == coder)
         reference, seed = b"", b""
-    return frame.pack(kind, learned.number, fidelity, reference, seed, canonical, learned.encode(kind, canonical))
+    return pack(kind, learned.number, fidelity, reference, seed, canonical, learned.encode(kind, canonical))
 
 
 def coders_of(kind, canonical):

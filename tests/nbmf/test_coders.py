@@ -126,7 +126,7 @@ LARGE = [pytest.param(size, marks=pytest.mark.slow) for size in (1_000_000, 5_00
 @pytest.mark.parametrize("size", [1_000, 20_000, 150_000, 300_000, *LARGE])
 @pytest.mark.parametrize("how", ["words", "history"])
 def test_max_is_never_larger_than_any_level_of_zstd(size, how):
-    """But for the blob's header and checksum: 9 bytes and the length, where zstd's frame has 6 to 12."""
+    """But for the blob's header and checksum: 4 bytes and the length, where zstd's frame has 6 to 12."""
     data = _text_of(size) if how == "words" else _text_of(size // 4 + 1) * 4
     blob = Codec().encode(data, effort="max")
     assert Codec().decode(blob) == data

@@ -65,7 +65,7 @@ def test_short_deflate_frames(kind, first):
 def test_full_frames(kind, coder, fidelity):
     reference, seed = (ID[:2], ID) if coder == 2 else (b"", b"")
     canonical, body = bytes(300), b"whatever the coder wrote"
-    blob = frame.pack(kind, coder, fidelity, reference, seed, canonical, body)
+    blob = frame.pack_full(kind, coder, fidelity, reference, seed, canonical, body)
     flags = coder + 16 * kind + (128 if fidelity == "semantic" else 0)
     head = bytes([0xB1, flags]) + reference + b"\xac\x02"
     assert blob == head + body + _crc(seed + head + canonical)
@@ -78,10 +78,55 @@ def test_full_frames(kind, coder, fidelity):
         frame.verify(parsed, seed, canonical[:-1] + b"\x01")
 
 
+COMPACT = {  # coder -> first byte of a text
+    4: 0x80,
+    5: 0x84,
+    6: 0x88,
+    9: 0x8C,
+    8: 0x90,
+    2: 0x94,
+    1: 0x98,
+    7: 0x9C,
+}
+WITH_REFERENCE = (2, 4, 5, 6, 8, 9)
+
+
+@pytest.mark.parametrize("kind", [Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES])
+@pytest.mark.parametrize("coder", COMPACT)
+def test_compact_frames(kind, coder):
+    reference, seed = (ID[:2], ID) if coder in WITH_REFERENCE else (b"", b"")
+    canonical, body = bytes(300), b"whatever the coder wrote"
+    blob = frame.pack(kind, coder, "lossless", reference, seed, canonical, body)
+    if kind is Kind.BYTES and coder in (7, 8):
+        assert blob == frame.pack_full(kind, coder, "lossless", reference, seed, canonical, body)
+        return
+    head = bytes([COMPACT[coder] + kind]) + reference + b"\xac\x02"
+    assert blob == head + body + _crc(seed + head + canonical)[:3]
+    parsed = frame.parse(blob)
+    assert parsed == frame.Frame(kind, coder, "lossless", reference, 300, body, head, blob[-3:])
+    frame.verify(parsed, seed, canonical)
+    for other_seed, other in ((ID[::-1], canonical), (seed, canonical[:-1] + b"\x01")):
+        with pytest.raises(ChecksumMismatch):
+            frame.verify(parsed, other_seed, other)
+    for end in range(len(head) + 3):
+        with pytest.raises(CorruptBlob):
+            frame.parse(blob[:end])
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("coder", range(1, 10))
+def test_other_blobs_get_full_frames(kind, coder):
+    parts = (ID[:2] if coder in WITH_REFERENCE else b"", ID, bytes(300), b"body")
+    assert frame.pack(kind, coder, "semantic", *parts) == frame.pack_full(kind, coder, "semantic", *parts)
+    compact = coder in COMPACT and kind is not Kind.ARRAY and not (kind is Kind.BYTES and coder in (7, 8))
+    assert (frame.pack(kind, coder, "lossless", *parts)[0] == 0xB1) == (not compact)
+
+
+@pytest.mark.parametrize("pack", [frame.pack, frame.pack_full])
 @given(st.sampled_from(Kind), st.sampled_from([1, 2, 3]), st.binary(max_size=300), st.binary(max_size=40))
-def test_every_truncation_of_a_header_is_typed(kind, coder, canonical, body):
+def test_every_truncation_of_a_header_is_typed(pack, kind, coder, canonical, body):
     reference = ID[:2] if coder == 2 else b""
-    blob = frame.pack(kind, coder, "lossless", reference, ID if reference else b"", canonical, body)
+    blob = pack(kind, coder, "lossless", reference, ID if reference else b"", canonical, body)
     for end in range(len(blob) - len(body)):
         with pytest.raises(CorruptBlob):
             frame.parse(blob[:end])
@@ -90,7 +135,8 @@ def test_every_truncation_of_a_header_is_typed(kind, coder, canonical, body):
 @pytest.mark.parametrize("first", range(256))
 def test_every_first_byte(first):
     blob = bytes([first]) + b"\x01\x05hello" + bytes(8)
-    if 0xB1 <= first <= 0xB9 or 0xBC <= first <= 0xBF:
+    compact = 0x80 <= first <= 0x9F and first not in (0x93, 0x9F)
+    if compact or 0xB1 <= first <= 0xB9 or 0xBC <= first <= 0xBF:
         frame.parse(blob)
     elif 0x80 <= first <= 0xBF:
         with pytest.raises(UnsupportedFormat, match=f"{first:#04x}"):
@@ -107,7 +153,7 @@ def test_every_flags_byte(flags):
     if 1 <= coder <= 9 and kind < 5:
         parsed = frame.parse(blob)
         assert (parsed.coder, parsed.kind, parsed.fidelity == "semantic") == (coder, kind, bool(semantic))
-        assert parsed.reference == (b"\xaa\xbb" if coder in (2, 4, 5, 6, 8, 9) else b"")
+        assert parsed.reference == (b"\xaa\xbb" if coder in WITH_REFERENCE else b"")
     else:
         with pytest.raises(UnsupportedFormat, match=f"coder {coder} or kind {kind}"):
             frame.parse(blob)
@@ -126,7 +172,7 @@ def test_no_first_byte_begins_anything_else():
 
     import zstandard
 
-    ours = {0xB1, *frame._SHORT_FRAMES, *frame._SHORT_DEFLATE_FRAMES}
+    ours = {0xB1, *frame._SHORT_FRAMES, *frame._SHORT_DEFLATE_FRAMES, *frame._COMPACT_FRAMES}
     assert not ours & {zlib.compress(b"x", level, wbits)[0] for level in range(10) for wbits in range(9, 16)}
     assert not ours & {zstandard.compress(b"x")[0], gzip.compress(b"x")[0]}
     assert not ours & {chr(c).encode("utf-8", "surrogatepass")[0] for c in range(0x110000)}

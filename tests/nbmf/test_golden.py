@@ -104,8 +104,14 @@ SPANS_BLOBS = [
 SPANS_LEARNED_BLOBS = ["spans_learned_neural", "spans_learned_counts", "spans_learned_segments"]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
 LARGE_BLOBS = ["windows_history", "windows_network", "windows_counts_and_zstd", "neural_bytes", "counts_bytes"]
-LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS
-BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS
+_SHORT, _WITH_SPANS = ("text", "messages", "json", "bytes"), ("text", "messages", "json")
+COMPACT_BY_THE_PAGE = [f"compact_{coder}_{kind}" for coder in ("zstd", "zstd_dictionary") for kind in _SHORT]
+COMPACT_BY_THE_PAGE += [f"compact_{coder}_{kind}" for coder in ("spans", "spans_learned") for kind in _WITH_SPANS]
+COMPACT_LEARNED = [
+    f"compact_{coder}_{kind}" for coder in ("neural", "counts", "neural_segments", "windows") for kind in _SHORT
+]
+LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
+BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
 
@@ -156,6 +162,8 @@ def test_all_first_bytes_kinds_and_coders_are_there():
     described = [_read(name)[1] for name in BLOBS]
     first_bytes = {_read(name)[0][0] for name in BLOBS + SHORT_DEFLATE_BLOBS}
     assert first_bytes == {*range(0xB1, 0xBA), *range(0xBC, 0xC0)}
+    compact = {_read(name)[0][0] for name in COMPACT_BY_THE_PAGE + COMPACT_LEARNED}
+    assert compact == {*range(0x80, 0xA0)} - {0x93, 0x9F}
     kinds = ("text", "messages", "json", "bytes", "array")
     expected = {(kind, coder) for kind in kinds for coder in ("stored", "zstd", "zstd_dictionary")}
     assert {(d["kind"], d["coder"]) for d in described} == expected | {("array", "byte_planes")}
@@ -172,6 +180,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     make = runpy.run_path(str(GOLDEN / "make.py"))
     assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
     assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
+    assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
     kept = tmp_path / "kept.blob"
     kept.write_bytes(b"old")
     with pytest.raises(FileExistsError):
@@ -197,19 +206,22 @@ def _canonical_bytes(blob, versions):
         canonical = inflate(blob[at:-3], size, DICTIONARY)
         assert zlib.crc32(blob[:at] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
         return blob[0] - 0xBC, canonical
-    if blob[0] != 0xB1:
+    if 0xB2 <= blob[0] < 0xBC:
         kind = {0xB2: 0, 0xB3: 1, 0xB4: 2, 0xB5: 3}.get(blob[0], 4)
         elided = {0xB7: b"\x10", 0xB8: b"\x11", 0xB9: b"\x12"}.get(blob[0], b"")
         canonical = elided + blob[1:-3]
         assert zlib.crc32(blob[:1] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
         return kind, canonical
-    coder, kind = blob[1] & 15, blob[1] >> 4 & 7
-    version, at = b"", 2
+    if blob[0] == 0xB1:
+        coder, kind, at, kept = blob[1] & 15, blob[1] >> 4 & 7, 2, 4
+    else:
+        coder, kind, at, kept = (4, 5, 6, 9, 8, 2, 1, 7)[blob[0] >> 2 & 7], blob[0] & 3, 1, 3
+    version = b""
     if coder in (2, 8):
-        ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[2:4]]
-        at = 4
+        ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[at : at + 2]]
+        at += 2
     size, at = varint(blob, at)
-    head, body = blob[:at], blob[at:-4]
+    head, body = blob[:at], blob[at:-kept]
 
     def decode(coder, body, size):
         match coder:
@@ -234,7 +246,7 @@ def _canonical_bytes(blob, versions):
         raise AssertionError(f"coder {coder} is not on the page")
 
     canonical = decode(coder, body, size)
-    assert zlib.crc32(version + head + canonical).to_bytes(4, "little") == blob[-4:]
+    assert zlib.crc32(version + head + canonical).to_bytes(4, "little")[:kept] == blob[-kept:]
     return kind, canonical
 
 

@@ -242,6 +242,8 @@ CORRUPT = {
     "altered": (BLOB[:-1] + bytes([BLOB[-1] ^ 1]), "checksum_mismatch"),
     "only magic": (b"\xb1", "corrupt_blob"),
     "unknown coder": (b"\xb1\x0f" + bytes(20), "unsupported_format"),
+    "only the first byte of a compact frame": (b"\x98", "corrupt_blob"),
+    "spans in bytes": (b"\x9f" + bytes(20), "unsupported_format"),
     "forged json": (_forged(Kind.JSON, b"{"), "corrupt_blob"),
     "forged json bytes": (_forged(Kind.JSON, b"\xff\xfe"), "corrupt_blob"),
     "forged injection": (_forged(Kind.JSON, b'1},{"kind":"text","payload":"x"'), "corrupt_blob"),
@@ -278,11 +280,11 @@ def test_every_byte_of_a_learned_blob_counts(service, version):
 
 def test_a_version_that_is_not_registered(service, version):
     blob = bytearray(_learned(version))
-    assert bytes(blob[2:4]).hex() == version.id[:4]
-    blob[2] ^= 0xFF
+    at = blob.index(version.codec.reference)
+    blob[at] ^= 0xFF
     status, answer = service.json("/v1/decode", {"blob": _base64(blob)})
     assert (status, answer["error"]["code"]) == (404, "unknown_codec")
-    assert blob[2:4].hex() in answer["error"]["message"]
+    assert blob[at : at + 2].hex() in answer["error"]["message"]
     service.error(service.octets("/v1/decode", bytes(blob)), 404, "unknown_codec")
 
 

@@ -6,7 +6,7 @@ import helpers
 import pytest
 from hypothesis import given
 
-from nbmf import Codec
+from nbmf import Codec, inspect
 from nbmf.client import LocalClient, Version
 from nbmf.errors import NotABlob, PayloadTooLarge, UnknownCodec, UnsupportedPayload
 
@@ -34,7 +34,7 @@ def test_the_codec_encodes_and_decodes(codec):
     assert blob == codec.encode(client.decode(blob))
     (version,) = client.versions()
     assert (version.id, version.name, type(version)) == (codec.id, "test", Version)
-    if blob[2:4] == codec.reference:
+    if inspect(blob).codec:
         (error,) = LocalClient(Codec()).decode_batch([blob])
         assert isinstance(error, UnknownCodec)
 
