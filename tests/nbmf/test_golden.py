@@ -17,6 +17,14 @@ from nbmf.coders.deflate_dictionary import DICTIONARY  # a constant of the forma
 from nbmf.payload import from_canonical, to_canonical
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+_WITH_COUNTS = [
+    "adaptation.mixed.safetensors",
+    "adaptation.safetensors",
+    "counts.zst",
+    "manifest.json",
+    "model.safetensors",
+    "tokenizer.json",
+]
 VERSIONS = {
     "eb74cb462463bf5788d959112de7c15ceb59265bb77d058f20166379b8ec6c77": ["manifest.json", "zstd.dict"],
     "67ffd608d56ca045ca451982d341c96403f44673c28321ccafae401cdb67d128": [
@@ -25,14 +33,8 @@ VERSIONS = {
         "model.safetensors",
         "tokenizer.json",
     ],
-    "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": [
-        "adaptation.mixed.safetensors",
-        "adaptation.safetensors",
-        "counts.zst",
-        "manifest.json",
-        "model.safetensors",
-        "tokenizer.json",
-    ],
+    "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
+    "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
 }
 
 # Append only. A file that is missing here, or there, fails.
@@ -80,8 +82,8 @@ BLOBS = [
     "byte_planes_tensor_bfloat16",
 ]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
-SMALL_BLOBS = [f"{by}_{payload}" for by in ("attention", "attention_counts") for payload in _PAYLOADS]
-SMALL_BLOBS += [f"attention_neural_{payload}" for payload in _PAYLOADS[:-1]]
+SMALL_BLOBS = [f"{by}_{payload}" for by in ("attention", "attention_counts", "hybrid_counts") for payload in _PAYLOADS]
+SMALL_BLOBS += [f"{by}_neural_{payload}" for by in ("attention", "hybrid") for payload in _PAYLOADS[:-1]]
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
 SHORT_DEFLATE_BLOBS = ["deflate_text", "deflate_messages", "deflate_json", "deflate_bytes"]
 SPANS_BLOBS = [
