@@ -29,11 +29,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(CORE) | $(BIN)/python
 demo: install ## Run the whole path on real records: store, training, service, migration
 	@$(BIN)/nbmf demo
 
+# Those that need no Ray session, two at a time.
+WITHOUT_RAY := tests/nbmf tests/core tests/docs
+PYTEST := $(BIN)/pytest -q
+
 test: install ## Run the tests
-	@$(BIN)/pytest -q -m 'not slow'
+	@$(PYTEST) -m 'not slow' -n 2 --dist loadfile $(WITHOUT_RAY)
+	@$(PYTEST) -m 'not slow' $(addprefix --ignore ,$(WITHOUT_RAY))
 
 test-all: install ## Run the tests, the slow ones too
-	@$(BIN)/pytest -q
+	@$(PYTEST)
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -24,7 +24,8 @@ def encode_by_torch(codec: NeuralCodec, type_ids: Sequence[int], tokens: Sequenc
         inputs = [np.concatenate(([type_ids[index]], tokens[index][:-1])) for index in group]
         targets = [tokens[index] for index in group]
         for index, predicted in zip(group, codec.torch_engine.frequencies(inputs, targets), strict=True):
-            streams[index] = codec.model.encode_predicted(tokens[index], type_ids[index], *predicted)
+            rows = [step[: len(tokens[index])] for step in predicted]  # one more of an empty record
+            streams[index] = codec.model.encode_predicted(tokens[index], type_ids[index], *rows)
     return streams
 
 

@@ -70,7 +70,7 @@ def test_a_file_that_is_not_listed(tmp_path):
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name[:8])
-@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("engine", ["cpu", pytest.param("torch", marks=pytest.mark.slow)])
 def test_built_in_versions_decode_theirs(folder, engine, monkeypatch):
     monkeypatch.setattr("nbmf.engine._engine", None)
     configure(engine)
