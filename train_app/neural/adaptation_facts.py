@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from nbmf._core import STEPS
 from nbmf.neural.constants import default_constants
 from nbmf.neural.core import make_adaptation
-from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.vocabulary import Vocabulary
+from train_app.neural.core_engine import Engine
 from train_app.neural.data import TokenStream
 
 _COLUMNS = ("tokens_N", "expected_N", "network_NS", "copied_NS", "confidence_NS")
@@ -44,7 +44,7 @@ class Facts:
         return token_bits
 
 
-def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocabulary: Vocabulary, bytes_per_set: int) -> Facts:
+def collect_facts(engine: Engine | None, stream: TokenStream, vocabulary: Vocabulary, bytes_per_set: int) -> Facts:
     """Facts of the first records of every set, about `bytes_per_set` bytes of each. Without an engine: no network's."""
     adaptation = make_adaptation(default_constants(), vocabulary)
     columns: dict[str, list[NDArray[np.generic]]] = {}
@@ -77,7 +77,7 @@ def collect_facts(engine: TorchEngine | None, stream: TokenStream, vocabulary: V
 
 
 def _network_shares(
-    engine: TorchEngine, record_T: NDArray[np.int32], expected_T: NDArray[np.int64]
+    engine: Engine, record_T: NDArray[np.int32], expected_T: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The network's probability of each outcome, of the one to copy, and of the likeliest."""
     tokens_T = record_T[1:].astype(np.int64)

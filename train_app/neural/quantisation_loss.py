@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nbmf.neural.torch_engine import TorchEngine
+from train_app.neural.core_engine import Engine
 from train_app.neural.data import StreamBatches, TokenStream
 from train_app.neural.model import NeuralModel
 
 
-def integer_bits(engine: TorchEngine, record_T: NDArray[np.integer]) -> float:
+def integer_bits(engine: Engine, record_T: NDArray[np.integer]) -> float:
     """Bits of a record (its type id first) by the integer frequencies alone."""
     config, targets_T = engine.config, record_T[1:].astype(np.int64)
     ((symbols_TS, members_TZ),) = engine.frequencies([record_T[:-1]], [targets_T])
@@ -35,7 +35,7 @@ def float_bits(model: NeuralModel, record_T: NDArray[np.uint16]) -> float:
     return float(model.token_nats(batch).double().sum() / np.log(2))
 
 
-def quantisation_loss(model: NeuralModel, engine: TorchEngine, stream: TokenStream, step: int) -> dict[str, float]:
+def quantisation_loss(model: NeuralModel, engine: Engine, stream: TokenStream, step: int) -> dict[str, float]:
     """Bits of every `step`-th record, float against integer."""
     exact = approximate = 0.0
     n_tokens = 0

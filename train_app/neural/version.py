@@ -16,10 +16,10 @@ from nbmf.neural.constants import Constants, default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
-from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import Facts, collect_facts
+from train_app.neural.core_engine import CoreEngine
 from train_app.neural.count import drop_entries, train_counts
 from train_app.neural.counts_facts import counts_facts, fit_counts, fit_network_share, joined_facts
 from train_app.neural.data import StreamBatches, TokenStream
@@ -86,7 +86,7 @@ def build(
     engine = None
     if isinstance(model, IntegerNetwork):
         learned.files[MODEL_FILE] = model.file
-        engine = TorchEngine(*IntegerWeights.load(model.file))
+        engine = CoreEngine(*IntegerWeights.load(model.file))
     elif model:
         engine = _quantise(model, training, tokenizer, stream, learned)
     on_step()
@@ -125,10 +125,10 @@ def _without_personal(counts: Counts, tokenizer: Tokenizer, learned: Learned) ->
 
 def _quantise(
     model: NeuralModel, training: list[Sample], tokenizer: Tokenizer, tuning: TokenStream, learned: Learned
-) -> TorchEngine:
+) -> CoreEngine:
     calibration_stream = tokenise_samples(training[:_CALIBRATION_RECORDS], tokenizer)
     weights = quantise(model, calibrate(model, _calibration_batches(calibration_stream, model)))
-    engine = TorchEngine(weights, model.config)
+    engine = CoreEngine(weights, model.config)
     learned.measured["quantisation"] = quantisation_loss(
         model, engine, tuning, max(1, len(tuning.sets) // _LOSS_RECORDS)
     )

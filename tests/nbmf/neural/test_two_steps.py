@@ -15,6 +15,7 @@ from nbmf.neural.counts_file import core_counts, load_counts, read_counts, save_
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.adaptation_facts import collect_facts
+from train_app.neural.core_engine import CoreEngine
 from train_app.neural.counts_facts import counts_facts, fit_network_share, joined_facts
 from train_app.neural.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
 
@@ -72,6 +73,17 @@ def test_torch_writes_and_reads_the_same_streams(files, records, which, monkeypa
     assert codec.encode_batch(chosen) == expected
     given = [(stream, len(data), kind) for stream, (data, kind) in zip(expected, chosen, strict=True)]
     assert codec.decode_batch(given) == [data for data, _ in chosen]
+
+
+def test_training_is_told_the_same_by_the_core(files, records):
+    network = IntegerWeights.load(files[networks.FILES["model"]])
+    codec = of_parts(files, "network")
+    tokens = [codec.tokens(data) for data, _ in records[:20] if data]
+    inputs = [np.concatenate(([codec.type_id("text")], record[:-1])) for record in tokens]
+    ours, theirs = (engine(*network).frequencies(inputs, tokens) for engine in (CoreEngine, TorchEngine))
+    for one, other in zip(ours, theirs, strict=True):
+        for mine, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(mine, expected)
 
 
 def test_a_decoder_wants_the_second_step_first(files):
