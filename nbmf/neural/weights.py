@@ -65,7 +65,8 @@ class IntegerWeights:
         from safetensors.numpy import save_file
 
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays = {name: array for name, array in arrays.items() if array is not None}
+        # safetensors writes the memory as it lies, whatever the order of its dimensions
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None}
         save_file(arrays, str(path), metadata={"config": json.dumps(config.to_dict())})
 
     @classmethod
