@@ -100,8 +100,7 @@ def test_a_record_shorter_than_the_taps():
     assert float_bits(model, np.array([CONFIG.type_id("text"), 5], dtype=np.uint16)) > 0
 
 
-@pytest.mark.parametrize("kinds", ["cacc", "aaaa", "cccc"])
-@pytest.mark.parametrize("n_clusters", [0, 8])
+@pytest.mark.parametrize(("kinds", "n_clusters"), [("cacc", 8), ("aaaa", 0)])
 def test_integers_are_near(stream, kinds, n_clusters):
     config = CONFIG.with_(layer_kinds=kinds, n_clusters=n_clusters, cluster_size=32 if n_clusters else 0)
     model = hybrids.hybrid(config)
