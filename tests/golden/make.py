@@ -197,7 +197,7 @@ SMALL_BLOBS = {
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
-COUNTS_VERSION = "b225a9f832bf49e5f7190db441b26f9c3e8f45ad24b4fc27328d4bda9beebfe4"
+COUNTS_VERSION = "ea89229ad77cb8b34be0bdc96bb16ef201d52da69ee2ec6bd68a6d9ae7ffd9da"
 COUNTS_BLOBS = {
     "counts_text": (_LEARNED["text"], CountsCoder),
     "counts_text_foreign": (_LEARNED["text_foreign"], CountsCoder),
