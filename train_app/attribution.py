@@ -96,7 +96,7 @@ class Source:
         """Of attribution.md."""
         sets = f"set{'s' * (len(self.sets) > 1)} {', '.join(self.sets)}"
         licence = self.licence
-        if "CC BY 4.0" in _names(licence) and _CC_BY_LINK not in licence:
+        if re.search(r"CC[ -]BY", licence) and _CC_BY_LINK not in licence:
             licence += f", {_CC_BY_LINK}"
         return (
             f"- **{self.name}** ({sets}): {self.copyright}; {self.url} (commit {self.commit}); {licence}. "

@@ -197,7 +197,7 @@ SMALL_BLOBS = {
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
-COUNTS_VERSION = "ea89229ad77cb8b34be0bdc96bb16ef201d52da69ee2ec6bd68a6d9ae7ffd9da"
+COUNTS_VERSION = "5ab1176a1ebd3e4556571b8264d04a3581e51b418cfb75660c0aad66e6b2dc13"
 COUNTS_BLOBS = {
     "counts_text": (_LEARNED["text"], CountsCoder),
     "counts_text_foreign": (_LEARNED["text_foreign"], CountsCoder),

@@ -6,9 +6,6 @@ from nbmf import builtin
 from nbmf.manifest import is_id, read_version
 from train_app.attribution import is_allowed, parse
 
-WITHOUT_CLASSES = {"b225a9f832bf49e5f7190db441b26f9c3e8f45ad24b4fc27328d4bda9beebfe4"}
-"""Made before manifests named classes. No other may lack them."""
-
 FOLDERS = {path.name: path for path in sorted(builtin.FOLDER.iterdir()) if is_id(path.name)}
 
 
@@ -20,12 +17,9 @@ def version(request):
 
 
 def test_every_class_has_a_source(version):
-    version_id, classes, sources = version
-    assert sources
-    assert (classes is None) == (version_id in WITHOUT_CLASSES), "trained without --class-field?"
-    if classes is not None:
-        assert classes
-        assert set(classes) <= {name for source in sources for name in source.sets}
+    _, classes, sources = version
+    assert classes, "trained without --class-field?"
+    assert set(classes) <= {name for source in sources for name in source.sets}
 
 
 def test_every_licence_is_one_that_may_be_learnt_from(version):
@@ -34,7 +28,7 @@ def test_every_licence_is_one_that_may_be_learnt_from(version):
         assert source.copyright
         assert source.commit
         if "CC BY" in source.licence:
-            assert "https://creativecommons.org/licenses/by/" in source.licence or version[0] in WITHOUT_CLASSES
+            assert "https://creativecommons.org/licenses/by/" in source.licence
 
 
 def test_the_page_is_the_default_versions(repository):
