@@ -96,7 +96,16 @@ def test_budgets_go_by_what_this_release_takes(codec, folder, monkeypatch, tmp_p
     """The manifest says what an older one took."""
     (tmp_path / "SPEED.json").write_text(json.dumps({folder.name: {"counts": 0.5}}))
     monkeypatch.setattr(builtin, "_SPEED", tmp_path / "SPEED.json")
-    ours = builtin.load(folder).manifest
+    ours = builtin._load(folder).manifest
     assert ours.counts.decode_us_per_token == 0.5
     assert ours.neural == codec.manifest.neural
     assert builtin.load(folder).id == folder.name
+
+
+def test_a_process_that_encodes_and_decodes_has_it_once():
+    code = (
+        "import nbmf; from nbmf import builtin, catalog; blob = nbmf.encode('Remember the milk, and to call Anna.');"
+        "nbmf.decode(blob); codec = builtin.default_codec();"
+        "assert list(catalog.default_catalog()._codecs.values()) == [codec]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
