@@ -26,17 +26,12 @@ changed, says of an older one: for latency budgets. By `nbmf bench latency`."""
 def default_codec() -> Codec:
     """The built-in version that `nbmf.encode` uses; one without learned parts if the package has none."""
     folder = default_folder()
-    return WITHOUT_VERSION if folder is None else _load(folder)
+    return WITHOUT_VERSION if folder is None else load(folder)
 
 
+@cache
 def load(folder: Path) -> Codec:
-    """A built-in version; one object for the one that encodes."""
-    if folder == default_folder():
-        return default_codec()
-    return _load(folder)
-
-
-def _load(folder: Path) -> Codec:
+    """A built-in version: one object, for encoding as for decoding."""
     from nbmf.manifest import read_version
 
     version_id, manifest, files = read_version(folder)

@@ -30,7 +30,7 @@ def round_rows(
     feedback_KK = np.linalg.cholesky((inverse_KK + inverse_KK.T) / 2).T.astype(np.float64)
     step_O = np.maximum(np.abs(weight_OK).max(axis=1), 1e-12) / INT8_LIMIT
     rounded_OK = _with_feedback(weight_OK[:, order_K] / step_O[:, None], feedback_KK)[:, back_K]
-    return rounded_OK.astype(np.int8), step_O
+    return np.ascontiguousarray(rounded_OK, dtype=np.int8), step_O
 
 
 def _with_feedback(weight_OK: NDArray[np.float64], feedback_KK: NDArray[np.float64]) -> NDArray[np.float64]:
