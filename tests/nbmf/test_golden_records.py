@@ -84,7 +84,7 @@ def test_built_in_versions_decode_theirs(folder, engine, monkeypatch):
 
 
 def test_the_network_is_not_asked_where_it_is_not_used():
-    codec = builtin.load(builtin.default_folder() or FOLDERS[-1])
+    codec = builtin.load.__wrapped__(builtin.default_folder() or FOLDERS[-1])
     kind, canonical = to_canonical("Remember the milk, and to call the bank about the card on Friday morning.")
     codec.encode_canonical(kind, canonical, effort="fast")
     assert NeuralCoder.number not in codec._exact
