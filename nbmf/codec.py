@@ -40,7 +40,7 @@ _Body = tuple[int, bytes]
 
 
 def _size(body: _Body) -> int:
-    """Bytes of a blob that the body decides: the rest is the same for all coders of a kind but array."""
+    """Bytes of a blob that the body decides."""
     return len(body[1]) + (frame.REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 

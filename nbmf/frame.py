@@ -86,7 +86,7 @@ def pack(
     if first is None or fidelity != "lossless":
         return pack_full(kind, coder, fidelity, reference, seed, canonical, body)
     head = bytes([first]) + reference + varint.to_bytes(len(canonical))
-    return head + body + _short_checksum(head, canonical, seed)
+    return head + body + _checksum(head, canonical, seed)
 
 
 def pack_full(
@@ -111,7 +111,7 @@ def parse(blob: bytes) -> Frame:
     if first in _SHORT_DEFLATE_FRAMES:
         return _parse_with_length(blob, _SHORT_DEFLATE_FRAMES[first], DEFLATE, "lossless", 1, _SHORT_CHECKSUM_BYTES)
     if first in _COMPACT_FRAMES:
-        return _parse_with_length(blob, *_COMPACT_FRAMES[first], "lossless", 1, _SHORT_CHECKSUM_BYTES)
+        return _parse_with_length(blob, *_COMPACT_FRAMES[first], "lossless", 1, _CHECKSUM_BYTES)
     if first != MAGIC:
         if first in _RESERVED:
             raise UnsupportedFormat(f"first byte {first:#04x}: a format newer than this reader, or not a blob")
@@ -177,5 +177,5 @@ def _checksum(head: bytes, canonical: bytes, seed: bytes) -> bytes:
     return zlib.crc32(canonical, zlib.crc32(seed + head)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def _short_checksum(head: bytes, canonical: bytes, seed: bytes = b"") -> bytes:
-    return _checksum(head, canonical, seed)[:_SHORT_CHECKSUM_BYTES]
+def _short_checksum(head: bytes, canonical: bytes) -> bytes:
+    return _checksum(head, canonical, b"")[:_SHORT_CHECKSUM_BYTES]

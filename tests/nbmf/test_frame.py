@@ -101,14 +101,14 @@ def test_compact_frames(kind, coder):
         assert blob == frame.pack_full(kind, coder, "lossless", reference, seed, canonical, body)
         return
     head = bytes([COMPACT[coder] + kind]) + reference + b"\xac\x02"
-    assert blob == head + body + _crc(seed + head + canonical)[:3]
+    assert blob == head + body + _crc(seed + head + canonical)
     parsed = frame.parse(blob)
-    assert parsed == frame.Frame(kind, coder, "lossless", reference, 300, body, head, blob[-3:])
+    assert parsed == frame.Frame(kind, coder, "lossless", reference, 300, body, head, blob[-4:])
     frame.verify(parsed, seed, canonical)
     for other_seed, other in ((ID[::-1], canonical), (seed, canonical[:-1] + b"\x01")):
         with pytest.raises(ChecksumMismatch):
             frame.verify(parsed, other_seed, other)
-    for end in range(len(head) + 3):
+    for end in range(len(head) + 4):
         with pytest.raises(CorruptBlob):
             frame.parse(blob[:end])
 

@@ -215,15 +215,15 @@ def _canonical_bytes(blob, versions):
         assert zlib.crc32(blob[:1] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
         return kind, canonical
     if blob[0] == 0xB1:
-        coder, kind, at, kept = blob[1] & 15, blob[1] >> 4 & 7, 2, 4
+        coder, kind, at = blob[1] & 15, blob[1] >> 4 & 7, 2
     else:
-        coder, kind, at, kept = (4, 5, 6, 9, 8, 2, 1, 7)[blob[0] >> 2 & 7], blob[0] & 3, 1, 3
+        coder, kind, at = (4, 5, 6, 9, 8, 2, 1, 7)[blob[0] >> 2 & 7], blob[0] & 3, 1
     version = b""
     if coder in (2, 8):
         ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[at : at + 2]]
         at += 2
     size, at = varint(blob, at)
-    head, body = blob[:at], blob[at:-kept]
+    head, body = blob[:at], blob[at:-4]
 
     def decode(coder, body, size):
         match coder:
@@ -248,7 +248,7 @@ def _canonical_bytes(blob, versions):
         raise AssertionError(f"coder {coder} is not on the page")
 
     canonical = decode(coder, body, size)
-    assert zlib.crc32(version + head + canonical).to_bytes(4, "little")[:kept] == blob[-kept:]
+    assert zlib.crc32(version + head + canonical).to_bytes(4, "little") == blob[-4:]
     return kind, canonical
 
 

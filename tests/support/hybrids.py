@@ -1,11 +1,20 @@
 """Small networks of both kinds of layers, with a softmax in two steps."""
 
+import networks
 import torch
 
 from nbmf.neural.config import PRESETS, NeuralConfig
+from train_app.neural.data import TokenStream
+from train_app.neural.job import tokenise_samples
 from train_app.neural.model import NeuralModel
 
 CONFIG = PRESETS["tiny"].with_(n_layers=4, layer_kinds="cacc", window=32, n_clusters=8, cluster_size=32)
+
+
+def sample_stream() -> TokenStream:
+    """Every sixth sample record."""
+    samples = networks.sample_records()
+    return tokenise_samples(samples[::6], networks.vocabulary(samples))
 
 
 def hybrid(config: NeuralConfig = CONFIG, seed: int = 0) -> NeuralModel:

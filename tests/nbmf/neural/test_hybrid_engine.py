@@ -3,7 +3,6 @@
 import dataclasses
 
 import hybrids
-import networks
 import numpy as np
 import pytest
 import torch
@@ -12,7 +11,6 @@ from nbmf.neural.config import EXTRA_TOKENS
 from nbmf.neural.torch_engine import EngineState, TorchEngine
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.data import StreamBatches
-from train_app.neural.job import tokenise_samples
 from train_app.neural.quantise import calibrate, quantise
 
 CONFIG = hybrids.CONFIG
@@ -20,8 +18,7 @@ CONFIG = hybrids.CONFIG
 
 @pytest.fixture(scope="module")
 def stream():
-    samples = networks.sample_records()
-    return tokenise_samples(samples[::6], networks.vocabulary(samples))
+    return hybrids.sample_stream()
 
 
 @pytest.fixture(scope="module")

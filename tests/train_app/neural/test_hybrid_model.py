@@ -1,7 +1,6 @@
 """Training's side of networks with convolutions and a softmax in two steps."""
 
 import hybrids
-import networks
 import numpy as np
 import pytest
 import torch
@@ -9,7 +8,7 @@ import torch
 from nbmf.neural.config import EXTRA_TOKENS, PRESETS
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.neural.data import StreamBatches
-from train_app.neural.job import load_model, tokenise_samples
+from train_app.neural.job import load_model
 from train_app.neural.model import MEMBER_ROWS, NeuralModel, member_blocks
 from train_app.neural.quantisation_loss import float_bits, quantisation_loss
 from train_app.neural.quantise import HEADROOM, Calibration, calibrate, quantise
@@ -20,8 +19,7 @@ CONFIG = hybrids.CONFIG
 
 @pytest.fixture(scope="module")
 def stream():
-    samples = networks.sample_records()
-    return tokenise_samples(samples[::8], networks.vocabulary(samples))
+    return hybrids.sample_stream()
 
 
 @pytest.fixture(scope="module")
