@@ -281,8 +281,8 @@ def _problem(expected: Found | None, got: Found | None) -> str | None:
         return "not worked out"
     if expected is None:
         return "nothing to compare with"
-    if got.frequencies not in (None, expected.frequencies):
-        return "other frequencies"
+    if got.predictions not in (None, expected.predictions):
+        return "other predictions"
     if got.stream not in (None, expected.stream):
         return "another stream"
     return None if got.decoded else "the stream decodes to something else"

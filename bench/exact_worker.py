@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from nbmf import _core
 from nbmf.manifest import read_version
-from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.codec import NeuralCodec, Stream
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.weights import IntegerWeights
 
 Tokens = NDArray[np.int32]
 
 STEP_POSITIONS = 1024
-"""Rows of frequencies that PyTorch works out at once: 4 bytes x vocabulary each."""
+"""Rows of predictions that PyTorch works out at once: 4 bytes x vocabulary each."""
 
 DEALT_BATCHES = 4
 """Records of neighbouring ranks by length are dealt into so many batches: unequal, but little padding."""
@@ -50,14 +50,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Digests of a record's frequencies and of its stream, where the mode has them.
+    """Digests of a record's predictions and of its stream, where the mode has them.
 
     `decoded` is false where the stream decodes to something else than the record.
     """
 
     record: int
     tokens: int
-    frequencies: str | None = None
+    predictions: str | None = None
     stream: str | None = None
     decoded: bool = True
 
@@ -78,7 +78,7 @@ def run(job: Job) -> Iterator[Found]:
         return _records(codec, job)
     if job.measure == "torch":
         return _torch(*IntegerWeights.load(files[part.model]), codec, job)
-    return _core_frequencies(codec, job)
+    return _core_predictions(codec, job)
 
 
 def processor(job: Job) -> str:
@@ -110,7 +110,7 @@ def _digest(data: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(data, digest_size=16)
 
 
-class _Frequencies:
+class _Predictions:
     """Digest of a record's predictions: symbols, and the tokens of each one's cluster."""
 
     def __init__(self) -> None:
@@ -126,15 +126,15 @@ class _Frequencies:
         return _digest(b"".join(step.digest() for step in self._steps)).hexdigest()
 
 
-def _core_frequencies(codec: NeuralCodec, job: Job) -> Iterator[Found]:
-    """Frequencies, one record's at a time; the stream from them, so that the network runs once; and back."""
+def _core_predictions(codec: NeuralCodec, job: Job) -> Iterator[Found]:
+    """Predictions, one record's at a time; the stream from them, so that the network runs once; and back."""
     for index, (record_type, data) in enumerate(job.records):
         tokens = _tokens(codec, record_type, data)
-        frequencies = codec.vocabulary.empty_frequencies(len(tokens) - 1)
-        codec.model.frequencies(tokens[:-1], tokens[1:], job.batch, *frequencies)
-        digest = _Frequencies()
-        digest.update(*frequencies)
-        stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), *frequencies)
+        predictions = codec.vocabulary.empty_predictions(len(tokens) - 1)
+        codec.model.distances(tokens[:-1], tokens[1:], job.batch, *predictions)
+        digest = _Predictions()
+        digest.update(*predictions)
+        stream = codec.model.encode_predicted(tokens[1:], int(tokens[0]), *predictions)
         try:
             decoded = codec.decode(stream, len(data), record_type) == data
         except ValueError:
@@ -153,7 +153,7 @@ def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, jo
     tokens, targets = [record[:-1] for record in whole], [record[1:] for record in whole]
     block = max(1, STEP_POSITIONS // job.batch)
     for members in batches([*map(len, tokens)], job.batch):
-        digests, state = [_Frequencies() for _ in members], EngineState()
+        digests, state = [_Predictions() for _ in members], EngineState()
         longest = max(len(tokens[index]) for index in members)
         padded, wanted = (np.zeros((len(members), longest), dtype=np.int64) for _ in range(2))
         for row, index in enumerate(members):
@@ -183,7 +183,9 @@ def _records(codec: NeuralCodec, job: Job) -> Iterator[Found]:
     for begin in range(0, len(job.records), job.batch):
         part = job.records[begin : begin + job.batch]
         streams = codec.encode_batch([(data, record_type) for record_type, data in part])
-        given = [(stream, len(data), record_type) for stream, (record_type, data) in zip(streams, part, strict=True)]
+        given = [
+            Stream(stream, len(data), record_type) for stream, (record_type, data) in zip(streams, part, strict=True)
+        ]
         decoded = codec.decode_batch(given)
         for index, (_, data) in enumerate(part):
             tokens, stream = len(codec.tokenizer.encode(data)), _digest(streams[index]).hexdigest()

@@ -64,13 +64,13 @@ def run(job: Job) -> dict[str, Any]:
         for name, number in numbers.items():
             phases[name][str(count)] = _us(partial(codec.model.repeat_phase, inputs, number, count), count)
     tokens = codec.tokens(job.record)
-    frequencies = [array + 1 for array in config.empty_frequencies(len(tokens))]
+    predictions = config.empty_predictions(len(tokens))
     stream = codec.encode(job.record, job.record_type)
     if codec.decode(stream, len(job.record), job.record_type) != job.record:
         raise ValueError("the record was not decoded as it was encoded")
     record_type = config.type_id(job.record_type)
     calls: dict[str, Callable[[], Any]] = {
-        "coding": partial(codec.model.encode_predicted, tokens, record_type, *frequencies),
+        "coding": partial(codec.model.encode_predicted, tokens, record_type, *predictions),
         "encode": partial(codec.encode, job.record, job.record_type),
         "decode": partial(codec.decode, stream, len(job.record), job.record_type),
     }

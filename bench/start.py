@@ -18,6 +18,7 @@ from cluster.registry import Registry
 from nbmf import Codec, inspect
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
+from nbmf.payload import to_canonical
 
 REPEATS = 5
 """Processes, of which the median is taken."""
@@ -88,7 +89,7 @@ def run(folder: Path | None, efforts: tuple[Effort, ...], on_process: Callable[[
         "codec": codec.id,
         "efforts": list(efforts),
         "records": 1,
-        "payload_bytes": inspect(codec.encode(RECORD, effort="fast")).payload_bytes,
+        "payload_bytes": len(to_canonical(RECORD)[1]),
         "rows": rows,
     }
 

@@ -21,6 +21,9 @@ COPY_GATES: int
 CONTEXTS: int
 STEPS: int
 SCALE: int
+SIZE_TOLD: int
+SIZE_IN_STREAM: int
+SIZE_AT_END: int
 EXTRA_TOKENS: int
 TAPS: int
 INT8_LIMIT: int
@@ -30,6 +33,9 @@ ATTENTION_PEAK: int
 
 def paths() -> list[str]:
     """Kinds of processor that this one can run code for, best first."""
+
+def stream_size(stream: Array, sizing: int) -> tuple[int, int]:
+    """The least and the most bytes of the record of a stream that tells its size itself; nothing is decoded."""
 
 def cpu() -> str:
     """What networks made now run on: the best, or what the environment variable NBMF_CPU names."""
@@ -70,13 +76,13 @@ class Decoder:
     def going_on(self) -> list[tuple[int, int]]:
         """(record, its last token or type id) of those that have not ended."""
 
-    def step(self, frequencies: Array) -> None:
-        """Of each that goes on its next token or cluster, from the network's frequencies int32 [records, symbols]."""
+    def step(self, distances: Array) -> None:
+        """Of each that goes on its next token or cluster, from the network's distances int32 [records, symbols]."""
 
     def clusters(self) -> list[tuple[int, int]]:
         """(record, cluster) of those whose next token is of a cluster."""
 
-    def step_members(self, frequencies: Array) -> None:
+    def step_members(self, distances: Array) -> None:
         """That token of each, from the network's frequencies int32 [records of clusters(), cluster size]."""
 
     def results(self) -> list[bytes | None]:
@@ -98,17 +104,19 @@ class Model:
         n_clusters: int = 0,
         cluster_size: int = 0,
     ) -> None: ...
-    def encode(self, tokens: Array, type_id: int) -> bytes:
-        """The stream of a record's tokens, int32."""
+    def encode(self, tokens: Array, type_id: int, sizing: int = ...) -> bytes:
+        """The stream of a record's tokens, int32. Raises ValueError for one that `sizing` is not for: SIZE_TOLD the
+        size stands elsewhere, SIZE_IN_STREAM in the stream (1 to 2^20 - 1 bytes), SIZE_AT_END where the record ends,
+        which is a JSON object, array or string without white space, of as many bytes."""
 
-    def encode_predicted(self, tokens: Array, type_id: int, symbols: Array, members: Array) -> bytes:
-        """The same from the network's frequencies: int32 [tokens, symbols], [tokens, cluster size]."""
+    def encode_predicted(self, tokens: Array, type_id: int, symbols: Array, members: Array, sizing: int = ...) -> bytes:
+        """The same from the network's distances: int32 [tokens, symbols], [tokens, cluster size]."""
 
-    def decode(self, streams: list[tuple[bytes, int, int]], side_by_side: int) -> list[bytes | None]:
-        """The records of (stream, bytes of the record, type id); None for one that its stream can't be."""
+    def decode(self, streams: list[tuple[bytes, int, int, int]], side_by_side: int) -> list[bytes | None]:
+        """The records of (stream, most bytes of the record, type id, sizing); None for one that its stream can't be."""
 
-    def decoder(self, streams: list[tuple[bytes, int, int]]) -> Decoder: ...
-    def frequencies(self, inputs: Array, targets: Array, at_once: int, symbols: Array, members: Array) -> None:
+    def decoder(self, streams: list[tuple[bytes, int, int, int]]) -> Decoder: ...
+    def distances(self, inputs: Array, targets: Array, at_once: int, symbols: Array, members: Array) -> None:
         """The network's after each input, a type id first: into int32 [inputs, symbols] and, for each target's cluster,
         [inputs, cluster size], zeros where it is of none; members is empty where there are no clusters."""
 

@@ -53,6 +53,7 @@ def _far_below_zstd(bodies: list[_Body]) -> bool:
 class BlobInfo:
     """What a blob tells undecoded. `codec` is the start of the version's id in hex, or None if none is needed.
 
+    `payload_bytes` counts canonical bytes; None where only decoding tells: of small JSON that a learned coder wrote.
     `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
     `detail`: the segments; or the repeats cut out and the windows by coder (with spans, of what remains; not told of
     payloads above 64 MiB); or why no learned coder wrote it.
@@ -62,7 +63,7 @@ class BlobInfo:
     coder: str
     fidelity: Fidelity
     codec: str | None
-    payload_bytes: int
+    payload_bytes: int | None
     blob_bytes: int
     inner: str | None = None
     detail: dict[str, Any] | None = None
@@ -87,9 +88,10 @@ class Codec:
             learned.append(coders.ZstdDictionaryCoder(dictionaries(manifest, files or {})))
             if manifest.neural:
                 network = coders.NeuralCoder(manifest.neural, files or {})
-                learned += [network, coders.SegmentsCoder(network)]
+                learned += [network, coders.NeuralAloneCoder(network), coders.SegmentsCoder(network)]
             if manifest.counts:
-                learned.append(coders.CountsCoder(manifest.counts, files or {}))
+                counts = coders.CountsCoder(manifest.counts, files or {})
+                learned += [counts, coders.CountsAloneCoder(counts)]
             learned += _windows(learned)
         self._golden = (files or {}).get(manifest.golden) if manifest and manifest.golden else None
         self._exact: set[int] = set()
@@ -202,13 +204,16 @@ class Codec:
             second = (
                 large
                 or coder.number == coders.SegmentsCoder.number
-                or (effort == "auto" and coder.number == coders.CountsCoder.number)
+                or (effort == "auto" and coder.number in coders.COUNTS)
             )
+            of_remains = coder.number in coders.ALONE.values()
             deflate = coder.number == coders.DeflateCoder.number and effort != "max"
             chosen = [
                 index
                 for index in range(len(records))
                 if not (second and index in by_network)
+                and not (of_remains and index < whole)
+                and not (coder.number in coders.ALONE and index >= whole)
                 and not (index in quick and coder.number not in coders.QUICK)
                 and not (deflate and index < whole and _far_below_zstd(made[index]))
             ]
@@ -220,7 +225,7 @@ class Codec:
                 if body is None:
                     continue
                 made[index].append((coder.number, body))
-                if coder.number == coders.NeuralCoder.number:
+                if coder.number in (coders.NeuralCoder.number, coders.NeuralAloneCoder.number):
                     by_network.add(index)
         return made
 
@@ -292,6 +297,9 @@ class Codec:
     def _verified(self, parsed: frame.Frame, canonical: bytes | NbmfError) -> bytes | NbmfError:
         if isinstance(canonical, NbmfError):
             return canonical
+        limit = parsed.max_output_bytes
+        if limit is not None and len(canonical) > limit:
+            return OutputTooLarge(f"the payload has {len(canonical)} bytes; max_output_bytes is {limit}")
         try:
             frame.verify(parsed, self._seed if parsed.reference else b"", canonical)
         except CorruptBlob as error:
@@ -341,7 +349,8 @@ class Codec:
         """Before a coder's first body is given out. Raises InexactMachine."""
         if self._golden is not None and coder.number not in self._exact:
             windows = coder.number == coders.WindowsCoder.number  # coded by the others
-            golden.check(self._golden, [c for c in self.learned if windows or c.number == coder.number], self.id or "")
+            numbers = {coder.number, coders.ALONE.get(coder.number)}
+            golden.check(self._golden, [c for c in self.learned if windows or c.number in numbers], self.id or "")
             self._exact.add(coder.number)
 
 
@@ -417,11 +426,11 @@ def parse_bounded(blob: bytes, max_output_bytes: int) -> frame.Frame:
     if not isinstance(blob, bytes | bytearray | memoryview):
         raise TypeError(f"a blob is bytes, not {type(blob).__name__}")
     parsed = frame.parse(bytes(blob))
-    if parsed.payload_bytes > max_output_bytes:
+    if parsed.least_bytes > max_output_bytes:
         raise OutputTooLarge(
-            f"the blob declares a payload of {parsed.payload_bytes} bytes; max_output_bytes is {max_output_bytes}"
+            f"the blob declares a payload of {parsed.least_bytes} bytes; max_output_bytes is {max_output_bytes}"
         )
-    return parsed
+    return replace(parsed, max_output_bytes=max_output_bytes) if parsed.payload_bytes > max_output_bytes else parsed
 
 
 def inspect(blob: bytes) -> BlobInfo:
@@ -433,7 +442,7 @@ def inspect(blob: bytes) -> BlobInfo:
         coder=coders.NAMES[parsed.coder],
         fidelity=parsed.fidelity,
         codec=parsed.reference.hex() or None,
-        payload_bytes=parsed.payload_bytes,
+        payload_bytes=parsed.payload_bytes if parsed.payload_bytes == parsed.least_bytes else None,
         blob_bytes=len(blob),
         inner=None if inner is None else coders.NAMES[inner],
         detail=_detail(parsed, inner),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from itertools import product
 
-from nbmf import varint
+from nbmf import _core, varint
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NotABlob, UnsupportedFormat
 from nbmf.payload import Fidelity, Kind
 
@@ -28,25 +29,43 @@ _SHORT_FRAMES: dict[int, tuple[Kind, bytes]] = {
 # First byte of a short frame with a deflate body -> the kind.
 _SHORT_DEFLATE_FRAMES = {0xBC: Kind.TEXT, 0xBD: Kind.MESSAGES, 0xBE: Kind.JSON, 0xBF: Kind.BYTES}
 # First byte of a compact frame -> the kind and the coder. Spans are not cut out of bytes.
+_COMPACT_KINDS = (Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES)
 _COMPACT_FRAMES = {
     0x80 | index << 2 | kind: (kind, coder)
-    for index, coder in enumerate((4, 5, 6, 9, 8, 2, 1, 7))
-    for kind in (Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES)
+    for index, coder in enumerate((14, 15, 6, 9, 8, 2, 1, 7))
+    for kind in _COMPACT_KINDS
     if not (coder in (7, 8) and kind is Kind.BYTES)
 }
 _FIRST_BYTES_OF_COMPACT = {of: first for first, of in _COMPACT_FRAMES.items()}
+NUMBERED_VERSIONS = (bytes.fromhex("5ab1176a1ebd3e4556571b8264d04a3581e51b418cfb75660c0aad66e6b2dc13"),)
+"""Ids of the versions that the first bytes from A0 on name, four for each coder: built-in ones. Only ever added to."""
+_OF_NUMBERED = {
+    0xA0 | index << 2 | kind: (kind, coder, version)
+    for index, (version, coder) in enumerate(product(NUMBERED_VERSIONS, (14, 15)))
+    for kind in _COMPACT_KINDS
+}
+_FIRST_BYTES_OF_NUMBERED = {of: first for first, of in _OF_NUMBERED.items()}
 # Bytes that never begin UTF-8 text, JSON, zlib or zstd: a newer nbmf may write them first.
 _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
 DEFLATE = 11
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9})
-_CODERS = frozenset(range(1, 10))
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9, 14, 15})
+_CODERS = frozenset(range(1, 10))  # of full frames
+_ALONE = frozenset({14, 15})  # their streams tell the length
+
+_LONGEST_TOLD_BY_STREAM = (1 << 20) - 1
+_ENDING_IN_THEMSELVES = {Kind.MESSAGES: b"[", Kind.JSON: b'{["'}
+"""What begins a payload that its own end tells the length of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A blob's parts. `body` is what the coder wrote; for `stored` it is the canonical payload."""
+    """A blob's parts. `body` is what the coder wrote; for `stored` it is the canonical payload.
+
+    `payload_bytes` is the length of the canonical payload, or the most that it can be where only its end tells;
+    `max_output_bytes` a bound below that, of the caller's.
+    """
 
     kind: Kind
     coder: int
@@ -56,6 +75,28 @@ class Frame:
     body: bytes
     head: bytes
     checksum: bytes
+    max_output_bytes: int | None = None
+
+    @property
+    def least_bytes(self) -> int:
+        """The least that the canonical payload can have."""
+        return least_bytes(self.kind, self.payload_bytes) if self.coder in _ALONE else self.payload_bytes
+
+
+def size_is_told_by_stream(kind: Kind, canonical: bytes) -> bool:
+    """Whether a stream can stand without a length for such a payload."""
+    begins = _ENDING_IN_THEMSELVES.get(kind)
+    return 0 < len(canonical) <= _LONGEST_TOLD_BY_STREAM and (begins is None or canonical[0] in begins)
+
+
+def sizing_of(kind: Kind) -> int:
+    """How such a stream tells the length: by a number, or by where the payload ends."""
+    return _core.SIZE_AT_END if kind in _ENDING_IN_THEMSELVES else _core.SIZE_IN_STREAM
+
+
+def least_bytes(kind: Kind, most_bytes: int) -> int:
+    """Of a payload for which such a stream says that it is no longer than `most_bytes`."""
+    return most_bytes // 2 + 1 if kind in _ENDING_IN_THEMSELVES else most_bytes
 
 
 def pack_stored(kind: Kind, canonical: bytes) -> bytes:
@@ -82,10 +123,12 @@ def pack(
 
     `seed` is the codec version's full id (32 bytes), or empty where none is needed.
     """
-    first = _FIRST_BYTES_OF_COMPACT.get((kind, coder))
+    numbered = _FIRST_BYTES_OF_NUMBERED.get((kind, coder, seed))
+    first = _FIRST_BYTES_OF_COMPACT.get((kind, coder)) if numbered is None else numbered
     if first is None or fidelity != "lossless":
         return pack_full(kind, coder, fidelity, reference, seed, canonical, body)
-    head = bytes([first]) + reference + varint.to_bytes(len(canonical))
+    length = b"" if coder in _ALONE else varint.to_bytes(len(canonical))
+    head = bytes([first]) + (reference if numbered is None else b"") + length
     return head + body + _checksum(head, canonical, seed)
 
 
@@ -111,7 +154,13 @@ def parse(blob: bytes) -> Frame:
     if first in _SHORT_DEFLATE_FRAMES:
         return _parse_with_length(blob, _SHORT_DEFLATE_FRAMES[first], DEFLATE, "lossless", 1, _SHORT_CHECKSUM_BYTES)
     if first in _COMPACT_FRAMES:
-        return _parse_with_length(blob, *_COMPACT_FRAMES[first], "lossless", 1, _CHECKSUM_BYTES)
+        kind, coder = _COMPACT_FRAMES[first]
+        if coder in _ALONE:
+            return _parse_alone(blob, kind, coder, blob[1 : 1 + REFERENCE_BYTES], 1 + REFERENCE_BYTES)
+        return _parse_with_length(blob, kind, coder, "lossless", 1, _CHECKSUM_BYTES)
+    if first in _OF_NUMBERED:
+        kind, coder, version = _OF_NUMBERED[first]
+        return _parse_alone(blob, kind, coder, version[:REFERENCE_BYTES], 1)
     if first != MAGIC:
         if first in _RESERVED:
             raise UnsupportedFormat(f"first byte {first:#04x}: a format newer than this reader, or not a blob")
@@ -144,6 +193,15 @@ def _parse_with_length(blob: bytes, kind: Kind, coder: int, fidelity: Fidelity, 
         head=blob[:end],
         checksum=blob[-checksum_bytes:],
     )
+
+
+def _parse_alone(blob: bytes, kind: Kind, coder: int, reference: bytes, at: int) -> Frame:
+    """A frame whose body begins at `at` and tells the length."""
+    if len(blob) < at + _CHECKSUM_BYTES:
+        raise CorruptBlob("truncated inside the checksum")
+    body = blob[at:-_CHECKSUM_BYTES]
+    _, payload_bytes = _core.stream_size(body, sizing_of(kind))
+    return Frame(kind, coder, "lossless", reference, payload_bytes, body, blob[:at], blob[-_CHECKSUM_BYTES:])
 
 
 def _parse_short(blob: bytes) -> Frame:

@@ -10,7 +10,7 @@ from email.message import Message
 from typing import Any
 
 from nbmf import arrays, json_text, text_encoding
-from nbmf.codec import BlobInfo
+from nbmf.codec import inspect
 from nbmf.errors import NbmfError, PayloadTooLarge, UnsupportedFidelity
 from nbmf.payload import Kind, Payload, to_canonical
 from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, canonical_to_json, from_base64, load_named
@@ -108,14 +108,15 @@ def blob_from_json(text: Any) -> bytes:
     return from_base64(text, "blob")
 
 
-def encoded_fields(blob: bytes, info: BlobInfo) -> dict[str, Any]:
+def encoded_fields(blob: bytes, payload_bytes: int) -> dict[str, Any]:
     """What the response to an encoded record holds."""
+    info = inspect(blob)
     return {
         "blob": base64.b64encode(blob).decode(),
         "kind": info.kind,
         "coder": info.coder,
         "codec": info.codec,
-        "payload_bytes": info.payload_bytes,
+        "payload_bytes": payload_bytes,
         "blob_bytes": info.blob_bytes,
     }
 

@@ -34,7 +34,7 @@ from serve_app.request_log import RequestLog
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.rollout.traffic import Traffic
-from serve_app.service import CodecService
+from serve_app.service import CodecService, Encoded
 
 TimeoutMs: TypeAlias = Annotated[
     int | None,
@@ -154,12 +154,14 @@ class Ingress(GrpcMethods):
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
                 blobs = await self._encode_each(request, record, items, asked, key)
-                return _octets(bodies.join_batch([b if isinstance(b, Failure) else (_kind(b), b) for b in blobs]))
+                return _octets(
+                    bodies.join_batch([b if isinstance(b, Failure) else (_kind(b.blob), b.blob) for b in blobs])
+                )
             (blob,) = await self._encode_each(request, record, [body], asked, key)
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
-            info = inspect(blob)
-            return _octets(blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
+            info = inspect(blob.blob)
+            return _octets(blob.blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
 
         def from_json(fields: Any) -> tuple[int, bytes]:
             return bodies.record_from_json(fields, limit)
@@ -257,7 +259,7 @@ class Ingress(GrpcMethods):
         items: list[Any],
         asked: tuple[Effort, float],
         key: str | None,
-    ) -> list[bytes | Failure]:
+    ) -> list[Encoded | Failure]:
         def keyed(item: Any) -> Keyed:
             return keyed_record(read(item), item.get("key", key) if isinstance(item, dict) else key)
 
@@ -269,8 +271,8 @@ class Ingress(GrpcMethods):
         return await self._service.decode(call_of(request), read, items)
 
 
-def _encoded(blob: bytes) -> dict[str, Any]:
-    return bodies.encoded_fields(blob, inspect(blob))
+def _encoded(encoded: Encoded) -> dict[str, Any]:
+    return bodies.encoded_fields(encoded.blob, encoded.payload_bytes)
 
 
 def _decoded(result: tuple[int, bytes]) -> bytes:
@@ -285,7 +287,7 @@ def _kind(blob: bytes) -> int:
     return Kind[inspect(blob).kind.upper()]
 
 
-def _result(result: bytes | Failure, fields: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+def _result(result: Encoded | Failure, fields: Callable[[Encoded], dict[str, Any]]) -> dict[str, Any]:
     return {"error": bodies.failure_fields(result)} if isinstance(result, Failure) else fields(result)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster.registry import Registry
 from nbmf.codec import Effort
@@ -21,6 +21,13 @@ from serve_app.rollout.traffic import Traffic
 _HEALTH_TIMEOUT_S = 5
 
 
+class Encoded(NamedTuple):
+    """A blob, and the canonical bytes of what it was made of."""
+
+    blob: bytes
+    payload_bytes: int
+
+
 class CodecService:
     """Encodes by the versions that traffic goes to, decodes by any. Limits of the configuration hold."""
 
@@ -32,12 +39,20 @@ class CodecService:
 
     async def encode(
         self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
-    ) -> list[bytes | Failure]:
+    ) -> list[Encoded | Failure]:
         """A blob, or why there is none, for each item. `asked`: effort and budget in ms for decoding a record.
 
         Raises RequestFailed, DeadlineExceeded, BatchTooLarge.
         """
-        return await self._each(call, read, items, lambda records: self._traffic.encode(records, asked, call.deadline))
+
+        async def encoded(records: list[Keyed]) -> list[Encoded | Failure]:
+            blobs = await self._traffic.encode(records, asked, call.deadline)
+            return [
+                blob if isinstance(blob, Failure) else Encoded(blob, len(record.record[1]))
+                for record, blob in zip(records, blobs, strict=True)
+            ]
+
+        return await self._each(call, read, items, encoded)
 
     async def decode(
         self, call: Call, read: Callable[[Any], bytes], items: list[Any]

@@ -164,9 +164,12 @@ def inspect(
     if info["inner"] is None:
         del info["inner"]
     for name, value in info.items():
-        typer.echo(f"{name:14} {'none needed' if value is None else value}")
+        typer.echo(f"{name:14} {_NOT_TOLD[name] if value is None else value}")
     for name, value in {**detail, **detail.pop("by", {})}.items():
         typer.echo(f"{name:14} {_phrase(value) if isinstance(value, dict) else value}")
+
+
+_NOT_TOLD = {"codec": "none needed", "payload_bytes": "known when it is decoded"}
 
 
 def _phrase(numbers: dict[str, int]) -> str:

@@ -26,7 +26,7 @@ from cluster.sources.sqlite_file import Text, connect
 from cluster.sources.sqlite_shards import damage, plan_table, read_table, split_table
 from cluster.sources.sqlite_table import Row, Table, Wanted
 from cluster.sources.walk import NotRead
-from nbmf import compat, inspect, stub
+from nbmf import compat, frame, inspect, stub
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 
@@ -215,13 +215,14 @@ def _is_blob(value: bytes) -> bool:
 
 
 def _may_be_of_others(blob: bytes) -> bool:
-    """Whether it begins as pickles or MessagePack do too, or is longer than a writer makes a blob of that payload."""
-    info = inspect(blob)
-    if info.blob_bytes > info.payload_bytes + 4:
+    """Whether it begins as pickles, MessagePack or CBOR do too, or is longer than a blob of that payload."""
+    parsed = frame.parse(blob)
+    if len(blob) > parsed.payload_bytes + 4:
         return True
     if 2 <= blob[1] <= 5 and blob[:1] == b"\x80" and blob[-1:] == b".":
         return True
-    if not (0x80 <= blob[0] <= 0x9F and 0xA0 <= blob[1] <= 0xBF):
+    string_follows = 0xA0 <= blob[1] <= 0xBF or 0x60 <= blob[1] <= 0x77
+    if not (0x80 <= blob[0] <= 0xA7 and string_follows):
         return False
     try:
         blob[2 : 2 + (blob[1] & 31)].decode()

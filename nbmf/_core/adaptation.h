@@ -18,6 +18,7 @@ static void start_memory(Memory *memory, const Constants *constants, const Vocab
     memory->position = 0;
     memory->match_source = -1;
     memory->match_length = 0;
+    memory->flat = 0;
     for (int order = 0; order < ORDERS; order++) {
         memory->n_contexts[order] = memory->n_nodes[order] = 0;
         memset(memory->slots[order], 0, (size_t)(memory->slot_mask + 1) * sizeof *memory->slots[order]);

@@ -57,6 +57,8 @@ typedef struct {
     int rows, columns; /* filled up */
 } Packed;
 
+enum { BYTES_A_TOKEN = 5 * STEPS, BYTES_A_STREAM = 32 }; /* of a stream, at most */
+
 enum { ATTENTION = 0, CONVOLUTION = 1, TAPS = 3 };
 
 typedef struct {
@@ -82,7 +84,8 @@ typedef struct {
     const double *norm_factor_N;
     const float *norm_step_ND; /* or NULL: all of them 1 */
     const int32_t *attention_exp, *frequency_exp;
-    int attention_last, frequency_last;
+    const int32_t *flat_exp; /* frequencies of records that it is too sure of; or NULL */
+    int attention_last, frequency_last, flat_last;
     const float *rotary_cos_P;
     const int32_t *rotary_turns_K;
     const int32_t *hash_id_I; /* or NULL: the ids */
@@ -125,6 +128,7 @@ typedef struct {
     double copy[STEPS][MATCH_LENGTHS][COPY_BUCKETS]; /* trust in a copy */
     double copy_strength[STEPS]; /* how many trials that trust is worth against the record's own */
     double network_share[STEPS][CONTEXTS + 1][CONFIDENCES][CONFIDENCES]; /* beside static counts */
+    double flat_share; /* of records that are coded by the network's flat_exp */
 } Constants;
 
 typedef struct {
@@ -158,6 +162,7 @@ typedef struct {
     double mixed[EXPERTS];        /* weights in force for this outcome */
     Seen seen[ORDERS];            /* the symbol, in the contexts now */
     Followed followed[CONTEXTS]; /* of the static counts */
+    int flat;                    /* whether the network's flat_exp is the record's */
 } Memory;
 
 /* What the network remembers of a record. */
@@ -192,6 +197,8 @@ typedef struct {
     int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BS, *member_Z;
     int8_t *y_BD, *memory_BM, *hidden_BF, *query_BK, *value_K, *taps_BD;
     uint8_t *digits_BC;
+    int32_t *kept_TS, *kept_TZ; /* distances of the tokens that encoding takes at a time */
+    int64_t kept;
     int product_stride, frequency_stride, hidden_stride, y_stride, memory_stride, query_stride, taps_stride, value_stride;
     /* for one outcome's mixture */
     int32_t *counts_S, *base_S, *mixed_S;
@@ -207,12 +214,21 @@ typedef struct {
     const int32_t *token_begin_V; /* [vocab + 1] */
 } Model;
 
+/* Where the size of a record stands: beside its stream; in it; or it ends where its JSON value does. */
+enum { SIZE_TOLD = 0, SIZE_IN_STREAM = 1, SIZE_AT_END = 2 };
+
+typedef struct {
+    int64_t depth;
+    int in_string, escaped;
+} JsonEnd;
+
 /* A record to decode, and what comes of it. */
 typedef struct {
     const uint8_t *stream;
     size_t stream_bytes;
     int64_t type_id;
-    size_t n_bytes;
+    size_t n_bytes; /* or the most that it may have, where its stream or its end tells */
+    int sizing;
     uint8_t *out;
     int failed;
 } Record;
@@ -240,10 +256,12 @@ typedef struct {
     int cluster; /* whose token comes next, or -1 */
     Mixture mixture; /* that predicted it */
     size_t decoded;  /* bytes */
+    JsonEnd json;
     RangeCoder coder;
 } Slot;
 
-enum { DONE = 0, NO_MEMORY = -1, NO_INTERVAL = -2 }; /* NO_INTERVAL: numbers of the version that give none */
+/* NO_INTERVAL: numbers of the version that give none. NO_SIZE: a record that a stream cannot tell the size of. */
+enum { DONE = 0, NO_MEMORY = -1, NO_INTERVAL = -2, NO_SIZE = -3 };
 
 /* What one path offers. */
 typedef struct {
@@ -253,16 +271,19 @@ typedef struct {
     void (*pack)(const int8_t *matrix, int rows, int columns, Packed *packed);
     Work *(*new_work)(const Model *model, int64_t n, int slots, int at_once, int network);
     void (*free_work)(Work *work);
-    int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out);
+    int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, int sizing,
+                      uint8_t *out);
     int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
-                                int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out);
+                                int64_t type_id, const int32_t *tokens, int64_t count, int sizing, uint8_t *out);
     int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
     void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
     int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
     int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);
     void (*start_record)(const Model *model, Work *work, int slot);
     void (*next_frequencies)(const Model *model, Work *work, int count);
-    int64_t (*member_frequencies)(const Model *model, Work *work, int b, int cluster);
+    void (*next_distances)(const Model *model, Work *work, int count);
+    void (*member_distances)(const Model *model, Work *work, int b, int cluster);
+    int64_t (*frequencies_of)(const Network *network, int flat, const int32_t *distance, int count, int32_t *out);
     void (*tokens_to_copy)(const Model *model, Work *work, const int32_t *tokens, int64_t count, int64_t *out);
     double (*record_bits)(const Model *model, Work *work, const int32_t *tokens, int64_t count, const double *network_TS,
                           const double *copied_TS, const double *confidence_TS, double *gate_gradient,
@@ -276,6 +297,7 @@ typedef struct {
                          int vectors, int32_t *out, size_t out_stride);
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
+    void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
 } Path;
 
 extern const Path *const nbmf_paths[]; /* best first, NULL at the end */

@@ -269,7 +269,8 @@ static int predicts(const ModelObject *self) {
 
 static PyObject *raise_for(int64_t problem) {
     if (problem == NO_MEMORY) return PyErr_NoMemory();
-    PyErr_SetString(PyExc_ValueError, "the version's numbers give no probabilities");
+    PyErr_SetString(PyExc_ValueError, problem == NO_SIZE ? "a stream does not tell the size of this record"
+                                                         : "the version's numbers give no probabilities");
     return NULL;
 }
 
@@ -279,7 +280,14 @@ static Py_ssize_t members_of(const ModelObject *self, Py_ssize_t count) {
     return vocab->symbols < vocab->size ? count << vocab->shift : 0;
 }
 
-static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, PyObject *symbols, PyObject *members) {
+static int valid_sizing(int sizing) {
+    if (sizing == SIZE_TOLD || sizing == SIZE_IN_STREAM || sizing == SIZE_AT_END) return 1;
+    PyErr_Format(PyExc_ValueError, "%d is no way to tell a size", sizing);
+    return 0;
+}
+
+static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, int sizing, PyObject *symbols,
+                             PyObject *members) {
     Held held = {0};
     Py_ssize_t count;
     PyObject *result = NULL;
@@ -289,14 +297,15 @@ static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, 
         if (symbols_TS && !(members_TZ = nbmf_array_of(&held, members, "members", 'i', members_of(self, count), NULL, 0)))
             symbols_TS = NULL;
     }
-    if (tokens_T && predicts(self) && valid_type(self, type_id) && (!symbols || symbols_TS)) {
+    if (tokens_T && predicts(self) && valid_type(self, type_id) && valid_sizing(sizing) && (!symbols || symbols_TS)) {
         Work *work = borrow(self, count, 1, AT_ONCE);
-        uint8_t *out = work ? malloc(5 * (size_t)count + 16) : NULL;
+        uint8_t *out = work ? malloc(BYTES_A_TOKEN * (size_t)count + BYTES_A_STREAM) : NULL;
         if (out) {
             int64_t length;
             Py_BEGIN_ALLOW_THREADS
-            length = symbols ? self->path->encode_predicted(&self->model, work, symbols_TS, members_TZ, type_id, tokens_T, count, out)
-                             : self->path->encode(&self->model, work, type_id, tokens_T, count, out);
+            length = symbols ? self->path->encode_predicted(&self->model, work, symbols_TS, members_TZ, type_id, tokens_T, count,
+                                                                    sizing, out)
+                             : self->path->encode(&self->model, work, type_id, tokens_T, count, sizing, out);
             Py_END_ALLOW_THREADS
             result = length < 0 ? raise_for(length) : PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)length);
             free(out);
@@ -310,20 +319,23 @@ static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, 
 static PyObject *model_encode(PyObject *self, PyObject *args) {
     PyObject *tokens;
     long type_id;
-    if (!PyArg_ParseTuple(args, "Ol", &tokens, &type_id)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, NULL, NULL);
+    int sizing = SIZE_TOLD;
+    if (!PyArg_ParseTuple(args, "Ol|i", &tokens, &type_id, &sizing)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, sizing, NULL, NULL);
 }
 
 static PyObject *model_encode_predicted(PyObject *self, PyObject *args) {
     PyObject *tokens, *symbols, *members;
     long type_id;
-    if (!PyArg_ParseTuple(args, "OlOO", &tokens, &type_id, &symbols, &members)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, symbols, members);
+    int sizing = SIZE_TOLD;
+    if (!PyArg_ParseTuple(args, "OlOO|i", &tokens, &type_id, &symbols, &members, &sizing)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, sizing, symbols, members);
 }
 
 /* ---- decoding ---- */
 
-/* Records from a list of (stream, bytes of the record, type id), and what they are decoded to. */
+/* Records from a list of (stream, bytes of the record, type id, sizing), and what they are decoded to. The bytes are the most
+ * that there may be, where the stream or its end tells. */
 typedef struct {
     Held held;
     PyObject *streams;
@@ -356,15 +368,17 @@ static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams) 
         PyObject *stream;
         Py_ssize_t n_bytes, stream_bytes;
         long type_id;
-        if (!PyArg_ParseTuple(PyList_GetItem(streams, index), "Onl", &stream, &n_bytes, &type_id)) return -1;
+        int sizing;
+        if (!PyArg_ParseTuple(PyList_GetItem(streams, index), "Onli", &stream, &n_bytes, &type_id, &sizing)) return -1;
         if (n_bytes <= 0) continue;
         Record *record = &batch->records[batch->count++];
-        if (!valid_type(self, type_id) ||
+        if (!valid_type(self, type_id) || !valid_sizing(sizing) ||
             !(record->stream = nbmf_array_of(&batch->held, stream, "stream", 'B', -1, &stream_bytes, 0)))
             return -1;
         record->stream_bytes = (size_t)stream_bytes;
         record->n_bytes = (size_t)n_bytes;
         record->type_id = type_id;
+        record->sizing = sizing;
         whole += (size_t)n_bytes;
         batch->longest = (size_t)n_bytes > batch->longest ? (size_t)n_bytes : batch->longest;
     }
@@ -424,9 +438,9 @@ static PyObject *model_decode(PyObject *object, PyObject *args) {
     return results;
 }
 
-/* The network's frequencies after each of some inputs, a type id first: of symbols [T, symbols], and of the tokens of the
- * cluster [T, cluster size] that each target is of; zeros where it is of none. */
-static PyObject *model_frequencies(PyObject *object, PyObject *args) {
+/* How far below the likeliest the network expects each outcome after some inputs, a type id first: of symbols [T, symbols],
+ * and of the tokens of the cluster [T, cluster size] that each target is of; zeros where it is of none. */
+static PyObject *model_distances(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
     PyObject *inputs, *targets, *symbols, *members;
     int at_once;
@@ -455,7 +469,7 @@ static PyObject *model_frequencies(PyObject *object, PyObject *args) {
                 work->slot_B[b] = 0;
                 work->token_B[b] = inputs_T[begin + b];
             }
-            self->path->next_frequencies(&self->model, work, taken);
+            self->path->next_distances(&self->model, work, taken);
             for (int b = 0; b < taken; b++) {
                 const int beyond = targets_T[begin + b] - vocab->singles;
                 memcpy(symbols_TS + (begin + b) * vocab->symbols, work->frequency_BS + b * work->frequency_stride,
@@ -464,7 +478,7 @@ static PyObject *model_frequencies(PyObject *object, PyObject *args) {
                 int32_t *members_Z = members_TZ + (size_t)(begin + b) * size;
                 memset(members_Z, 0, size * sizeof *members_Z);
                 if (beyond < 0) continue;
-                self->path->member_frequencies(&self->model, work, b, beyond >> vocab->shift);
+                self->path->member_distances(&self->model, work, b, beyond >> vocab->shift);
                 memcpy(members_Z, work->member_Z, size * sizeof *members_Z);
             }
         }
@@ -548,8 +562,8 @@ static PyObject *decoder_clusters(PyObject *object, PyObject *unused) {
     return result;
 }
 
-/* A step of each record that waits for one, from the network's frequencies for each, in order. */
-static PyObject *decode_outcomes(DecoderObject *self, PyObject *frequencies, int of_clusters) {
+/* A step of each record that waits for one, from the network's distances for each, in order. */
+static PyObject *decode_outcomes(DecoderObject *self, PyObject *distances, int of_clusters) {
     const ModelObject *model = self->model;
     const Path *path = model->path;
     const int outcomes = of_clusters ? 1 << model->model.vocab.shift : model->model.vocab.symbols;
@@ -558,7 +572,8 @@ static PyObject *decode_outcomes(DecoderObject *self, PyObject *frequencies, int
         if (self->slots[slot].record) *((self->slots[slot].cluster >= 0) == of_clusters ? &waiting : &others) += 1;
     if (!of_clusters && others) return PyErr_Format(PyExc_ValueError, "%zd records wait for a token of a cluster", others);
     Held held = {0};
-    const int32_t *frequency_S = nbmf_array_of(&held, frequencies, "frequencies", 'i', waiting * outcomes, NULL, 0);
+    const int32_t *distance_S = nbmf_array_of(&held, distances, "distances", 'i', waiting * outcomes, NULL, 0);
+    int32_t *frequency_S = distance_S ? nbmf_own(&held, (size_t)outcomes * sizeof *frequency_S) : NULL;
     PyObject *result = frequency_S ? Py_None : NULL;
     int problem = DONE;
     if (frequency_S) {
@@ -566,11 +581,11 @@ static PyObject *decode_outcomes(DecoderObject *self, PyObject *frequencies, int
         for (size_t number = 0; number < self->batch.count && !problem; number++) {
             Slot *slot = &self->slots[number];
             if (!slot->record || (slot->cluster >= 0) != of_clusters) continue;
-            int64_t total = 0;
-            for (int outcome = 0; outcome < outcomes; outcome++) total += frequency_S[outcome];
+            const int64_t total = path->frequencies_of(model->model.network, self->work->records_S[number].flat, distance_S,
+                                                       outcomes, frequency_S);
             problem = (of_clusters ? path->decode_member : path->decode_symbol)(&model->model, self->work, (int)number, slot,
                                                                                 frequency_S, total);
-            frequency_S += outcomes;
+            distance_S += outcomes;
         }
         Py_END_ALLOW_THREADS
     }
@@ -579,12 +594,12 @@ static PyObject *decode_outcomes(DecoderObject *self, PyObject *frequencies, int
     return Py_XNewRef(result);
 }
 
-static PyObject *decoder_step(PyObject *object, PyObject *frequencies) {
-    return decode_outcomes((DecoderObject *)object, frequencies, 0);
+static PyObject *decoder_step(PyObject *object, PyObject *distances) {
+    return decode_outcomes((DecoderObject *)object, distances, 0);
 }
 
-static PyObject *decoder_step_members(PyObject *object, PyObject *frequencies) {
-    return decode_outcomes((DecoderObject *)object, frequencies, 1);
+static PyObject *decoder_step_members(PyObject *object, PyObject *distances) {
+    return decode_outcomes((DecoderObject *)object, distances, 1);
 }
 
 static PyObject *decoder_results(PyObject *object, PyObject *unused) {
@@ -594,9 +609,9 @@ static PyObject *decoder_results(PyObject *object, PyObject *unused) {
 
 static PyMethodDef decoder_methods[] = {
     {"going_on", decoder_going_on, METH_NOARGS, "[(slot, last token)] of the records that have not ended."},
-    {"step", decoder_step, METH_O, "A symbol of each record that goes on, from frequencies int32 [records, symbols]."},
+    {"step", decoder_step, METH_O, "A symbol of each record that goes on, from distances int32 [records, symbols]."},
     {"clusters", decoder_clusters, METH_NOARGS, "[(slot, cluster)] of the records whose next token is of a cluster."},
-    {"step_members", decoder_step_members, METH_O, "That token of each, from frequencies int32 [records, cluster size]."},
+    {"step_members", decoder_step_members, METH_O, "That token of each, from distances int32 [records, cluster size]."},
     {"results", decoder_results, METH_NOARGS, "The bytes of each record; None of one that its stream can't be."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot decoder_slots[] = {{Py_tp_dealloc, decoder_free}, {Py_tp_methods, decoder_methods}, {0, NULL}};
@@ -798,7 +813,7 @@ static PyObject *range_encode(PyObject *module, PyObject *array) {
     size_t count;
     PyObject *result = NULL;
     const uint64_t *intervals = intervals_of(&held, array, &count);
-    uint8_t *out = intervals ? nbmf_own(&held, 5 * count + 16) : NULL;
+    uint8_t *out = intervals ? nbmf_own(&held, BYTES_A_TOKEN * count + BYTES_A_STREAM) : NULL;
     if (out) result = PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)chosen->range_encode(intervals, count, out));
     nbmf_release(&held);
     return result;
@@ -828,13 +843,13 @@ static PyObject *model_cpu(PyObject *self, void *unused) {
 }
 
 static PyMethodDef model_methods[] = {
-    {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id): the stream of a record."},
+    {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id, sizing=SIZE_TOLD): the stream of a record."},
     {"encode_predicted", model_encode_predicted, METH_VARARGS,
-     "encode_predicted(tokens, type_id, symbols, members): the same from the network's frequencies."},
+     "encode_predicted(tokens, type_id, symbols, members, sizing=SIZE_TOLD): the same from the network's distances."},
     {"decode", model_decode, METH_VARARGS,
-     "decode(streams, side_by_side): of (stream, bytes, type id) the records; None of one that its stream can't be."},
-    {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's frequencies step by step."},
-    {"frequencies", model_frequencies, METH_VARARGS, "frequencies(inputs, targets, at_once, symbols, members): the network's after each input."},
+     "decode(streams, side_by_side): of (stream, bytes, type id, sizing) the records; None of one that its stream can't be."},
+    {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's distances step by step."},
+    {"distances", model_distances, METH_VARARGS, "distances(inputs, targets, at_once, symbols, members): the network's after each input."},
     {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},
     {"record_bits", model_record_bits, METH_VARARGS,
      "record_bits(tokens, network, copied, confidence, gates, copy_gates, copies): bits by the mixture; adds to the last three."},
@@ -850,12 +865,32 @@ static PyType_Slot model_slots[] = {
     {Py_tp_doc, "A version's learned parts, ready to code."}, {0, NULL}};
 static PyType_Spec model_spec = {"nbmf._core.Model", sizeof(ModelObject), 0, Py_TPFLAGS_DEFAULT, model_slots};
 
+static PyObject *stream_size(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *stream;
+    int sizing;
+    if (!PyArg_ParseTuple(args, "Oi", &stream, &sizing) || !valid_sizing(sizing)) return NULL;
+    if (sizing == SIZE_TOLD) return PyErr_Format(PyExc_ValueError, "the stream does not tell a size");
+    Held held = {0};
+    Py_ssize_t length;
+    const uint8_t *bytes = nbmf_array_of(&held, stream, "stream", 'B', -1, &length, 0);
+    PyObject *result = NULL;
+    if (bytes) {
+        uint64_t least, most;
+        chosen->stream_size(bytes, (size_t)length, sizing, &least, &most);
+        result = Py_BuildValue("(KK)", (unsigned long long)least, (unsigned long long)most);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
 static PyMethodDef functions[] = {
     {"paths", paths, METH_NOARGS, "Names of the kinds of processor that this one can run code for, best first."},
     {"use", use, METH_O, "use(name): what networks made from now on run on; None: the best. Returns its name."},
     {"products", products, METH_VARARGS, "products(matrix, rows, columns, x, vectors, out): exact, out [vectors, rows filled up]."},
     {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
+    {"stream_size", stream_size, METH_VARARGS, "stream_size(stream, sizing): the least and the most bytes of its record."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {
@@ -876,6 +911,7 @@ PyMODINIT_FUNC PyInit__core(void) {
         {"CONFIDENCES", CONFIDENCES}, {"COPY_BUCKETS", COPY_BUCKETS}, {"GATES", GATES}, {"COPY_GATES", COPY_GATES},
         {"CONTEXTS", CONTEXTS}, {"STEPS", STEPS}, {"SCALE", SCALE}, {"EXTRA_TOKENS", EXTRA_TOKENS}, {"TAPS", TAPS},
         {"INT8_LIMIT", INT8_LIMIT}, {"RESIDUAL_LIMIT", RESIDUAL_LIMIT}, {"FREQUENCY_PEAK", FREQUENCY_PEAK},
+        {"SIZE_TOLD", SIZE_TOLD}, {"SIZE_IN_STREAM", SIZE_IN_STREAM}, {"SIZE_AT_END", SIZE_AT_END},
         {"ATTENTION_PEAK", ATTENTION_PEAK},
     };
     const char *wanted = getenv("NBMF_CPU");

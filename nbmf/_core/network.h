@@ -292,16 +292,45 @@ static void feed_forward(const Network *network, Work *work, int layer, int coun
                     work->hidden_stride);
 }
 
-/* Products to frequencies; returns their sum. Most are of tokens so far below the best that the last of the table is theirs,
- * which is told for a block at a time. */
-static int64_t to_frequencies(const Network *network, int32_t *restrict value, const float *restrict scale, int count) {
+/* Products to logits; returns the highest. */
+INLINE int32_t to_logits(int32_t *restrict value, const float *restrict scale, int count) {
     int32_t best = INT32_MIN;
     for (int v = 0; v < count; v++) {
         value[v] = rounded_within((float)value[v] * scale[v], MOST_LOGIT);
         best = value[v] > best ? value[v] : best;
     }
-    const int32_t *restrict table = network->frequency_exp;
-    const int32_t last = network->frequency_last, least = table[last], beyond = best - last;
+    return best;
+}
+
+/* Products to distances from the best, up to the last that a table of frequencies tells apart. */
+static void to_distances(const Network *network, int32_t *restrict value, const float *restrict scale, int count) {
+    const int32_t best = to_logits(value, scale, count);
+    const int32_t last = network->flat_last > network->frequency_last ? network->flat_last : network->frequency_last;
+    for (int v = 0; v < count; v++) value[v] = best - value[v] < last ? best - value[v] : last;
+}
+
+/* Distances to frequencies; returns their sum. */
+static int64_t frequencies_of(const Network *network, int flat, const int32_t *restrict distance, int count,
+                              int32_t *restrict out) {
+    const int32_t *restrict table = flat ? network->flat_exp : network->frequency_exp;
+    const int32_t last = flat ? network->flat_last : network->frequency_last;
+    int64_t total = 0;
+    for (int v = 0; v < count; v++) {
+        int32_t index = distance[v] < last ? distance[v] : last;
+        index = index > 0 ? index : 0;
+        out[v] = table[index];
+        total += out[v];
+    }
+    return total;
+}
+
+/* Products to frequencies; returns their sum. Most are of tokens so far below the best that the last of the table is theirs,
+ * which is told for a block at a time. */
+static int64_t to_frequencies(const Network *network, int flat, int32_t *restrict value, const float *restrict scale,
+                              int count) {
+    const int32_t best = to_logits(value, scale, count);
+    const int32_t *restrict table = flat ? network->flat_exp : network->frequency_exp;
+    const int32_t last = flat ? network->flat_last : network->frequency_last, least = table[last], beyond = best - last;
     int64_t total = 0;
     for (int begin = 0; begin < count; begin += FREQUENCY_BLOCK) {
         const int end = begin + FREQUENCY_BLOCK < count ? begin + FREQUENCY_BLOCK : count;
@@ -321,30 +350,46 @@ static int64_t to_frequencies(const Network *network, int32_t *restrict value, c
     return total;
 }
 
-/* Frequencies of symbols from what the layers left in y. */
-static void head(const Network *network, Work *work, int count) {
+/* Products for symbols from what the layers left in y. */
+INLINE void head_products(const Network *network, Work *work, int count) {
     row_products(network->head.bytes, network->head.columns, 0, network->head.rows, work->y_BD, (size_t)work->y_stride,
                  count, work->frequency_BS, (size_t)work->frequency_stride);
-    for (int b = 0; b < count; b++)
-        work->total_B[b] = to_frequencies(network, work->frequency_BS + b * work->frequency_stride, network->head_scale_V,
-                                          network->vocab.symbols);
 }
 
-/* Frequencies of the tokens of a cluster into work->member_Z, from what the step before left of its b-th token; returns their
- * sum. */
-static int64_t member_frequencies(const Model *model, Work *work, int b, int cluster) {
-    const Network *network = model->network;
+INLINE int is_flat(const Work *work, int b) { return work->records_S[work->slot_B[b]].flat; }
+
+/* Frequencies of symbols from what the layers left in y. */
+static void head(const Network *network, Work *work, int count) {
+    head_products(network, work, count);
+    for (int b = 0; b < count; b++)
+        work->total_B[b] = to_frequencies(network, is_flat(work, b), work->frequency_BS + b * work->frequency_stride,
+                                          network->head_scale_V, network->vocab.symbols);
+}
+
+/* Products for the tokens of a cluster into work->member_Z, from what the step before left of its b-th token; returns their
+ * scales. */
+INLINE const float *member_products(const Network *network, Work *work, int b, int cluster) {
     const int begin = cluster << network->vocab.shift, size = 1 << network->vocab.shift;
     const int columns = network->members.columns;
     row_products(network->members.bytes + (size_t)begin * (size_t)columns, columns, 0, size, work->y_BD + b * work->y_stride,
                  (size_t)work->y_stride, 1, work->member_Z, (size_t)size);
-    return to_frequencies(network, work->member_Z, network->member_scale_V + begin, size);
+    return network->member_scale_V + begin;
 }
 
-/* Takes in the first `count` of work->token_B, each in its slot, in order; into frequency_BS and total_B. All of different
- * slots, or up to work->at_once of one. */
-static void next_frequencies(const Model *model, Work *work, int count) {
-    const Network *network = model->network;
+/* Their frequencies; returns the sum. */
+static int64_t member_frequencies(const Model *model, Work *work, int b, int cluster) {
+    const float *scale = member_products(model->network, work, b, cluster);
+    return to_frequencies(model->network, is_flat(work, b), work->member_Z, scale, 1 << model->vocab.shift);
+}
+
+static void member_distances(const Model *model, Work *work, int b, int cluster) {
+    const float *scale = member_products(model->network, work, b, cluster);
+    to_distances(model->network, work->member_Z, scale, 1 << model->vocab.shift);
+}
+
+/* Takes in the first `count` of work->token_B, each in its slot, in order. All of different slots, or up to work->at_once of
+ * one. */
+static void take_in(const Network *network, Work *work, int count) {
     const int D = network->d_model;
     for (int b = 0; b < count; b++) embed(network, work, b);
     add_to_residual(network, work, count, &network->memory_in, network->memory_in_scale_D, work->memory_BM,
@@ -356,7 +401,21 @@ static void next_frequencies(const Model *model, Work *work, int count) {
     }
     for (int b = 0; b < count; b++)
         norm(network, work->x_BD + b * D, 2 * network->n_layers, work->y_BD + b * work->y_stride);
-    head(network, work, count);
+}
+
+/* Frequencies of the symbols after them into frequency_BS and total_B. */
+static void next_frequencies(const Model *model, Work *work, int count) {
+    take_in(model->network, work, count);
+    head(model->network, work, count);
+}
+
+/* Their distances into frequency_BS. */
+static void next_distances(const Model *model, Work *work, int count) {
+    const Network *network = model->network;
+    take_in(network, work, count);
+    head_products(network, work, count);
+    for (int b = 0; b < count; b++)
+        to_distances(network, work->frequency_BS + b * work->frequency_stride, network->head_scale_V, network->vocab.symbols);
 }
 
 #endif

@@ -233,7 +233,9 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         return -1;
     network->attention_last = table(held, arrays, "attention_exp", 0, ATTENTION_PEAK, &network->attention_exp);
     network->frequency_last = table(held, arrays, "frequency_exp", 1, FREQUENCY_PEAK, &network->frequency_exp);
-    if (network->attention_last < 0 || network->frequency_last < 0) return -1;
+    if (PyDict_GetItemString(arrays, "flat_exp"))
+        network->flat_last = table(held, arrays, "flat_exp", 1, FREQUENCY_PEAK, &network->flat_exp);
+    if (network->attention_last < 0 || network->frequency_last < 0 || network->flat_last < 0) return -1;
     const int pairs = network->d_head / 2;
     if (!(network->rotary_turns_K = nbmf_array(held, arrays, "rotary_turns_K", 'i', pairs, NULL))) return -1;
     for (int pair = 0; pair < pairs; pair++)
@@ -375,7 +377,7 @@ int nbmf_fill_constants(Constants *constants, PyObject *numbers) {
         good = WITHIN(discount, 0.0, 1.0) && WITHIN(spread, 0.0, MOST_COUNT) && WITHIN(spread_floor, 0.0, MOST_COUNT) &&
                WITHIN(prior, 0.0, 1.0) && WITHIN(share, 0.0, 1.0) && WITHIN(gate, 0.0, MOST_COUNT) &&
                WITHIN(copy_gate, 0.0, MOST_COUNT) && WITHIN(gate_rate, 0.0, 1.0) && WITHIN(copy, 0.0, 1.0) &&
-               WITHIN(copy_strength, 0.0, MOST_COUNT) && WITHIN(network_share, 0.0, 1.0);
+               WITHIN(copy_strength, 0.0, MOST_COUNT) && WITHIN(network_share, 0.0, 1.0) && WITHIN(flat_share, 0.0, 1.0);
         if (!good) PyErr_SetString(PyExc_ValueError, "no adaptation constants: a number out of range");
     }
     nbmf_release(&held);

@@ -23,7 +23,9 @@ const Path PATH_NAMED(PATH) = {
     .decode_member = decode_member,
     .start_record = start_record,
     .next_frequencies = next_frequencies,
-    .member_frequencies = member_frequencies,
+    .next_distances = next_distances,
+    .member_distances = member_distances,
+    .frequencies_of = frequencies_of,
     .tokens_to_copy = tokens_to_copy,
     .record_bits = record_bits,
     .counts_shares = counts_shares,
@@ -32,4 +34,5 @@ const Path PATH_NAMED(PATH) = {
     .row_products = row_products,
     .range_encode = range_encode,
     .range_decode = range_decode,
+    .stream_size = stream_size,
 };

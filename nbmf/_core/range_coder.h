@@ -12,8 +12,6 @@
 #define LOW_MASK (LEAST_RANGE - 1)
 #define WHOLE_RANGE (((uint64_t)1 << 56) - 1)
 
-enum { BYTES_A_SYMBOL = 5, BYTES_A_STREAM = 16 }; /* at most */
-
 static void start_encoder(RangeCoder *coder, uint8_t *out) { *coder = (RangeCoder){.range = WHOLE_RANGE, .out = out}; }
 
 /* The top byte of low; a carry goes into the bytes before it. */

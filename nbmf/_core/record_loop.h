@@ -1,15 +1,15 @@
 /* Whole records: tokens to a stream and back; prediction, adaptation and range coder joined.
  *
  * Both directions run the same functions in the same order on the same integers; the decoder has nothing but the stream, the
- * type of the record and its length in bytes. Encoding takes the network through many tokens of one record at once; decoding
- * through the next of many records.
+ * type of the record and, where neither the stream nor its end tells, its length in bytes. Encoding takes the network through
+ * many tokens of one record at once; decoding through the next of many records.
  */
 #ifndef NBMF_RECORD_LOOP_H
 #define NBMF_RECORD_LOOP_H
 
 #include "adaptation.h"
 #include "network.h"
-#include "range_coder.h"
+#include "stream_head.h"
 #include "work.h"
 
 /* Two kinds of frequencies, each times its factor, together at most SCALE; returns their sum. */
@@ -190,75 +190,164 @@ INLINE void encode_outcome(const Work *work, RangeCoder *coder, const Mixture *m
     encode_symbol(coder, sum_before(work, outcome), (uint64_t)work->mixed_S[outcome], (uint64_t)mixture->total);
 }
 
-/* The next token of the record in slot 0, whose network's frequencies of symbols are worked out; those of a cluster's tokens
- * are `network_Z`, or else worked out from what is left of the b-th token of the step. */
-static int encode_token(const Model *model, Work *work, RangeCoder *coder, const int32_t *network_S, int64_t total,
-                        const int32_t *network_Z, int b, int64_t last, int64_t token) {
+/* The next token of the record in slot 0; of what the network expects distances of symbols and, if it is of a cluster, of the
+ * cluster's tokens. */
+static int encode_token(const Model *model, Work *work, RangeCoder *coder, const int32_t *distance_S,
+                        const int32_t *distance_Z, int64_t last, int64_t token) {
     Memory *memory = &work->records_S[0];
-    const int symbol = symbol_of(&model->vocab, (int)token), cluster = symbol - model->vocab.singles;
+    const Vocabulary *vocab = &model->vocab;
+    const int symbol = symbol_of(vocab, (int)token), cluster = symbol - vocab->singles;
+    int32_t *network_S = NULL, *network_Z = NULL;
+    int64_t total = 0;
+    if (distance_S) {
+        network_S = work->frequency_BS;
+        total = frequencies_of(model->network, memory->flat, distance_S, vocab->symbols, network_S);
+    }
     Mixture mixture = mix_symbols(model, work, memory, last, network_S, total);
     if (!mixture.total) return NO_INTERVAL;
     encode_outcome(work, coder, &mixture, symbol);
     learn_symbol(model, memory, &mixture, symbol);
     if (cluster >= 0) {
-        if (network_Z) total = sum_of(network_Z, 1 << model->vocab.shift);
-        else if (network_S) {
-            total = member_frequencies(model, work, b, cluster);
+        if (distance_S) {
             network_Z = work->member_Z;
+            total = frequencies_of(model->network, memory->flat, distance_Z, 1 << vocab->shift, network_Z);
         }
         mix_members(model, work, memory, cluster, network_Z, total, &mixture);
         if (!mixture.total) return NO_INTERVAL;
-        encode_outcome(work, coder, &mixture, token - first_of_cluster(&model->vocab, cluster));
+        encode_outcome(work, coder, &mixture, token - first_of_cluster(vocab, cluster));
         learn_member(model, memory, &mixture, cluster, token);
     }
     learn(memory, token);
     return DONE;
 }
 
-/* The stream of a record, in slot 0, into `out`, which has room for BYTES_A_SYMBOL a token and BYTES_A_STREAM; returns its
- * length or what is wrong. */
-static int64_t encode(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out) {
-    start_record(model, work, 0);
-    RangeCoder coder;
-    start_encoder(&coder, out);
-    int64_t before = type_id, last = type_id;
+/* What the network expects before each of the next tokens of the record in slot 0, into work->kept_TS and kept_TZ; `before`
+ * is the input before the first. */
+static void keep_distances(const Model *model, Work *work, int64_t before, const int32_t *tokens, int64_t count) {
+    const Vocabulary *vocab = &model->vocab;
+    const size_t S = (size_t)vocab->symbols, Z = (size_t)1 << vocab->shift;
     for (int64_t begin = 0; begin < count; begin += work->at_once) {
         const int taken = count - begin < work->at_once ? (int)(count - begin) : work->at_once;
-        if (model->network) {
-            for (int b = 0; b < taken; b++) {
-                work->slot_B[b] = 0;
-                work->token_B[b] = before;
-                before = tokens[begin + b];
-            }
-            next_frequencies(model, work, taken);
-        }
         for (int b = 0; b < taken; b++) {
-            const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
-            const int problem =
-                encode_token(model, work, &coder, network_S, work->total_B[b], NULL, b, last, tokens[begin + b]);
-            if (problem) return problem;
-            last = tokens[begin + b];
+            work->slot_B[b] = 0;
+            work->token_B[b] = before;
+            before = tokens[begin + b];
+        }
+        next_distances(model, work, taken);
+        for (int b = 0; b < taken; b++) {
+            const size_t at = (size_t)(begin + b);
+            memcpy(work->kept_TS + at * S, work->frequency_BS + b * work->frequency_stride, S * sizeof *work->kept_TS);
+            const int cluster = symbol_of(vocab, tokens[at]) - vocab->singles;
+            if (cluster < 0) continue;
+            member_distances(model, work, b, cluster);
+            memcpy(work->kept_TZ + at * Z, work->member_Z, Z * sizeof *work->kept_TZ);
         }
     }
-    return (int64_t)finish_encoder(&coder);
 }
 
-/* The same from the network's frequencies of symbols and, where there are clusters, of the tokens of each one's. */
+/* By how much flat_exp makes an outcome likelier than frequency_exp does. */
+INLINE double flat_gain(const Network *network, const int32_t *distance, int count, int outcome, int32_t *scratch) {
+    const int64_t sharp_total = frequencies_of(network, 0, distance, count, scratch), sharp = scratch[outcome];
+    const int64_t flat_total = frequencies_of(network, 1, distance, count, scratch), flat = scratch[outcome];
+    return (double)flat / (double)flat_total * ((double)sharp_total / (double)sharp);
+}
+
+/* Whether flat_exp makes more of some tokens, by what the network alone expects. */
+static int flat_is_shorter(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
+                           const int32_t *tokens, int64_t count) {
+    const Vocabulary *vocab = &model->vocab;
+    const double share = model->constants->flat_share, large = 1e100;
+    double odds = share / (1.0 - share);
+    int64_t scale = 0;
+    for (int64_t at = 0; at < count; at++) {
+        const int symbol = symbol_of(vocab, tokens[at]), cluster = symbol - vocab->singles;
+        odds *= flat_gain(model->network, symbols_TS + at * vocab->symbols, vocab->symbols, symbol, work->frequency_BS);
+        if (cluster >= 0)
+            odds *= flat_gain(model->network, members_TZ + (at << vocab->shift), 1 << vocab->shift,
+                              tokens[at] - first_of_cluster(vocab, cluster), work->member_Z);
+        if (odds > large) odds /= large, scale++;
+        else if (odds < 1.0 / large) odds *= large, scale--;
+    }
+    return scale > 0 || (scale == 0 && odds > 1.0);
+}
+
+#define FLAT_SHARES 256
+
+/* Of FLAT_SHARES, what records by flat_exp have. */
+INLINE uint64_t flat_shares(const Model *model) {
+    return 1 + (uint64_t)(model->constants->flat_share * (FLAT_SHARES - 2));
+}
+
+INLINE void encode_flat(const Model *model, RangeCoder *coder, int flat) {
+    const uint64_t shares = flat_shares(model), others = FLAT_SHARES - shares;
+    encode_symbol(coder, flat ? others : 0, flat ? shares : others, FLAT_SHARES);
+}
+
+INLINE int decode_flat(const Model *model, RangeCoder *coder) {
+    const uint64_t shares = flat_shares(model), others = FLAT_SHARES - shares;
+    const int flat = decode_target(coder, FLAT_SHARES) >= others;
+    decode_advance(coder, flat ? others : 0, flat ? shares : others, FLAT_SHARES);
+    return flat;
+}
+
+/* The record's size, where the stream is to tell it. */
+static int encode_size_of(const Model *model, RangeCoder *coder, const int32_t *tokens, int64_t count, int sizing) {
+    if (sizing == SIZE_TOLD) return DONE;
+    size_t n_bytes = 0;
+    JsonEnd json = {0};
+    int ends = 0;
+    for (int64_t at = 0; at < count; at++) {
+        const uint8_t *bytes = model->token_bytes + model->token_begin_V[tokens[at]];
+        const size_t length = (size_t)(model->token_begin_V[tokens[at] + 1] - model->token_begin_V[tokens[at]]);
+        n_bytes += length;
+        if (sizing != SIZE_AT_END) continue;
+        if (ends) return NO_SIZE;
+        ends = json_ends(&json, bytes, length);
+    }
+    if (n_bytes == 0 || n_bytes >> SIZE_CLASSES || (sizing == SIZE_AT_END && ends != 1)) return NO_SIZE;
+    encode_size(coder, n_bytes, sizing);
+    return DONE;
+}
+
+/* The stream of a record, in slot 0, into `out`, which has room for BYTES_A_TOKEN and BYTES_A_STREAM; returns its
+ * length or what is wrong. `symbols_TS` and `members_TZ`: distances, or NULL: they are worked out. */
 static int64_t encode_predicted(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
-                                int64_t type_id, const int32_t *tokens, int64_t count, uint8_t *out) {
+                                int64_t type_id, const int32_t *tokens, int64_t count, int sizing, uint8_t *out) {
+    const int known = symbols_TS != NULL;
+    const int64_t at_a_time = model->network ? work->kept : count;
     start_record(model, work, 0);
     RangeCoder coder;
     start_encoder(&coder, out);
+    int problem = encode_size_of(model, &coder, tokens, count, sizing);
     int64_t last = type_id;
-    for (int64_t position = 0; position < count; position++) {
-        const int32_t *network_S = symbols_TS + position * model->vocab.symbols;
-        const int32_t *network_Z = members_TZ ? members_TZ + (position << model->vocab.shift) : NULL;
-        const int problem = encode_token(model, work, &coder, network_S, sum_of(network_S, model->vocab.symbols), network_Z,
-                                         0, last, tokens[position]);
-        if (problem) return problem;
-        last = tokens[position];
+    for (int64_t begin = 0; begin < count && !problem; begin += at_a_time) {
+        const int64_t taken = count - begin < at_a_time ? count - begin : at_a_time;
+        if (model->network && !known) {
+            keep_distances(model, work, last, tokens + begin, taken);
+            symbols_TS = work->kept_TS;
+            members_TZ = work->kept_TZ;
+        }
+        if (begin == 0 && model->network && model->network->flat_exp) {
+            work->records_S[0].flat = flat_is_shorter(model, work, symbols_TS, members_TZ, tokens, taken);
+            encode_flat(model, &coder, work->records_S[0].flat);
+        }
+        for (int64_t at = 0; at < taken && !problem; at++) {
+            const int32_t *distance_S = model->network ? symbols_TS + at * model->vocab.symbols : NULL;
+            const int32_t *distance_Z = members_TZ ? members_TZ + (at << model->vocab.shift) : NULL;
+            problem = encode_token(model, work, &coder, distance_S, distance_Z, last, tokens[begin + at]);
+            last = tokens[begin + at];
+        }
+        if (known) {
+            symbols_TS += taken * model->vocab.symbols;
+            if (members_TZ) members_TZ += taken << model->vocab.shift;
+        }
     }
-    return (int64_t)finish_encoder(&coder);
+    return problem ? problem : (int64_t)finish_encoder(&coder);
+}
+
+static int64_t encode(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, int sizing,
+                      uint8_t *out) {
+    return encode_predicted(model, work, NULL, NULL, type_id, tokens, count, sizing, out);
 }
 
 /* Puts a record, one that is not empty, into a slot. */
@@ -266,6 +355,11 @@ static void start_decoding(const Model *model, Work *work, int slot, Slot *state
     start_record(model, work, slot);
     *state = (Slot){.record = record, .last = record->type_id, .cluster = -1};
     start_decoder(&state->coder, record->stream, record->stream_bytes);
+    if (record->sizing != SIZE_TOLD) {
+        uint64_t least, most;
+        decode_size(&state->coder, record->sizing, &least, &most);
+    }
+    if (model->network && model->network->flat_exp) work->records_S[slot].flat = decode_flat(model, &state->coder);
 }
 
 INLINE int64_t decode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture) {
@@ -289,7 +383,13 @@ static void take_token(const Model *model, Memory *memory, Slot *state, int64_t 
     }
     memcpy(record->out + state->decoded, bytes, length);
     state->decoded += length;
-    if (state->decoded == record->n_bytes) state->record = NULL;
+    const int whole = state->decoded == record->n_bytes;
+    if (record->sizing == SIZE_AT_END) {
+        const int ends = json_ends(&state->json, bytes, length);
+        record->failed = ends < 0 || (whole && !ends);
+        if (ends > 0) record->n_bytes = state->decoded;
+        if (ends || whole) state->record = NULL;
+    } else if (whole) state->record = NULL;
 }
 
 /* The next symbol of the record in a slot: its token, or the cluster whose token is next. */

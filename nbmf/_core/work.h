@@ -6,7 +6,7 @@
 
 #include "products.h"
 
-enum { CACHE_LINE = 64 };
+enum { CACHE_LINE = 64, MOST_KEPT = 1024 };
 
 /* Without `memory` it only counts. */
 typedef struct {
@@ -78,6 +78,10 @@ static void cut_scratch(Arena *arena, const Network *network, Work *work) {
     TAKE(work->value_K, padded(K, ROWS));
     TAKE(work->taps_BD, B * work->taps_stride);
     TAKE(work->digits_BC, B * 4 * C);
+    if (work->at_once == 1) return;
+    work->kept = work->n < MOST_KEPT ? work->n : MOST_KEPT;
+    TAKE(work->kept_TS, work->kept * network->vocab.symbols);
+    if (network->vocab.symbols < network->vocab.size) TAKE(work->kept_TZ, work->kept << network->vocab.shift);
 }
 
 static void cut_work(Arena *arena, const Model *model, Work *work, int network) {

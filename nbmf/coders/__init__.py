@@ -12,7 +12,7 @@ from nbmf.coders import segments, spans, windows
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
-from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder
+from nbmf.coders.neural import RECORD_TYPES, CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
-_OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
+_OF_VERSIONS: tuple[type[Coder], ...] = (
+    ZstdDictionaryCoder, NeuralCoder, NeuralAloneCoder, CountsCoder, CountsAloneCoder, SegmentsCoder, WindowsCoder,
+)  # fmt: skip
 
 NAMES = (
     {0: "stored"}
@@ -34,8 +36,14 @@ NAMES = (
     | spans.NAMES
 )
 
-NETWORK = frozenset({NeuralCoder.number, SegmentsCoder.number})
+NETWORK = frozenset({NeuralCoder.number, NeuralAloneCoder.number, SegmentsCoder.number})
 """Those that run a network."""
+
+COUNTS = frozenset({CountsCoder.number, CountsAloneCoder.number})
+"""Those that code by counts alone."""
+
+ALONE = {NeuralAloneCoder.number: NeuralCoder.number, CountsAloneCoder.number: CountsCoder.number}
+"""Of whole records only; and the coder that codes the same where a length is told."""
 
 QUICK = frozenset({ZstdCoder.number, ZstdDictionaryCoder.number, DeflateCoder.number})
 """Those that are tried on the whole of a record, too, where what remains of it goes by all."""
@@ -55,7 +63,7 @@ def described(number: int, kind: Kind, body: bytes, payload_bytes: int) -> dict[
             return segments.described(body)
     except CorruptBlob:
         return None
-    if number in (NeuralCoder.number, CountsCoder.number, spans.NUMBER_WITH_REFERENCE):
+    if number in NETWORK | COUNTS | {spans.NUMBER_WITH_REFERENCE}:
         return None
     return {"not_learned": NOT_LEARNED if kind in RECORD_TYPES else f"learned coders take no {kind.label}"}
 
@@ -72,14 +80,18 @@ def ladder(every: Iterable[Coder], effort: Effort) -> Iterator[Coder]:
 
 
 __all__ = [
+    "ALONE",
     "CODEC_FREE",
+    "COUNTS",
     "NAMES",
     "NETWORK",
     "QUICK",
     "BytePlanesCoder",
     "Coder",
+    "CountsAloneCoder",
     "CountsCoder",
     "DeflateCoder",
+    "NeuralAloneCoder",
     "NeuralCoder",
     "SegmentsCoder",
     "WindowsCoder",

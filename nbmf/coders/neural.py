@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from nbmf import _core, frame
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
@@ -81,21 +82,37 @@ class _LearnedCoder:
                     taken.append(index)
                     tokens.append(record)
         if taken:
-            for index, body in zip(taken, self.codec().encode_tokens(tokens), strict=True):
+            sizings = [self.sizing(records[index][0]) for index in taken]
+            for index, body in zip(taken, self.codec().encode_tokens(tokens, sizings), strict=True):
                 bodies[index] = body
         return bodies
 
     def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
         results: list[bytes | CorruptBlob] = [self.refused(kind, size) for kind, _, size in bodies]
-        taken = [index for index, (kind, _, size) in enumerate(bodies) if self.takes(kind, size)]
+        taken = [
+            index for index, (kind, _, size) in enumerate(bodies) if self.takes(kind, self.least_bytes(kind, size))
+        ]
         if taken:
-            chosen = [(bodies[i][1], bodies[i][2], RECORD_TYPES[bodies[i][0]]) for i in taken]
+            from nbmf.neural.codec import Stream
+
+            chosen = [
+                Stream(body, size, RECORD_TYPES[kind], self.sizing(kind))
+                for kind, body, size in (bodies[index] for index in taken)
+            ]
             for index, data in zip(taken, self.codec().decode_batch(chosen), strict=True):
                 size = bodies[index][2]
                 results[index] = (
                     CorruptBlob(f"{self.name} body: the stream does not end at {size} bytes") if data is None else data
                 )
         return results
+
+    def sizing(self, kind: Kind) -> int:
+        """How streams tell where their records end: here the frame does."""
+        return _core.SIZE_TOLD
+
+    def least_bytes(self, kind: Kind, size: int) -> int:
+        """Of a payload whose frame says `size`."""
+        return size
 
     def refused(self, kind: Kind, size: int) -> CorruptBlob:
         """The error for a body that says it is not."""
@@ -142,3 +159,47 @@ class CountsCoder(_LearnedCoder):
 
     number: ClassVar[int] = 5
     name: ClassVar[str] = "counts"
+
+
+class _AloneCoder(_LearnedCoder):
+    """What another coder does, in streams that tell where their records end: no length stands beside them."""
+
+    def __init__(self, told: _LearnedCoder) -> None:
+        self._told, self._part = told, told._part
+
+    def __reduce__(self) -> tuple[type[Self], tuple[_LearnedCoder]]:  # type: ignore[override]
+        return type(self), (self._told,)
+
+    def codec(self) -> NeuralCodec:
+        """The other's."""
+        return self._told.codec()
+
+    def encode_batch(
+        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+    ) -> list[bytes | None]:
+        bodies: list[bytes | None] = [None] * len(records)
+        chosen = [index for index, record in enumerate(records) if frame.size_is_told_by_stream(*record)]
+        made = super().encode_batch([records[index] for index in chosen], latency_budget_ms)
+        for index, body in zip(chosen, made, strict=True):
+            bodies[index] = body
+        return bodies
+
+    def sizing(self, kind: Kind) -> int:
+        return frame.sizing_of(kind)
+
+    def least_bytes(self, kind: Kind, size: int) -> int:
+        return frame.least_bytes(kind, size)
+
+
+class NeuralAloneCoder(_AloneCoder):
+    """NeuralCoder's."""
+
+    number: ClassVar[int] = 14
+    name: ClassVar[str] = NeuralCoder.name
+
+
+class CountsAloneCoder(_AloneCoder):
+    """CountsCoder's."""
+
+    number: ClassVar[int] = 15
+    name: ClassVar[str] = CountsCoder.name

@@ -193,11 +193,13 @@ class WindowsCoder:
         return repeats.restored(b"".join(data), found)
 
     def _decode_by(self, method: int, kind: Kind, windows: list[Window]) -> list[bytes]:
+        from nbmf.neural.codec import Stream
+
         if method == _ZSTD:
             return [self._zstd.decode(kind, window.stream, window.size) for window in windows]
         if method not in self._parts:
             raise CorruptBlob(f"{self.name} body: the version has no coder {method}")
-        streams = [(window.stream, window.size, RECORD_TYPES[kind]) for window in windows]
+        streams = [Stream(window.stream, window.size, RECORD_TYPES[kind]) for window in windows]
         decoded = [data for data in self._parts[method].codec().decode_batch(streams) if data is not None]
         if len(decoded) < len(windows):
             raise CorruptBlob(f"{self.name} body: a stream does not end where its window does")

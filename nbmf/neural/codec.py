@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +35,21 @@ _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is 
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
 
 R = TypeVar("R")
-Stream = tuple[bytes, int, str]
-"""Of a record: the stream, the record's length in bytes, its type."""
+
+
+class Stream(NamedTuple):
+    """Of a record. `n_bytes` is its length, or the most that it may be where the stream or its end tells."""
+
+    data: bytes
+    n_bytes: int
+    record_type: str
+    sizing: int = _core.SIZE_TOLD
 
 
 class NeuralCodec:
     """A vocabulary, adaptation constants, and what predicts: a trained network, static counts, or both.
 
-    The stream holds neither the length nor the type of the record: the blob around it does.
+    The stream does not hold the type of the record, and its length only where it is to: the blob around it does.
     Raises ValueError if the parts do not fit together.
     """
 
@@ -94,16 +101,22 @@ class NeuralCodec:
         """Many records (bytes, type), by the engine of `nbmf.engine`; the same streams as `encode`."""
         return self.encode_tokens([(self.tokens(data), record_type) for data, record_type in records])
 
-    def encode_tokens(self, records: Sequence[tuple[NDArray[np.int32], str]]) -> list[bytes]:
-        """The same of records whose tokens are known."""
+    def encode_tokens(
+        self, records: Sequence[tuple[NDArray[np.int32], str]], sizings: Sequence[int] | None = None
+    ) -> list[bytes]:
+        """The same of records whose tokens are known. `sizings`: how each stream tells where its record ends.
+
+        Raises ValueError for a record that a stream cannot tell the size of: see _core.Model.encode.
+        """
         tokens = [tokens_T for tokens_T, _ in records]
         type_ids = [self.type_id(record_type) for _, record_type in records]
+        types = [*zip(type_ids, sizings or [_core.SIZE_TOLD] * len(records), strict=True)]
         if self._by_torch(len(records)):
             from nbmf.neural.torch_batches import encode_by_torch
 
-            return encode_by_torch(self, type_ids, tokens)
+            return encode_by_torch(self, types, tokens)
         return _in_groups(
-            lambda group: [self.model.encode(tokens[index], type_ids[index]) for index in group], [*map(len, tokens)]
+            lambda group: [self.model.encode(tokens[index], *types[index]) for index in group], [*map(len, tokens)]
         )
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
@@ -112,30 +125,31 @@ class NeuralCodec:
         Time and memory are bounded by `n_bytes`. A damaged stream may decode to other bytes:
         the blob's checksum tells.
         """
-        (data,) = self._decode_group([(stream, n_bytes, record_type)])
+        (data,) = self._decode_group([Stream(stream, n_bytes, record_type)])
         if data is None:
             raise ValueError(f"the stream does not end at {n_bytes} bytes")
         return data
 
-    def decode_batch(self, streams: Sequence[Stream]) -> list[bytes | None]:
+    def decode_batch(self, of_records: Sequence[Stream | tuple[bytes, int, str]]) -> list[bytes | None]:
         """Many streams by the engine of `nbmf.engine`; None for one that can't be a record of its length."""
+        streams = [Stream(*stream) for stream in of_records]
         if self._by_torch(len(streams)):
             from nbmf.neural.torch_batches import decode_by_torch
 
             return decode_by_torch(self, streams)
         return _in_groups(
             lambda group: self._decode_group([streams[index] for index in group]),
-            [n_bytes for _, n_bytes, _ in streams],
+            [stream.n_bytes for stream in streams],
         )
 
     def _decode_group(self, streams: Sequence[Stream]) -> list[bytes | None]:
-        longest = max(n_bytes for _, n_bytes, _ in streams)
+        longest = max(stream.n_bytes for stream in streams)
         side_by_side = min(SIDE_BY_SIDE, max(1, _SLOT_TOKENS // max(longest, 1)))
         return self.model.decode(self.with_type_ids(streams), side_by_side)
 
-    def with_type_ids(self, streams: Sequence[Stream]) -> list[tuple[bytes, int, int]]:
+    def with_type_ids(self, streams: Sequence[Stream]) -> list[tuple[bytes, int, int, int]]:
         """As the core takes them."""
-        return [(stream, n_bytes, self.type_id(record_type)) for stream, n_bytes, record_type in streams]
+        return [(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing) for one in streams]
 
     def _by_torch(self, records: int) -> bool:
         if self._network is None or records < 2 or engine().name == "cpu":

@@ -32,6 +32,7 @@ class Constants(NamedTuple):
     copy_SLB: NDArray[np.float64]  # trust in a copy by match length and network probability
     copy_strength_S: NDArray[np.float64]  # how many trials that trust is worth against the record's own
     network_share_SOCC: NDArray[np.float64]  # by longest context, the static counts' confidence, the network's
+    flat_share: NDArray[np.float64]  # [] of records that are coded by the network's flat_exp
 
 
 _ONE_STEP = {
@@ -57,6 +58,7 @@ def default_constants() -> Constants:
         copy_SLB=np.tile(0.5 * length_L[:, None] + 0.5 * likely_B[None, :], (STEPS, 1, 1)),
         copy_strength_S=np.full(STEPS, 1000.0),
         network_share_SOCC=np.full((STEPS, *SHARES), DEFAULT_NETWORK_SHARE),
+        flat_share=np.array(0.5),
     )
 
 
@@ -76,7 +78,7 @@ def load_constants(data: bytes) -> Constants:
             values[name] = np.array(arrays[name])
         elif _ONE_STEP[name] in arrays:
             values[name] = np.stack([arrays[_ONE_STEP[name]]] * STEPS)
-        elif name == "network_share_SOCC":  # versions made before there were counts have none
+        elif name in ("network_share_SOCC", "flat_share"):  # in versions that were made before there were
             values[name] = default
         else:
             raise ValueError(f"no adaptation constants: {name} is missing")

@@ -27,12 +27,17 @@ from nbmf.neural.weights import ROTARY_ONE, IntegerWeights
 
 
 class Predicted(NamedTuple):
-    """Frequencies of what may follow each token of a record."""
+    """What may follow each token of a record: distances from the likeliest, or frequencies.
+
+    Of the second step in the cluster of the token that does follow; nothing to go by where it is in none.
+    """
 
     symbols_TS: NDArray[np.int32]  # first step: tokens, then clusters
-    members_TZ: NDArray[
-        np.int32
-    ]  # second step, in the cluster of the token that does follow; zeros where it is in none
+    members_TZ: NDArray[np.int32]
+
+    def frequencies(self, table: NDArray[np.int32]) -> "Predicted":
+        """Of distances, by one of an engine's tables."""
+        return Predicted(*(table[np.minimum(distances, len(table) - 1)] for distances in self))
 
 
 @dataclass
@@ -78,7 +83,7 @@ def _padded(records: Sequence[NDArray[np.integer]], length: int, fill: int = 0) 
 
 
 class TorchEngine:
-    """Frequencies of the next token after every position."""
+    """What is expected after every position: how far below the likeliest each outcome is."""
 
     def __init__(
         self,
@@ -137,14 +142,15 @@ class TorchEngine:
         self._index_scale_LH11 = tensor(weights.attention_index_scale_LH)[:, :, None, None]
         self._value_scale_LH11 = tensor(weights.attention_value_scale_LH)[:, :, None, None]
         self._attention_exp = tensor(weights.attention_exp)
-        self._frequency_exp = tensor(weights.frequency_exp)
+        self.tables = weights.tables
+        self._last = max(map(len, self.tables)) - 1
         self._rotary_cos_P = tensor(weights.rotary_cos_P).to(torch.float32) / ROTARY_ONE
         self._rotary_turns_K = tensor(weights.rotary_turns_K).long()
 
-    def frequencies(
+    def distances(
         self, tokens: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[np.integer]] | None = None
     ) -> list[Predicted]:
-        """For each record (its type id first) the frequencies after each token.
+        """For each record (its type id first) the distances after each token.
 
         `targets` are the tokens that follow, for the second step: without them, or without clusters, it is empty.
         """
@@ -166,7 +172,7 @@ class TorchEngine:
         ]
 
     def members(self, target_BT: NDArray[np.integer], state: EngineState) -> NDArray[np.int32]:
-        """Frequencies [B, T, Z] of the second step in the cluster of each target after the last step's tokens.
+        """Distances [B, T, Z] of the second step in the cluster of each target after the last step's tokens.
 
         Zeros where a target is in none; Z is 0 where there are no clusters.
         """
@@ -176,12 +182,12 @@ class TorchEngine:
         if size and clustered_BT.any():
             head_in_ND = state.head_in_BTD[torch.from_numpy(clustered_BT).to(self.device)]
             clusters_N = self.config.symbols(target_BT[clustered_BT]) - self.config.n_singles
-            members_BTZ[clustered_BT] = self.member_frequencies(head_in_ND, clusters_N).cpu().numpy()
+            members_BTZ[clustered_BT] = self.member_distances(head_in_ND, clusters_N).cpu().numpy()
         return members_BTZ
 
     @torch.inference_mode()
     def step(self, tokens_BT: NDArray[np.integer], state: EngineState) -> Tensor:
-        """Frequencies of the first step [B, T, S] (int32) after each of the new tokens; `state` moves on."""
+        """Distances of the first step [B, T, S] (int32) after each of the new tokens; `state` moves on."""
         B, T = tokens_BT.shape
         if not len(state.tokens_B2):
             self._start(state, B)
@@ -199,11 +205,11 @@ class TorchEngine:
         state.position += T
         state.head_in_BTD = self._norm(x_BTD, 2 * self.config.n_layers)
         sums_NS = self._head(state.head_in_BTD.flatten(0, 1))
-        return self._to_frequencies(sums_NS, self._head_scale_V).view(B, T, self.config.n_symbols)
+        return self._to_distances(sums_NS, self._head_scale_V).view(B, T, self.config.n_symbols)
 
     @torch.inference_mode()
-    def member_frequencies(self, head_in_ND: Tensor, clusters_N: NDArray[np.integer]) -> Tensor:
-        """Frequencies of the second step [N, Z] (int32) in a cluster for each row of the head's input."""
+    def member_distances(self, head_in_ND: Tensor, clusters_N: NDArray[np.integer]) -> Tensor:
+        """Distances of the second step [N, Z] (int32) in a cluster for each row of the head's input."""
         Z = self.config.cluster_size
         result_NZ = torch.empty(len(clusters_N), Z, dtype=torch.int32, device=self.device)
         order_N = np.argsort(clusters_N, kind="stable")
@@ -211,13 +217,12 @@ class TorchEngine:
         for cluster, rows in zip(clusters.tolist(), np.split(order_N, begins[1:]), strict=False):
             index = torch.from_numpy(rows).to(self.device)
             sums_NZ = self._members[cluster](head_in_ND[index])
-            result_NZ[index] = self._to_frequencies(sums_NZ, self._member_scale_V[cluster * Z : (cluster + 1) * Z])
+            result_NZ[index] = self._to_distances(sums_NZ, self._member_scale_V[cluster * Z : (cluster + 1) * Z])
         return result_NZ
 
-    def _to_frequencies(self, sums_NV: Tensor, scale_V: Tensor) -> Tensor:
+    def _to_distances(self, sums_NV: Tensor, scale_V: Tensor) -> Tensor:
         logits_NV = (sums_NV.to(torch.float32) * scale_V + 0.5).floor_()
-        index_NV = (logits_NV.amax(1, keepdim=True) - logits_NV).clamp_(max=len(self._frequency_exp) - 1)
-        return self._frequency_exp[index_NV.to(torch.int32)]
+        return (logits_NV.amax(1, keepdim=True) - logits_NV).clamp_(max=self._last).to(torch.int32)
 
     def _start(self, state: EngineState, B: int) -> None:
         config = self.config

@@ -30,7 +30,7 @@ class Vocabulary:
         """What the first step predicts: tokens and clusters."""
         return self.n_singles + self.n_clusters
 
-    def empty_frequencies(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def empty_predictions(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Room for `count` predictions: of symbols, and of the tokens of a cluster (0 wide where there are none)."""
         size = self.cluster_size if self.n_clusters else 0
         return np.zeros((count, self.n_symbols), dtype=np.int32), np.zeros((count, size), dtype=np.int32)

@@ -125,7 +125,9 @@ class RecordFiles(Store):
 
 def _statistics(file: RecordFile) -> Statistics:
     record, found = file.to_record(), Statistics()
-    payload_bytes = inspect(record.blob).payload_bytes if record.blob else len(to_canonical(record.payload())[1])
+    payload_bytes = inspect(record.blob).payload_bytes if record.blob else None
+    if payload_bytes is None:
+        payload_bytes = len(to_canonical(record.payload())[1])
     blob_bytes = len(record.blob) or payload_bytes
     found.count(record.record_class, payload_bytes=payload_bytes, blob_bytes=blob_bytes)
     found.previews, found.encrypted, found.unmigrated = map(int, (record.preview, record.encrypted, not record.blob))

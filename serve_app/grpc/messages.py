@@ -16,6 +16,7 @@ from serve_app.bodies import bounded
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.results import Failure
 from serve_app.rollout.split import Keyed, keyed_record
+from serve_app.service import Encoded
 
 _EFFORTS: dict[int, Effort | None] = {
     pb.EFFORT_UNSPECIFIED: None,
@@ -89,10 +90,11 @@ def options_of(options: pb.EncodeOptions) -> tuple[Effort | None, float | None]:
     return _EFFORTS[options.effort], options.latency_budget_ms
 
 
-def encoded_message(blob: bytes) -> pb.Encoded:
+def encoded_message(encoded: Encoded) -> pb.Encoded:
     """An encoded record."""
+    blob, payload_bytes = encoded
     info = inspect(blob)
-    return pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=info.payload_bytes)
+    return pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=payload_bytes)
 
 
 def decoded_message(result: tuple[int, bytes]) -> pb.Decoded:

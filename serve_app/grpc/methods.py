@@ -24,7 +24,7 @@ from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import TIMEOUT_MS
 from serve_app.metrics import service_metrics
 from serve_app.results import Failure, RequestFailed, fault_of
-from serve_app.service import CodecService
+from serve_app.service import CodecService, Encoded
 
 A = TypeVar("A", bound=Message)
 
@@ -89,7 +89,7 @@ class GrpcMethods:
 
     async def _grpc_encode_each(
         self, call: Call, records: Sequence[pb.Record], options: pb.EncodeOptions
-    ) -> list[bytes | Failure]:
+    ) -> list[Encoded | Failure]:
         asked = self._config.effort_of(*messages.options_of(options))
         read = partial(messages.keyed_of, max_payload_bytes=self._config.max_payload_bytes)
         return await self._service.encode(call, read, list(records), asked)

@@ -75,7 +75,7 @@ static Network *network_of(const Path *path, Shape shape) {
                       .n_heads = shape.heads, .d_head = D / shape.heads, .d_feed_forward = F, .d_memory = M,
                       .bigram_bits = 6, .trigram_bits = 7, .window = shape.window, .d_shift = shape.d_shift,
                       .rotary_period = PERIOD, .ring = (shape.window + AT_ONCE - 1 + ROWS - 1) / ROWS * ROWS,
-                      .attention_last = TABLE - 1, .frequency_last = TABLE - 1};
+                      .attention_last = TABLE - 1, .frequency_last = TABLE - 1, .flat_last = TABLE - 1};
     made->embedding_ID = weights((size_t)(V + EXTRA_TOKENS) * (size_t)D);
     made->bigram_RM = weights((size_t)M << made->bigram_bits);
     made->trigram_RM = weights((size_t)M << made->trigram_bits);
@@ -115,6 +115,7 @@ static Network *network_of(const Path *path, Shape shape) {
     if (shape.steps) made->norm_step_ND = factors((2 * shape.layers + 1) * D, 0.75f);
     made->attention_exp = falling(ATTENTION_PEAK, 0);
     made->frequency_exp = falling(FREQUENCY_PEAK, 1);
+    if (shape.clusters) made->flat_exp = falling(FREQUENCY_PEAK, 1);
     float *cosine = zeros(PERIOD * sizeof *cosine); /* near enough: straight from 1 to -1 and back */
     for (int i = 0; i < PERIOD; i++) cosine[i] = (float)(i < PERIOD / 2 ? PERIOD / 4 - i : i - 3 * PERIOD / 4) / (PERIOD / 4);
     made->rotary_cos_P = cosine;
@@ -205,15 +206,16 @@ static void take_in(const Model *model, const Path *path, int at_once) {
 
 static int there_and_back(const Model *model, const Path *path, int slots) {
     const int has_network = model->network != NULL;
-    uint8_t *streams = zeros(RECORDS * (5 * MOST_TOKENS + 16)), *out = zeros(RECORDS * 3 * MOST_TOKENS), *to = out;
+    uint8_t *streams = zeros(RECORDS * (BYTES_A_TOKEN * MOST_TOKENS + BYTES_A_STREAM)), *out = zeros(RECORDS * 3 * MOST_TOKENS), *to = out;
     uint8_t *bytes = zeros(RECORDS * 3 * MOST_TOKENS), *byte = bytes;
     Record decoded[RECORDS];
     for (int record = 0; record < RECORDS; record++) {
         const int count = tokens_of_record[record];
         Work *work = path->new_work(model, count, 1, AT_ONCE, has_network);
         if (!work) abort();
-        uint8_t *stream = streams + record * (5 * MOST_TOKENS + 16);
-        const int64_t length = path->encode(model, work, model->vocab.size + record % 4, records[record], count, stream);
+        uint8_t *stream = streams + record * (BYTES_A_TOKEN * MOST_TOKENS + BYTES_A_STREAM);
+        const int64_t length = path->encode(model, work, model->vocab.size + record % 4, records[record], count,
+                                            SIZE_IN_STREAM * (record % 2), stream);
         path->free_work(work);
         if (length < 0) return 0;
         digested(stream, (size_t)length);
@@ -225,7 +227,7 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
             byte += size;
         }
         decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = model->vocab.size + record % 4,
-                                   .n_bytes = (size_t)(byte - start), .out = to};
+                                   .n_bytes = (size_t)(byte - start), .sizing = SIZE_IN_STREAM * (record % 2), .out = to};
         to += byte - start;
     }
     Slot states[AT_ONCE] = {0};

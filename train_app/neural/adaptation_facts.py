@@ -1,7 +1,8 @@
 """What the adaptation sees of a network, for fitting its constants without the network.
 
 For every token only few of the network's frequencies matter: the token's, that of the token the copy expert
-expects (which depends on the tokens alone), the highest, and the sum; in each of the two steps.
+expects (which depends on the tokens alone), the highest, and the sum; in each of the two steps. They are those of the
+table, of the network's two, that makes the record shorter.
 
 Shape suffixes: N tokens of all records, T of one; S the steps: the symbol, and the token in its cluster, where it is of
 one (else certain).
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from nbmf._core import STEPS
 from nbmf.neural.constants import default_constants
 from nbmf.neural.core import make_adaptation
+from nbmf.neural.torch_engine import Predicted
 from nbmf.neural.vocabulary import Vocabulary
 from train_app.neural.core_engine import Engine
 from train_app.neural.data import TokenStream
@@ -36,7 +38,13 @@ class Facts:
     type_ids: NDArray[np.int64]  # of each record
     n_bytes: NDArray[np.int64]
     sets: NDArray[np.str_]
+    flat: NDArray[np.bool_]  # whether the second of the network's tables is the record's
     vocabulary: Vocabulary
+
+    def flat_share(self) -> float:
+        """Of records by the second table; every set weighs the same."""
+        shares = [(self.flat[self.sets == name].sum() + 1) / ((self.sets == name).sum() + 2) for name in set(self.sets)]
+        return float(np.mean(shares))
 
     def token_bits(self) -> NDArray[np.float64]:
         """Of every token, without adaptation."""
@@ -50,6 +58,7 @@ def collect_facts(engine: Engine | None, stream: TokenStream, vocabulary: Vocabu
     columns: dict[str, list[NDArray[np.generic]]] = {}
     taken: dict[str, int] = {}
     chosen: list[int] = []
+    flat: list[bool] = []
     for index, name in enumerate(stream.sets.tolist()):
         if taken.get(name, 0) >= bytes_per_set:
             continue
@@ -60,8 +69,15 @@ def collect_facts(engine: Engine | None, stream: TokenStream, vocabulary: Vocabu
         expected_T = np.zeros(len(tokens_T), dtype=np.int64)
         adaptation.tokens_to_copy(tokens_T, expected_T)
         nothing_TS = np.zeros((len(tokens_T), STEPS))
-        shares = _network_shares(engine, record_T, expected_T) if engine else (nothing_TS,) * 3
-        row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares)
+        shares = [(nothing_TS,) * 3]
+        if engine:
+            (predicted,) = engine.distances([record_T[:-1]], [tokens_T.astype(np.int64)])
+            shares = [
+                _network_shares(predicted.frequencies(table), engine.config, tokens_T.astype(np.int64), expected_T)
+                for table in engine.tables
+            ]
+        flat.append(len(shares) > 1 and bool(np.log(shares[1][0]).sum() > np.log(shares[0][0]).sum()))
+        row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares[flat[-1]])
         for column, values in zip(_COLUMNS, row, strict=True):
             columns.setdefault(column, []).append(values)
     lengths = [0, *map(len, columns["tokens_N"])]
@@ -71,18 +87,16 @@ def collect_facts(engine: Engine | None, stream: TokenStream, vocabulary: Vocabu
         type_ids=stream.tokens_N[stream.starts[chosen]].astype(np.int64),
         n_bytes=stream.n_bytes[chosen],
         sets=stream.sets[chosen],
+        flat=np.array(flat, dtype=bool),
         vocabulary=vocabulary,
         **joined,
     )
 
 
 def _network_shares(
-    engine: Engine, record_T: NDArray[np.int32], expected_T: NDArray[np.int64]
+    predicted: Predicted, vocabulary: Vocabulary, tokens_T: NDArray[np.int64], expected_T: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The network's probability of each outcome, of the one to copy, and of the likeliest."""
-    tokens_T = record_T[1:].astype(np.int64)
-    (predicted,) = engine.frequencies([record_T[:-1]], [tokens_T])
-    vocabulary = engine.config
     token_TS, copied_TS, sure_TS = (np.zeros((len(tokens_T), STEPS)) for _ in range(3))
     token_TS[:, 1] = sure_TS[:, 1] = 1.0
     clusters_T = vocabulary.clusters(tokens_T)

@@ -22,10 +22,15 @@ class Engine(Protocol):
     @property
     def config(self) -> NeuralConfig: ...
 
-    def frequencies(
+    @property
+    def tables(self) -> tuple[NDArray[np.int32], ...]:
+        """Frequencies by distance; second, if there are any, those of records that the network is too sure of."""
+        ...
+
+    def distances(
         self, tokens: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[np.integer]]
     ) -> list[Predicted]:
-        """For each record (its type id first) the frequencies before each target."""
+        """For each record (its type id first) how far each outcome is from the likeliest, before each target."""
         ...
 
 
@@ -34,16 +39,17 @@ class CoreEngine:
 
     def __init__(self, weights: IntegerWeights, config: NeuralConfig) -> None:
         self.config = config
+        self.tables = weights.tables
         of_any_bytes = [b"."] * config.vocab_size
         self._model = make_model(of_any_bytes, default_constants(), make_network(weights, config), None, config)
 
-    def frequencies(
+    def distances(
         self, tokens: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[np.integer]]
     ) -> list[Predicted]:
-        """For each record (its type id first) the frequencies before each target."""
+        """For each record (its type id first) how far each outcome is from the likeliest, before each target."""
         found = []
         for inputs_T, targets_T in zip(tokens, targets, strict=True):
-            predicted = Predicted(*self.config.empty_frequencies(len(inputs_T)))
-            self._model.frequencies(inputs_T.astype(np.int32), targets_T.astype(np.int32), _core.AT_ONCE, *predicted)
+            predicted = Predicted(*self.config.empty_predictions(len(inputs_T)))
+            self._model.distances(inputs_T.astype(np.int32), targets_T.astype(np.int32), _core.AT_ONCE, *predicted)
             found.append(predicted)
         return found

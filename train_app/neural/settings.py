@@ -68,6 +68,11 @@ class NeuralTrainConfig(StrictModel):
         description="counts for records of classes that are new: by their worth to others, none of one class alone"
     )
     max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
+    flat_share: float | None = Field(
+        ge=0,
+        le=1,
+        description="share of records of kinds that the network is too sure of; null: fitted",
+    )
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")
 

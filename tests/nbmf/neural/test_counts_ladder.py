@@ -115,7 +115,7 @@ def test_damage_is_a_typed_error_or_the_right_payload(loaded, payloads):
 
 def test_a_declared_length_beyond_the_limit_costs_nothing(loaded, payloads):
     parsed = parse_bounded(loaded.encode(payloads[0]), 1 << 30)
-    forged = frame.pack(parsed.kind, parsed.coder, "lossless", loaded.reference, b"", bytes(5000), parsed.body)
+    forged = frame.pack(parsed.kind, CountsCoder.number, "lossless", loaded.reference, b"", bytes(5000), parsed.body)
     with pytest.raises(errors.CorruptBlob, match=r"counts coder takes no .* of 5000 bytes"):
         loaded.decode(forged)
 

@@ -86,6 +86,12 @@ def predictions(codec: NeuralCodec, tokens: list[int], network: np.ndarray | Non
     return frequencies, sure, contexts
 
 
+def expected_by(network, tokens: list[int]) -> np.ndarray:
+    """The network's frequencies of the symbols after each token."""
+    engine = TorchEngine(*network)
+    return engine.distances([np.array(tokens)])[0].frequencies(engine.tables[0]).symbols_TS
+
+
 def bucket(confidence: float) -> int:
     return sum(confidence > bound for bound in (0.2, 0.5, 0.9))
 
@@ -100,7 +106,7 @@ def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network
     shares, situations = mixed_codec.constants.network_share_SOCC[0], set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
         tokens = [mixed_codec.type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
-        ((of_network, _),) = TorchEngine(*network).frequencies([np.array(tokens)])
+        of_network = expected_by(network, tokens)
         of_counts, counts_sure, contexts = predictions(counts_codec, tokens)
         mixed, sure, _ = predictions(mixed_codec, tokens, np.ascontiguousarray(of_network))
         for position in range(len(tokens)):
@@ -125,7 +131,7 @@ def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network
 def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
     data, kind = records[7]
     tokens = [codec.type_id(kind), *codec.tokenizer.encode(data)[:50]]
-    ((rows, _),) = TorchEngine(*network).frequencies([np.array(tokens)])
+    rows = expected_by(network, tokens)
     frequencies, sure, _ = predictions(codec, tokens, np.ascontiguousarray(rows))
     np.testing.assert_array_equal(frequencies, rows)
     np.testing.assert_array_equal(sure, FREQUENCY_PEAK / rows.sum(axis=1, dtype=np.int64))

@@ -79,6 +79,7 @@ def random_weights(config: NeuralConfig, seed: int) -> IntegerWeights:
         attention_value_scale_LH=rng.uniform(0.5, 3, (attends, heads)).astype(np.float32),
         attention_exp=exp_table(ATTENTION_PEAK, ATTENTION_STEPS_PER_NAT, last=0),
         frequency_exp=exp_table(FREQUENCY_PEAK, FREQUENCY_STEPS_PER_NAT, last=1),
+        flat_exp=exp_table(FREQUENCY_PEAK, 2 * FREQUENCY_STEPS_PER_NAT, last=1) if members else None,
         rotary_cos_P=np.rint(cosines * ROTARY_ONE).astype(np.int16),
         rotary_turns_K=turns.astype(np.int32),
         convolution_CDT=matrix(convolves, d, TAPS * d) if convolves else None,
@@ -115,13 +116,13 @@ def test_layer_by_layer(path, config: NeuralConfig, seed: int) -> None:
     tokens = np.concatenate(([config.type_id("text")], targets[:-1]))
     for layers in range(config.n_layers + 1):
         weights, cut = cut_after(random_weights(config, seed), config, layers)
-        (expected,) = TorchEngine(weights, cut).frequencies([tokens], [targets])
+        (expected,) = TorchEngine(weights, cut).distances([tokens], [targets])
         for step in expected:
             assert not step.size or len(np.unique(step)) > 50
         model = make_model([b"."] * cut.vocab_size, default_constants(), make_network(weights, cut), None, cut)
         assert model.cpu == path
         for at_once in (1, 7, 16):
-            got = cut.empty_frequencies(len(tokens))
-            model.frequencies(tokens.astype(np.int32), targets.astype(np.int32), at_once, *got)
+            got = cut.empty_predictions(len(tokens))
+            model.distances(tokens.astype(np.int32), targets.astype(np.int32), at_once, *got)
             for mine, theirs in zip(got, expected, strict=True):
                 np.testing.assert_array_equal(mine, theirs)

@@ -1,5 +1,7 @@
 """Softmax in two steps, through counts, adaptation and coding: what is promised of it, and exact round trips."""
 
+import dataclasses
+
 import counts_versions
 import networks
 import numpy as np
@@ -8,7 +10,7 @@ from tokenizers import Tokenizer
 
 from nbmf import engine
 from nbmf._core import STEPS
-from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.codec import NeuralCodec, Stream
 from nbmf.neural.constants import default_constants, load_constants, save_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts_file import core_counts, load_counts, read_counts, save_counts
@@ -80,7 +82,7 @@ def test_training_is_told_the_same_by_the_core(files, records):
     codec = of_parts(files, "network")
     tokens = [codec.tokens(data) for data, _ in records[:20] if data]
     inputs = [np.concatenate(([codec.type_id("text")], record[:-1])) for record in tokens]
-    ours, theirs = (engine(*network).frequencies(inputs, tokens) for engine in (CoreEngine, TorchEngine))
+    ours, theirs = (engine(*network).distances(inputs, tokens) for engine in (CoreEngine, TorchEngine))
     for one, other in zip(ours, theirs, strict=True):
         for mine, expected in zip(one, other, strict=True):
             np.testing.assert_array_equal(mine, expected)
@@ -89,8 +91,8 @@ def test_training_is_told_the_same_by_the_core(files, records):
 def test_a_decoder_wants_the_second_step_first(files):
     codec = of_parts(files, "network")
     data = b"something of several tokens, some of clusters"
-    decoder = codec.model.decoder(codec.with_type_ids([(codec.encode(data, "text"), len(data), "text")]))
-    symbols, members = codec.vocabulary.empty_frequencies(1)
+    decoder = codec.model.decoder(codec.with_type_ids([Stream(codec.encode(data, "text"), len(data), "text")]))
+    symbols, members = codec.vocabulary.empty_predictions(1)
     with pytest.raises(ValueError, match="belong"):
         decoder.step_members(members + 1)
     while not decoder.clusters():
@@ -113,6 +115,9 @@ def test_of_static_counts_both_steps_are_what_one_is(counts, stream):
 def test_bits_of_the_fit_are_those_of_the_streams(files, counts, stream):
     """Fitting and coding share what they compute, in both steps."""
     codec = of_parts(files, "both")
+    weights, config = codec._network
+    one_table = dataclasses.replace(weights, flat_exp=None)
+    codec = NeuralCodec(codec.tokenizer, codec.constants, (one_table, config), codec.counts)
     network = collect_facts(codec.torch_engine, stream, codec.vocabulary, 20_000)
     facts = joined_facts(network, counts_facts(counts, network), codec.constants.network_share_SOCC)
     fit = Fit(facts)
