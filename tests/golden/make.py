@@ -26,7 +26,15 @@ import numpy as np
 import torch
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub
-from nbmf.coders import CountsCoder, NeuralCoder, SegmentsCoder, WindowsCoder, spans
+from nbmf.coders import (
+    CountsAloneCoder,
+    CountsCoder,
+    NeuralAloneCoder,
+    NeuralCoder,
+    SegmentsCoder,
+    WindowsCoder,
+    spans,
+)
 from nbmf.payload import to_canonical
 from nbmf.wire import to_wire
 
@@ -259,9 +267,21 @@ COMPACT_BY_THE_PAGE = {
 }
 COMPACT_LEARNED = {
     f"compact_{coder.name}_{kind}": (expected, coder)
-    for coder in (NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
+    for coder in (NeuralAloneCoder, CountsAloneCoder, SegmentsCoder, WindowsCoder)
     for kind, expected in _SHORT.items()
 }
+
+
+def _alone(prefix):
+    return {
+        f"{prefix}_{coder.name}_{kind}": (expected, coder)
+        for coder in (NeuralAloneCoder, CountsAloneCoder)
+        for kind, expected in _SHORT.items()
+    }
+
+
+# by HYBRID_WITH_COUNTS, whose network has a second table of frequencies; by COUNTS_VERSION, which has a number
+COMPACT_HYBRID, NUMBERED = _alone("compact_hybrid"), _alone("numbered")
 
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
@@ -381,6 +401,10 @@ def _write_compact(codec):
     for name, (expected, coder) in COMPACT_LEARNED.items():
         folder = _small_version(ATTENTION_WITH_COUNTS)
         _write_pair(name, *_learned(expected, folder, coder, _of_any_size, frame.pack))
+    for name, (expected, coder) in COMPACT_HYBRID.items():
+        _write_pair(name, *_learned(expected, _small_version(HYBRID_WITH_COUNTS), coder, pack=frame.pack))
+    for name, (expected, coder) in NUMBERED.items():
+        _write_pair(name, *_learned(expected, COUNTS_VERSION, coder, pack=frame.pack))
 
 
 def main():

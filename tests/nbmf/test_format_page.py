@@ -54,14 +54,16 @@ def test_the_table_of_first_bytes():
 
 def test_the_table_of_compact_frames():
     rows = re.findall(r"^\| (\w+) \| `(\w\w)` \| `(\w\w)` \| `(\w\w)` \| (?:`(\w\w)`)? ?\|$", PAGE, re.MULTILINE)
-    numbers = {name: number for number, name in NAMES.items()}
+    numbers = {name: number for number, name in NAMES.items()} | {"neural_alone": 14, "counts_alone": 15}
     table = {int(first, 16): (Kind(k), numbers[n]) for n, *firsts in rows for k, first in enumerate(firsts) if first}
     assert table == frame._COMPACT_FRAMES
 
 
 def test_the_table_of_kinds_and_coders():
-    rows = re.findall(r"^\| (\w+) \| (\d) \| \| (\w+) \| (\d)[^|]*\| (\S+) \|", PAGE, re.MULTILINE)
-    assert {kind: int(number) for kind, number, *_ in rows} == {k.label: int(k) for k in Kind}
+    rows = re.findall(r"^\| (\w*) \| (\d?)[^|]*\| \| (\w+) \| (\d+)[^|]*\| (\S+) \|", PAGE, re.MULTILINE)
+    assert {kind: int(number) for kind, number, *_ in rows if kind not in ("", "reserved")} == {
+        k.label: int(k) for k in Kind
+    }
     coders = {int(number): (name, "yes" in needs) for _, _, name, number, needs in rows if name != "reserved"}
     assert {n: coders[n][0] for n in (0, 1, 2, 3)} == {n: NAMES[n] for n in (0, 1, 2, 3)}
     assert {n for n, (_, needs) in coders.items() if needs} == frame.CODERS_WITH_REFERENCE & coders.keys()
