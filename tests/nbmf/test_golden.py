@@ -112,10 +112,8 @@ COMPACT_BY_THE_PAGE += [f"compact_{coder}_{kind}" for coder in ("spans", "spans_
 COMPACT_LEARNED = [
     f"compact_{coder}_{kind}" for coder in ("neural", "counts", "neural_segments", "windows") for kind in _SHORT
 ]
-COMPACT_HYBRID, NUMBERED = (
-    [f"{by}_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
-    for by in ("compact_hybrid", "numbered")
-)
+COMPACT_HYBRID = [f"compact_hybrid_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
+NUMBERED = [f"numbered_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
 ALONE_BLOBS = COMPACT_LEARNED[:8] + COMPACT_HYBRID + NUMBERED  # their streams tell where they end
 LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
 LEARNED_BLOBS += COMPACT_HYBRID + NUMBERED
