@@ -284,7 +284,9 @@ class Codec:
                 of_coder.setdefault(parsed.coder, []).append(index)
         for number, chosen in of_coder.items():
             bodies = [(opened[index].kind, opened[index].body, opened[index].payload_bytes) for index in chosen]
-            for index, decoded in zip(chosen, self._coders[number].decode_batch(bodies), strict=True):
+            by_coder = attempt(self._coders[number].decode_batch, bodies)
+            decoded_all = [by_coder] * len(chosen) if isinstance(by_coder, NbmfError) else by_coder
+            for index, decoded in zip(chosen, decoded_all, strict=True):
                 results[index] = decoded
         for index, cut in cuts.items():
             remaining = results[index]
