@@ -241,7 +241,7 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
 def _read(path: Path, most: int, *, exactly: bool = False) -> bytes:
     """A regular file of at most, or exactly, so many bytes, which is looked at first. Raises DamagedCodec, OSError."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123
+        with open(path, "rb", opener=_open_at_once) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise DamagedCodec(f"{path} is no regular file")
