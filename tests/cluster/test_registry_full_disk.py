@@ -1,5 +1,6 @@
 """A registry on a full disk: what is there stays, a rollback needs no space, errors name what they are about."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -47,9 +48,9 @@ def full(monkeypatch):
 
 
 def fill(disk):
-    with (disk / "filling").open("ab", 0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"x" * 512)
+    with (disk / "filling").open("ab", 0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
 
 
 def roll_back(root, fill):
