@@ -77,8 +77,8 @@ class NeuralCodec:
         return cls(
             NeuralTokenizer.from_json(tokenizer.decode()),
             load_constants(constants),
-            IntegerWeights.load(model) if model else None,
-            load_counts(counts) if counts else None,
+            IntegerWeights.load(model) if model is not None else None,
+            load_counts(counts) if counts is not None else None,
         )
 
     def type_id(self, record_type: str) -> int:

@@ -44,11 +44,14 @@ def test_a_blob_of_a_newer_format_is_given_out(make):
 def test_no_more_of_an_answer_is_read_than_is_wanted(make, packed):
     content = json.dumps({"blob": "A" * 100_000}).encode()
     headers = {"Content-Encoding": "gzip"} if packed else {}
-    with mocked(
-        make,
-        lambda _: httpx.Response(200, headers=headers, content=gzip.compress(content) if packed else content),
-        max_answer_bytes=50_000,
-    ) as client, pytest.raises(RequestTooLarge, match="more than 50000 bytes; max_answer_bytes allows more"):
+    with (
+        mocked(
+            make,
+            lambda _: httpx.Response(200, headers=headers, content=gzip.compress(content) if packed else content),
+            max_answer_bytes=50_000,
+        ) as client,
+        pytest.raises(RequestTooLarge, match="more than 50000 bytes; max_answer_bytes allows more"),
+    ):
         client.encode("x")
 
 
