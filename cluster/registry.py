@@ -2,12 +2,14 @@
 
 versions/<id>/...   immutable; manifest.json is written last, so a version without one is not there
 channels.json       stable, candidate, and the history of both
+*.spare             space kept for the file of that name, for when the disk is full: see local_documents
 channels.lock       empty; locked by who changes a document or deletes a version, on local filesystems
 rollout*.json*      documents of the rollout: see serve_app/rollout
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -21,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 import pyarrow.fs as pafs
 from pydantic import BaseModel, Field
 
+from cluster import local_documents
 from cluster.errors import RegistryError, VersionInUse, VersionNotFound
 from nbmf.builtin import default_codec
 from nbmf.catalog import Catalog
@@ -92,10 +95,8 @@ class Registry:
             version_id = write_version(Path(scratch), manifest, files)
             folder = Path(scratch) / version_id
             if version_id not in self.list_ids():
-                target = self._path("versions", version_id)
-                self._fs.create_dir(target, recursive=True)
-                for name in [*sorted(files), MANIFEST]:
-                    self._write(f"{target}/{name}", (folder / name).read_bytes())
+                with self._named_failure(f"versions/{version_id}"):
+                    self._copy(folder, sorted(files), self._path("versions", version_id))
         return version_id
 
     def list_ids(self) -> list[str]:
@@ -243,19 +244,23 @@ class Registry:
 
     def write_document(self, name: str, content: bytes) -> None:
         """Replaces a file beside channels.json as a whole: readers see it before or after."""
-        path = self._path(name)
-        self._fs.create_dir(self._root, recursive=True)
-        self._write(f"{path}.{os.getpid()}.new", content)
-        self._fs.move(f"{path}.{os.getpid()}.new", path)
+        with self._named_failure(name):
+            self._fs.create_dir(self._root, recursive=True)
+            if self.is_local:
+                local_documents.replace(Path(self._path(name)), content)
+                return
+            path = self._path(name)
+            self._write(f"{path}.{os.getpid()}.new", content)
+            self._fs.move(f"{path}.{os.getpid()}.new", path)
 
     def append_to_document(self, name: str, content: bytes) -> None:
         """Appends to a file beside channels.json; object stores cannot, so there it is written anew."""
         if not self.is_local:
             self.write_document(name, (self.read_document(name) or b"") + content)
             return
-        self._fs.create_dir(self._root, recursive=True)
-        with Path(self._path(name)).open("ab") as file:
-            file.write(content)
+        with self._named_failure(name):
+            self._fs.create_dir(self._root, recursive=True)
+            local_documents.append(Path(self._path(name)), content)
 
     def catalog(self, max_loaded: int | None = None) -> Catalog:
         """A catalogue for decoders: any version of this registry, fetched and loaded when a blob names it.
@@ -263,6 +268,32 @@ class Registry:
         `max_loaded` as in Catalog.
         """
         return _RegistryCatalog(self, max_loaded)
+
+    def _copy(self, folder: Path, names: list[str], target: str) -> None:
+        """A version's files, the manifest last; or none: without a manifest they are no version, but take space."""
+        new = f".{os.getpid()}.new"
+        self._fs.create_dir(target, recursive=True)
+        try:
+            for name in names:
+                self._write(f"{target}/{name}", (folder / name).read_bytes())
+            self._write(f"{target}/{MANIFEST}{new}", (folder / MANIFEST).read_bytes())
+            self._fs.move(f"{target}/{MANIFEST}{new}", f"{target}/{MANIFEST}")
+        except OSError:
+            with contextlib.suppress(OSError):
+                if self._fs.get_file_info(f"{target}/{MANIFEST}").type != pafs.FileType.File:  # of another process
+                    self._fs.delete_dir(target)
+            raise
+
+    @contextmanager
+    def _named_failure(self, name: str) -> Iterator[None]:
+        """An OSError says what could not be written: a RegistryError."""
+        try:
+            yield
+        except OSError as error:
+            raise RegistryError(
+                f"registry {self.location}: {name} cannot be written, and is as it was: {error}; make room or give the "
+                "right to write there, then try again"
+            ) from error
 
     def _path(self, *parts: str) -> str:
         return "/".join([self._root, *parts])

@@ -110,6 +110,9 @@ def run(
         ),
     ] = None,
     max_record_bytes: Annotated[int, typer.Option(min=1, help="Larger records become dead letters.")] = 16 * 1024**2,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links in a folder that lead out of it, too.")
+    ] = False,
     classes: Annotated[
         list[str] | None,
         typer.Option("--class", help="Only records of this class; may be given again for more.", show_default=False),
@@ -198,6 +201,7 @@ def run(
             max_record_bytes=max_record_bytes,
             key=key,
             registry=place.location,
+            follow_links=follow_links,
         )
     for line in Unread.of(opened).lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)

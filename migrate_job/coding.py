@@ -11,9 +11,16 @@ from cluster.sources import BadRecord, Record
 from migrate_job.plan import Plan
 from migrate_job.verification import is_chosen
 from nbmf import Codec
-from nbmf.errors import NbmfError
+from nbmf.encryption import told
+from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Kind, Payload, to_canonical
 from nbmf.wire import dump
+
+_WITHOUT_CONTENT = {
+    "verification_failed",
+    *(error.code for error in (DamagedCodec, InexactMachine, PayloadTooLarge, UnknownCodec)),
+}
+"""Reasons whose details quote nothing of a record."""
 
 BATCH_RECORDS = 256
 BATCH_BYTES = 1024 * 1024
@@ -161,4 +168,5 @@ def _row(one: _Checked, blob: bytes, verified: bool) -> Row:
 
 
 def _bad(record: Record, reason: str, detail: str) -> BadRecord:
+    detail = told(detail, record.encrypted and reason not in _WITHOUT_CONTENT)
     return BadRecord(record.place, reason, detail, record.key, record.source_bytes)

@@ -6,6 +6,7 @@ from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, parse_bounded
 from nbmf.hooks import Default, ObjectHook
+from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Payload, from_canonical
 
 
@@ -54,4 +55,5 @@ def decode(
     in a folder of NBMF_CODEC_PATH. Raises BlobError, UnknownCodec, DamagedCodec, MissingLibrary.
     """
     parsed = parse_bounded(blob, max_output_bytes)
-    return from_canonical(parsed.kind, default_catalog().decode_canonical(parsed, first=codec), object_hook)
+    canonical = default_catalog().decode_canonical(parsed, first=codec)
+    return from_canonical(parsed.kind, canonical, object_hook, values_within(max_output_bytes))

@@ -120,18 +120,23 @@ class Catalog:
         given = [first] if first is not None and first.reference == reference else []
         results: list[bytes | NbmfError] = [UnknownCodec(reference.hex(), self.places())] * len(frames)
         left = list(range(len(frames)))
+        damage: NbmfError | None = None
         try:
             for candidate in chain(given, self.candidates(reference)):
                 for index, result in zip(
                     left, candidate.decode_canonical_batch([frames[index] for index in left]), strict=True
                 ):
                     results[index] = result
-                left = [index for index in left if isinstance(results[index], CorruptBlob)]
+                damaged = [error for error in results if isinstance(error, DamagedCodec)]
+                damage = damaged[0] if damaged else damage
+                left = [index for index in left if isinstance(results[index], CorruptBlob | DamagedCodec)]
                 if not left:
                     break
         except (DamagedCodec, UnsupportedFormat) as error:
+            damage = error
+        if damage:  # it may be the one that wrote them
             for index in left:
-                results[index] = error
+                results[index] = damage
         return results
 
     def places(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from nbmf import coders, frame, golden, payload
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook
+from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
 
@@ -250,7 +251,9 @@ class Codec:
         Raises BlobError, UnknownCodec if it names another version.
         """
         parsed = parse_bounded(blob, max_output_bytes)
-        return payload.from_canonical(parsed.kind, self.decode_canonical(parsed), object_hook)
+        return payload.from_canonical(
+            parsed.kind, self.decode_canonical(parsed), object_hook, values_within(max_output_bytes)
+        )
 
     def decode_canonical(self, parsed: frame.Frame) -> bytes:
         """The canonical bytes in a parsed blob, checked against its checksum. Raises BlobError, UnknownCodec."""
@@ -286,7 +289,9 @@ class Codec:
                 of_coder.setdefault(parsed.coder, []).append(index)
         for number, chosen in of_coder.items():
             bodies = [(opened[index].kind, opened[index].body, opened[index].payload_bytes) for index in chosen]
-            for index, decoded in zip(chosen, self._coders[number].decode_batch(bodies), strict=True):
+            by_coder = attempt(self._coders[number].decode_batch, bodies)
+            decoded_all = [by_coder] * len(chosen) if isinstance(by_coder, NbmfError) else by_coder
+            for index, decoded in zip(chosen, decoded_all, strict=True):
                 results[index] = decoded
         for index, cut in cuts.items():
             remaining = results[index]
@@ -388,7 +393,7 @@ def _canonical(
 ) -> tuple[Kind, bytes]:
     if fidelity not in ("lossless", "semantic"):
         raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
-    kind, canonical = payload.to_canonical(value, default)
+    kind, canonical = payload.to_canonical(value, default, values_within(max_payload_bytes))
     if len(canonical) > max_payload_bytes:
         raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
     return kind, canonical
@@ -404,13 +409,19 @@ def decode_each(
     parsed = [attempt(parse_bounded, blob, max_output_bytes) for blob in blobs]
     good = [one for one in parsed if not isinstance(one, NbmfError)]
     decoded = iter(decode_frames(good))
-    return [one if isinstance(one, NbmfError) else attempt(_payload, one, next(decoded), object_hook) for one in parsed]
+    max_values = values_within(max_output_bytes)
+    return [
+        one if isinstance(one, NbmfError) else attempt(_payload, one, next(decoded), object_hook, max_values)
+        for one in parsed
+    ]
 
 
-def _payload(parsed: frame.Frame, canonical: bytes | NbmfError, object_hook: ObjectHook | None) -> payload.Payload:
+def _payload(
+    parsed: frame.Frame, canonical: bytes | NbmfError, object_hook: ObjectHook | None, max_values: int
+) -> payload.Payload:
     if isinstance(canonical, NbmfError):
         raise canonical
-    return payload.from_canonical(parsed.kind, canonical, object_hook)
+    return payload.from_canonical(parsed.kind, canonical, object_hook, max_values)
 
 
 def attempt(function: Any, *args: Any) -> Any:

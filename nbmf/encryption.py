@@ -21,6 +21,7 @@ from nbmf.extras import require
 from nbmf.places import local_path
 
 KEY_VARIABLE = "NBMF_STORE_KEY"
+_NOT_TOLD = "the fault is inside an encrypted record: what it says of the content is not told here"
 ENVELOPE: Final = "__encrypted__"
 OVERHEAD_BYTES = 28
 """What `seal` adds: nonce and tag."""
@@ -129,6 +130,11 @@ def load_key(key_file: Path | None = None) -> StoreKey | None:
         raise BadSecret(f"{key_file}: {error.strerror or error}") from error
     except UnicodeDecodeError:
         raise BadSecret(f"{key_file}: not UTF-8 text") from None
+
+
+def told(fault: object, encrypted: bool) -> str:
+    """What a log or a dead letter says of a fault in a record's content: no word of it where that is encrypted."""
+    return _NOT_TOLD if encrypted else str(fault)
 
 
 def is_envelope(value: object) -> TypeGuard[dict[str, Any]]:

@@ -19,6 +19,7 @@ is a GPU, else cpu. One record alone always goes by the compiled loops."""
 
 NAME_VARIABLE = "NBMF_ENGINE"
 THREADS_VARIABLE = "NBMF_THREADS"
+MAX_THREADS = 1024
 
 
 class EngineMissing(NbmfError):
@@ -37,8 +38,8 @@ class Engine:
     def __post_init__(self) -> None:
         if self.name not in get_args(EngineName):
             raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}, not {self.name!r}")
-        if self.threads < 1:
-            raise ValueError(f"threads is at least 1, not {self.threads}")
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise ValueError(f"threads is a number from 1 to {MAX_THREADS}, not {self.threads}")
         if self.name == "torch" and find_spec("torch") is None:
             raise EngineMissing("engine torch needs PyTorch: `pip install 'nbmf[train]'`, or choose engine cpu")
 
@@ -59,7 +60,7 @@ def engine() -> Engine:
 
 @cache
 def _from_environment() -> Engine:
-    threads = os.environ.get(THREADS_VARIABLE, "1")
-    if not threads.isdecimal():
-        raise ValueError(f"{THREADS_VARIABLE} is a number of threads, not {threads!r}")
-    return Engine(os.environ.get(NAME_VARIABLE, "auto"), int(threads))  # type: ignore[arg-type] # checked there
+    threads = os.environ.get(THREADS_VARIABLE) or "1"
+    if not (threads.isdecimal() and len(threads) <= 9):
+        raise ValueError(f"{THREADS_VARIABLE} is a number of threads, not {threads[:80]!r}")
+    return Engine(os.environ.get(NAME_VARIABLE) or "auto", int(threads))  # type: ignore[arg-type] # checked there

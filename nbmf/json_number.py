@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Self
 
+from nbmf import json_integer
+
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -48,5 +50,5 @@ def read_float(text: str) -> float:
 
 
 def read_integer(text: str) -> int | JsonNumber:
-    """The number that JSON text without either writes. Raises ValueError where `int` does."""
-    return JsonNumber(text) if text == "-0" else int(text)
+    """The number that JSON text without either writes."""
+    return JsonNumber(text) if text == "-0" else json_integer.from_text(text)

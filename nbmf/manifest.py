@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
+import stat
 import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from nbmf.errors import DamagedCodec, UnsupportedFormat
+from nbmf.limits import MAX_MANIFEST_BYTES, VERSION_VARIABLE, max_version_bytes
 from nbmf.payload import Kind
 
 MANIFEST = "manifest.json"
@@ -179,6 +182,8 @@ def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes
         content = Manifest.of({**manifest, "files": entries, "salt": salt}).to_json().encode()
         version_id = hashlib.sha256(content).hexdigest()
         salt += 1
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise ValueError(f"a manifest of {len(content)} bytes, of at most {MAX_MANIFEST_BYTES}: tell less in it")
     target = parent / version_id
     if target.exists():
         return version_id
@@ -198,7 +203,7 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
     A folder named by an id must have that id. Raises DamagedCodec, UnsupportedFormat.
     """
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = _read(folder / MANIFEST, MAX_MANIFEST_BYTES)
     except _NOT_THERE as error:
         raise DamagedCodec(f"{folder} is not a codec version: it has no {MANIFEST}") from error
     version_id = hashlib.sha256(content).hexdigest()
@@ -206,11 +211,16 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
         raise DamagedCodec(f"{folder / MANIFEST} was altered: its id is now {version_id[:12]}…")
     manifest = _parse_manifest(folder, content)
     files = {}
+    whole = sum(entry.size_bytes for entry in manifest.files.values())
+    if whole > max_version_bytes():
+        raise DamagedCodec(
+            f"{folder}: files of {whole} bytes, of which {max_version_bytes()} are read; {VERSION_VARIABLE} allows more"
+        )
     for name, entry in manifest.files.items():
         if not _FILE_NAME.fullmatch(name):
             raise DamagedCodec(f"{folder}: {name!r} cannot be the name of a version's file")
         try:
-            data = (folder / name).read_bytes()
+            data = _read(folder / name, entry.size_bytes, exactly=True)
         except _NOT_THERE as error:
             raise DamagedCodec(f"{folder / name} is missing") from error
         if len(data) != entry.size_bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -226,6 +236,28 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
     if missing := named - files.keys():
         raise DamagedCodec(f"{folder}: {MANIFEST} names files that it does not list: {sorted(missing)}")
     return version_id, manifest, files
+
+
+def _read(path: Path, most: int, *, exactly: bool = False) -> bytes:
+    """A regular file of at most, or exactly, so many bytes, which is looked at first. Raises DamagedCodec, OSError."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise DamagedCodec(f"{path} is no regular file")
+            if found.st_size > most or (exactly and found.st_size != most):
+                wanted = f"{most}" if exactly else f"{most} at most"
+                raise DamagedCodec(f"{path} was altered: it has {found.st_size} bytes, where {wanted} belong")
+            return file.read(most + 1)
+    except _NOT_THERE:
+        raise
+    except OSError as error:
+        raise DamagedCodec(f"{path} cannot be read: {error}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe without a writer holds up nobody."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _finite(value: Any) -> Any:

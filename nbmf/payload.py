@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
-from nbmf import arrays, json_text
-from nbmf.errors import CorruptBlob, UnsupportedPayload
+from nbmf import arrays, json_integer, json_text
+from nbmf.errors import CorruptBlob, OutputTooLarge, PayloadTooLarge, UnsupportedPayload
 from nbmf.hooks import Default, ObjectHook, with_defaults, with_object_hook
 from nbmf.json_number import JsonNumber
 from nbmf.json_path import path_text
@@ -37,14 +37,16 @@ class Kind(enum.IntEnum):
 
 _SCALARS = frozenset({str, int, float, JsonNumber, bool, type(None)})
 _SHOWN_LEVELS = 20
-_MAX_INTEGER_BITS = int(json_text.MAX_INTEGER_DIGITS * 3.3219)
+_QUICK_BITS = 14_284  # of integers that are not counted digit by digit: at most 4,300
 
 
-def to_canonical(payload: Payload, default: Default | None = None) -> tuple[Kind, bytes]:
+def to_canonical(
+    payload: Payload, default: Default | None = None, max_values: int = json_text.DEFAULT_MAX_VALUES
+) -> tuple[Kind, bytes]:
     """(kind, canonical bytes). Text and JSON are UTF-8 in which lone surrogates are kept as three bytes.
 
     `default` is asked for what is no payload, or in one (see nbmf.hooks). Raises UnsupportedPayload, naming the path,
-    for what could not be given back equal.
+    for what could not be given back equal; PayloadTooLarge for JSON of more values than json_text.loads would read.
     """
     if default is not None:
         payload = with_defaults(payload, default, MAX_DEPTH)
@@ -54,15 +56,26 @@ def to_canonical(payload: Payload, default: Default | None = None) -> tuple[Kind
         return Kind.BYTES, payload
     if arrays.is_array(payload):
         return Kind.ARRAY, arrays.to_bytes(payload)
-    check_json_value(payload)
+    check_json_value(payload, max_values)
     kind = Kind.MESSAGES if is_message_list(payload) else Kind.JSON
-    return kind, json_text.dumps(payload).encode("utf-8", "surrogatepass")
+    text = json_text.dumps(payload)
+    try:
+        json_text.check_values(text, max_values)
+    except json_text.TooManyValues as error:
+        raise _too_many(error) from error
+    return kind, text.encode("utf-8", "surrogatepass")
 
 
-def from_canonical(kind: Kind, canonical: bytes, object_hook: ObjectHook | None = None) -> Payload:
+def from_canonical(
+    kind: Kind,
+    canonical: bytes,
+    object_hook: ObjectHook | None = None,
+    max_values: int = json_text.DEFAULT_MAX_VALUES,
+) -> Payload:
     """The payload; each object in JSON is what `object_hook` gives for it.
 
-    Raises CorruptBlob if the bytes are not canonical bytes of that kind, MissingLibrary.
+    Raises CorruptBlob if the bytes are not canonical bytes of that kind, OutputTooLarge for JSON of more values than
+    `max_values`, MissingLibrary.
     """
     if kind is Kind.BYTES:
         return canonical
@@ -70,7 +83,9 @@ def from_canonical(kind: Kind, canonical: bytes, object_hook: ObjectHook | None 
         return arrays.from_bytes(canonical)
     try:
         text = canonical.decode("utf-8", "surrogatepass")
-        value = text if kind is Kind.TEXT else json_text.loads(text, unique_keys=False)
+        value = text if kind is Kind.TEXT else json_text.loads(text, unique_keys=False, max_values=max_values)
+    except json_text.TooManyValues as error:
+        raise OutputTooLarge(f"{error}; a larger max_output_bytes allows more, one for 8 bytes") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CorruptBlob(f"not {kind.label}: {error}") from error
     return with_object_hook(value, object_hook) if object_hook else value
@@ -85,20 +100,28 @@ def is_message_list(value: Payload) -> bool:
     )
 
 
-def check_json_value(value: Payload) -> None:
-    """Raises UnsupportedPayload unless JSON can hold `value` exactly: str, int, float, bool, None, list, dict."""
-    if type(value) in _SCALARS:
-        if type(value) is int and value.bit_length() > _MAX_INTEGER_BITS:
-            raise _integer_too_long([])
-        return
+def check_json_value(value: Payload, max_digits: int = json_text.DEFAULT_MAX_VALUES) -> None:
+    """Raises UnsupportedPayload unless JSON can hold `value` exactly: str, int, float, bool, None, list, dict.
+
+    Raises PayloadTooLarge if long integers have more than `max_digits` together.
+    """
     path: list[str | int] = []
+    if type(value) in _SCALARS:
+        if type(value) is int and json_integer.is_too_long(value):
+            raise _integer_too_long(path)
+        return
+    digits = 0
     stack = [_children(value, path)]
     while stack:
         for key, child in stack[-1]:
             child_type = type(child)
             if child_type in _SCALARS:
-                if child_type is int and child.bit_length() > _MAX_INTEGER_BITS:
-                    raise _integer_too_long([*path, key])
+                if child_type is int and child.bit_length() > _QUICK_BITS:
+                    if json_integer.is_too_long(child):
+                        raise _integer_too_long([*path, key])
+                    digits += json_integer.most_digits(child)
+                    if digits > max_digits:
+                        raise _too_many(f"long integers of more than {max_digits} digits together")
                 continue
             path.append(key)
             stack.append(_children(child, path))
@@ -107,6 +130,10 @@ def check_json_value(value: Payload) -> None:
             stack.pop()
             if path:
                 path.pop()
+
+
+def _too_many(problem: object) -> PayloadTooLarge:
+    return PayloadTooLarge(f"{problem}; a larger max_payload_bytes allows more, one for 8 bytes")
 
 
 def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int, Payload]]:

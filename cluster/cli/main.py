@@ -11,6 +11,7 @@ import typer
 from cluster.cli import api_keys, codec_commands, manifest, versions
 from cluster.progress import console
 from nbmf.errors import MissingExtra, NbmfError
+from nbmf.printable import printable
 from nbmf.version import __version__
 
 EXIT_ERROR = 1
@@ -63,7 +64,7 @@ def main() -> None:
         raise  # to cluster.cli.entry
     except NbmfError as error:
         console.print(f"[red]nbmf: {error.code}:[/red] ", end="")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(str(error)), markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_ERROR)
     except BrokenPipeError:
         sys.stderr.close()

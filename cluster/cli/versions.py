@@ -19,6 +19,7 @@ from cluster.registry import BUILTIN, NONE, Channel, Registry
 from nbmf import builtin
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest, is_id, read_version
+from nbmf.printable import printable
 
 if TYPE_CHECKING:
     from cluster.version_scan import PartScan, Scan
@@ -70,7 +71,7 @@ def list_versions(registry: RegistryOption = None) -> None:
 def _cells(manifest: Manifest) -> tuple[str, ...]:
     measured = manifest.measured.get("all", {}).get("nbmf", {}).get("total_ratio")
     ratio = f"{measured:.2f}" if measured else ""
-    return manifest.name, manifest.created_at[:16], manifest.architecture, ratio
+    return printable(manifest.name), printable(manifest.created_at[:16]), printable(manifest.architecture), ratio
 
 
 @app.command()

@@ -104,6 +104,7 @@ class SourceOptions:
     key: StoreKey | None = None
     registry: str | None = field(default=None, repr=False)
     filesystem: pafs.FileSystem | None = field(default=None, repr=False, compare=False)
+    follow_links: bool = field(default=False, repr=False)  # out of the folder that is read
 
 
 @runtime_checkable

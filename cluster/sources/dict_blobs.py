@@ -11,7 +11,8 @@ from cluster.sources.base import BadRecord, Item, Record
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
 from cluster.sources.parsing import unwrapped
 from nbmf import compat
-from nbmf.errors import NbmfError
+from nbmf.encryption import told
+from nbmf.errors import CodecError, NbmfError
 
 
 def decoded_dict_blobs(items: Iterable[Item], registry: str | None, max_record_bytes: int) -> Iterator[Item]:
@@ -35,7 +36,8 @@ def _decoded(records: Sequence[Record], registry: str | None, max_record_bytes: 
     for record, blob in zip(records, blobs, strict=True):
         payload = next(payloads) if isinstance(blob, bytes) else blob
         if isinstance(payload, NbmfError):
-            yield BadRecord(record.place, payload.code, str(payload), record.key, record.source_bytes)
+            detail = told(payload, record.encrypted and not isinstance(payload, CodecError))
+            yield BadRecord(record.place, payload.code, detail, record.key, record.source_bytes)
         else:
             meta, payload = unwrapped(record.meta, payload)
             yield replace(record, meta=meta, payload=payload)

@@ -24,8 +24,8 @@ from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
 from cluster.sources.parsing import too_large
 from cluster.sources.stamps import stamp
-from cluster.sources.storage import LOCAL, raise_if_unavailable
-from cluster.sources.walk import HIDDEN, LINKED_FOLDER, NotRead, not_read
+from cluster.sources.storage import LOCAL, leads_out, raise_if_unavailable
+from cluster.sources.walk import HIDDEN, LINKED_FOLDER, LINKED_OUT, LINKED_OUT_DETAIL, NotRead, not_read
 from nbmf.encryption import StoreKey
 from nbmf.store.record_file import OWN_FOLDER, SUFFIX
 from nbmf.store.record_file import RECORDS_FOLDER as RECORDS_FOLDER
@@ -70,6 +70,7 @@ class LegacyStore:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     key: StoreKey | None = None
     registry: str | None = field(default=None, repr=False)
+    follow_links: bool = field(default=False, repr=False)
 
     def plan(self) -> list[Shard]:
         return list(self.iter_shards())
@@ -113,6 +114,9 @@ class LegacyStore:
     def _item(self, path: Path, reader: _Reader, key: str | None) -> Item:
         place = str(path)
         try:
+            linked = path.is_symlink() or path.parent.is_symlink()
+            if linked and not self.follow_links and path.exists() and leads_out(path, self.root):
+                return BadRecord(place, LINKED_OUT, LINKED_OUT_DETAIL, key)
             size = path.stat().st_size
             if size > self.max_record_bytes:
                 return too_large(size, self.max_record_bytes).bad(place, key, size)

@@ -46,9 +46,9 @@ def cold_artefact(path: Path, record_key: str, data: bytes, key: StoreKey | None
         fields, encrypted = _opened(parse_json(data), key)
         if type(fields) is not dict or type(fields.get("blob")) is not str:
             raise Refused("no_blob", "not an object with a `blob` of text")
-        value = parse_json(inflate(_from_base64(fields.pop("blob")), max_record_bytes))
+        value = parse_json(inflate(_from_base64(fields.pop("blob")), max_record_bytes), encrypted=encrypted)
         if is_envelope(value):
-            value, encrypted = parse_json(decrypt(value, key)), True
+            value, encrypted = parse_json(decrypt(value, key), encrypted=True), True
     except Refused as refused:
         return refused.bad(place, record_key, size)
     return record_from_payload(record_key, _COLD, fields, value, place, size, encrypted=encrypted)
@@ -81,7 +81,7 @@ def _addressed(data: bytes, named: str, key: StoreKey | None) -> tuple[Any, bool
             encrypted = True
             data = decrypt(value, key)
             verified = verified or _sha256(data) == named
-            value = parse_json(data)
+            value = parse_json(data, encrypted=True)
     except Refused as refused:
         if verified or encrypted:
             raise
@@ -96,7 +96,7 @@ def _opened(value: Any, key: StoreKey | None) -> tuple[Any, bool]:
     """
     if type(value) is not dict or ENVELOPE not in value:
         return value, False
-    return parse_json(decrypt(value, key)), True
+    return parse_json(decrypt(value, key), encrypted=True), True
 
 
 def _with_fields(meta: Any, rest: dict[str, Any]) -> Any:

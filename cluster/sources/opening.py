@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -52,13 +53,15 @@ def open_source(
     key: StoreKey | None = None,
     registry: str | None = None,
     filesystem: pafs.FileSystem | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """The source at a path, or a URI that pyarrow.fs knows (or a path on the given filesystem).
 
     `reader` says what it is: `legacy`, `jsonl`, `parquet`, `sqlite`, `dataset` (of nbmf), or the class of a source
     of your own as `package.module:Class`. Without it, what is there decides: a file of JSON, Parquet or SQLite, a
-    folder with files of one of the first two, at any depth, a data set or a legacy store. Raises RecordsError if there
-    is nothing there, or nothing that is known.
+    folder with files of one of the first two, at any depth, a data set or a legacy store. Of a folder, links to what is
+    not below it are followed with `follow_links` only. Raises RecordsError if there is nothing there, or nothing that
+    is known.
     """
     options = SourceOptions(
         payload_field=payload_field,
@@ -71,10 +74,12 @@ def open_source(
         key=key,
         registry=registry,
         filesystem=filesystem,
+        follow_links=follow_links,
     )
     if reader is not None and reader not in _READERS:
         return checked(load_reader(reader)(str(location), options), reader)
     storage, path = locate(location, filesystem)
+    storage = replace(storage, follow_links=follow_links)
     state = storage.state(path)
     if not state.is_file and not state.is_folder:
         raise RecordsError(f"{storage.show(path)} does not exist")
@@ -164,7 +169,7 @@ def _make(kind: str, storage: Storage, path: str, names: tuple[str, ...] | None,
         )
     bound = options.max_record_bytes
     if kind == "legacy":
-        return LegacyStore(Path(path), bound, options.key, options.registry)
+        return LegacyStore(Path(path), bound, options.key, options.registry, options.follow_links)
     if kind == "dataset" and is_sqlite:
         return SqliteStore(Path(path), options.registry, options.key, bound)
     if kind == "sqlite":

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.sources.base import BadRecord, Item, Record
 from nbmf import json_text, stub
-from nbmf.encryption import KEY_VARIABLE, StoreKey
+from nbmf.encryption import KEY_VARIABLE, StoreKey, told
 from nbmf.errors import DamagedStubBlob, EncryptionError
 from nbmf.payload import Payload
 from nbmf.text_encoding import decode_text
@@ -36,16 +36,19 @@ def too_large(size_bytes: int, max_record_bytes: int) -> Refused:
     return Refused("too_large", f"{size_bytes} bytes; max_record_bytes is {max_record_bytes}")
 
 
-def parse_json(data: bytes) -> Any:
-    """The JSON value in UTF-8 text, or in the encoding that a byte order mark tells. Raises Refused."""
+def parse_json(data: bytes, *, encrypted: bool = False) -> Any:
+    """The JSON value in UTF-8 text, or in the encoding that a byte order mark tells.
+
+    Raises Refused, which quotes nothing of the text if it stands `encrypted` in its source.
+    """
     try:
         return json_text.loads(decode_text(data))
     except UnicodeDecodeError as error:
-        raise Refused("not_utf8", str(error)) from None
+        raise Refused("not_utf8", told(error, encrypted)) from None
     except json_text.DuplicateKey as error:
-        raise Refused("duplicate_key", str(error)) from None
+        raise Refused("duplicate_key", told(error, encrypted)) from None
     except ValueError as error:
-        raise Refused("not_json", str(error)) from None
+        raise Refused("not_json", told(error, encrypted)) from None
 
 
 def decrypt(envelope: object, key: StoreKey | None) -> bytes:
@@ -95,7 +98,7 @@ def record_from_payload(
     try:
         meta, payload = unwrapped(meta, stub.decode(payload))
     except DamagedStubBlob as error:
-        return BadRecord(place, "damaged_stub_blob", str(error), key, source_bytes)
+        return BadRecord(place, "damaged_stub_blob", told(error, encrypted), key, source_bytes)
     return replace(record, meta=meta, payload=payload)
 
 

@@ -31,6 +31,12 @@ class SourceUnavailable(RecordsError):
     code = "source_unavailable"
 
 
+def leads_out(path: str | Path, root: str | Path) -> bool:
+    """Whether links, on the way to a file below a folder or the file itself, lead to a place that is not below it."""
+    real, real_root = os.path.realpath(path), os.path.realpath(root)
+    return real != real_root and not real.startswith(real_root.rstrip(os.sep) + os.sep)
+
+
 def raise_if_unavailable(error: OSError, shown: str) -> None:
     """Raises SourceUnavailable for an error that is not one file's."""
     if error.errno in _AWAY:
@@ -56,6 +62,7 @@ class Storage:
     kind: str = "local"
     uri: str | None = field(default=None, repr=False)
     filesystem: pafs.FileSystem | None = field(default=None, repr=False, compare=False)
+    follow_links: bool = field(default=False, repr=False)  # out of a folder whose files are read
 
     @property
     def is_local(self) -> bool:

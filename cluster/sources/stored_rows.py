@@ -12,8 +12,8 @@ from cluster.sources.base import BadRecord, Item, Record
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
 from cluster.sources.parsing import KEY_REMEDY, Refused, too_large
 from cluster.sources.storage import Storage
-from nbmf.encryption import StoreKey
-from nbmf.errors import EncryptionError, NbmfError
+from nbmf.encryption import StoreKey, told
+from nbmf.errors import CodecError, EncryptionError, NbmfError
 from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
 from nbmf.store.rows import to_record
@@ -72,7 +72,8 @@ def _decoded(rows: Iterable[StoredRow | BadRecord], registry: str | None, max_re
             continue
         payload, record = next(payloads), row.record
         if isinstance(payload, NbmfError):
-            yield BadRecord(record.place, payload.code, str(payload), record.key, record.source_bytes)
+            detail = told(payload, record.encrypted and not isinstance(payload, CodecError))
+            yield BadRecord(record.place, payload.code, detail, record.key, record.source_bytes)
         else:
             yield replace(record, payload=payload)
 
@@ -85,4 +86,4 @@ def _opened(fields: Mapping[str, Any], key: StoreKey | None) -> StoredRecord:
     except EncryptionError as error:
         raise Refused(error.code, str(error)) from None
     except StoreError as error:
-        raise Refused("bad_meta", str(error)) from None
+        raise Refused("bad_meta", told(error, bool(fields[ENCRYPTED]))) from None

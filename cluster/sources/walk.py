@@ -13,7 +13,7 @@ import pyarrow.fs as pafs
 
 from cluster.errors import RecordsError
 from cluster.sources.kinds import PARQUET, kind_of
-from cluster.sources.storage import Storage, raise_if_unavailable
+from cluster.sources.storage import Storage, leads_out, raise_if_unavailable
 
 HIDDEN = "hidden"
 UNKNOWN = "unknown_kind"
@@ -21,12 +21,15 @@ OTHER = "other_kind"
 EMPTY = "empty"
 NO_TARGET = "link_to_nothing"
 LINKED_FOLDER = "link_to_folder"
+LINKED_OUT = "link_out_of_store"
 UNREADABLE = "unreadable"
 SPECIAL = "no_regular_file"
 STORE = "store_of_nbmf"
 TOOLS = "of_another_tool"
 
-FAULTS = frozenset({NO_TARGET, UNREADABLE})
+LINKED_OUT_DETAIL = "a link to what is not below the folder that is read, which --follow-links follows"
+
+FAULTS = frozenset({NO_TARGET, UNREADABLE, LINKED_OUT})
 """Reasons for which records may be missing that were meant to be there."""
 
 _PLAN = "_plan.json"
@@ -37,6 +40,7 @@ _DETAILS = {
     EMPTY: "there is nothing in it",
     NO_TARGET: "a link to what is not there",
     LINKED_FOLDER: "a link to a folder, which is not followed; name that folder by itself",
+    LINKED_OUT: LINKED_OUT_DETAIL,
     SPECIAL: "neither a file nor a folder",
     STORE: "a data set of nbmf or the folder of a migration; name it by itself",
     TOOLS: "kept by the tool that wrote the Parquet files",
@@ -82,7 +86,7 @@ def walk(
             return False
         return not known_only or kind_of(name) is not None or entry.is_dir(follow_symlinks=False)
 
-    return _walk_here(root, is_wanted)
+    return _walk_here(root, is_wanted, storage.follow_links)
 
 
 def not_read(
@@ -108,7 +112,7 @@ def not_read(
 _Wanted: TypeAlias = Callable[[os.DirEntry[str], str], bool]
 
 
-def _walk_here(root: str, is_wanted: _Wanted) -> Iterator[Found]:
+def _walk_here(root: str, is_wanted: _Wanted, follow_links: bool) -> Iterator[Found]:
     folders = [iter(_listed(root, "", is_wanted))]
     while folders:
         found = next(folders[-1], None)
@@ -117,6 +121,8 @@ def _walk_here(root: str, is_wanted: _Wanted) -> Iterator[Found]:
             continue
         entry, name = found
         seen = _seen(entry, name)
+        if seen is not None and seen.reason is None and entry.is_symlink() and not follow_links:
+            seen = Found(name, seen.kind, LINKED_OUT) if leads_out(entry.path, root) else seen
         if seen is not None:
             yield seen
             continue

@@ -28,7 +28,7 @@ from migrate_job.destinations.in_place_files import (
 )
 from migrate_job.layout import NAMES, PLAN
 from nbmf import stub
-from nbmf.encryption import StoreKey
+from nbmf.encryption import StoreKey, told
 from nbmf.errors import DamagedStubBlob
 from nbmf.store.files import remove_scratch, sync, write_whole
 from nbmf.store.record_file import OWN_FOLDER, RECORDS_FOLDER, SUFFIX, DamagedRecordFile, name_key, parse
@@ -110,7 +110,7 @@ class InPlaceRecords:
         except DamagedRecordFile as error:
             return BadRecord(place, error.reason, error.detail, name_key(path.name) or None, size)
         except DamagedStubBlob as error:
-            return BadRecord(place, error.code, str(error), name_key(path.name) or None, size)
+            return BadRecord(place, error.code, told(error, file.encrypted), name_key(path.name) or None, size)
         if not is_kept and not file.is_preview:
             try:
                 copy_like(content, original, status, times=True)

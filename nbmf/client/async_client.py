@@ -36,10 +36,20 @@ class AsyncClient:
         retries: RetryPolicy | None = None,
         max_batch_records: int = 256,
         max_batch_bytes: int = 4 * 1024 * 1024,
+        max_answer_bytes: int = 256 * 1024 * 1024,
         verify: ssl.SSLContext | bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        service = HttpService(url, api_key, timeout_s, connect_timeout_s, retries, max_batch_records, max_batch_bytes)
+        service = HttpService(
+            url,
+            api_key,
+            timeout_s,
+            connect_timeout_s,
+            retries,
+            max_batch_records,
+            max_batch_bytes,
+            max_answer_bytes,
+        )
         self._service, self._calls = service, service.calls
         self._http = httpx.AsyncClient(
             base_url=service.url, headers=service.headers, verify=verify, transport=transport
@@ -120,9 +130,17 @@ class AsyncClient:
     async def _send(self, step: Send) -> Answer | ServiceError:
         try:
             async with asyncio.timeout(step.timeout_s):
-                response = await self._http.send(self._service.request(self._http, step))
+                response = await self._http.send(self._service.request(self._http, step), stream=True)
+                try:
+                    content = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        content += chunk
+                        if len(content) > self._service.max_answer_bytes:
+                            return self._service.answer_too_large(step)
+                finally:
+                    await response.aclose()
         except httpx.HTTPError as error:
             return self._service.failure(error, step)
         except TimeoutError:
             return time_over(step)
-        return answer_of(response, response.content)
+        return answer_of(response, bytes(content))

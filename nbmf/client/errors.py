@@ -7,7 +7,8 @@ NbmfError
     ├── BadRequest            400, 404, 405, 415      the service does not understand; a newer client than service?
     ├── Unauthorized          401                     no API key, or none of the service's
     ├── Forbidden             403                     the key has not the role
-    ├── RequestTooLarge       413                     the body or the batch is over the service's limits
+    ├── RequestTooLarge       413                     the body or the batch is over the service's limits, or the answer
+    │                                                 over the client's
     ├── DeadlineExceeded      504   (also TimeoutError)     the call's time is over, here or there
     ├── Unavailable           429, 502, 503           overloaded, or a part of it is down (500, 504: something before
     │   │                                             it says so); after all retries
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 
 from nbmf import errors
 from nbmf.errors import NbmfError
+from nbmf.printable import printable
 
 
 class ClientConfigError(NbmfError, ValueError):
@@ -69,7 +71,7 @@ class Forbidden(ServiceError):
 
 
 class RequestTooLarge(ServiceError):
-    """The body, or the batch, is over the service's limits."""
+    """The body, or the batch, is over the service's limits, or the answer over the client's."""
 
     code = "body_too_large"
 
@@ -125,8 +127,9 @@ def class_of(status: int | None, otherwise: type[ServiceError]) -> type[ServiceE
 def error_of(code: str, message: str, *, status: int | None, request_id: str | None) -> NbmfError:
     """The error that a service's code and message tell: of nbmf.errors where the code is one of theirs.
 
-    Of one record of a batch there is no status of its own.
+    Of one record of a batch there is no status of its own. What a terminal would act on is shown as escapes.
     """
+    message, code = printable(message), printable(code)
     named = _BY_CODE.get(code)
     if named is not None:
         error = named.from_message(message)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbmf import frame
 from nbmf.client.errors import BadAnswer, ServiceError, Unavailable, class_of, error_of
 from nbmf.client.interface import Version
 from nbmf.codec import Effort
-from nbmf.errors import NbmfError
+from nbmf.errors import BlobError, NbmfError, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.payload import Payload, to_canonical
+from nbmf.printable import printable
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
 ENCODE, DECODE, VERSIONS, HEALTH = "/v1/encode", "/v1/decode", "/v1/versions", "/healthz"
@@ -86,9 +89,12 @@ def blob_of(fields: dict[str, Any], answer: Answer) -> bytes:
     """The blob in a record's result. Raises the error in it, BadAnswer."""
     _raise_failure(fields, answer)
     try:
-        return from_base64(fields["blob"], "blob")
-    except (KeyError, BadWire) as error:
+        blob = from_base64(fields["blob"], "blob")
+        with suppress(UnsupportedFormat):  # of a newer service: it can be stored, if not read here
+            frame.parse(blob)
+    except (KeyError, BadWire, BlobError) as error:
         raise _bad_answer(answer, f"a result without a blob: {error}") from error
+    return blob
 
 
 def payload_of(fields: dict[str, Any], answer: Answer, object_hook: ObjectHook | None = None) -> Payload:
@@ -112,7 +118,8 @@ def versions_of(answer: Answer) -> list[Version]:
 
 def _version(row: dict[str, Any]) -> Version:
     told = {name: row.get(name) for name in ("name", "created_at", "architecture", "measured")}
-    problem = row["error"]["message"] if row.get("error") else None
+    told = {name: printable(text) if isinstance(text, str) else text for name, text in told.items()}
+    problem = printable(str(row["error"]["message"])) if row.get("error") else None
     return Version(row["id"], tuple(row["channels"]), **told, problem=problem)
 
 
@@ -120,9 +127,9 @@ def failure_of(answer: Answer) -> NbmfError:
     """The error that an answer tells; one without the service's JSON, as a proxy's, by its status."""
     detail = (_object(answer) or {}).get("error")
     if type(detail) is dict and {"code", "message"} <= detail.keys():
-        request_id = detail.get("request_id") or answer.request_id
+        request_id = printable(str(detail.get("request_id") or answer.request_id or "")) or None
         return error_of(str(detail["code"]), str(detail["message"]), status=answer.status, request_id=request_id)
-    text = answer.content[:200].decode("utf-8", "replace").strip()
+    text = printable(answer.content[:200].decode("utf-8", "replace").strip())
     # 500 or 504 of another than the service, as a proxy that lost it, is no fault that it found, nor its time limit.
     cls = Unavailable if answer.status in (500, 504) else class_of(answer.status, BadAnswer)
     return cls(text or "an answer without content", status=answer.status, request_id=answer.request_id)

@@ -31,7 +31,8 @@ class Client:
     `url` and `api_key` are else those of NBMF_URL and NBMF_API_KEY. A call ends after `timeout_s`, with all its
     retries; the service is told, and drops what nobody waits for any more. Requests are sent again, see
     RetryPolicy, when the service is overloaded or a connection is lost: encoding and decoding twice does no harm.
-    Batches are sent in parts of at most `max_batch_records` and about `max_batch_bytes`.
+    Batches are sent in parts of at most `max_batch_records` and about `max_batch_bytes`, and in smaller ones where an
+    answer has more than `max_answer_bytes`, of which no more is read.
 
     >>> with Client("http://localhost:8000") as client:
     ...     blob = client.encode("Remember the milk.", key="agent-7/note-1")
@@ -49,10 +50,20 @@ class Client:
         retries: RetryPolicy | None = None,
         max_batch_records: int = 256,
         max_batch_bytes: int = 4 * 1024 * 1024,
+        max_answer_bytes: int = 256 * 1024 * 1024,
         verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        service = HttpService(url, api_key, timeout_s, connect_timeout_s, retries, max_batch_records, max_batch_bytes)
+        service = HttpService(
+            url,
+            api_key,
+            timeout_s,
+            connect_timeout_s,
+            retries,
+            max_batch_records,
+            max_batch_bytes,
+            max_answer_bytes,
+        )
         self._service, self._calls = service, service.calls
         self._open = partial(
             httpx.Client, base_url=service.url, headers=service.headers, verify=verify, transport=transport
@@ -154,6 +165,8 @@ class Client:
                 content = bytearray()
                 for chunk in response.iter_bytes():
                     content += chunk
+                    if len(content) > self._service.max_answer_bytes:
+                        return self._service.answer_too_large(step)
                     if time.monotonic() > deadline:  # httpx only bounds the wait for each chunk
                         return time_over(step)
             finally:

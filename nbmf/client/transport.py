@@ -8,7 +8,14 @@ import ssl
 import httpx
 
 from nbmf.client.calls import Calls, Send
-from nbmf.client.errors import BadAnswer, ClientConfigError, ConnectionLost, DeadlineExceeded, ServiceError
+from nbmf.client.errors import (
+    BadAnswer,
+    ClientConfigError,
+    ConnectionLost,
+    DeadlineExceeded,
+    RequestTooLarge,
+    ServiceError,
+)
 from nbmf.client.messages import Answer
 from nbmf.client.retries import RetryPolicy
 from nbmf.version import __version__
@@ -29,10 +36,14 @@ class HttpService:
         retries: RetryPolicy | None,
         max_batch_records: int,
         max_batch_bytes: int,
+        max_answer_bytes: int,
     ) -> None:
         self.calls = Calls(timeout_s, retries or RetryPolicy(), max_batch_records, max_batch_bytes)
         if not connect_timeout_s > 0:
             raise ClientConfigError(f"connect_timeout_s is a positive number, not {connect_timeout_s!r}")
+        if not max_answer_bytes > 0:
+            raise ClientConfigError(f"max_answer_bytes is a positive number, not {max_answer_bytes!r}")
+        self.max_answer_bytes = max_answer_bytes
         self._connect_timeout_s = connect_timeout_s
         self.url = _checked_url(url or os.environ.get(URL_VARIABLE, ""))
         self.headers = {"User-Agent": f"nbmf/{__version__}", "Accept": _JSON}
@@ -59,6 +70,13 @@ class HttpService:
             content=request.body,
             headers=headers,
             timeout=httpx.Timeout(step.timeout_s, connect=min(step.timeout_s, self._connect_timeout_s)),
+        )
+
+    def answer_too_large(self, step: Send) -> RequestTooLarge:
+        """For an answer of which more came than is read; of a batch, a smaller part is asked for next."""
+        return RequestTooLarge(
+            f"the answer has more than {self.max_answer_bytes} bytes; max_answer_bytes allows more",
+            request_id=step.request_id,
         )
 
     def failure(self, error: httpx.HTTPError, step: Send) -> ServiceError:

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from nbmf import _core, frame
-from nbmf.errors import CorruptBlob
+from nbmf import _core, frame, limits
+from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class _LearnedCoder:
         named = (part.tokenizer, part.constants, self._model, part.counts)
         self._files = {name: files[name] for name in named if name}
         self._codec: NeuralCodec | None = None
+        self._problem = ""
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Self], tuple[NeuralPart | CountsPart, dict[str, bytes]]]:
@@ -58,7 +59,7 @@ class _LearnedCoder:
 
     def takes(self, kind: Kind, size: int) -> bool:
         """Whether a payload of so many canonical bytes is one for this coder."""
-        return kind in RECORD_TYPES and 0 < size <= self._part.max_payload_bytes
+        return kind in RECORD_TYPES and 0 < size <= min(self._part.max_payload_bytes, limits.max_learned_bytes())
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         return self.encode_batch([(kind, canonical)])[0]
@@ -77,7 +78,10 @@ class _LearnedCoder:
         tokens: list[tuple[NDArray[np.int32], str]] = []
         for index, (kind, canonical) in enumerate(records):
             if self.takes(kind, len(canonical)) and worth_learning(kind, canonical):
-                record = self.codec().tokens(canonical), RECORD_TYPES[kind]
+                tokens_T = self.tokens(canonical)
+                if tokens_T is None:
+                    continue
+                record = tokens_T, RECORD_TYPES[kind]
                 if latency_budget_ms is None or self.expected_ms(len(canonical), len(record[0])) <= latency_budget_ms:
                     taken.append(index)
                     tokens.append(record)
@@ -116,14 +120,25 @@ class _LearnedCoder:
 
     def refused(self, kind: Kind, size: int) -> CorruptBlob:
         """The error for a body that says it is not."""
-        return CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {size} bytes")
+        remedy = f"; {limits.LEARNED_VARIABLE}={size} allows it" if size <= self._part.max_payload_bytes else ""
+        return CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {size} bytes{remedy}")
 
-    def decode_ms(self, canonical: bytes) -> float:
-        """About how long decoding takes, as measured where the version was trained.
+    def tokens(self, canonical: bytes) -> NDArray[np.int32] | None:
+        """Of a record; None for one that the version's vocabulary does not give back."""
+        from nbmf.neural.codec import TokensDiffer
+
+        try:
+            return self.codec().tokens(canonical)
+        except TokensDiffer:
+            return None
+
+    def decode_ms(self, canonical: bytes) -> float | None:
+        """About how long decoding takes, as measured where the version was trained; None where `tokens` is.
 
         By tokens where that was: foreign scripts have one a byte.
         """
-        return self.expected_ms(len(canonical), len(self.codec().tokens(canonical)))
+        tokens_T = self.tokens(canonical)
+        return None if tokens_T is None else self.expected_ms(len(canonical), len(tokens_T))
 
     def expected_ms(self, n_bytes: int, n_tokens: int) -> float:
         """The same of so many bytes that are so many tokens."""
@@ -132,19 +147,30 @@ class _LearnedCoder:
         return n_tokens * self._part.decode_us_per_token / 1000
 
     def codec(self) -> NeuralCodec:
-        """Made when first asked for."""
+        """Made when first asked for. Raises DamagedCodec."""
         with self._lock:
+            if self._problem:
+                raise DamagedCodec(self._problem)
             if self._codec is None:
-                from nbmf.neural.codec import NeuralCodec
-
-                part, files = self._part, self._files
-                self._codec = NeuralCodec.from_files(
-                    files[part.tokenizer],
-                    files[part.constants],
-                    files[self._model] if self._model else None,
-                    files[part.counts] if part.counts else None,
-                )
+                self._codec = self._made()
             return self._codec
+
+    def _made(self) -> NeuralCodec:
+        from nbmf.neural.codec import NeuralCodec
+
+        part, files = self._part, self._files
+        try:
+            return NeuralCodec.from_files(
+                files[part.tokenizer],
+                files[part.constants],
+                files[self._model] if self._model else None,
+                files[part.counts] if part.counts else None,
+            )
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # a version's files may hold anything, and libraries raise as they like
+            self._problem = f"the version's files for its {self.name} coder are none: {error}"
+            raise DamagedCodec(self._problem) from error
 
 
 class NeuralCoder(_LearnedCoder):

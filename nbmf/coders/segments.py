@@ -33,8 +33,11 @@ class SegmentsCoder:
     def encode(self, kind: Kind, canonical: bytes, segments: int = MAX_SEGMENTS) -> bytes | None:
         if not self._whole.takes(kind, len(canonical)) or len(canonical) < segments:
             return None
-        parts = [(canonical[begin:end], RECORD_TYPES[kind]) for begin, end in pairwise(_cuts(len(canonical), segments))]
-        streams = self._whole.codec().encode_batch(parts)
+        tokens = [self._whole.tokens(canonical[begin:end]) for begin, end in pairwise(_cuts(len(canonical), segments))]
+        spelt = [(tokens_T, RECORD_TYPES[kind]) for tokens_T in tokens if tokens_T is not None]
+        if len(spelt) < segments:
+            return None
+        streams = self._whole.codec().encode_tokens(spelt)
         lengths = b"".join(varint.to_bytes(len(stream)) for stream in streams[:-1])
         return varint.to_bytes(segments) + lengths + b"".join(streams)
 
@@ -46,7 +49,8 @@ class SegmentsCoder:
             segments = 1
             takes = self._whole.takes(kind, len(canonical)) and worth_learning(kind, canonical)
             if latency_budget_ms is not None and takes:
-                segments = fewest_segments(self._whole.decode_ms(canonical), latency_budget_ms)
+                whole_ms = self._whole.decode_ms(canonical)
+                segments = fewest_segments(whole_ms, latency_budget_ms) if whole_ms is not None else 1
             bodies.append(self.encode(kind, canonical, segments) if segments > 1 else None)
         return bodies
 

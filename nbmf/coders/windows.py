@@ -77,8 +77,16 @@ class WindowsCoder:
         taken = LEAST_BYTES <= len(canonical) <= repeats.MAX_PAYLOAD_BYTES
         if not (self._writes and taken and worth_learning(kind, canonical)):
             return None
-        if budget_ms is None or math.isinf(budget_ms):
-            return self._smallest(kind, canonical)
+        from nbmf.neural.codec import TokensDiffer
+
+        try:
+            if budget_ms is None or math.isinf(budget_ms):
+                return self._smallest(kind, canonical)
+            return self._budgeted(kind, canonical, budget_ms)
+        except TokensDiffer:
+            return None
+
+    def _budgeted(self, kind: Kind, canonical: bytes, budget_ms: float) -> bytes | None:
         found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
         rest = repeats.kept(canonical, found)
         if 4 * len(rest) > 3 * len(canonical) and any(

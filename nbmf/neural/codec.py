@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from nbmf import _core
 from nbmf.engine import engine
+from nbmf.errors import DamagedCodec
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
@@ -44,6 +46,10 @@ class Stream(NamedTuple):
     n_bytes: int
     record_type: str
     sizing: int = _core.SIZE_TOLD
+
+
+class TokensDiffer(Exception):
+    """The vocabulary makes tokens of a record that do not spell it, or none: it cannot be coded with them."""
 
 
 class NeuralCodec:
@@ -78,16 +84,23 @@ class NeuralCodec:
         return cls(
             NeuralTokenizer.from_json(tokenizer.decode()),
             load_constants(constants),
-            IntegerWeights.load(model) if model else None,
-            load_counts(counts) if counts else None,
+            IntegerWeights.load(model) if model is not None else None,
+            load_counts(counts) if counts is not None else None,
         )
 
     def type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
 
     def tokens(self, data: bytes) -> NDArray[np.int32]:
-        """Of a record's bytes."""
-        return np.array(self.tokenizer.encode(data), dtype=np.int32)
+        """Of a record's bytes. Raises TokensDiffer if the record is not what they spell."""
+        try:
+            ids = self.tokenizer.encode(data)
+            spelt = self.tokenizer.decode(ids)
+        except Exception as error:  # of the tokenizers package, which has no class of its own
+            raise TokensDiffer(str(error)) from error
+        if spelt != data:
+            raise TokensDiffer("the tokens spell another record")
+        return np.array(ids, dtype=np.int32)
 
     def n_bytes(self, tokens_T: NDArray[np.int32]) -> int:
         """How many bytes the tokens stand for."""
@@ -106,18 +119,21 @@ class NeuralCodec:
     ) -> list[bytes]:
         """The same of records whose tokens are known. `sizings`: how each stream tells where its record ends.
 
-        Raises ValueError for a record that a stream cannot tell the size of: see _core.Model.encode.
+        Raises DamagedCodec if the version's numbers code nothing, or for a record that a stream cannot tell the size
+        of (_core.Model.encode).
         """
         tokens = [tokens_T for tokens_T, _ in records]
         type_ids = [self.type_id(record_type) for _, record_type in records]
         types = [*zip(type_ids, sizings or [_core.SIZE_TOLD] * len(records), strict=True)]
-        if self._by_torch(len(records)):
-            from nbmf.neural.torch_batches import encode_by_torch
+        with _sound_version():
+            if self._by_torch(len(records)):
+                from nbmf.neural.torch_batches import encode_by_torch
 
-            return encode_by_torch(self, types, tokens)
-        return _in_groups(
-            lambda group: [self.model.encode(tokens[index], *types[index]) for index in group], [*map(len, tokens)]
-        )
+                return encode_by_torch(self, types, tokens)
+            return _in_groups(
+                lambda group: [self.model.encode(tokens[index], *types[index]) for index in group],
+                [*map(len, tokens)],
+            )
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.
@@ -131,16 +147,20 @@ class NeuralCodec:
         return data
 
     def decode_batch(self, of_records: Sequence[Stream | tuple[bytes, int, str]]) -> list[bytes | None]:
-        """Many streams by the engine of `nbmf.engine`; None for one that can't be a record of its length."""
-        streams = [Stream(*stream) for stream in of_records]
-        if self._by_torch(len(streams)):
-            from nbmf.neural.torch_batches import decode_by_torch
+        """Many streams by the engine of `nbmf.engine`; None for one that can't be a record of its length.
 
-            return decode_by_torch(self, streams)
-        return _in_groups(
-            lambda group: self._decode_group([streams[index] for index in group]),
-            [stream.n_bytes for stream in streams],
-        )
+        Raises DamagedCodec if the version's numbers code nothing.
+        """
+        streams = [Stream(*stream) for stream in of_records]
+        with _sound_version():
+            if self._by_torch(len(streams)):
+                from nbmf.neural.torch_batches import decode_by_torch
+
+                return decode_by_torch(self, streams)
+            return _in_groups(
+                lambda group: self._decode_group([streams[index] for index in group]),
+                [stream.n_bytes for stream in streams],
+            )
 
     def _decode_group(self, streams: Sequence[Stream]) -> list[bytes | None]:
         longest = max(stream.n_bytes for stream in streams)
@@ -164,6 +184,15 @@ class NeuralCodec:
         if self._network is None:
             raise ValueError("the version has no network")
         return TorchEngine(*self._network, device="cuda" if gpu_is_there() else "cpu")
+
+
+@contextmanager
+def _sound_version() -> Iterator[None]:
+    """What the core refuses in work that was checked before is the version's fault."""
+    try:
+        yield
+    except ValueError as error:
+        raise DamagedCodec(f"a version that cannot code: {error}") from error
 
 
 def _vocabulary(tokenizer: NeuralTokenizer, config: NeuralConfig | None, counts: _core.Counts | None) -> Vocabulary:

@@ -12,6 +12,14 @@ ATTENTION, CONVOLUTION = "a", "c"
 KINDS = {ATTENTION, CONVOLUTION}
 
 
+_BOUNDS = {
+    "vocab_size": (1, 1 << 16), "n_clusters": (0, 1 << 12), "cluster_size": (0, 1 << 12), "d_model": (1, 1 << 13),
+    "n_layers": (0, 64), "n_heads": (1, 1 << 13), "d_feed_forward": (1, 1 << 15), "d_memory": (1, 1 << 12),
+    "bigram_bits": (1, 24), "trigram_bits": (1, 24), "window": (1, 500), "d_shift": (0, 1 << 13),
+    "rotary_period": (4, 1 << 20),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class NeuralConfig(Vocabulary):
     """Everything that fixes the shapes of a network.
@@ -33,6 +41,17 @@ class NeuralConfig(Vocabulary):
     layer_kinds: str = ""  # of each layer, ATTENTION or CONVOLUTION; empty: attention in all
 
     def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} is a whole number from {least} to {most}, not {str(value)[:80]}")
+        if not isinstance(self.layer_kinds, str):
+            raise ValueError("layer_kinds is text")
+        if self.d_model % (2 * self.n_heads) or self.d_shift > self.d_model:
+            raise ValueError(
+                f"d_model {self.d_model}, {self.n_heads} heads and d_shift {self.d_shift}: an even number of channels "
+                "belongs to each head, and d_shift is of d_model"
+            )
         if self.layer_kinds and (len(self.layer_kinds) != self.n_layers or set(self.layer_kinds) - KINDS):
             raise ValueError(f"{self.n_layers} layers, and layer_kinds {self.layer_kinds!r}: one of a and c for each")
         if self.n_singles < 0:

@@ -15,6 +15,8 @@ from nbmf.neural.counts import Counts
 
 _LEVEL = 19
 _MAX_BYTES = 1 << 30
+_MAX_EXPANSION = 64  # of a file; real ones expand to two or three times their size
+_LEAST_MAX_BYTES = 1 << 24
 _PARAMETERS = ("discount_O", "spread_O", "spread_floor_O")
 _CLUSTERS = "clusters"  # how many and how large, where there are any
 _DTYPES = {
@@ -71,8 +73,8 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
     try:
         # what the header states is allocated, whatever is behind it
         size = zstandard.get_frame_parameters(data).content_size
-        if size > _MAX_BYTES:
-            raise ValueError("no counts: too large")
+        if size > min(_MAX_BYTES, max(_LEAST_MAX_BYTES, _MAX_EXPANSION * len(data))):
+            raise ValueError(f"no counts: {len(data)} bytes that expand to {size}")
         content = bytearray(size)
         reader = zstandard.ZstdDecompressor().stream_reader(data)
         if reader.readinto(content) != size or reader.read(1):

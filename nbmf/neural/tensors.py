@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,19 @@ def views(data: bytes | bytearray) -> tuple[dict[str, NDArray[Any]], dict[str, s
         header = json.loads(bytes(data[_HEADER_BYTES:begin]))
         metadata = header.pop("__metadata__", {})
         arrays = {}
+        taken = []
         for name, entry in header.items():
             first, end = entry["data_offsets"]
             dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"]
             size = dtype.itemsize * math.prod(shape)
             if not 0 <= first <= end <= len(data) - begin or end - first != size:
                 raise ValueError(f"{name} is not where the header says")
-            arrays[name] = np.frombuffer(data, dtype, (end - first) // dtype.itemsize, begin + first).reshape(shape)
+            array = np.frombuffer(data, dtype, (end - first) // dtype.itemsize, begin + first).reshape(shape)
+            arrays[name] = array if array.flags.aligned else array.copy()
+            taken.append((first, end))
+        taken.sort()
+        if any(end > first for (_, end), (first, _) in pairwise(taken)):  # one changed in place would change another
+            raise ValueError("arrays that overlap")
     except (AttributeError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"not a safetensors file: {error!r}") from error
     return arrays, metadata

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nbmf.neural import tensors
 from nbmf.neural.config import NeuralConfig
+from nbmf.neural.shapes import check_arrays
 
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]
@@ -81,8 +82,9 @@ class IntegerWeights:
         arrays, metadata = tensors.views(data)
         try:
             config = NeuralConfig(**json.loads(metadata["config"]))
+            check_arrays(arrays, config)
             return cls(**{name: arrays[name] for name in arrays.keys() & _NAMES}), config
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a network of integers: {error!r}") from error
 
 

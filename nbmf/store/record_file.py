@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbmf import compat, json_text, stub
-from nbmf.encryption import StoreKey, is_envelope
+from nbmf.encryption import StoreKey, is_envelope, told
 from nbmf.errors import EncryptionError
 from nbmf.payload import Fidelity, Payload
 from nbmf.store.errors import KeyRequired, StoreError
@@ -110,7 +110,7 @@ def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
         if key is None:
             raise DamagedRecordFile("encrypted", "no key was given; see NBMF_STORE_KEY")
         try:
-            value = _from_json(key.decrypt(value))
+            value = _from_json(key.decrypt(value), encrypted=True)
         except EncryptionError as error:
             raise DamagedRecordFile(error.code, str(error)) from error
     if type(value) is not dict or "payload" not in value:
@@ -121,15 +121,15 @@ def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
     return RecordFile(name_key(name, record_class), record_class, value, encrypted)
 
 
-def _from_json(content: bytes) -> Any:
+def _from_json(content: bytes, *, encrypted: bool = False) -> Any:
     try:
         return json_text.loads(decode_text(content))
     except UnicodeDecodeError as error:
-        raise DamagedRecordFile("not_utf8", str(error)) from error
+        raise DamagedRecordFile("not_utf8", told(error, encrypted)) from None
     except json_text.DuplicateKey as error:
-        raise DamagedRecordFile("duplicate_key", str(error)) from error
+        raise DamagedRecordFile("duplicate_key", told(error, encrypted)) from None
     except ValueError as error:
-        raise DamagedRecordFile("not_json", str(error)) from error
+        raise DamagedRecordFile("not_json", told(error, encrypted)) from None
 
 
 def _safe(name: str) -> str:

@@ -15,6 +15,7 @@ from cluster.errors import RecordsError
 from cluster.sources import BadRecord, Record, open_source
 from nbmf import stub
 from nbmf.encryption import StoreKey
+from nbmf.store.record_file import DamagedRecordFile, parse
 
 KEY = StoreKey.from_secret("the right one")
 OTHER = StoreKey.from_secret("another")
@@ -299,3 +300,31 @@ def test_a_folder_without_permission_is_named(old):
     old("cas/x", b"").parent.chmod(0)
     with pytest.raises(RecordsError, match="cas"):
         open_source(old.root).plan()
+
+
+SECRET = "hidden-diagnosis"
+TWICE = f'{{"{SECRET}": 1, "{SECRET}": 2}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("records/a__note.json", KEY.encrypt(f'{{"payload": {TWICE}}}'.encode()), "duplicate_key"),
+        ("records/a__note.json", KEY.encrypt(f'{{"{SECRET}": {{"a": 1, "a": 2}}}}'.encode()), "duplicate_key"),
+        ("records/a__note.json", KEY.encrypt(to_json({"payload": {"meta": {"fidelity": "lossless"}, "sig": "", "code":
+            zlib.compress(TWICE.encode()).hex()}})), "damaged_stub_blob"),
+        ("a_1.json", cold(KEY.encrypt(TWICE.encode())), "duplicate_key"),
+        (named(TWICE.encode()), KEY.encrypt(TWICE.encode()), "duplicate_key"),
+    ],
+)  # fmt: skip
+def test_nothing_of_an_encrypted_record_is_told(old, name, content, reason):
+    old(name, content)
+    (found,) = read(open_source(old.root, key=KEY))
+    assert found.reason == reason
+    assert SECRET not in repr(found)
+    assert "inside an encrypted record" in found.detail
+    if name.startswith("records/") and reason == "duplicate_key":
+        with pytest.raises(DamagedRecordFile) as raised:
+            parse("a__note.json", (old.root / name).read_bytes(), KEY)
+        assert SECRET not in str(raised.value)
+        assert raised.value.__cause__ is None

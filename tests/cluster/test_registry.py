@@ -14,6 +14,7 @@ import registries
 import synthetic
 import zstandard
 
+from cluster import local_documents
 from cluster.errors import RegistryError, VersionInUse, VersionNotFound
 from cluster.registry import Registry, default_location
 from nbmf.errors import DamagedCodec, UnknownCodec
@@ -199,18 +200,19 @@ def test_a_half_written_version_is_not_there(registry):
 
 def test_channels_are_replaced_whole_or_not_at_all(local, monkeypatch):
     first, second = publish(local, "a"), publish(local, "b")
-    write = Registry._write
+    write = local_documents._write
 
-    def cut_off(self, path, content):
-        write(self, path, content[: len(content) // 2])
-        raise OSError("disk full")
+    def cut_off(file, content):
+        write(file, content[: len(content) // 2])
+        raise OSError("broken disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "_write", cut_off)
-        with pytest.raises(OSError, match="disk full"):
+        patch.setattr(local_documents, "_write", cut_off)
+        with pytest.raises(RegistryError, match=r"channels\.json cannot be written, and is as it was: broken disk"):
             local.assign("stable", second)
     assert local.channels().stable == first
     assert len(local.channels().history) == 1
+    assert not [*Path(local.location).glob("*.new")]
     local.assign("stable", second)
     assert local.channels().stable == second
 
@@ -218,34 +220,33 @@ def test_channels_are_replaced_whole_or_not_at_all(local, monkeypatch):
 def test_a_reader_never_sees_unfinished_channels(local, monkeypatch):
     """Before the new file has its name, readers get the old one."""
     first, second = publish(local, "a"), publish(local, "b")
-    write, seen = Registry._write, []
+    write, seen = local_documents._write, []
 
-    def look(self, path, content):
+    def look(file, content):
         seen.append(Registry(local.location).channels().stable)
-        write(self, path, content)
+        write(file, content)
         seen.append(Registry(local.location).channels().stable)
 
-    monkeypatch.setattr(Registry, "_write", look)
+    monkeypatch.setattr(local_documents, "_write", look)
     local.assign("stable", second)
     assert seen == [first, first]
-    assert local.channels().stable == second
 
 
 def test_changes_at_once_wait_for_one_another(local, monkeypatch):
     """The second begins while the first is about to write; both are in the history, each over the other's."""
     first, second = publish(local, "a"), publish(local, "b")
-    write = Registry._write
+    write = local_documents._write
     others = []
 
-    def meanwhile(self, path, content):
-        monkeypatch.setattr(Registry, "_write", write)
+    def meanwhile(file, content):
+        monkeypatch.setattr(local_documents, "_write", write)
         other = threading.Thread(target=Registry(local.location).assign, args=("candidate", second))
         other.start()
         other.join(0.3)  # without a lock it is done by now
         others.append(other)
-        write(self, path, content)
+        write(file, content)
 
-    monkeypatch.setattr(Registry, "_write", meanwhile)
+    monkeypatch.setattr(local_documents, "_write", meanwhile)
     local.assign("stable", second)
     for other in others:
         other.join()

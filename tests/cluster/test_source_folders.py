@@ -4,6 +4,7 @@ import json
 import os
 import zlib
 from base64 import b64encode
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 import nbmf
 from cluster.errors import RecordsError
-from cluster.sources import jsonl, open_source
+from cluster.sources import BadRecord, Record, jsonl, open_source
 from cluster.sources.unread import Unread
 from nbmf import store
 
@@ -304,3 +305,31 @@ def test_the_folder_of_a_migration_inside_its_source_is_no_source(write, tmp_pat
     assert not_read(source, root) == {"new": "store_of_nbmf"}
     assert migrate_here(source, root / "new", ParquetParts()) == []
     assert len(list(store.iterate(root / "new"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["legacy", "jsonl"])
+def test_links_out_of_a_folder_are_followed_when_that_is_asked_for(tmp_path, kind):
+    root, outside = tmp_path / "store", tmp_path / "outside"
+    records = root / "records" if kind == "legacy" else root
+    records.mkdir(parents=True)
+    outside.mkdir()
+    name, content = ("k{}__note.json", '{"payload": "words"}') if kind == "legacy" else ("k{}.jsonl", '"words"\n')
+    for folder, number in ((records, 1), (outside, 2)):
+        (folder / name.format(number)).write_text(content)
+    (records / name.format(3)).symlink_to(name.format(1))
+    (records / name.format(4)).symlink_to(outside / name.format(2))
+    (records / name.format(5)).symlink_to(tmp_path / "link")
+    (tmp_path / "link").symlink_to(outside / name.format(2))
+    left, followed = (open_source(root, follow_links=follow) for follow in (False, True))
+    assert [item.payload for item in read(followed)] == ["words"] * 4
+    good = [item for item in read(left) if isinstance(item, Record)]
+    assert [item.payload for item in good] == ["words"] * 2
+    out = [item for item in read(left) if isinstance(item, BadRecord)] if kind == "legacy" else [*left.not_read()]
+    assert [(Path(one.place).name, one.reason) for one in out] == [
+        (name.format(number), "link_out_of_store") for number in (4, 5)
+    ]
+    assert "--follow-links" in out[0].detail
+    if kind == "legacy":
+        assert repr(left) == repr(followed)  # a run that was begun goes on
+    (tmp_path / "by a link").symlink_to(root)
+    assert len([item for item in read(open_source(tmp_path / "by a link")) if isinstance(item, Record)]) == 2

@@ -1,5 +1,6 @@
 """Records in batches, without Ray: batches are bounded, and the fault of one record is no other's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,14 @@ def test_meta_with_surrogates_is_unicode_all_the_same(codec):
     assert row["meta"].encode()
     (bad,) = outcomes([Record("k", "note", {"a": object()}, "x", "place", 7)], codec)
     assert (type(bad), bad.reason) == (BadRecord, "bad_meta")
+
+
+_SECRET = "hidden-diagnosis"
+
+
+def test_nothing_is_told_of_an_encrypted_record_that_cannot_be_coded():
+    record = Record("k", "note", {_SECRET: "\ud800"}, {_SECRET: {1: 2}}, "place", 10, encrypted=True)
+    for one, is_told in ((record, False), (replace(record, encrypted=False), True)):
+        bad = coding._checked(one)
+        assert bad.reason == "unsupported_payload"
+        assert (_SECRET in bad.detail) is is_told

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 import nbmf
 from nbmf import Codec, errors
+from nbmf.codec import attempt
 from nbmf.payload import Kind, to_canonical
 
 
@@ -142,6 +144,25 @@ def test_output_too_large(value):
     for decode in (nbmf.decode, Codec().decode):
         with pytest.raises(errors.OutputTooLarge, match="1000 bytes; max_output_bytes is 999"):
             decode(blob, max_output_bytes=999)
+
+
+def test_more_values_than_the_bound_on_bytes_allows():
+    many = [[]] * 600_000  # two separators each
+    blob = nbmf.encode(many)
+    assert len(blob) < 1000
+    assert nbmf.decode(blob) == many
+    assert Codec().decode_batch([blob])[0] == many
+    with pytest.raises(errors.PayloadTooLarge, match="1048576 values; a larger max_payload_bytes"):
+        nbmf.encode(many, max_payload_bytes=2_000_000)
+    for decode in (nbmf.decode, Codec().decode, lambda blob, **bound: Codec().decode_batch([blob], **bound)[0]):
+        result = attempt(partial(decode, blob, max_output_bytes=2_000_000))
+        assert type(result) is errors.OutputTooLarge
+        assert "1048576 values; a larger max_output_bytes" in str(result)
+
+
+def test_a_hundred_thousand_nines():
+    for value in (10**100_000 - 1, {"n": [1 - 10**100_000]}):
+        assert nbmf.decode(nbmf.encode(value)) == value
 
 
 def test_payloads_over_the_largest_standard_zstd_window():

@@ -16,7 +16,9 @@ def test_the_engine_that_was_configured():
     assert engine.engine() == Engine("cpu", 2)
 
 
-@pytest.mark.parametrize(("name", "threads", "named"), [("gpu", 1, "'gpu'"), ("cpu", 0, "at least 1")])
+@pytest.mark.parametrize(
+    ("name", "threads", "named"), [("gpu", 1, "'gpu'"), ("cpu", 0, "from 1 to 1024"), ("cpu", 10**9, "from 1 to 1024")]
+)
 def test_what_is_no_engine(name, threads, named):
     with pytest.raises(ValueError, match=named):
         engine.configure(name, threads)
