@@ -10,7 +10,7 @@ from cluster.config import StrictModel
 from serve_app.rollout.gates import Gate, gates
 from serve_app.rollout.measurements import Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import Rollout, State
+from serve_app.rollout.state import Rollout, Seen, State
 from serve_app.rollout.store import Transition
 
 Verdict: TypeAlias = Literal["passed", "breached", "too_little_measured"]
@@ -24,6 +24,24 @@ class StartRollout(StrictModel):
     policy: RolloutPolicy | None = Field(
         None, description="what differs from `rollout` of the server's configuration; the rest is as there"
     )
+
+
+class SeenRollout(StrictModel):
+    """Where the caller saw the rollout: nothing is changed where it has gone on meanwhile."""
+
+    rollout: str = Field(min_length=1, description="its id")
+    round: int = Field(ge=0)
+
+    @property
+    def seen(self) -> Seen:
+        """The same, for the store."""
+        return Seen(self.rollout, self.round)
+
+
+class AdvanceRollout(SeenRollout):
+    """Which state to go on from."""
+
+    force: bool = Field(False, description="become stable although not all replicas have loaded the candidate")
 
 
 class Share(BaseModel):
@@ -120,12 +138,12 @@ class RolloutView(BaseModel):
     @classmethod
     def of(cls, rollout: Rollout) -> RolloutView:
         """The rollout, to be shown."""
-        after = rollout.advanced(rollout.since, "") if rollout.is_active else None
+        state, percent = rollout.next_step
         return cls(
             **{name: getattr(rollout, name) for name in ("id", "candidate", "stable", "state", "percent", "round")},
             **{name: getattr(rollout, name) for name in ("since", "reason", "paused", "ready", "policy")},
             active=rollout.is_active,
-            next=after and Position(state=after.state, percent=after.percent),
+            next=Position(state=state, percent=percent) if rollout.is_active else None,
             gates=[GateView.of(g) for g in gates(rollout.policy, rollout.measured)] if rollout.is_active else [],
             measured=Measured.of(rollout.measured),
         )

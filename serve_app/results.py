@@ -48,6 +48,7 @@ _STATUS = {
     "unknown_codec": 404,
     "version_not_found": 404,
     "rollout_error": 409,
+    "rollout_changed": 409,
     "fixed_version": 409,
     "payload_too_large": 413,
     "output_too_large": 413,

@@ -12,7 +12,7 @@ from cluster.errors import RegistryError
 from cluster.registry import BUILTIN, NONE, Registry
 from serve_app.rollout.measurements import Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import Lease, Rollout, RolloutError, State, decide
+from serve_app.rollout.state import Lease, Rollout, RolloutError, Seen, State, decide
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,12 +71,17 @@ class RolloutStore:
             self._write(None, started)
         return started
 
-    def change(self, next_of: Callable[[Rollout], Rollout]) -> Rollout:
-        """The rollout after this change. Raises RolloutError, also if there is none."""
+    def change(self, next_of: Callable[[Rollout], Rollout], seen: Seen | None = None) -> Rollout:
+        """The rollout after this change, made only where it is as it was `seen`.
+
+        Raises RolloutChanged, RolloutError, also if there is none.
+        """
         with self._registry.locked():
             before = self.read()
             if before is None:
                 raise RolloutError("there is no rollout; begin one with `nbmf rollout start VERSION`")
+            if seen is not None:
+                before.check_seen(seen)
             after = next_of(before)
             self._write(before, after)
         return after

@@ -298,7 +298,7 @@ def test_versions_that_no_rollout_needs_are_released(tmp_path):
         store.start(candidate, ALL, 0)
         loader.look()
         while store.read().is_active:
-            store.change(lambda r: r.advanced(1, ""))
+            store.change(lambda r: r.advanced(1, "", force=True))
         registry.assign("stable", candidate)
         loader.look()
         assert released == expected

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import threading
 
 import pytest
 import registries
@@ -13,7 +14,7 @@ from nbmf.errors import DamagedCodec
 from serve_app.rollout.cli import app
 from serve_app.rollout.measurements import Compared, Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import RolloutError
+from serve_app.rollout.state import RolloutChanged, RolloutError
 from serve_app.rollout.store import DOCUMENT, HISTORY, RolloutStore
 
 POLICY = RolloutPolicy(dwell_s=0, min_samples=1, steps_percent=(50, 100))
@@ -197,7 +198,7 @@ def rollout_command(registry):
 
 def test_by_hand(rollout_command, registry, other):
     assert "There is no rollout" in rollout_command("status")
-    assert f"{other[:12]}: staged since" in rollout_command("start", other[:8])
+    assert f"{other[:12]}: staged, round 0, since" in rollout_command("start", other[:8])
     assert "canary 10 %" in rollout_command("advance")
     assert "canary 10 %, paused" in rollout_command("pause")
     status = rollout_command("status")
@@ -211,6 +212,48 @@ def test_by_hand(rollout_command, registry, other):
     status = rollout_command("status")
     assert status.count("by hand") == 3  # the state, and two lines of the history
     assert "limit" not in status
+
+
+def test_a_round_that_is_over(rollout_command, store, other):
+    """Who saw an earlier one changes nothing."""
+    rollout_command("start", other)
+    rollout_command("advance", "--round", "0")
+    for command in ("advance", "pause", "resume"):
+        with pytest.raises(RolloutChanged, match="is in round 1"):
+            rollout_command(command, "--round", "0")
+    assert (store.read().percent, store.read().paused) == (10, False)
+
+
+def test_several_that_advance_at_once(store, other):
+    """Each saw the same round: one of them does it, and the others are told."""
+    seen = store.start(other, POLICY, 1).seen
+    done, refused = [], []
+
+    def advance():
+        try:
+            done.append(store.change(lambda r: r.advanced(2, "by hand"), seen))
+        except RolloutChanged:
+            refused.append(1)
+
+    threads = [threading.Thread(target=advance) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(done), len(refused), store.read().round) == (1, 4, 1)
+
+
+def test_what_is_not_loaded_does_not_become_stable(rollout_command, store, registry, other):
+    stable = registry.channels().stable
+    rollout_command("start", other)
+    for _ in range(3):
+        rollout_command("advance")
+    with pytest.raises(RolloutError, match="not all replicas have loaded it"):
+        rollout_command("advance")
+    assert (store.read().percent, registry.channels().stable) == (100, stable)
+    rollout_command("advance", "--force")
+    assert (store.history()[-1].after, store.history()[-1].reason) == ("stable", "by hand, forced")
+    assert registry.channels().stable == other
 
 
 def test_steps_of_a_configuration(rollout_command, store, other, tmp_path):
