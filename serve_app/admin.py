@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.config import problems
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire, dump
@@ -24,6 +25,7 @@ from serve_app import schemas
 from serve_app.admin_schemas import (
     AdvanceRollout,
     History,
+    ReleaseVersion,
     RolloutStatus,
     RolloutView,
     SeenRollout,
@@ -42,7 +44,7 @@ from serve_app.replica_calls import call as call_replica
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.split import Route, route
-from serve_app.rollout.state import Rollout
+from serve_app.rollout.state import Rollout, RolloutError
 from serve_app.rollout.store import RolloutStore
 
 M = TypeVar("M", bound=BaseModel)
@@ -76,6 +78,7 @@ class Admin:
         self._config = config
         self._registry = registry
         self._store = RolloutStore(registry)
+        self._quarantine = Quarantine(registry)
         self._version = version
         self._controller = controller
         self._follows = controller is not None and config.follows_rollouts
@@ -104,6 +107,7 @@ class Admin:
         for action in (self.pause, self.resume, self.rollback):
             body = _takes(SeenRollout, required=False)
             add("POST", f"/rollout/{action.__name__}", action, 409, 413, openapi_extra=body)
+        add("POST", "/quarantine/release", self.release, 404, 409, 413, openapi_extra=_takes(ReleaseVersion))
         add("GET", "/recent", self.recent)
 
     async def rollout(self) -> RolloutStatus:
@@ -115,7 +119,11 @@ class Admin:
     ) -> History:
         """Transitions of all rollouts, newest first, each with what was measured in the state before."""
         lines = await asyncio.to_thread(self._store.history)
-        return History(transitions=[TransitionView.of(line) for line in lines[: -limit - 1 : -1]])
+        quarantine = await asyncio.to_thread(self._quarantine.lines)
+        return History(
+            transitions=[TransitionView.of(line) for line in lines[: -limit - 1 : -1]],
+            quarantine=quarantine[: -limit - 1 : -1],
+        )
 
     async def start(self, request: Request) -> RolloutStatus:
         """Start a rollout: the candidate encodes a copy of some requests, and is measured."""
@@ -143,9 +151,23 @@ class Admin:
         return await self._move(lambda r: r.with_pause(False), await self._seen(request))
 
     async def rollback(self, request: Request) -> RolloutStatus:
-        """Take the candidate's share away. Blobs that it wrote stay readable."""
-        reason = f"rolled back {_by(request)}"
-        return await self._move(lambda r: r.rolled_back(time.time(), reason), await self._seen(request))
+        """Take the candidate's share away, and the candidate out of quarantine. Blobs that it wrote stay readable."""
+        reason, asked = f"rolled back {_by(request)}", await self._seen(request)
+        seen = None if asked is None else asked.seen
+        return await self._change(lambda: self._store.roll_back(time.time(), reason, seen))
+
+    async def release(self, request: Request) -> RolloutStatus:
+        """Take a version out of quarantine, where it came as it killed or hung what decoded with it."""
+        asked = await self._asked(request, ReleaseVersion)
+        reason = f"released {_by(request)}"
+
+        def release() -> None:
+            version = self._registry.resolve(asked.version)
+            if not self._quarantine.release(version, reason, time.time()):
+                raise RolloutError(f"{version[:12]} is not in quarantine")
+
+        await asyncio.to_thread(release)
+        return await asyncio.to_thread(self._status)
 
     async def recent(self, request: Request) -> Series:
         """Records, ratio and latency of each version over the last minutes."""
@@ -155,7 +177,7 @@ class Admin:
         return series
 
     async def _move(self, next_of: Callable[[Rollout], Rollout], seen: SeenRollout | None) -> RolloutStatus:
-        return await self._change(lambda: self._store.change(next_of, seen and seen.seen))
+        return await self._change(lambda: self._store.change(next_of, None if seen is None else seen.seen))
 
     async def _change(self, change: Callable[[], Rollout]) -> RolloutStatus:
         if not self._follows:
@@ -171,6 +193,7 @@ class Admin:
             shares=[Share(version=version, percent=percent) for version, percent in now.shares_percent.items()],
             rollout=None if rollout is None else RolloutView.of(rollout),
             policy=self._config.rollout,
+            quarantined=list(self._quarantine.read().values()),
         )
 
     def _deadline(self, request: Request) -> float:

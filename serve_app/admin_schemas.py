@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from cluster.config import StrictModel
+from cluster.quarantine import QuarantineLine
 from serve_app.rollout.gates import Gate, gates
 from serve_app.rollout.measurements import Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
@@ -36,6 +37,12 @@ class SeenRollout(StrictModel):
     def seen(self) -> Seen:
         """The same, for the store."""
         return Seen(self.rollout, self.round)
+
+
+class ReleaseVersion(StrictModel):
+    """What to take out of quarantine."""
+
+    version: str = Field(min_length=1, description="the start of an id")
 
 
 class AdvanceRollout(SeenRollout):
@@ -156,6 +163,7 @@ class RolloutStatus(BaseModel):
     shares: list[Share]
     rollout: RolloutView | None
     policy: RolloutPolicy = Field(description="of rollouts that are started here and say nothing else")
+    quarantined: list[QuarantineLine] = Field(description="versions that killed or hung what used them; not used now")
 
 
 class TransitionView(BaseModel):
@@ -189,6 +197,7 @@ class History(BaseModel):
     """Transitions of all rollouts, newest first."""
 
     transitions: list[TransitionView]
+    quarantine: list[QuarantineLine] = Field(description="what came into quarantine, and out of it, newest first")
 
 
 def _over(numerator: int, denominator: int) -> float | None:

@@ -14,6 +14,7 @@ from cluster.registry import DEFAULT
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
 from nbmf.wire import BadWire
+from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
 from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
@@ -52,6 +53,11 @@ class BatchConfig(StrictModel):
     max_records: Positive = 64
     max_bytes: Positive = Field(16384, description="canonical bytes; a record that has more is a batch alone")
     concurrency: Positive = Field(1, description="batches of a replica in work at a time")
+    timeout_s: float = Field(
+        DEFAULT_TIMEOUT_S,
+        gt=0,
+        description="and a second for each 30 kB: a batch that takes longer has hung, and its process is ended",
+    )
     max_wait_s: float = Field(
         0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"
     )

@@ -9,12 +9,13 @@ import logging
 from typing import Any
 
 from cluster.errors import SessionError
-from cluster.registry import Registry
+from cluster.registry import BUILTIN, NONE, Registry
 from cluster.session import starting
 from nbmf.engine import Engine
 from serve_app.config import ServeConfig
 from serve_app.deployments import Target, encoder_target, sized
 from serve_app.encoders import Encoders, encoder_prefix
+from serve_app.isolation.trial import tried
 from serve_app.replicas import Decoder, Encoder
 from serve_app.serve_options import LOGGING, grpc_options, http_options
 from serve_app.tls_nodes import check_nodes
@@ -82,8 +83,10 @@ def undeploy(name: str = APPLICATION) -> None:
 
 
 def resolve_version(config: ServeConfig, registry: Registry) -> str:
-    """The version to encode with; loading it here tells of a damaged one before anything is started."""
+    """The version to encode with; trying it, apart from all else, tells of a bad one before anything is started."""
     version = registry.resolve(config.version)
+    if version not in (BUILTIN, NONE):
+        tried(registry, version, Engine(config.engine, config.threads))
     registry.load(version)
     return version
 

@@ -58,6 +58,7 @@ _STATUS = {
     "overloaded": 429,
     "internal_error": 500,
     "damaged_codec": 503,
+    "quarantined_codec": 503,
     "inexact_machine": 503,
     "registry_error": 503,
     "unavailable": 503,

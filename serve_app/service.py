@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cluster.errors import QuarantinedCodec
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
@@ -73,6 +75,7 @@ class CodecService:
 
     def _versions(self) -> dict[str, Any]:
         channels, shares = self._registry.channels(), self._traffic.shares_percent
+        quarantined = Quarantine(self._registry).read()
         rows = []
         for version_id, manifest in self._registry.manifests():
             row: dict[str, Any] = {
@@ -80,7 +83,10 @@ class CodecService:
                 "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                 "share_percent": shares.get(version_id, 0.0),
             }
-            if isinstance(manifest, NbmfError):
+            if version_id in quarantined:
+                reason = f"in quarantine: {quarantined[version_id].reason}"
+                row["error"] = {"code": QuarantinedCodec.code, "message": reason}
+            elif isinstance(manifest, NbmfError):
                 row["error"] = {"code": manifest.code, "message": str(manifest)}
             else:
                 row |= {

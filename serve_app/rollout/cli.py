@@ -15,10 +15,11 @@ from rich.text import Text
 from cluster import config as configuration
 from cluster.cli.options import LOCAL, RegistryOption
 from cluster.progress import results
+from cluster.quarantine import Quarantine, QuarantineLine
 from cluster.registry import Registry
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.gates import gates
-from serve_app.rollout.state import Rollout, Seen
+from serve_app.rollout.state import Rollout, RolloutError, Seen
 from serve_app.rollout.store import RolloutStore
 
 app = typer.Typer(help="Roll a codec version out step by step, measured against the stable one.", no_args_is_help=True)
@@ -75,8 +76,21 @@ def resume(seen: RoundOption = None, registry: RegistryOption = None) -> None:
 
 @app.command()
 def rollback(registry: RegistryOption = None) -> None:
-    """Take the candidate's share away. Blobs that it wrote stay readable."""
-    _tell(RolloutStore(Registry(registry)).change(lambda r: r.rolled_back(time.time(), _BY_HAND)))
+    """Take the candidate's share away, and the candidate out of quarantine. Blobs that it wrote stay readable."""
+    _tell(RolloutStore(Registry(registry)).roll_back(time.time(), _BY_HAND))
+
+
+@app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="The start of an id.", show_default=False)],
+    registry: RegistryOption = None,
+) -> None:
+    """Take a version out of quarantine, where it came as it killed or hung what decoded with it."""
+    place = Registry(registry)
+    version_id = place.resolve(version)
+    if not Quarantine(place).release(version_id, _BY_HAND, time.time()):
+        raise RolloutError(f"{version_id[:12]} is not in quarantine; `nbmf versions list` names those that are")
+    typer.echo(f"{version_id[:12]} is out of quarantine.")
 
 
 @app.command()
@@ -84,8 +98,10 @@ def status(registry: RegistryOption = None) -> None:
     """Print the state, what was measured in it against the gates, and the transitions."""
     store = RolloutStore(Registry(registry))
     rollout = store.read()
+    quarantine = Quarantine(Registry(registry)).lines()
     if rollout is None:
         typer.echo("There is no rollout; `nbmf rollout start VERSION` begins one.")
+        _tell_quarantine(quarantine)
         return
     _tell(rollout)
     if rollout.is_active:
@@ -104,13 +120,27 @@ def status(registry: RegistryOption = None) -> None:
         if line.rollout == rollout.id:
             table.add_row(_moment(line.at), _state(line.after, line.after_percent), line.reason)
     results().print(table)
+    _tell_quarantine(quarantine)
+
+
+def _tell_quarantine(lines: list[QuarantineLine]) -> None:
+    if not lines:
+        return
+    table = Table(title="Quarantine")
+    for column in ("at (UTC)", "version", "", "why"):
+        table.add_column(column)
+    for line in lines:
+        table.add_row(_moment(line.at), line.version[:12], "in" if line.quarantined else "out", line.reason)
+    results().print(table)
 
 
 def _move(registry: str | None, round_: int | None, next_of: Callable[[Rollout], Rollout]) -> None:
     """Changes the rollout as this command saw it, or as the caller did."""
     store = RolloutStore(Registry(registry))
     rollout = store.read()
-    seen = rollout and (rollout.seen if round_ is None else Seen(rollout.id, round_))
+    seen = None
+    if rollout is not None:
+        seen = rollout.seen if round_ is None else Seen(rollout.id, round_)
     _tell(store.change(next_of, seen))
 
 

@@ -12,6 +12,7 @@ from keys import entry
 from ray.exceptions import ActorDiedError
 
 from cluster import config as configuration
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.admin import MAX_BODY_BYTES
 from serve_app.config import DEFAULT_FILE, ServeConfig
@@ -29,6 +30,7 @@ ROUTES = [
     ("GET", "/v1/admin/rollout/history"),
     ("GET", "/v1/admin/recent"),
     *(("POST", f"/v1/admin/rollout/{action}") for action in ("start", "advance", "pause", "resume", "rollback")),
+    ("POST", "/v1/admin/quarantine/release"),
 ]
 
 
@@ -221,6 +223,33 @@ def test_stable_only_once_it_is_loaded(ask, advance, registry, store, other):
     assert (forced["state"], forced["reason"]) == ("stable", "advanced by hand, with API key ops, forced")
 
 
+def test_quarantine(ask, registry, store, other):
+    """By hand out of it, or by a rollback by hand; the history says so, and versions in it are named."""
+    quarantine, release, start = Quarantine(registry), "/v1/admin/quarantine/release", "/v1/admin/rollout/start"
+    fails(ask("POST", release, json={"version": other}), 409, "rollout_error")
+    fails(ask("POST", release, json={"version": "0123456789"}), 404, "version_not_found")
+    quarantine.add(other, "decoding ended its process by SIGSEGV", 1)
+    quarantine.add(other, "once more", 2)
+    (row,) = ask("GET", "/v1/admin/rollout").json()["quarantined"]
+    assert (row["version"], row["reason"]) == (other, "decoding ended its process by SIGSEGV")
+    (error,) = (row["error"] for row in ask("GET", "/v1/versions").json()["versions"] if row["id"] == other)
+    assert error["code"] == "quarantined_codec"
+    assert "SIGSEGV" in error["message"]
+    assert "SIGSEGV" in fails(ask("POST", start, json={"version": other}), 503, "quarantined_codec")
+    assert ask("POST", release, json={"version": other}).json()["quarantined"] == []
+    assert ask("POST", start, json={"version": other}).status_code == 200
+    quarantine.add(other, "again", 3)
+    assert ask("POST", "/v1/admin/rollout/rollback").json()["quarantined"] == []
+    lines = ask("GET", "/v1/admin/rollout/history").json()["quarantine"]
+    by = "by hand, with API key ops"
+    assert [(line["quarantined"], line["reason"]) for line in lines] == [
+        (False, f"its rollout was taken back: rolled back {by}"),
+        (True, "again"),
+        (False, f"released {by}"),
+        (True, "decoding ended its process by SIGSEGV"),
+    ]
+
+
 def test_back_and_who_did_it(ask, registry, other):
     ask("POST", "/v1/admin/rollout/start", json={"version": other})
     back = ask("POST", "/v1/admin/rollout/rollback").json()
@@ -351,7 +380,7 @@ def test_the_last_minutes(ask, recent):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_it_is_as_described(ask, store, other, method, path):
+def test_it_is_as_described(ask, registry, store, other, method, path):
     api = ask("GET", "/openapi.json").json()
     ask("POST", "/v1/admin/rollout/start", json={"version": other})
     if path.endswith("resume"):
@@ -359,7 +388,10 @@ def test_it_is_as_described(ask, store, other, method, path):
     if path.endswith("start"):
         ask("POST", "/v1/admin/rollout/rollback")
     seen = {"rollout": store.read().id, "round": store.read().round}
-    answer = ask(method, path, json={"start": {"version": other}, "advance": seen}.get(path.rpartition("/")[2]))
+    if path.endswith("release"):
+        Quarantine(registry).add(other, "killed", 1)
+    bodies = {"start": {"version": other}, "release": {"version": other}, "advance": seen}
+    answer = ask(method, path, json=bodies.get(path.rpartition("/")[2]))
     described = api["paths"][path][method.lower()]["responses"]
     assert answer.status_code == 200, answer.text
     schema = described["200"]["content"]["application/json"]["schema"] | {"components": api["components"]}

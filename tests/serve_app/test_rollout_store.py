@@ -8,7 +8,8 @@ import threading
 import pytest
 import registries
 
-from cluster.errors import RegistryError, VersionInUse
+from cluster.errors import QuarantinedCodec, RegistryError, VersionInUse
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.errors import DamagedCodec
 from serve_app.rollout.cli import app
@@ -254,6 +255,28 @@ def test_what_is_not_loaded_does_not_become_stable(rollout_command, store, regis
     rollout_command("advance", "--force")
     assert (store.history()[-1].after, store.history()[-1].reason) == ("stable", "by hand, forced")
     assert registry.channels().stable == other
+
+
+def test_quarantine_by_the_command(rollout_command, store, registry, other):
+    Quarantine(registry).add(other, "loading did not come to an end in 60 s", 1)
+    with pytest.raises(QuarantinedCodec, match="did not come to an end"):
+        rollout_command("start", other)
+    assert store.read() is None
+    assert "did not come to an end" in rollout_command("status")
+    assert "out of quarantine" in rollout_command("release", other[:12])
+    with pytest.raises(RolloutError, match="not in quarantine"):
+        rollout_command("release", other)
+    rollout_command("start", other)
+    assert rollout_command("status").count("by hand") == 1
+
+
+def test_a_breach_leaves_a_version_in_quarantine(store, registry, other):
+    """Only people take it out."""
+    started = store.start(other, POLICY, 1)
+    Quarantine(registry).add(other, "killed", 2)
+    store.judge("me", 3, 10, {(started.id, 0): Measurements(load_failure="in quarantine")}, ready=False)
+    assert store.read().state == "rolled_back"
+    assert list(Quarantine(registry).read()) == [other]
 
 
 def test_steps_of_a_configuration(rollout_command, store, other, tmp_path):
