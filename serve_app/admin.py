@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ValidationError
@@ -34,10 +33,12 @@ from serve_app.admin_schemas import (
     TransitionView,
 )
 from serve_app.api_keys import Authenticator, Forbidden
-from serve_app.bodies import BodyTooLarge, parse_object
+from serve_app.bodies import parse_object
 from serve_app.calls import call_of
-from serve_app.config import ServeConfig, is_loopback
-from serve_app.deadlines import deadline_of, until
+from serve_app.config import ServeConfig
+from serve_app.deadlines import deadline_of
+from serve_app.incoming import IncomingBodies
+from serve_app.origins import check_origin
 from serve_app.parameters import KNOWN_ONLY
 from serve_app.recent import Series
 from serve_app.replica_calls import call as call_replica
@@ -73,9 +74,15 @@ class Admin:
     """Routes under /v1/admin, of a server that was deployed with this version."""
 
     def __init__(
-        self, config: ServeConfig, registry: Registry, version: str, controller: DeploymentHandle[Any] | None
+        self,
+        config: ServeConfig,
+        registry: Registry,
+        version: str,
+        controller: DeploymentHandle[Any] | None,
+        incoming: IncomingBodies,
     ) -> None:
         self._config = config
+        self._incoming = incoming
         self._registry = registry
         self._store = RolloutStore(registry)
         self._quarantine = Quarantine(registry)
@@ -200,14 +207,9 @@ class Admin:
         return deadline_of(call_of(request).arrived, None, self._config.request_timeout_s)
 
     async def _body(self, request: Request) -> bytes:
-        """The body, counted while it arrives: FastAPI would read all of it before it looks at the key."""
-        body = bytearray()
-        async with until(self._deadline(request)):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes")
-        return bytes(body)
+        """The body: FastAPI would read all of it before it looks at the key."""
+        call_of(request).deadline = self._deadline(request)
+        return await self._incoming.read(request, MAX_BODY_BYTES)
 
     async def _asked(self, request: Request, model: type[M]) -> M:
         """What the body asks for. Raises BadWire."""
@@ -230,19 +232,7 @@ class Admin:
     async def _local_only(self, request: Request) -> None:
         if self._config.is_open:
             raise Forbidden("other machines reach this server: its admin API needs API keys; see `nbmf api-key new`")
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not is_loopback(_name(host)):
-            raise Forbidden(f"without API keys the admin API is for this machine; {host!r} is not a name of it")
-        if origin not in (None, f"http://{host}", f"https://{host}"):
-            raise Forbidden("without API keys the admin API takes nothing that a page of another origin sends")
-
-
-def _name(host: str) -> str:
-    """Of a Host header, without its port; empty if it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+        check_origin(request, self._config.allowed_hosts)
 
 
 def _by(request: Request) -> str:

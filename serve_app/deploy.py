@@ -23,6 +23,8 @@ from serve_app.tls_nodes import check_nodes
 APPLICATION = "nbmf"
 
 _CONTROLLER_CPUS = 0.1
+_APART = 64
+"""Requests beside those that are worked at, wait for that or are on their way in: health, versions, the admin API."""
 
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
@@ -35,8 +37,7 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
 
     # Serve sets this when it is imported; its notes on starting are not for a terminal.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    if config.tls is not None:
-        check_nodes(config.tls)
+    check_nodes(config)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
     with starting("Ray Serve did not start", "is the port free, and has the machine room? Its logs are with Ray's"):
@@ -133,5 +134,8 @@ def main_application(
         controller if config.follows_rollouts else None,
     )
     busy = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
-    ingress = sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=busy)
+    spare = queued + config.max_incoming_bodies + _APART
+    beyond = {"max_ongoing_requests": config.ingress.max_ongoing_requests + spare}
+    size = config.ingress.model_copy(update=beyond)
+    ingress = sized(serve.ingress()(Ingress), size, max_queued_requests=queued, backpressure_config=busy)
     return ingress.bind(config, registry, version, Encoders(name), decoders, controller)

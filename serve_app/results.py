@@ -47,6 +47,7 @@ _STATUS = {
     "forbidden": 403,
     "unknown_codec": 404,
     "version_not_found": 404,
+    "slow_body": 408,
     "rollout_error": 409,
     "rollout_changed": 409,
     "fixed_version": 409,

@@ -15,10 +15,12 @@ from serve_app.bodies import BatchTooLarge
 from serve_app.calls import Call
 from serve_app.config import ServeConfig
 from serve_app.deadlines import check
-from serve_app.decoders import Decoders
+from serve_app.decoders import Decoders, declared_bytes
+from serve_app.off_loop import off_loop
 from serve_app.results import Failure, RequestFailed, attempt_each
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
+from serve_app.work_slots import WorkSlots
 
 _HEALTH_TIMEOUT_S = 5
 
@@ -31,6 +33,7 @@ class CodecService:
         self._registry = registry
         self._traffic = traffic
         self._decoders = decoders
+        self._slots = WorkSlots(config.ingress.max_ongoing_requests, config.max_queued_requests)
 
     async def encode(
         self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
@@ -45,7 +48,16 @@ class CodecService:
         self, call: Call, read: Callable[[Any], bytes], items: list[Any]
     ) -> list[tuple[int, bytes] | Failure]:
         """(kind, canonical bytes), or why there is nothing, for each item. Raises as `encode`."""
-        return await self._each(call, read, items, lambda blobs: self._decoders.decode(blobs, call.deadline))
+
+        def decode(blobs: list[bytes]) -> Awaitable[list[tuple[int, bytes] | Failure]]:
+            # What is over max_payload_bytes is refused unread.
+            declared = [size for size in map(declared_bytes, blobs) if size <= self.config.max_payload_bytes]
+            limit = self.config.max_batch_payload_bytes
+            if sum(declared) > limit:
+                raise BatchTooLarge(f"the blobs declare {sum(declared)} bytes; the server takes {limit} at a time")
+            return self._decoders.decode(blobs, call.deadline)
+
+        return await self._each(call, read, items, decode)
 
     async def _each(
         self,
@@ -59,14 +71,15 @@ class CodecService:
         if len(items) > limit:
             raise BatchTooLarge(f"{len(items)} records; the server takes {limit} at a time")
         call.records = len(items)
-        results: list[Any] = attempt_each(read, items)
-        good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
-        if good:
-            check(call.deadline)
-            done = await work([results[index] for index in good])
-            check(call.deadline)
-            for index, result in zip(good, done, strict=True):
-                results[index] = result
+        async with self._slots.taken(call.deadline):
+            results: list[Any] = await off_loop(call.bytes_in, attempt_each, read, items)
+            good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
+            if good:
+                check(call.deadline)
+                done = await work([results[index] for index in good])
+                check(call.deadline)
+                for index, result in zip(good, done, strict=True):
+                    results[index] = result
         return results
 
     async def versions(self) -> dict[str, Any]:

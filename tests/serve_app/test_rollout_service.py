@@ -84,14 +84,13 @@ def traffic(client):
 
 
 def decoder_processes():
-    """Of the application's decoders."""
+    """Names of the application's decoders, each a new one."""
+    import ray
     from ray import serve
 
     replicas = serve.status().applications["rollouts"].deployments["Decoder"].replica_states
     assert replicas == {"RUNNING": 2}
-    from ray.util.state import list_actors
-
-    return {actor.pid for actor in list_actors() if "rollouts#Decoder" in actor.name and actor.state == "ALIVE"}
+    return {actor["name"] for actor in ray.util.list_named_actors(True) if "rollouts#Decoder" in actor["name"]}
 
 
 def wait(store, *states):
