@@ -60,6 +60,7 @@ _STATUS = {
     "internal_error": 500,
     "damaged_codec": 503,
     "quarantined_codec": 503,
+    "version_killed": 503,
     "inexact_machine": 503,
     "registry_error": 503,
     "unavailable": 503,

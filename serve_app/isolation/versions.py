@@ -8,6 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
@@ -42,8 +43,9 @@ class IsolatedVersion:
         self._ended: NbmfError | None = None
         self._users = 0
         self._unwanted = False
+        self._thread = ThreadPoolExecutor(1)  # its own: those that hang must not take all that there are
         self._batcher: Batcher[Sized, bytes | Failure] = Batcher(
-            self._decode, batch.max_records, batch.max_bytes, 1, batch.max_wait_s
+            self._decode, batch.max_records, batch.max_bytes, 1, batch.max_wait_s, self._thread
         )
 
     @property
@@ -86,6 +88,7 @@ class IsolatedVersion:
     def close(self) -> None:
         """Ends the process now; what waits for it fails."""
         self._ended = self._ended or _PUT_AWAY
+        self._thread.shutdown(wait=False)
         self._process.close()
 
 
