@@ -6,6 +6,7 @@ NbmfError
 ├── RecordsError       a source of records cannot be read
 ├── TooFewRecords      there is not enough to learn from
 ├── VersionNotFound    the registry has no such version
+├── QuarantinedCodec   the version killed or hung what decoded with it
 ├── VersionInUse       deleting it would make records unreadable
 └── DestinationError   a job's destination holds something else
 """
@@ -49,6 +50,12 @@ class VersionNotFound(NbmfError):
     """The registry has no such version."""
 
     code = "version_not_found"
+
+
+class QuarantinedCodec(NbmfError):
+    """The version killed or hung what decoded with it, and is not used until it is released."""
+
+    code = "quarantined_codec"
 
 
 class VersionInUse(NbmfError):

@@ -3,6 +3,7 @@
 versions/<id>/...   immutable; manifest.json is written last, so a version without one is not there
 channels.json       stable, candidate, and the history of both
 *.spare             space kept for the file of that name, for when the disk is full: see local_documents
+quarantine.jsonl    versions that killed or hung what used them: see cluster/quarantine.py
 channels.lock       empty; locked by who changes a document or deletes a version, on local filesystems
 rollout*.json*      documents of the rollout: see serve_app/rollout
 """

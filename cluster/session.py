@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ NODE_ENVIRONMENT = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     # Of gRPC messages, which are in memory before the service can look at them; Serve's own limit is 2 GiB.
     "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(64 * 1024 * 1024),
+    # Of those between the ingress and replicas, which Serve has at 4 MiB: more than a record of max_payload_bytes.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 * 1024 * 1024),
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2": "1",
 }
@@ -34,6 +37,14 @@ _LOCAL_ENVIRONMENT = {
     # No load balancer watches a local proxy, so stopping need not wait for one to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
 }
+_PROXY_FILES = {
+    "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
+    "RAY_SERVE_HAPROXY_SOCKET_PATH": "admin.sock",
+    "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "metrics.sock",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
+}
+"""In a folder of this user's: Serve's own is the same for all users of a machine, and the first's."""
 _PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
 _CONNECT_TIMEOUT_S = 10
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
@@ -48,6 +59,10 @@ def prepare_environment(address: str | None = None) -> None:
     """
     for name, value in (NODE_ENVIRONMENT if address is not None else NODE_ENVIRONMENT | _LOCAL_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
+    if address is None:
+        folder = Path(tempfile.gettempdir(), f"nbmf-haproxy-{os.geteuid()}")
+        for name, file in _PROXY_FILES.items():
+            os.environ.setdefault(name, str(folder / file))
     program = proxy_program()
     if address is None and program is not None:
         os.environ.setdefault(PROXY_VARIABLE, program)

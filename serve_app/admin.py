@@ -9,40 +9,56 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import Depends, FastAPI, Query, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.config import problems
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire, dump
 from serve_app import schemas
-from serve_app.admin_schemas import History, RolloutStatus, RolloutView, Share, StartRollout, TransitionView
+from serve_app.admin_schemas import (
+    AdvanceRollout,
+    History,
+    ReleaseVersion,
+    RolloutStatus,
+    RolloutView,
+    SeenRollout,
+    Share,
+    StartRollout,
+    TransitionView,
+)
 from serve_app.api_keys import Authenticator, Forbidden
-from serve_app.bodies import BodyTooLarge, parse_object
+from serve_app.bodies import parse_object
 from serve_app.calls import call_of
-from serve_app.config import ServeConfig, is_loopback
-from serve_app.deadlines import deadline_of, until
+from serve_app.config import ServeConfig
+from serve_app.deadlines import deadline_of
+from serve_app.incoming import IncomingBodies
+from serve_app.origins import check_origin
 from serve_app.parameters import KNOWN_ONLY
 from serve_app.recent import Series
 from serve_app.replica_calls import call as call_replica
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.split import Route, route
-from serve_app.rollout.state import Rollout
+from serve_app.rollout.state import Rollout, RolloutError
 from serve_app.rollout.store import RolloutStore
 
+M = TypeVar("M", bound=BaseModel)
 Endpoint: TypeAlias = Callable[..., Awaitable[Any]]
 PREFIX = "/v1/admin"
 MAX_BODY_BYTES = 64 * 1024
 
-_START_SCHEMA = StartRollout.model_json_schema(ref_template="#/components/schemas/{model}")
-_START_SCHEMA.pop("$defs")  # RolloutPolicy is among the page's schemas: answers have it
-_START = {"requestBody": {"required": True, "content": {"application/json": {"schema": _START_SCHEMA}}}}
+
+def _takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """The description of a body. Schemas that it refers to are among the page's: answers have them."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 class FixedVersion(NbmfError):
@@ -58,11 +74,18 @@ class Admin:
     """Routes under /v1/admin, of a server that was deployed with this version."""
 
     def __init__(
-        self, config: ServeConfig, registry: Registry, version: str, controller: DeploymentHandle[Any] | None
+        self,
+        config: ServeConfig,
+        registry: Registry,
+        version: str,
+        controller: DeploymentHandle[Any] | None,
+        incoming: IncomingBodies,
     ) -> None:
         self._config = config
+        self._incoming = incoming
         self._registry = registry
         self._store = RolloutStore(registry)
+        self._quarantine = Quarantine(registry)
         self._version = version
         self._controller = controller
         self._follows = controller is not None and config.follows_rollouts
@@ -86,9 +109,12 @@ class Admin:
 
         add("GET", "/rollout", self.rollout)
         add("GET", "/rollout/history", self.history)
-        add("POST", "/rollout/start", self.start, 404, 409, 413, openapi_extra=_START)
-        for action in (self.advance, self.pause, self.resume, self.rollback):
-            add("POST", f"/rollout/{action.__name__}", action, 409, 413)
+        add("POST", "/rollout/start", self.start, 404, 409, 413, openapi_extra=_takes(StartRollout))
+        add("POST", "/rollout/advance", self.advance, 409, 413, openapi_extra=_takes(AdvanceRollout))
+        for action in (self.pause, self.resume, self.rollback):
+            body = _takes(SeenRollout, required=False)
+            add("POST", f"/rollout/{action.__name__}", action, 409, 413, openapi_extra=body)
+        add("POST", "/quarantine/release", self.release, 404, 409, 413, openapi_extra=_takes(ReleaseVersion))
         add("GET", "/recent", self.recent)
 
     async def rollout(self) -> RolloutStatus:
@@ -100,14 +126,17 @@ class Admin:
     ) -> History:
         """Transitions of all rollouts, newest first, each with what was measured in the state before."""
         lines = await asyncio.to_thread(self._store.history)
-        return History(transitions=[TransitionView.of(line) for line in lines[: -limit - 1 : -1]])
+        quarantine = await asyncio.to_thread(self._quarantine.lines)
+        return History(
+            transitions=[TransitionView.of(line) for line in lines[: -limit - 1 : -1]],
+            quarantine=quarantine[: -limit - 1 : -1],
+        )
 
     async def start(self, request: Request) -> RolloutStatus:
         """Start a rollout: the candidate encodes a copy of some requests, and is measured."""
-        fields = parse_object(await self._body(request))
+        asked = await self._asked(request, StartRollout)
+        given = asked.policy.model_dump(exclude_unset=True) if asked.policy else {}
         try:
-            asked = StartRollout.model_validate_json(dump(fields))
-            given = asked.policy.model_dump(exclude_unset=True) if asked.policy else {}
             policy = RolloutPolicy(**{**self._config.rollout.model_dump(), **given})
         except ValidationError as error:
             raise BadWire(problems(error.errors(), "body")) from error
@@ -115,26 +144,37 @@ class Admin:
         return await self._change(lambda: self._store.start(asked.version, policy, time.time(), reason))
 
     async def advance(self, request: Request) -> RolloutStatus:
-        """Go to the next state now, whatever was measured. It has its gates as well."""
-        await self._no_fields(request)
+        """Go on from the state that the body names, whatever was measured in it. The next has its gates as well."""
+        asked = await self._asked(request, AdvanceRollout)
         reason = f"advanced {_by(request)}"
-        return await self._change(lambda: self._store.change(lambda r: r.advanced(time.time(), reason)))
+        return await self._move(lambda r: r.advanced(time.time(), reason, force=asked.force), asked)
 
     async def pause(self, request: Request) -> RolloutStatus:
-        """Stay in the present state. A breach still rolls back."""
-        await self._no_fields(request)
-        return await self._change(lambda: self._store.change(lambda r: r.with_pause(True)))
+        """Stay in the present state, or in the one that a body names. A breach still rolls back."""
+        return await self._move(lambda r: r.with_pause(True), await self._seen(request))
 
     async def resume(self, request: Request) -> RolloutStatus:
         """Go on after a pause."""
-        await self._no_fields(request)
-        return await self._change(lambda: self._store.change(lambda r: r.with_pause(False)))
+        return await self._move(lambda r: r.with_pause(False), await self._seen(request))
 
     async def rollback(self, request: Request) -> RolloutStatus:
-        """Take the candidate's share away. Blobs that it wrote stay readable."""
-        await self._no_fields(request)
-        reason = f"rolled back {_by(request)}"
-        return await self._change(lambda: self._store.change(lambda r: r.rolled_back(time.time(), reason)))
+        """Take the candidate's share away, and the candidate out of quarantine. Blobs that it wrote stay readable."""
+        reason, asked = f"rolled back {_by(request)}", await self._seen(request)
+        seen = None if asked is None else asked.seen
+        return await self._change(lambda: self._store.roll_back(time.time(), reason, seen))
+
+    async def release(self, request: Request) -> RolloutStatus:
+        """Take a version out of quarantine, where it came as it killed or hung what decoded with it."""
+        asked = await self._asked(request, ReleaseVersion)
+        reason = f"released {_by(request)}"
+
+        def release() -> None:
+            version = self._registry.resolve(asked.version)
+            if not self._quarantine.release(version, reason, time.time()):
+                raise RolloutError(f"{version[:12]} is not in quarantine")
+
+        await asyncio.to_thread(release)
+        return await asyncio.to_thread(self._status)
 
     async def recent(self, request: Request) -> Series:
         """Records, ratio and latency of each version over the last minutes."""
@@ -142,6 +182,9 @@ class Admin:
             raise RequestFailed(Failure("unavailable", "this server has no controller, which would know"))
         series: Series = await call_replica(self._controller.recent_series, deadline=self._deadline(request))
         return series
+
+    async def _move(self, next_of: Callable[[Rollout], Rollout], seen: SeenRollout | None) -> RolloutStatus:
+        return await self._change(lambda: self._store.change(next_of, None if seen is None else seen.seen))
 
     async def _change(self, change: Callable[[], Rollout]) -> RolloutStatus:
         if not self._follows:
@@ -157,43 +200,39 @@ class Admin:
             shares=[Share(version=version, percent=percent) for version, percent in now.shares_percent.items()],
             rollout=None if rollout is None else RolloutView.of(rollout),
             policy=self._config.rollout,
+            quarantined=list(self._quarantine.read().values()),
         )
 
     def _deadline(self, request: Request) -> float:
         return deadline_of(call_of(request).arrived, None, self._config.request_timeout_s)
 
     async def _body(self, request: Request) -> bytes:
-        """The body, counted while it arrives: FastAPI would read all of it before it looks at the key."""
-        body = bytearray()
-        async with until(self._deadline(request)):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes")
-        return bytes(body)
+        """The body: FastAPI would read all of it before it looks at the key."""
+        call_of(request).deadline = self._deadline(request)
+        return await self._incoming.read(request, MAX_BODY_BYTES)
 
-    async def _no_fields(self, request: Request) -> None:
-        """Raises BadWire for a body that asks for anything."""
+    async def _asked(self, request: Request, model: type[M]) -> M:
+        """What the body asks for. Raises BadWire."""
+        fields = parse_object(await self._body(request))
+        try:
+            return model.model_validate_json(dump(fields))
+        except ValidationError as error:
+            raise BadWire(problems(error.errors(), "body")) from error
+
+    async def _seen(self, request: Request) -> SeenRollout | None:
+        """Where the caller saw the rollout, if there is a body and it says so. Raises BadWire."""
         body = await self._body(request)
-        if body and (fields := parse_object(body)):
-            raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, fields)))}; there are none")
+        if not body or not parse_object(body):
+            return None
+        try:
+            return SeenRollout.model_validate_json(body)
+        except ValidationError as error:
+            raise BadWire(problems(error.errors(), "body")) from error
 
     async def _local_only(self, request: Request) -> None:
         if self._config.is_open:
             raise Forbidden("other machines reach this server: its admin API needs API keys; see `nbmf api-key new`")
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not is_loopback(_name(host)):
-            raise Forbidden(f"without API keys the admin API is for this machine; {host!r} is not a name of it")
-        if origin not in (None, f"http://{host}", f"https://{host}"):
-            raise Forbidden("without API keys the admin API takes nothing that a page of another origin sends")
-
-
-def _name(host: str) -> str:
-    """Of a Host header, without its port; empty if it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+        check_origin(request, self._config.allowed_hosts)
 
 
 def _by(request: Request) -> str:

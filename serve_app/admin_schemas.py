@@ -7,10 +7,11 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from cluster.config import StrictModel
+from cluster.quarantine import QuarantineLine
 from serve_app.rollout.gates import Gate, gates
 from serve_app.rollout.measurements import Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import Rollout, State
+from serve_app.rollout.state import Rollout, Seen, State
 from serve_app.rollout.store import Transition
 
 Verdict: TypeAlias = Literal["passed", "breached", "too_little_measured"]
@@ -24,6 +25,30 @@ class StartRollout(StrictModel):
     policy: RolloutPolicy | None = Field(
         None, description="what differs from `rollout` of the server's configuration; the rest is as there"
     )
+
+
+class SeenRollout(StrictModel):
+    """Where the caller saw the rollout: nothing is changed where it has gone on meanwhile."""
+
+    rollout: str = Field(min_length=1, description="its id")
+    round: int = Field(ge=0)
+
+    @property
+    def seen(self) -> Seen:
+        """The same, for the store."""
+        return Seen(self.rollout, self.round)
+
+
+class ReleaseVersion(StrictModel):
+    """What to take out of quarantine."""
+
+    version: str = Field(min_length=1, description="the start of an id")
+
+
+class AdvanceRollout(SeenRollout):
+    """Which state to go on from."""
+
+    force: bool = Field(False, description="become stable although not all replicas have loaded the candidate")
 
 
 class Share(BaseModel):
@@ -120,12 +145,12 @@ class RolloutView(BaseModel):
     @classmethod
     def of(cls, rollout: Rollout) -> RolloutView:
         """The rollout, to be shown."""
-        after = rollout.advanced(rollout.since, "") if rollout.is_active else None
+        state, percent = rollout.next_step
         return cls(
             **{name: getattr(rollout, name) for name in ("id", "candidate", "stable", "state", "percent", "round")},
             **{name: getattr(rollout, name) for name in ("since", "reason", "paused", "ready", "policy")},
             active=rollout.is_active,
-            next=after and Position(state=after.state, percent=after.percent),
+            next=Position(state=state, percent=percent) if rollout.is_active else None,
             gates=[GateView.of(g) for g in gates(rollout.policy, rollout.measured)] if rollout.is_active else [],
             measured=Measured.of(rollout.measured),
         )
@@ -138,6 +163,7 @@ class RolloutStatus(BaseModel):
     shares: list[Share]
     rollout: RolloutView | None
     policy: RolloutPolicy = Field(description="of rollouts that are started here and say nothing else")
+    quarantined: list[QuarantineLine] = Field(description="versions that killed or hung what used them; not used now")
 
 
 class TransitionView(BaseModel):
@@ -171,6 +197,7 @@ class History(BaseModel):
     """Transitions of all rollouts, newest first."""
 
     transitions: list[TransitionView]
+    quarantine: list[QuarantineLine] = Field(description="what came into quarantine, and out of it, newest first")
 
 
 def _over(numerator: int, denominator: int) -> float | None:

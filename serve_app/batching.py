@@ -11,6 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -68,6 +69,8 @@ class Speed:
 class Batcher(Generic[T, R]):
     """Gives items of several calls to `work(how, items)` together, in a thread, `concurrency` batches at a time.
 
+    The thread is one of `threads`, or of those that the loop has for everything.
+
     A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
     more. A call with more items than that is cut: after each batch it goes to the end of the queue, so that a small
     call never waits for all of a large one.
@@ -84,8 +87,10 @@ class Batcher(Generic[T, R]):
         max_bytes: int,
         concurrency: int = 1,
         max_wait_s: float = math.inf,
+        threads: Executor | None = None,
     ) -> None:
         self._work = work
+        self._threads = threads
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._free = concurrency
@@ -152,7 +157,8 @@ class Batcher(Generic[T, R]):
         try:
             items = [one.items[index] for one, index in batch]
             begin = time.perf_counter()
-            results = await asyncio.to_thread(self._work, batch[0][0].how, items)
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
             self._speed.add(sum(one.sizes_bytes[index] for one, index in batch), time.perf_counter() - begin)
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result

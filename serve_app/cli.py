@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +78,7 @@ def serve(
         warn_if_expiring(tls, check_files(tls))
         settings = settings.model_copy(update={"tls": tls})
     stop = threading.Event()
-    with local_environment(tls if address is None else None), session(address):
+    with local_environment(settings) if address is None else nullcontext(), session(address):
         from serve_app.deploy import deploy, undeploy
 
         with console.status(_STARTING):

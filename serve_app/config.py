@@ -14,6 +14,7 @@ from cluster.registry import DEFAULT
 from nbmf.codec import Effort
 from nbmf.engine import EngineName
 from nbmf.wire import BadWire
+from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
 from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
@@ -52,6 +53,11 @@ class BatchConfig(StrictModel):
     max_records: Positive = 64
     max_bytes: Positive = Field(16384, description="canonical bytes; a record that has more is a batch alone")
     concurrency: Positive = Field(1, description="batches of a replica in work at a time")
+    timeout_s: float = Field(
+        DEFAULT_TIMEOUT_S,
+        gt=0,
+        description="and a second for each 30 kB: a batch that takes longer has hung, and its process is ended",
+    )
     max_wait_s: float = Field(
         0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"
     )
@@ -96,6 +102,18 @@ class ServeConfig(StrictModel):
     max_body_bytes: Positive
     max_payload_bytes: Positive = Field(description="canonical bytes of a record, to encode or decoded")
     max_batch_records: Positive
+    max_batch_payload_bytes: Positive = Field(
+        32 * 1024 * 1024, description="canonical bytes of all records of a request together, as their blobs declare"
+    )
+    body_timeout_s: float = Field(
+        10, gt=0, description="for a body that HAProxy cannot hold, and a second for each 100 kB"
+    )
+    max_incoming_bodies: Positive = Field(
+        32, description="of an ingress replica: bodies on their way in; further ones get 429"
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="names by which a server without keys on a loopback address is reached, besides this machine's"
+    )
     effort: Effort = Field("auto", description="of requests that name neither effort nor budget")
     latency_budget_ms: float | None = Field(
         gt=0,
@@ -118,6 +136,12 @@ class ServeConfig(StrictModel):
     ingress: DeploymentConfig
     encoder: DeploymentConfig
     decoder: DeploymentConfig
+
+    @model_validator(mode="after")
+    def _whole_records(self) -> ServeConfig:
+        if self.max_batch_payload_bytes < self.max_payload_bytes:
+            raise ValueError("max_batch_payload_bytes is less than max_payload_bytes, of one record")
+        return self
 
     @model_validator(mode="after")
     def _distinct_ports(self) -> ServeConfig:

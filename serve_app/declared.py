@@ -11,6 +11,7 @@ from cluster import config as configuration
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
 from serve_app.deploy import APPLICATION, main_application, resolve_version
+from serve_app.message_limits import check_message_limits
 from serve_app.serve_options import LOGGING, grpc_options, http_options
 from serve_app.tls_nodes import check_environment
 
@@ -32,6 +33,7 @@ def build(args: dict[str, Any]) -> Any:
     registry = Registry(declared.registry)
     config = ServeConfig.model_validate(declared.model_dump(exclude={"registry"}))
     check_environment(config.tls, os.environ)
+    check_message_limits(config, os.environ)
     return main_application(config, registry.location, resolve_version(config, registry))
 
 

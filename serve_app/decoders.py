@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
-from nbmf import builtin
-from nbmf.codec import inspect
+from nbmf import builtin, frame
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.errors import NbmfError
 from nbmf.frame import REFERENCE_BYTES
 from serve_app.decoded_cache import DecodedCache
 from serve_app.metrics import service_metrics
-from serve_app.replica_calls import call
+from serve_app.replica_calls import call_in_parts
 from serve_app.results import Failure
 
 Decoded = tuple[int, bytes] | Failure
@@ -26,9 +26,16 @@ class Decoders:
     version go together, to a replica that has it if there is one. Serve knows which do (model multiplexing).
     """
 
-    def __init__(self, handle: Any, encoding: Callable[[], Collection[str]], cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        handle: Any,
+        encoding: Callable[[], Collection[str]],
+        cache_bytes: int = 0,
+        max_call_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+    ) -> None:
         self._handle = handle
         self._encoding = encoding
+        self._max_call_bytes = max_call_bytes
         self._cache = DecodedCache(cache_bytes) if cache_bytes else None
 
     async def ready(self) -> None:
@@ -59,7 +66,11 @@ class Decoders:
 
         async def part(version: str, indices: list[int]) -> None:
             handle = self._handle if version == _ANYWHERE else self._handle.options(multiplexed_model_id=version)
-            decoded = await call(handle.decode, [blobs[i] for i in indices], deadline, deadline=deadline)
+            sizes_bytes = [max(len(blobs[i]), declared_bytes(blobs[i])) for i in indices]
+            own = [blobs[i] for i in indices]
+            decoded = await call_in_parts(
+                handle.decode, own, sizes_bytes, self._max_call_bytes, deadline, deadline=deadline
+            )
             results.update(zip(indices, decoded, strict=True))
 
         await asyncio.gather(*(part(version, indices) for version, indices in of_version.items()))
@@ -75,6 +86,14 @@ def _reference(version: str) -> str:
 def _named(blob: bytes) -> str:
     """The version that a blob names; none for one that needs none or is none, which any replica can say."""
     try:
-        return inspect(blob).codec or _ANYWHERE
+        return frame.parse(blob).reference.hex() or _ANYWHERE
     except NbmfError:
         return _ANYWHERE
+
+
+def declared_bytes(blob: bytes) -> int:
+    """What a blob says its payload has; 0 for one that is none."""
+    try:
+        return frame.parse(blob).payload_bytes
+    except NbmfError:
+        return 0

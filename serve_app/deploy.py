@@ -9,12 +9,13 @@ import logging
 from typing import Any
 
 from cluster.errors import SessionError
-from cluster.registry import Registry
+from cluster.registry import BUILTIN, NONE, Registry
 from cluster.session import starting
 from nbmf.engine import Engine
 from serve_app.config import ServeConfig
 from serve_app.deployments import Target, encoder_target, sized
 from serve_app.encoders import Encoders, encoder_prefix
+from serve_app.isolation.trial import tried
 from serve_app.replicas import Decoder, Encoder
 from serve_app.serve_options import LOGGING, grpc_options, http_options
 from serve_app.tls_nodes import check_nodes
@@ -22,6 +23,8 @@ from serve_app.tls_nodes import check_nodes
 APPLICATION = "nbmf"
 
 _CONTROLLER_CPUS = 0.1
+_APART = 64
+"""Requests beside those that are worked at, wait for that or are on their way in: health, versions, the admin API."""
 
 
 def deploy(config: ServeConfig, registry: Registry) -> str:
@@ -34,8 +37,7 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
 
     # Serve sets this when it is imported; its notes on starting are not for a terminal.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    if config.tls is not None:
-        check_nodes(config.tls)
+    check_nodes(config)
     version = resolve_version(config, registry)
     targets = applications(config, registry.location, version)  # first: Serve keeps the address that it starts with
     with starting("Ray Serve did not start", "is the port free, and has the machine room? Its logs are with Ray's"):
@@ -82,8 +84,10 @@ def undeploy(name: str = APPLICATION) -> None:
 
 
 def resolve_version(config: ServeConfig, registry: Registry) -> str:
-    """The version to encode with; loading it here tells of a damaged one before anything is started."""
+    """The version to encode with; trying it, apart from all else, tells of a bad one before anything is started."""
     version = registry.resolve(config.version)
+    if version not in (BUILTIN, NONE):
+        tried(registry, version, Engine(config.engine, config.threads))
     registry.load(version)
     return version
 
@@ -130,5 +134,8 @@ def main_application(
         controller if config.follows_rollouts else None,
     )
     busy = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
-    ingress = sized(serve.ingress()(Ingress), config.ingress, max_queued_requests=queued, backpressure_config=busy)
+    spare = queued + config.max_incoming_bodies + _APART
+    beyond = {"max_ongoing_requests": config.ingress.max_ongoing_requests + spare}
+    size = config.ingress.model_copy(update=beyond)
+    ingress = sized(serve.ingress()(Ingress), size, max_queued_requests=queued, backpressure_config=busy)
     return ingress.bind(config, registry, version, Encoders(name), decoders, controller)

@@ -3,7 +3,10 @@
 Serve starts it in HAProxy's place, by RAY_SERVE_HAPROXY_BINARY_PATH, with HAProxy's arguments. It completes the
 configuration and becomes HAProxy.
 
-A request that loses its replica is sent to another if that is safe, else answered 503, where Serve has HAProxy say 500.
+Connections that say nothing, or not all, are ended, and only this user reaches HAProxy's own socket, by which requests
+can be sent elsewhere. A request that loses its replica goes to another if that is safe, and is else answered 503, where
+Serve has HAProxy say 500.
+
 With the variables of TLS its ports have TLS, and a configuration that it does not know ends it: nothing is then ever
 served in plain text.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +33,15 @@ _REFUSAL = '{"error": {"code": "forbidden", "message": "a client certificate is 
 _HEALTH = "/-/healthz"
 _NOT_OF_THE_SERVICE = ("frontend prometheus", "listen stats")
 
+_HEAD_TIMEOUT_S = 10
+_DEFAULTS = re.compile(r"^defaults\n", re.MULTILINE)
+_TIMEOUTS = (
+    (re.compile(r"^( +timeout client )3600s$", re.MULTILINE), 30),
+    (re.compile(r"^( +timeout http-keep-alive )90s$", re.MULTILINE), 15),
+)
+"""Serve's own, and what takes their place: seconds of silence within a request or answer, and between requests."""
+_SOCKET = re.compile(r"^( +stats socket (\S+)) mode \d+ ", re.MULTILINE)
+
 _RETRIES = re.compile(r"^ +retry-on (.+)$", re.MULTILINE)
 _SERVES_OWN_RETRIES = "conn-failure"
 _ERROR_FILES = re.compile(r"(?:^ +errorfile 50[234] \S+\n){3}", re.MULTILINE)
@@ -37,8 +50,16 @@ _PURE = {
     "http": "{ path_end /v1/encode /v1/decode /v1/versions /healthz }",
     "grpc": "{ path_beg /nbmf.v1.Codec/ }",
 }
-_BODY_TIMEOUT_S = 60
+_BODY_TIMEOUT_S = 30
 _REQUEST_ID = "req.hdr(x-request-id)"
+_READ_BY_SERVE = (
+    "serve_multiplexed_model_id",
+    "serve-multiplexed-model-id",
+    "x-session-id",
+    "x-request-timeout-seconds",
+    "x-request-disconnect-disabled",
+)
+"""Headers that Serve reads as UTF-8, and fails where they are not."""
 _CODES = {
     408: ("deadline_exceeded", f"the body did not arrive within {_BODY_TIMEOUT_S} s"),
     502: ("unavailable", "the part of the server that did this was lost; try again"),
@@ -49,6 +70,37 @@ _CODES = {
 
 class UnknownConfiguration(Exception):
     """Serve's configuration of HAProxy is not of the form that is known here."""
+
+
+def with_limits(configuration: str) -> str:
+    """Serve's configuration, in which a client has so long to say what it wants, and HAProxy's socket is its user's.
+
+    Serve has clients silent for an hour, and any local user tell HAProxy where requests go.
+    """
+    for pattern, seconds in _TIMEOUTS:
+        configuration = pattern.sub(rf"\g<1>{seconds}s", configuration)
+    if "timeout http-request " not in configuration:
+        configuration = _DEFAULTS.sub(rf"\g<0>    timeout http-request {_HEAD_TIMEOUT_S}s\n", configuration)
+    return _SOCKET.sub(r"\1 mode 600 ", configuration)
+
+
+def close_folders(configuration: str) -> None:
+    """Keeps others out of the folders of HAProxy's sockets. Raises OSError, ForeignFolder."""
+    for found in _SOCKET.finditer(configuration):
+        folder = Path(found[2]).parent
+        folder.chmod(0o700)
+        for place in (folder, folder.parent):
+            status = place.stat()
+            mine = status.st_uid in (0, os.geteuid())
+            if not mine or (status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX):
+                raise ForeignFolder(
+                    f"{place} is another user's, or others may write in it, who could then reroute requests: choose "
+                    "another place by RAY_SERVE_HAPROXY_SOCKET_PATH and RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"
+                )
+
+
+class ForeignFolder(Exception):
+    """A folder that others may change."""
 
 
 def with_second_try(configuration: str) -> str:
@@ -91,7 +143,12 @@ def _rules(protocol: str) -> list[str]:
         'http-after-response set-status 503 reason "Service Unavailable" if { status 502 }',
     ]
     if protocol == "http":
+        strange = [
+            f"http-request del-header {name} if {{ req.hdr({name}) -m reg [^\\ -~] }}" for name in _READ_BY_SERVE
+        ]
         rules += [
+            *strange,
+            "http-request set-header X-Request-Id %[var(txn.nbmf_id)]",
             f"http-request set-var(txn.nbmf_pure) bool(1) if {pure}",
             f"http-response return status 503 {_answer(502)} if {{ status 500 }} {{ var(txn.nbmf_pure) -m found }} "
             "!{ res.hdr(content-type) -m beg application/json }",
@@ -136,13 +193,16 @@ def main() -> NoReturn:
     place = arguments.index("-f") + 1
     file = Path(arguments[place])
     try:
-        text = _with_second_try(file)
+        text = with_limits(_with_second_try(file))
+        close_folders(text)
         if any(os.environ.get(name) for name in (CERTIFICATE_VARIABLE, KEY_VARIABLE, CLIENT_CA_VARIABLE)):
             names = _links(file.parent / "nbmf-tls")
             text = with_tls(text, str(names[0]), str(names[1]) if names[1] else None)
     except KeyError as error:
         sys.exit(f"nbmf-haproxy: {error.args[0]} is not set")
     except OSError as error:
+        sys.exit(f"nbmf-haproxy: {error}")
+    except ForeignFolder as error:
         sys.exit(f"nbmf-haproxy: {error}")
     except UnknownConfiguration as error:
         sys.exit(f"nbmf-haproxy: {file} is not what it knows how to add TLS to: {error}")

@@ -5,7 +5,7 @@ Whatever a client sends is answered with a 4xx and a reason that a program can r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import FastAPI, Header, Query, Request, Response
@@ -20,14 +20,17 @@ from nbmf.wire import BadWire, dump
 from serve_app import answers, api_page, bodies, console_page, deadlines, request_log, schemas
 from serve_app.admin import Admin
 from serve_app.api_keys import Authenticator
-from serve_app.bodies import JSON, OCTETS, BodyTooLarge, UnsupportedMediaType
+from serve_app.bodies import JSON, OCTETS, UnsupportedMediaType
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
-from serve_app.deadlines import deadline_of, until
+from serve_app.deadlines import deadline_of
 from serve_app.decoders import Decoders
 from serve_app.encoders import Encoders
 from serve_app.grpc.methods import GrpcMethods
+from serve_app.incoming import IncomingBodies
 from serve_app.observer import Observer
+from serve_app.off_loop import off_loop
+from serve_app.origins import own_pages_only
 from serve_app.parameters import KNOWN_ONLY, of_octets_only
 from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
@@ -59,12 +62,17 @@ class Ingress(GrpcMethods):
         controller: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._config = config
-        traffic = Traffic(registry, version, encoders, decoder, Observer(RecentReporter.of(controller)))
+        traffic = Traffic(
+            registry, version, encoders, decoder, Observer(RecentReporter.of(controller)), config.max_payload_bytes
+        )
         if controller is not None and config.follows_rollouts:
             traffic.follow(controller)
-        decoders = Decoders(decoder, lambda: traffic.shares_percent, config.decoded_cache_bytes)
+        decoders = Decoders(
+            decoder, lambda: traffic.shares_percent, config.decoded_cache_bytes, config.max_payload_bytes
+        )
         self._service = CodecService(config, Registry(registry), traffic, decoders)
-        self._admin = Admin(config, Registry(registry), version, controller)
+        self._incoming = IncomingBodies(config.max_incoming_bodies, config.body_timeout_s)
+        self._admin = Admin(config, Registry(registry), version, controller, self._incoming)
         self._authenticator = Authenticator(config.api_keys)
         if config.access_log:
             request_log.write_to_stderr()
@@ -73,6 +81,7 @@ class Ingress(GrpcMethods):
         """The routes, bound to this replica."""
         api = FastAPI(
             title="nbmf",
+            dependencies=own_pages_only(self._config),
             version=__version__,
             docs_url=None,
             redoc_url=None,
@@ -154,9 +163,7 @@ class Ingress(GrpcMethods):
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
                 blobs = await self._encode_each(request, record, items, asked, key)
-                return _octets(
-                    bodies.join_batch([b if isinstance(b, Failure) else (_kind(b.blob), b.blob) for b in blobs])
-                )
+                return _octets(await off_loop(_size_bytes(blobs), _encoded_batch, blobs))
             (blob,) = await self._encode_each(request, record, [body], asked, key)
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
@@ -167,16 +174,16 @@ class Ingress(GrpcMethods):
             return bodies.record_from_json(fields, limit)
 
         of_octets_only(request, "kind", "batch")
-        fields = bodies.parse_object(body)
+        fields = await off_loop(len(body), bodies.parse_object, body)
         if "records" in fields:
             blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
-            return _json(dump({"results": [_result(blob, _encoded) for blob in blobs]}))
+            return _json(await off_loop(_size_bytes(blobs), _encoded_results, blobs))
         if key is not None and fields.get("key", key) != key:
             raise BadWire("the record has another `key` than the query")
         (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
-        return _json(dump(_encoded(blob)))
+        return _json(await off_loop(len(blob.blob), _encoded_result, blob))
 
     async def decode(
         self,
@@ -190,29 +197,25 @@ class Ingress(GrpcMethods):
             if batch:
                 items = list(bodies.split_batch(body, self._config.max_batch_records))
                 results = await self._decode_each(request, bytes, items)
-                return _octets(
-                    bodies.join_batch([r if isinstance(r, Failure) else (r[0], _octets_of(r)) for r in results])
-                )
+                return _octets(await off_loop(_size_bytes(results), _decoded_batch, results))
             (result,) = await self._decode_each(request, bytes, [body])
             if isinstance(result, Failure):
                 raise RequestFailed(result)
             kind = Kind(result[0])
-            return Response(_octets_of(result), 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
+            octets = await off_loop(_size_bytes([result]), _octets_of, result)
+            return Response(octets, 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
         of_octets_only(request, "batch")
-        fields = bodies.parse_object(body)
+        fields = await off_loop(len(body), bodies.parse_object, body)
         if "blobs" in fields:
             results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
-            parts = [
-                dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results
-            ]
-            return _json(b'{"results":[' + b",".join(parts) + b"]}")
+            return _json(await off_loop(_size_bytes(results), _decoded_results, results))
         bodies.check_fields(fields, "blob")
         if "blob" not in fields:
             raise BadWire("a body has `blob`, or `blobs` for a batch")
         (result,) = await self._decode_each(request, bodies.blob_from_json, [fields["blob"]])
         if isinstance(result, Failure):
             raise RequestFailed(result)
-        return _json(_decoded(result))
+        return _json(await off_loop(_size_bytes([result]), _decoded, result))
 
     async def versions(self) -> Any:
         """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
@@ -226,7 +229,7 @@ class Ingress(GrpcMethods):
     async def _body(self, request: Request, timeout_ms: int | None) -> tuple[str, bytes]:
         """(media type, body), counted while it arrives, which it must do before the request's deadline.
 
-        Raises UnsupportedMediaType, BodyTooLarge, DeadlineExceeded.
+        Raises UnsupportedMediaType, BodyTooLarge, SlowBody, Overloaded, DeadlineExceeded.
         """
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media_type not in (JSON, OCTETS):
@@ -237,20 +240,9 @@ class Ingress(GrpcMethods):
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":
             raise UnsupportedMediaType(f"send the body without Content-Encoding {coding!r}")
-        limit = self._config.max_body_bytes
-        too_large = BodyTooLarge(f"the body is over {limit} bytes")
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise too_large
         call = call_of(request)
         call.deadline = deadline_of(call.arrived, timeout_ms, self._config.request_timeout_s)
-        body = bytearray()
-        async with until(call.deadline):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise too_large
-        return media_type, bytes(body)
+        return media_type, await self._incoming.read(request, self._config.max_body_bytes)
 
     async def _encode_each(
         self,
@@ -271,24 +263,47 @@ class Ingress(GrpcMethods):
         return await self._service.decode(call_of(request), read, items)
 
 
+def _size_bytes(results: Sequence[Encoded | tuple[int, bytes] | Failure]) -> int:
+    """Of what an answer is made of."""
+    return sum(len(r.blob if isinstance(r, Encoded) else r[1]) for r in results if not isinstance(r, Failure))
+
+
 def _encoded(encoded: Encoded) -> dict[str, Any]:
     return bodies.encoded_fields(encoded.blob, encoded.payload_bytes)
 
 
-def _decoded(result: tuple[int, bytes]) -> bytes:
-    return bodies.decoded_json(Kind(result[0]), result[1])
+def _encoded_result(encoded: Encoded) -> bytes:
+    return dump(_encoded(encoded))
 
 
-def _octets_of(result: tuple[int, bytes]) -> bytes:
-    return bodies.decoded_octets(Kind(result[0]), result[1])
+def _encoded_results(blobs: list[Encoded | Failure]) -> bytes:
+    rows = [{"error": bodies.failure_fields(b)} if isinstance(b, Failure) else _encoded(b) for b in blobs]
+    return dump({"results": rows})
+
+
+def _encoded_batch(blobs: list[Encoded | Failure]) -> bytes:
+    return bodies.join_batch([b if isinstance(b, Failure) else (_kind(b.blob), b.blob) for b in blobs])
 
 
 def _kind(blob: bytes) -> int:
     return Kind[inspect(blob).kind.upper()]
 
 
-def _result(result: Encoded | Failure, fields: Callable[[Encoded], dict[str, Any]]) -> dict[str, Any]:
-    return {"error": bodies.failure_fields(result)} if isinstance(result, Failure) else fields(result)
+def _decoded(result: tuple[int, bytes]) -> bytes:
+    return bodies.decoded_json(Kind(result[0]), result[1])
+
+
+def _decoded_results(results: list[tuple[int, bytes] | Failure]) -> bytes:
+    parts = [dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results]
+    return b'{"results":[' + b",".join(parts) + b"]}"
+
+
+def _decoded_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
+    return bodies.join_batch([r if isinstance(r, Failure) else (r[0], _octets_of(r)) for r in results])
+
+
+def _octets_of(result: tuple[int, bytes]) -> bytes:
+    return bodies.decoded_octets(Kind(result[0]), result[1])
 
 
 def _json(content: bytes) -> Response:

@@ -62,11 +62,12 @@ def ray_service(settings: ServeConfig, nodes: ClusterConfig) -> dict[str, Any]:
     from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
     from cluster.manifests.text import to_yaml
     from serve_app.declared import serve_body
+    from serve_app.message_limits import raised_environment
     from serve_app.tls_nodes import node_environment
 
-    if settings.tls is not None:
-        variables = node_environment(settings.tls, IMAGE_PROXY) | nodes.env
-        nodes = nodes.model_copy(update={"env": variables})
+    variables = {} if settings.tls is None else node_environment(settings.tls, IMAGE_PROXY)
+    variables |= nodes.env
+    nodes = nodes.model_copy(update={"env": variables | raised_environment(settings, variables)})
     # KubeRay asks the port of this name whether a pod can serve.
     cluster = cluster_spec(nodes, nodes.name, {"serve": settings.port})
     if settings.tls is not None:

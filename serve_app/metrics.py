@@ -7,7 +7,7 @@ VERSION_DIGITS digits of an id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
@@ -77,6 +77,10 @@ DEFINITIONS = {
         "counter", "Codec versions that a decoder replica loaded because a blob named them."
     ),
     "nbmf_versions_loaded": Definition("gauge", "Codec versions in a decoder replica's memory, after the last load."),
+    "nbmf_version_processes_ended_total": Definition(
+        "counter", "Processes of isolated versions that were killed or hung.", ("version",)
+    ),
+    "nbmf_version_quarantined": Definition("gauge", "1 for a version in quarantine, 0 once it is out.", ("version",)),
     "nbmf_decoded_cache_records_total": Definition(
         "counter", "Records asked of the cache of decoded ones: result is hit or miss.", ("result",)
     ),
@@ -104,6 +108,7 @@ class ServiceMetrics:
                 options["boundaries"] = list(definition.boundaries)
             self._of[name] = getattr(metrics, definition.kind.capitalize())(name, **options)
         self._shown: set[str] = set()
+        self._quarantined: set[str] = set()
 
     def request(self, call: Call, route: str | None, duration_s: float) -> None:
         """Counts a request that was answered, or whose client hung up (status 0). `route` is None if it has none."""
@@ -130,6 +135,17 @@ class ServiceMetrics:
         """Counts that a blob's version was loaded, with which so many are in memory."""
         self._add("nbmf_version_loads_total", 1, {})
         self._set("nbmf_versions_loaded", held)
+
+    def version_ended(self, version: str) -> None:
+        """Counts that the process of an isolated version ended otherwise than by being put away."""
+        self._add("nbmf_version_processes_ended_total", 1, {"version": short(version)})
+
+    def quarantine(self, versions: Collection[str]) -> None:
+        """Sets which versions are in quarantine. Those that were shown before and are not now go to 0."""
+        now = {short(version) for version in versions}
+        self._quarantined |= now
+        for version in self._quarantined:
+            self._set("nbmf_version_quarantined", version in now, {"version": version})
 
     def decoded_cache(self, hits: int, misses: int, held_bytes: int) -> None:
         """Counts what the cache of decoded records had of a request's blobs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -46,6 +47,28 @@ async def call(method: Any, *arguments: Any, deadline: float) -> Any:
                 raise RequestFailed(answer)
             return answer
     raise AssertionError("the last attempt returns or raises")
+
+
+async def call_in_parts(
+    method: Any, items: Sequence[Any], sizes_bytes: Sequence[int], max_bytes: int, *arguments: Any, deadline: float
+) -> list[Any]:
+    """A result for each item, of calls that have `max_bytes` of items each, or one item: a message holds no more.
+
+    Raises as `call`.
+    """
+    parts = [items[begin:end] for begin, end in _cut(sizes_bytes, max_bytes)]
+    done = await asyncio.gather(*(call(method, part, *arguments, deadline=deadline) for part in parts))
+    return [result for part in done for result in part]
+
+
+def _cut(sizes_bytes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int]]:
+    begin = held_bytes = 0
+    for index, size_bytes in enumerate(sizes_bytes):
+        if index > begin and held_bytes + size_bytes > max_bytes:
+            yield begin, index
+            begin, held_bytes = index, 0
+        held_bytes += size_bytes
+    yield begin, len(sizes_bytes)
 
 
 def _is_cancelled() -> bool:

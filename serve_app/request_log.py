@@ -5,12 +5,15 @@ A line has names and sizes, never contents: no payload, no header, no query, and
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 import sys
 import time
 from asyncio import CancelledError
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +26,10 @@ from serve_app.calls import Call
 from serve_app.metrics import service_metrics
 
 _log = logging.getLogger("nbmf.requests")
+
+_SMALL_BYTES = 64 * 1024
+_REST_S = 1.0
+"""A small body that an answer did not wait for is read for so long, so that the connection can stay."""
 
 
 def write_to_stderr() -> None:
@@ -52,14 +59,28 @@ class RequestLog:
         calls.begin(scope, call)
         started = time.perf_counter()
 
+        whole = not _length(scope)
+
         async def counted_receive() -> Message:
+            nonlocal whole
             message = await receive()
             call.bytes_in += len(message.get("body", b""))
+            whole = whole or not message.get("more_body", False)
             return message
+
+        async def rest() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REST_S):
+                    while (await counted_receive())["type"] == "http.request" and not whole:
+                        pass
 
         async def counted_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
+                if not whole and _length(scope) <= _SMALL_BYTES:
+                    await rest()
+                if not whole:  # the server would read on for as long as the client sends
+                    MutableHeaders(scope=message).append("Connection", "close")
                 # Serve itself answers with the id that a request came with, and gives one to those without.
                 if call.request_id != received_id:
                     MutableHeaders(scope=message).append(request_ids.HEADER, call.request_id)
@@ -83,6 +104,15 @@ class RequestLog:
             service_metrics().request(call, route, duration_s)
             if self._enabled:
                 write(call, scope["method"], route, duration_s)
+
+
+def _length(scope: Scope) -> float:
+    """Bytes of the body, as the client says; infinite where it does not."""
+    headers = Headers(scope=scope)
+    if "transfer-encoding" in headers:
+        return math.inf
+    declared = headers.get("content-length", "0")
+    return float(declared) if declared.isdecimal() else math.inf
 
 
 def write(call: Call, method: str, route: str | None, duration_s: float) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from cluster.errors import QuarantinedCodec
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
@@ -13,10 +15,12 @@ from serve_app.bodies import BatchTooLarge
 from serve_app.calls import Call
 from serve_app.config import ServeConfig
 from serve_app.deadlines import check
-from serve_app.decoders import Decoders
+from serve_app.decoders import Decoders, declared_bytes
+from serve_app.off_loop import off_loop
 from serve_app.results import Failure, RequestFailed, attempt_each
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
+from serve_app.work_slots import WorkSlots
 
 _HEALTH_TIMEOUT_S = 5
 
@@ -36,6 +40,7 @@ class CodecService:
         self._registry = registry
         self._traffic = traffic
         self._decoders = decoders
+        self._slots = WorkSlots(config.ingress.max_ongoing_requests, config.max_queued_requests)
 
     async def encode(
         self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
@@ -58,7 +63,16 @@ class CodecService:
         self, call: Call, read: Callable[[Any], bytes], items: list[Any]
     ) -> list[tuple[int, bytes] | Failure]:
         """(kind, canonical bytes), or why there is nothing, for each item. Raises as `encode`."""
-        return await self._each(call, read, items, lambda blobs: self._decoders.decode(blobs, call.deadline))
+
+        def decode(blobs: list[bytes]) -> Awaitable[list[tuple[int, bytes] | Failure]]:
+            # What is over max_payload_bytes is refused unread.
+            declared = [size for size in map(declared_bytes, blobs) if size <= self.config.max_payload_bytes]
+            limit = self.config.max_batch_payload_bytes
+            if sum(declared) > limit:
+                raise BatchTooLarge(f"the blobs declare {sum(declared)} bytes; the server takes {limit} at a time")
+            return self._decoders.decode(blobs, call.deadline)
+
+        return await self._each(call, read, items, decode)
 
     async def _each(
         self,
@@ -72,14 +86,15 @@ class CodecService:
         if len(items) > limit:
             raise BatchTooLarge(f"{len(items)} records; the server takes {limit} at a time")
         call.records = len(items)
-        results: list[Any] = attempt_each(read, items)
-        good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
-        if good:
-            check(call.deadline)
-            done = await work([results[index] for index in good])
-            check(call.deadline)
-            for index, result in zip(good, done, strict=True):
-                results[index] = result
+        async with self._slots.taken(call.deadline):
+            results: list[Any] = await off_loop(call.bytes_in, attempt_each, read, items)
+            good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
+            if good:
+                check(call.deadline)
+                done = await work([results[index] for index in good])
+                check(call.deadline)
+                for index, result in zip(good, done, strict=True):
+                    results[index] = result
         return results
 
     async def versions(self) -> dict[str, Any]:
@@ -88,6 +103,7 @@ class CodecService:
 
     def _versions(self) -> dict[str, Any]:
         channels, shares = self._registry.channels(), self._traffic.shares_percent
+        quarantined = Quarantine(self._registry).read()
         rows = []
         for version_id, manifest in self._registry.manifests():
             row: dict[str, Any] = {
@@ -95,7 +111,10 @@ class CodecService:
                 "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                 "share_percent": shares.get(version_id, 0.0),
             }
-            if isinstance(manifest, NbmfError):
+            if version_id in quarantined:
+                reason = f"in quarantine: {quarantined[version_id].reason}"
+                row["error"] = {"code": QuarantinedCodec.code, "message": reason}
+            elif isinstance(manifest, NbmfError):
                 row["error"] = {"code": manifest.code, "message": str(manifest)}
             else:
                 row |= {

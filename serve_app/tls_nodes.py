@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cluster.errors import ConfigError
 from cluster.session import PROXY_PROGRAM, PROXY_VARIABLE, proxy_program
-from serve_app.config import TlsConfig
+from serve_app.config import ServeConfig, TlsConfig
 from serve_app.haproxy import CERTIFICATE_VARIABLE, CLIENT_CA_VARIABLE, KEY_VARIABLE
+from serve_app.message_limits import check_message_limits, raised_environment
 from serve_app.tls_files import check_files
 
 _OF_TLS = (CERTIFICATE_VARIABLE, KEY_VARIABLE, CLIENT_CA_VARIABLE)
@@ -29,9 +30,11 @@ def node_environment(tls: TlsConfig, program: str) -> dict[str, str]:
 
 
 @contextmanager
-def local_environment(tls: TlsConfig | None) -> Iterator[None]:
-    """A local Ray session that is started within can serve with this TLS. Raises ConfigError."""
-    variables = {} if tls is None else node_environment(tls, _program_here())
+def local_environment(config: ServeConfig) -> Iterator[None]:
+    """A local Ray session that is started within can serve with this TLS and these limits. Raises ConfigError."""
+    variables = raised_environment(config, os.environ)
+    if config.tls is not None:
+        variables |= node_environment(config.tls, _program_here())
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -60,7 +63,7 @@ def check_environment(tls: TlsConfig | None, environment: Mapping[str, str]) -> 
         raise ConfigError(f"tls: Ray was not started for it; start it on every node with {' '.join(wrong)}")
 
 
-def check_nodes(tls: TlsConfig) -> None:
+def check_nodes(config: ServeConfig) -> None:
     """Asks every node of the Ray session at hand for its variables and files. Raises ConfigError naming the node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -68,7 +71,7 @@ def check_nodes(tls: TlsConfig) -> None:
     ask = ray.remote(num_cpus=0)(_problem_here)
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     answers = [
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(tls)
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(config)
         for node in nodes
     ]
     for node, problem in zip(nodes, ray.get(answers), strict=True):
@@ -76,10 +79,12 @@ def check_nodes(tls: TlsConfig) -> None:
             raise ConfigError(f"node {node['NodeManagerAddress']}: {problem}")
 
 
-def _problem_here(tls: TlsConfig) -> str | None:
+def _problem_here(config: ServeConfig) -> str | None:
     try:
-        check_environment(tls, os.environ)
-        check_files(tls)
+        check_message_limits(config, os.environ)
+        if config.tls is not None:
+            check_environment(config.tls, os.environ)
+            check_files(config.tls)
     except ConfigError as error:
         return str(error)
     return None

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.options import LOCAL, RegistryOption
-from cluster.errors import VersionNotFound
+from cluster.errors import QuarantinedCodec, VersionNotFound
 from cluster.progress import console, progress, results
+from cluster.quarantine import Quarantine
 from cluster.registry import BUILTIN, NONE, Channel, Registry
 from nbmf import builtin
 from nbmf.errors import NbmfError
@@ -63,6 +64,9 @@ def list_versions(registry: RegistryOption = None) -> None:
         cells = (Text("damaged", "red"),) if isinstance(manifest, NbmfError) else _cells(manifest)
         table.add_row(version_id[:12], ", ".join(on), *cells)
     results().print(table)
+    for version_id, line in Quarantine(place).read().items():
+        message = f"nbmf: {version_id[:12]}: {QuarantinedCodec.code}: {line.reason}"
+        console.print(message, markup=False, soft_wrap=True)
     for version_id, manifest in versions:
         if isinstance(manifest, NbmfError):
             console.print(f"nbmf: {version_id[:12]}: {manifest.code}: {manifest}", markup=False, soft_wrap=True)

@@ -74,5 +74,7 @@ export function act(action, view, done) {
       done: `${name} was rolled back.`,
     },
   };
-  confirm({ ...questions[action], path: `admin/rollout/${action}` }, done);
+  // As it was shown: nothing is changed where it has gone on meanwhile.
+  const body = { rollout: rollout.id, round: rollout.round };
+  confirm({ ...questions[action], path: `admin/rollout/${action}`, body }, done);
 }

@@ -21,7 +21,7 @@ from serve_app.config import Role, ServeConfig
 from serve_app.deadlines import deadline_of
 from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
-from serve_app.grpc.registration import TIMEOUT_MS
+from serve_app.grpc.registration import TIMEOUT_MS, Unparseable
 from serve_app.metrics import service_metrics
 from serve_app.results import Failure, RequestFailed, fault_of
 from serve_app.service import CodecService, Encoded
@@ -136,6 +136,8 @@ class GrpcMethods:
         try:
             try:
                 self._admit(call, metadata, roles)
+                if isinstance(request, Unparseable):
+                    raise BadWire(f"the message of {request.size_bytes} bytes is none of {method}'s")
                 messages.check_known(request)
                 answer = await work(call, request)
             except RequestFailed as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serve_app.deadlines import HEADER
 from serve_app.grpc.nbmf_pb2_grpc import add_CodecServicer_to_server
@@ -19,7 +21,10 @@ _NO_DEADLINE_S = 1e9
 
 
 def add_to_server(servicer: Any, server: Any) -> None:
-    """Adds the service's methods, whose handlers Serve replaces by its own; around these go ours."""
+    """Adds the service's methods, whose handlers Serve replaces by its own; around these go ours.
+
+    A message that cannot be parsed comes to the method as what it is: gRPC would end the call as by a fault of ours.
+    """
     serves_own = server.service_handler_factory
 
     def factory(*args: Any, **options: Any) -> Any:
@@ -27,9 +32,54 @@ def add_to_server(servicer: Any, server: Any) -> None:
 
     server.service_handler_factory = factory
     try:
-        add_CodecServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        add_CodecServicer_to_server(servicer, _ParsedLater(server))  # type: ignore[no-untyped-call]
     finally:
         server.service_handler_factory = serves_own
+
+
+@dataclass(frozen=True, slots=True)
+class Unparseable:
+    """A request's message that is none of its type."""
+
+    size_bytes: int
+
+    def ByteSize(self) -> int:  # noqa: N802 - as a message's
+        """Its size."""
+        return self.size_bytes
+
+
+def parsed_if_possible(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """The parser, which gives Unparseable for what it cannot parse."""
+
+    def parse_or_not(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            return Unparseable(len(data))
+
+    return parse_or_not
+
+
+class _ParsedLater:
+    """A server to which handlers are added that never fail to parse."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        for handler in handlers:
+            handler._method_handlers = _with_parsers(handler._method_handlers)
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        self._server.add_registered_method_handlers(service, _with_parsers(handlers))
+
+
+def _with_parsers(handlers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: handler._replace(request_deserializer=parsed_if_possible(handler.request_deserializer))
+        for name, handler in handlers.items()
+    }
 
 
 def telling_timeout(handler: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:

@@ -20,6 +20,7 @@ _BY_HTTP_STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.INVALID_ARGUMENT,  # RESOURCE_EXHAUSTED would have clients try again
     415: grpc.StatusCode.INVALID_ARGUMENT,

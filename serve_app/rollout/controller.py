@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
 from serve_app.metrics import service_metrics
@@ -33,6 +34,7 @@ class RolloutController:
     def __init__(self, config: ServeConfig, registry: str, version: str, application: str, encoder: type) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
+        self._quarantine = Quarantine(self._registry)
         self._follows = config.follows_rollouts
         self._deployed = version
         self._application = application
@@ -91,6 +93,7 @@ class RolloutController:
         return route(self._deployed, self._registry.resolve(), rollout) if self._follows else Route(self._deployed)
 
     def _show(self) -> None:
+        service_metrics().quarantine(self._quarantine.read())
         rollout = self._store.read()
         service_metrics().rollout(rollout if self._follows else None, self._route(rollout).shares_percent)
 
@@ -106,6 +109,9 @@ class RolloutController:
         ready = self._is_ready(rollout)
         with self._lock:
             failure = self._failure.get(rollout.id)
+        quarantined = self._quarantine.read().get(rollout.candidate)
+        if failure is None and quarantined is not None:
+            failure = f"in quarantine: {quarantined.reason}"
         if failure is not None:
             lost = Measurements(load_failure=failure)
             pending.setdefault((rollout.id, rollout.round), Measurements()).add(lost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from ray.serve.handle import DeploymentHandle
 
@@ -14,20 +14,26 @@ from serve_app.rollout.store import RolloutStore
 
 POLL_S = 0.5
 
+_Wanted: TypeAlias = tuple[str, bool]
+"""A version, and whether it is trusted."""
+
 _log = logging.getLogger("ray.serve")
 
 
 class Loader:
     """Calls `load` once for each version that a rollout brings, and `release` when a later one does without it.
 
-    The constructor does so for the present one.
+    Both are told whether the version is trusted: not a candidate, which is loaded once more when it becomes stable. The
+    constructor does so for the present one.
     """
 
-    def __init__(self, store: RolloutStore, load: Callable[[str], None], release: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: RolloutStore, load: Callable[[str, bool], None], release: Callable[[str, bool], None]
+    ) -> None:
         self._store = store
         self._load = load
         self._release = release
-        self._failures: dict[str, tuple[str | None, str | None]] = {}
+        self._failures: dict[_Wanted, tuple[str | None, str | None]] = {}
         self.look()
 
     def look(self) -> tuple[str, str | None] | None:
@@ -43,20 +49,20 @@ class Loader:
             return None
         of = rollout.id if rollout else None
         wanted = _wanted(rollout)
-        for version in self._failures.keys() - set(wanted):
-            del self._failures[version]
-            self._release(version)
         for version in wanted:
             tried_for, failure = self._failures.get(version, (None, ""))
             if failure is not None and tried_for != of:
-                self._failures[version] = (of, self._attempt(version))
+                self._failures[version] = (of, self._attempt(*version))
+        for version in self._failures.keys() - set(wanted):
+            del self._failures[version]
+            self._release(*version)
         if rollout is None or not rollout.is_active:
             return None
-        return rollout.id, self._failures[rollout.candidate][1]
+        return rollout.id, self._failures[rollout.candidate, False][1]
 
-    def _attempt(self, version: str) -> str | None:
+    def _attempt(self, version: str, trusted: bool) -> str | None:
         try:
-            self._load(version)
+            self._load(version, trusted)
         except Exception as error:
             _log.warning("version %s cannot be loaded: %s: %s", version[:12], type(error).__name__, error)
             return f"{type(error).__name__}: {error}"
@@ -77,9 +83,9 @@ class Loader:
             await asyncio.sleep(POLL_S)
 
 
-def _wanted(rollout: Rollout | None) -> list[str]:
+def _wanted(rollout: Rollout | None) -> list[_Wanted]:
     if rollout is None:
         return []
     if rollout.is_active:
-        return [rollout.stable, rollout.candidate]
-    return [rollout.candidate if rollout.state == "stable" else rollout.stable]
+        return [(rollout.stable, True), (rollout.candidate, False)]
+    return [(rollout.candidate if rollout.state == "stable" else rollout.stable, True)]

@@ -5,6 +5,7 @@ staged -> canary (each share of steps_percent) -> stable; from staged and canary
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
@@ -21,6 +22,20 @@ class RolloutError(NbmfError):
     """The rollout is in no state for this."""
 
     code = "rollout_error"
+
+
+class RolloutChanged(RolloutError):
+    """The rollout is no longer where the caller saw it."""
+
+    code = "rollout_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where a caller saw a rollout: its id and round."""
+
+    rollout: str
+    round: int
 
 
 class Lease(BaseModel):
@@ -73,12 +88,35 @@ class Rollout(BaseModel):
             }
         )
 
-    def advanced(self, now: float, reason: str) -> Rollout:
-        """In the next state. Raises RolloutError."""
+    @property
+    def seen(self) -> Seen:
+        """This state of this rollout, for who wants to change no other."""
+        return Seen(self.id, self.round)
+
+    def check_seen(self, seen: Seen) -> None:
+        """Raises RolloutChanged unless the rollout is where it was seen."""
+        if seen != self.seen:
+            raise RolloutChanged(
+                f"the rollout of {self.candidate[:12]} is in round {self.round} ({self.state} {self.percent:g} %) and "
+                "not in the one that this was meant for: look at it, and say that round"
+            )
+
+    @property
+    def next_step(self) -> tuple[State, float]:
+        """State and share in percent that an active rollout goes to if nothing is wrong."""
         share = next((share for share in self.policy.steps_percent if share > self.percent), None)
-        if share is None:
-            return self._next("stable", 100, now, reason)
-        return self._next("canary", share, now, reason)
+        return ("stable", 100) if share is None else ("canary", share)
+
+    def advanced(self, now: float, reason: str, *, force: bool = False) -> Rollout:
+        """In the next state. Raises RolloutError; also for `stable` while replicas have not loaded the candidate,
+        unless forced to, which the reason then tells."""
+        state, percent = self.next_step
+        if self.is_active and state == "stable" and not self.ready and not force:
+            raise RolloutError(
+                f"{self.candidate[:12]} cannot become stable: not all replicas have loaded it. Wait, or roll back; if "
+                "no service is to follow this rollout, force it"
+            )
+        return self._next(state, percent, now, f"{reason}, forced" if force else reason)
 
     def rolled_back(self, now: float, reason: str) -> Rollout:
         """With no share for the candidate any more. Raises RolloutError."""

@@ -9,10 +9,13 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from cluster.errors import RegistryError
+from cluster.quarantine import Quarantine
 from cluster.registry import BUILTIN, NONE, Registry
+from nbmf.engine import engine
+from serve_app.isolation.trial import tried
 from serve_app.rollout.measurements import Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import Lease, Rollout, RolloutError, State, decide
+from serve_app.rollout.state import Lease, Rollout, RolloutError, Seen, State, decide
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -54,11 +57,14 @@ class RolloutStore:
         ]
 
     def start(self, version: str, policy: RolloutPolicy, now: float, reason: str = "started") -> Rollout:
-        """A rollout of this version, staged. Raises RolloutError, VersionNotFound, DamagedCodec."""
+        """A rollout of this version, staged, once it was tried in a process that is thrown away.
+
+        Raises RolloutError, VersionNotFound, DamagedCodec, QuarantinedCodec.
+        """
         candidate = self._registry.resolve(version)
         if candidate in (BUILTIN, NONE):
             raise RolloutError(f"{candidate} is not a version of the registry; see `nbmf versions list`")
-        self._registry.load(candidate)
+        tried(self._registry, candidate, engine())
         with self._registry.locked():
             before, stable = self.read(), self._registry.resolve()
             if before is not None and before.is_active:
@@ -71,15 +77,27 @@ class RolloutStore:
             self._write(None, started)
         return started
 
-    def change(self, next_of: Callable[[Rollout], Rollout]) -> Rollout:
-        """The rollout after this change. Raises RolloutError, also if there is none."""
+    def change(self, next_of: Callable[[Rollout], Rollout], seen: Seen | None = None) -> Rollout:
+        """The rollout after this change, made only where it is as it was `seen`.
+
+        Raises RolloutChanged, RolloutError, also if there is none.
+        """
         with self._registry.locked():
             before = self.read()
             if before is None:
                 raise RolloutError("there is no rollout; begin one with `nbmf rollout start VERSION`")
+            if seen is not None:
+                before.check_seen(seen)
             after = next_of(before)
             self._write(before, after)
         return after
+
+    def roll_back(self, now: float, reason: str, seen: Seen | None = None) -> Rollout:
+        """By hand: this takes the candidate out of quarantine as well. Raises RolloutChanged, RolloutError."""
+        with self._registry.locked():
+            rollout = self.change(lambda r: r.rolled_back(now, reason), seen)
+            Quarantine(self._registry).release(rollout.candidate, f"its rollout was taken back: {reason}", now)
+        return rollout
 
     def judge(
         self, holder: str, now: float, lease_s: float, measured: dict[tuple[str, int], Measurements], ready: bool

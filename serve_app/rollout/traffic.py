@@ -12,12 +12,12 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.codec import Effort
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Effort
 from serve_app.deadlines import DeadlineExceeded, until
 from serve_app.encoders import Encoders
 from serve_app.metrics import Purpose
 from serve_app.observer import Observer
-from serve_app.replica_calls import call
+from serve_app.replica_calls import call_in_parts
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.loading import POLL_S
 from serve_app.rollout.measurements import Compared, Counts, Measurements
@@ -46,12 +46,14 @@ class Traffic:
         encoders: Encoders,
         decoder: DeploymentHandle[Any],
         observer: Observer | None = None,
+        max_call_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
     ) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
         self._deployed = version
         self._encoders = encoders
         self._decoder = decoder
+        self._max_call_bytes = max_call_bytes
         self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
@@ -150,7 +152,10 @@ class Traffic:
         try:
             async with until(deadline):  # finding it takes a call of Serve's controller, which may be away
                 encoder = await self._handle(version)
-            done = await call(encoder.encode, records, *asked, deadline, deadline=deadline)
+            sizes_bytes = [len(data) for _, data in records]
+            done = await call_in_parts(
+                encoder.encode, records, sizes_bytes, self._max_call_bytes, *asked, deadline, deadline=deadline
+            )
         except Exception as error:  # not CancelledError: the client hung up
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
             count()
@@ -234,7 +239,10 @@ class Traffic:
         if not blobs:
             return
         deadline = time.time() + _COPY_TIMEOUT_S
-        decoded = await call(self._decoder.decode, blobs, deadline, deadline=deadline)
+        sizes_bytes = [len(data) for _, data in records]
+        decoded = await call_in_parts(
+            self._decoder.decode, blobs, sizes_bytes, self._max_call_bytes, deadline, deadline=deadline
+        )
         told = [
             (record, result)
             for record, result in zip(records, decoded, strict=True)

@@ -83,7 +83,7 @@ class ServiceInProcess:
         transport = httpx.ASGITransport(self.ingress.__serve_build_asgi_app__())
 
         async def send():
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(send())

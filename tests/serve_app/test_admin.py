@@ -12,6 +12,7 @@ from keys import entry
 from ray.exceptions import ActorDiedError
 
 from cluster import config as configuration
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.admin import MAX_BODY_BYTES
 from serve_app.config import DEFAULT_FILE, ServeConfig
@@ -29,6 +30,7 @@ ROUTES = [
     ("GET", "/v1/admin/rollout/history"),
     ("GET", "/v1/admin/recent"),
     *(("POST", f"/v1/admin/rollout/{action}") for action in ("start", "advance", "pause", "resume", "rollback")),
+    ("POST", "/v1/admin/quarantine/release"),
 ]
 
 
@@ -89,6 +91,17 @@ def ask(registry, recent):
                 return await client.request(method, path, headers=headers, **options)
 
         return asyncio.run(send())
+
+    return request
+
+
+@pytest.fixture
+def advance(ask, store):
+    """A function: goes on from where the rollout is."""
+
+    def request(**fields):
+        rollout = store.read()
+        return ask("POST", "/v1/admin/rollout/advance", json={"rollout": rollout.id, "round": rollout.round, **fields})
 
     return request
 
@@ -154,7 +167,7 @@ def test_pages_of_other_origins(ask, headers):
 # --- what it does -------------------------------------------------------------------------------------------------
 
 
-def test_by_hand_to_the_end(ask, registry, store, other):
+def test_by_hand_to_the_end(ask, advance, registry, store, other):
     stable = registry.channels().stable
     status = ask("GET", "/v1/admin/rollout").json()
     assert (status["follows"], status["rollout"]) == (True, None)
@@ -164,7 +177,7 @@ def test_by_hand_to_the_end(ask, registry, store, other):
     assert started["next"] == {"state": "canary", "percent": 10}
     assert {gate["verdict"] for gate in started["gates"]} == {"passed", "too_little_measured"}
     store.judge("me", time.time(), 10, {}, ready=True)
-    advanced = ask("POST", "/v1/admin/rollout/advance").json()
+    advanced = advance().json()
     assert advanced["shares"] == [{"version": stable, "percent": 90}, {"version": other, "percent": 10}]
     shares = {row["id"]: row["share_percent"] for row in ask("GET", "/v1/versions").json()["versions"]}
     assert shares == {stable: 90, other: 10}
@@ -172,12 +185,69 @@ def test_by_hand_to_the_end(ask, registry, store, other):
     fails(ask("POST", "/v1/admin/rollout/pause"), 409, "rollout_error")
     assert ask("POST", "/v1/admin/rollout/resume").json()["rollout"]["paused"] is False
     for _ in range(3):
-        last = ask("POST", "/v1/admin/rollout/advance").json()
+        last = advance().json()
     assert (last["rollout"]["state"], last["rollout"]["gates"], last["rollout"]["next"]) == ("stable", [], None)
     assert last["shares"] == [{"version": other, "percent": 100}]
     assert registry.channels().stable == other
-    for action in ("advance", "pause", "resume", "rollback"):
+    fails(advance(), 409, "rollout_error")
+    for action in ("pause", "resume", "rollback"):
         fails(ask("POST", f"/v1/admin/rollout/{action}"), 409, "rollout_error")
+
+
+def test_only_from_where_it_was_seen(ask, advance, store, other):
+    first = ask("POST", "/v1/admin/rollout/start", json={"version": other}).json()["rollout"]
+    seen = {"rollout": first["id"], "round": first["round"]}
+    for body in (
+        b"",
+        b"{}",
+        b'{"round": 0}',
+        b'{"rollout": "x", "round": -1}',
+        b'{"rollout": "x", "round": 0, "to": 1}',
+    ):
+        fails(ask("POST", "/v1/admin/rollout/advance", content=body), 400, "bad_request")
+    assert ask("POST", "/v1/admin/rollout/advance", json=seen).status_code == 200
+    for action in ("advance", "pause", "resume", "rollback"):
+        fails(ask("POST", f"/v1/admin/rollout/{action}", json=seen), 409, "rollout_changed")
+        of_another = {**seen, "rollout": "another", "round": 1}
+        fails(ask("POST", f"/v1/admin/rollout/{action}", json=of_another), 409, "rollout_changed")
+    assert (store.read().round, store.read().paused) == (1, False)
+
+
+def test_stable_only_once_it_is_loaded(ask, advance, registry, store, other):
+    ask("POST", "/v1/admin/rollout/start", json={"version": other})
+    for _ in range(3):
+        advance()
+    assert "not all replicas have loaded it" in fails(advance(), 409, "rollout_error")
+    assert registry.channels().stable != other
+    forced = advance(force=True).json()["rollout"]
+    assert (forced["state"], forced["reason"]) == ("stable", "advanced by hand, with API key ops, forced")
+
+
+def test_quarantine(ask, registry, store, other):
+    """By hand out of it, or by a rollback by hand; the history says so, and versions in it are named."""
+    quarantine, release, start = Quarantine(registry), "/v1/admin/quarantine/release", "/v1/admin/rollout/start"
+    fails(ask("POST", release, json={"version": other}), 409, "rollout_error")
+    fails(ask("POST", release, json={"version": "0123456789"}), 404, "version_not_found")
+    quarantine.add(other, "decoding ended its process by SIGSEGV", 1)
+    quarantine.add(other, "once more", 2)
+    (row,) = ask("GET", "/v1/admin/rollout").json()["quarantined"]
+    assert (row["version"], row["reason"]) == (other, "decoding ended its process by SIGSEGV")
+    (error,) = (row["error"] for row in ask("GET", "/v1/versions").json()["versions"] if row["id"] == other)
+    assert error["code"] == "quarantined_codec"
+    assert "SIGSEGV" in error["message"]
+    assert "SIGSEGV" in fails(ask("POST", start, json={"version": other}), 503, "quarantined_codec")
+    assert ask("POST", release, json={"version": other}).json()["quarantined"] == []
+    assert ask("POST", start, json={"version": other}).status_code == 200
+    quarantine.add(other, "again", 3)
+    assert ask("POST", "/v1/admin/rollout/rollback").json()["quarantined"] == []
+    lines = ask("GET", "/v1/admin/rollout/history").json()["quarantine"]
+    by = "by hand, with API key ops"
+    assert [(line["quarantined"], line["reason"]) for line in lines] == [
+        (False, f"its rollout was taken back: rolled back {by}"),
+        (True, "again"),
+        (False, f"released {by}"),
+        (True, "decoding ended its process by SIGSEGV"),
+    ]
 
 
 def test_back_and_who_did_it(ask, registry, other):
@@ -235,24 +305,24 @@ def test_what_cannot_be_rolled_out(ask, registry, other):
     fails(ask("POST", start, json={"version": "builtin"}), 409, "rollout_error")
     fails(ask("POST", start, json={"version": registry.channels().stable}), 409, "rollout_error")
     fails(ask("POST", start, content=b" " * (MAX_BODY_BYTES + 1)), 413, "body_too_large")
-    fails(ask("POST", "/v1/admin/rollout/advance"), 409, "rollout_error")
+    fails(ask("POST", "/v1/admin/rollout/advance", json={"rollout": "x", "round": 0}), 409, "rollout_error")
     assert ask("POST", start, json={"version": other}).status_code == 200
     fails(ask("POST", start, json={"version": other}), 409, "rollout_error")
 
 
-def test_a_fixed_version(ask, registry, store, other):
+def test_a_fixed_version(ask, advance, registry, store, other):
     """Its server neither follows nor changes rollouts of its registry."""
     fixed = {"settings": {"version": other}}
     ask("POST", "/v1/admin/rollout/start", json={"version": other})
     status = ask("GET", "/v1/admin/rollout", **fixed).json()
     assert (status["follows"], status["shares"]) == (False, [{"version": other, "percent": 100}])
     for action in ("start", "advance", "pause", "resume", "rollback"):
-        fields = {"version": other} if action == "start" else {}
+        fields = {"start": {"version": other}, "advance": {"rollout": "x", "round": 0}}.get(action, {})
         answer = ask("POST", f"/v1/admin/rollout/{action}", json=fields, **fixed)
         assert "one fixed version" in fails(answer, 409, "fixed_version")
     assert store.read().state == "staged"
     store.judge("me", time.time(), 10, {}, ready=True)
-    ask("POST", "/v1/admin/rollout/advance")
+    advance()
     shares = {row["id"]: row["share_percent"] for row in ask("GET", "/v1/versions", **fixed).json()["versions"]}
     assert shares == {registry.channels().stable: 0, other: 100}
 
@@ -260,7 +330,7 @@ def test_a_fixed_version(ask, registry, store, other):
 # --- what it tells ------------------------------------------------------------------------------------------------
 
 
-def test_what_was_measured(ask, store, other):
+def test_what_was_measured(ask, advance, store, other):
     ask("POST", "/v1/admin/rollout/start", json={"version": other})
     stable, candidate = (Counts(records=4, payload_bytes=40, blob_bytes=b, verified=2) for b in (20, 10))
     for counts in (stable, candidate):
@@ -281,7 +351,7 @@ def test_what_was_measured(ask, store, other):
         "p50_ms": pytest.approx(8, rel=0.1),
         "p95_ms": pytest.approx(8, rel=0.1),
     }
-    ask("POST", "/v1/admin/rollout/advance")
+    advance()
     assert ask("GET", "/v1/admin/rollout").json()["rollout"]["measured"]["compared_records"] == 0
     lines = ask("GET", "/v1/admin/rollout/history").json()["transitions"]
     assert lines[0]["measured"] == rollout["measured"]
@@ -310,14 +380,18 @@ def test_the_last_minutes(ask, recent):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_it_is_as_described(ask, other, method, path):
+def test_it_is_as_described(ask, registry, store, other, method, path):
     api = ask("GET", "/openapi.json").json()
     ask("POST", "/v1/admin/rollout/start", json={"version": other})
     if path.endswith("resume"):
         ask("POST", "/v1/admin/rollout/pause")
     if path.endswith("start"):
         ask("POST", "/v1/admin/rollout/rollback")
-    answer = ask(method, path, json={"version": other} if path.endswith("start") else None)
+    seen = {"rollout": store.read().id, "round": store.read().round}
+    if path.endswith("release"):
+        Quarantine(registry).add(other, "killed", 1)
+    bodies = {"start": {"version": other}, "release": {"version": other}, "advance": seen}
+    answer = ask(method, path, json=bodies.get(path.rpartition("/")[2]))
     described = api["paths"][path][method.lower()]["responses"]
     assert answer.status_code == 200, answer.text
     schema = described["200"]["content"]["application/json"]["schema"] | {"components": api["components"]}

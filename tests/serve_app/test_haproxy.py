@@ -9,7 +9,7 @@ from certificates import Authority
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from serve_app.haproxy import UnknownConfiguration, with_second_try, with_tls
+from serve_app.haproxy import UnknownConfiguration, with_limits, with_second_try, with_tls
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,36 @@ def test_another_form_is_refused(written):
             with_tls(more, "/c", None)
 
 
+def test_times_that_a_user_chose_stay(written):
+    text = written().read_text()
+    after = with_limits(text)
+    for line in ("timeout http-request 10s", "timeout client 30s", "timeout http-keep-alive 15s"):
+        assert f"    {line}\n" not in text
+        assert after.count(f"    {line}\n") == 1
+    chosen = text.replace("client 3600s", "client 7200s").replace("keep-alive 90s", "keep-alive 91s")
+    chosen = chosen.replace("defaults\n", "defaults\n    timeout http-request 99s\n")
+    after = with_limits(chosen)
+    for line in ("timeout http-request 99s", "timeout client 7200s", "timeout http-keep-alive 91s"):
+        assert after.count(f"    {line}\n") == 1
+    assert after.count("timeout http-request") == 1
+
+
+def test_another_users_folder_is_refused(run, written):
+    """Who can put another folder in its place could send requests elsewhere."""
+    file = written()
+    folder = file.parent.parent
+    mode = folder.stat().st_mode
+    folder.chmod(0o777)
+    try:
+        result = run(file)
+    finally:
+        folder.chmod(mode)
+    assert result.returncode != 0
+    assert f"{folder} is another user's" in result.stderr
+    assert "RAY_SERVE_HAPROXY_SOCKET_PATH" in result.stderr
+    assert run(file).returncode == 0
+
+
 def test_retries_that_a_user_chose_stay(written):
     text = written().read_text()
     assert "retry-on conn-failure empty-response\n" in with_second_try(text)
@@ -116,6 +146,7 @@ def test_haproxy_takes_it(run, written, grpc, client_ca):
         result = run(file, client_ca)
         assert result.returncode == 0, result.stderr
     assert file.read_text() == before
+    assert file.parent.stat().st_mode & 0o077 == 0
     assert (file.parent / "nbmf-tls").stat().st_mode & 0o077 == 0
 
 

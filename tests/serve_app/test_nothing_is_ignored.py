@@ -113,10 +113,15 @@ def test_unknown_fields_of_a_record_of_a_batch(in_process):
 
 
 @pytest.mark.parametrize("action", ["advance", "pause", "resume", "rollback"])
-def test_fields_of_what_takes_none(refused, action):
-    path, host = f"/v1/admin/rollout/{action}", {"Host": "localhost"}
-    assert "'percent'" in refused("POST", path, json={"percent": 50}, headers=host)
+def test_fields_of_what_moves_a_rollout(refused, action):
+    path, host, seen = f"/v1/admin/rollout/{action}", {"Host": "localhost"}, {"rollout": "x", "round": 0}
+    assert "percent" in refused("POST", path, json={**seen, "percent": 50}, headers=host)
     assert "not JSON" in refused("POST", path, content=b"now", headers=host)
+    if action == "advance":
+        assert "round" in refused("POST", path, json={}, headers=host)
+        refused("POST", path, 409, "fixed_version", json=seen, headers=host)
+        return
+    assert "force" in refused("POST", path, json={**seen, "force": True}, headers=host)
     for body in (b"", b"{}"):
         refused("POST", path, 409, "fixed_version", content=body, headers=host)
 

@@ -49,7 +49,9 @@ def encoder(registry):
 
 @pytest.fixture
 def decoder(registry):
-    return Decoder(registry, "none", Engine(), BatchConfig(), LIMITS)
+    decoder = Decoder(registry, "none", Engine(), BatchConfig(), LIMITS)
+    yield decoder
+    decoder._versions.isolated.close()
 
 
 def encoded(encoder, records=RECORDS):
@@ -152,7 +154,7 @@ def versions(registry):
 def test_versions_are_dropped_when_others_are_named(decoder, versions):
     for blob in (*versions, *reversed(versions)):
         assert decoded(decoder, [blob]) == [RECORDS[0]]
-        assert len(decoder._versions.catalog.loaded_ids) <= LIMITS.max_loaded_versions
+        assert len(decoder._versions.isolated.loaded_ids) <= LIMITS.max_loaded_versions
     assert decoded(decoder, versions) == [RECORDS[0]] * 4
 
 
@@ -178,7 +180,7 @@ def test_a_registry_that_cannot_be_read_is_worth_another_try(decoder, encoder, v
     def refused(_version):
         raise PermissionError("no")
 
-    monkeypatch.setattr(decoder._versions.catalog, "_load", refused)
+    monkeypatch.setattr(decoder._versions.isolated, "start", refused)
     failure, record = decoded(decoder, [versions[0], encoded(encoder)[0]])
     assert (failure.code, failure.status) == ("registry_error", 503)
     assert record == RECORDS[0]
@@ -189,15 +191,15 @@ def test_a_registry_that_cannot_be_read_is_worth_another_try(decoder, encoder, v
 def test_blobs_need_not_wait_for_a_version_of_others(decoder, encoder, versions, monkeypatch):
     """Two requests for it meanwhile are one load."""
     loading, done, loads = threading.Event(), threading.Event(), []
-    load = decoder._versions.catalog._load
+    start = decoder._versions.isolated.start
 
     def slow(version):
         loads.append(version)
         loading.set()
         assert done.wait(30)
-        return load(version)
+        return start(version)
 
-    monkeypatch.setattr(decoder._versions.catalog, "_load", slow)
+    monkeypatch.setattr(decoder._versions.isolated, "start", slow)
     good = encoded(encoder)
 
     async def both():

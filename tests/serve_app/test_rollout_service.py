@@ -1,5 +1,6 @@
 """A real service on a registry of its own: a good candidate is promoted by itself, bad ones are taken back."""
 
+import base64
 import contextlib
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 import synthetic
 from dictionary_versions import publish
 
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
@@ -81,6 +83,16 @@ def traffic(client):
     assert bad == []
 
 
+def decoder_processes():
+    """Names of the application's decoders, each a new one."""
+    import ray
+    from ray import serve
+
+    replicas = serve.status().applications["rollouts"].deployments["Decoder"].replica_states
+    assert replicas == {"RUNNING": 2}
+    return {actor["name"] for actor in ray.util.list_named_actors(True) if "rollouts#Decoder" in actor["name"]}
+
+
 def wait(store, *states):
     """The rollout in one of these states."""
     for _ in range(PATIENCE_S * 10):
@@ -149,9 +161,37 @@ def test_a_candidate_that_cannot_be_loaded_is_rolled_back(registry, client, monk
     store = RolloutStore(registry)
     candidate = publish(registry, "damaged", seed=44)
     (Path(registry.location) / "versions" / candidate / "d").write_bytes(b"altered")
-    monkeypatch.setattr(Registry, "load", lambda *_: None)
+    monkeypatch.setattr("serve_app.rollout.store.tried", lambda *_: None)
     store.start(candidate, POLICY, time.time())
     assert "was altered" in wait(store, "rolled_back").reason
+
+
+def test_a_candidate_that_kills_what_decodes_its_blobs(registry, client, traffic):
+    """It is taken back and refused; the decoders, which go on with all others' blobs, are those that there were."""
+    store, quarantine = RolloutStore(registry), Quarantine(registry)
+    candidate = publish(registry, "kills", seed=45)
+    text = synthetic.records(1, seed=46)[0].ljust(4242, "x")  # so many bytes have it do what its name says
+    blobs = [registry.load(version).encode(text) for version in (candidate, registry.channels().stable)]
+    bad, good = (base64.b64encode(blob).decode() for blob in blobs)
+    replicas = decoder_processes()
+    store.start(candidate, POLICY.model_copy(update={"dwell_s": 3600}), time.time())
+    for _ in range(4):
+        results = client.post("/v1/decode", json={"blobs": [good, bad]}).json()["results"]
+        assert results[0]["payload"] == text
+        assert results[1]["error"]["code"] in ("version_killed", "quarantined_codec")
+    assert "quarantine: decoding ended its process by SIGSEGV" in wait(store, "rolled_back").reason
+    assert decoder_processes() == replicas
+    rows = {row["id"]: row for row in client.get("/v1/versions").json()["versions"]}
+    assert rows[candidate]["error"]["code"] == "quarantined_codec"
+    assert client.post("/v1/decode", json={"blob": bad}).status_code == 503
+    quarantine.release(candidate, "by hand", time.time())
+    harmless = base64.b64encode(registry.load(candidate).encode("Remember the milk. " * 9)).decode()
+    for _ in range(PATIENCE_S * 10):
+        answer = client.post("/v1/decode", json={"blob": harmless})
+        if answer.status_code == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError(answer.text)
 
 
 @pytest.mark.parametrize(

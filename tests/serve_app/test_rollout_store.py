@@ -3,17 +3,19 @@
 import contextlib
 import subprocess
 import sys
+import threading
 
 import pytest
 import registries
 
-from cluster.errors import RegistryError, VersionInUse
+from cluster.errors import QuarantinedCodec, RegistryError, VersionInUse
+from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.errors import DamagedCodec
 from serve_app.rollout.cli import app
 from serve_app.rollout.measurements import Compared, Counts, Measurements
 from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import RolloutError
+from serve_app.rollout.state import RolloutChanged, RolloutError
 from serve_app.rollout.store import DOCUMENT, HISTORY, RolloutStore
 
 POLICY = RolloutPolicy(dwell_s=0, min_samples=1, steps_percent=(50, 100))
@@ -197,7 +199,7 @@ def rollout_command(registry):
 
 def test_by_hand(rollout_command, registry, other):
     assert "There is no rollout" in rollout_command("status")
-    assert f"{other[:12]}: staged since" in rollout_command("start", other[:8])
+    assert f"{other[:12]}: staged, round 0, since" in rollout_command("start", other[:8])
     assert "canary 10 %" in rollout_command("advance")
     assert "canary 10 %, paused" in rollout_command("pause")
     status = rollout_command("status")
@@ -211,6 +213,70 @@ def test_by_hand(rollout_command, registry, other):
     status = rollout_command("status")
     assert status.count("by hand") == 3  # the state, and two lines of the history
     assert "limit" not in status
+
+
+def test_a_round_that_is_over(rollout_command, store, other):
+    """Who saw an earlier one changes nothing."""
+    rollout_command("start", other)
+    rollout_command("advance", "--round", "0")
+    for command in ("advance", "pause", "resume"):
+        with pytest.raises(RolloutChanged, match="is in round 1"):
+            rollout_command(command, "--round", "0")
+    assert (store.read().percent, store.read().paused) == (10, False)
+
+
+def test_several_that_advance_at_once(store, other):
+    """Each saw the same round: one of them does it, and the others are told."""
+    seen = store.start(other, POLICY, 1).seen
+    done, refused = [], []
+
+    def advance():
+        try:
+            done.append(store.change(lambda r: r.advanced(2, "by hand"), seen))
+        except RolloutChanged:
+            refused.append(1)
+
+    threads = [threading.Thread(target=advance) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(done), len(refused), store.read().round) == (1, 4, 1)
+
+
+def test_what_is_not_loaded_does_not_become_stable(rollout_command, store, registry, other):
+    stable = registry.channels().stable
+    rollout_command("start", other)
+    for _ in range(3):
+        rollout_command("advance")
+    with pytest.raises(RolloutError, match="not all replicas have loaded it"):
+        rollout_command("advance")
+    assert (store.read().percent, registry.channels().stable) == (100, stable)
+    rollout_command("advance", "--force")
+    assert (store.history()[-1].after, store.history()[-1].reason) == ("stable", "by hand, forced")
+    assert registry.channels().stable == other
+
+
+def test_quarantine_by_the_command(rollout_command, store, registry, other):
+    Quarantine(registry).add(other, "loading did not come to an end in 60 s", 1)
+    with pytest.raises(QuarantinedCodec, match="did not come to an end"):
+        rollout_command("start", other)
+    assert store.read() is None
+    assert "did not come to an end" in rollout_command("status")
+    assert "out of quarantine" in rollout_command("release", other[:12])
+    with pytest.raises(RolloutError, match="not in quarantine"):
+        rollout_command("release", other)
+    rollout_command("start", other)
+    assert rollout_command("status").count("by hand") == 1
+
+
+def test_a_breach_leaves_a_version_in_quarantine(store, registry, other):
+    """Only people take it out."""
+    started = store.start(other, POLICY, 1)
+    Quarantine(registry).add(other, "killed", 2)
+    store.judge("me", 3, 10, {(started.id, 0): Measurements(load_failure="in quarantine")}, ready=False)
+    assert store.read().state == "rolled_back"
+    assert list(Quarantine(registry).read()) == [other]
 
 
 def test_steps_of_a_configuration(rollout_command, store, other, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -37,7 +38,7 @@ class Replica:
     """Reads a request on each connection, answers it as it is told to, or not at all, and closes."""
 
     def __init__(self, answer):
-        self.answer, self.requests = answer, []
+        self.answer, self.requests, self.heads, self.pause_s = answer, [], [], 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._run, daemon=True).start()
@@ -59,6 +60,8 @@ class Replica:
                     continue
                 if path != "*":  # Serve's check of gRPC
                     self.requests.append(path)
+                    self.heads.append(head.decode("latin-1").lower())
+                time.sleep(self.pause_s)
                 connection.sendall(self.answer)
 
     def close(self):
@@ -69,11 +72,12 @@ class Front:
     """A service's HAProxy before these replicas."""
 
     def __init__(self, program, folder, replicas):
+        self.socket = folder / "admin.sock"
         self.port, self.grpc_port = free_port(), free_port()
         config = HAProxyConfig(
             http_options=HTTPOptions(host="127.0.0.1", port=self.port),
             grpc_options=gRPCOptions(port=self.grpc_port, grpc_servicer_functions=["a function"]),
-            socket_path=str(folder / "admin.sock"),
+            socket_path=str(self.socket),
             metrics_port=free_port(),
             stats_port=free_port(),
         )
@@ -204,3 +208,53 @@ def test_a_configuration_of_another_ray():
     for text in ("", "defaults\n    retry-on none\n", "frontend http_frontend\n    bind :1\n"):
         with pytest.raises(UnknownConfiguration):
             with_second_try(text)
+
+
+# --- what a client may do ------------------------------------------------------------------------------------------
+
+
+def test_only_its_user_reaches_the_socket(front):
+    """By which requests, and the keys in them, could be sent elsewhere."""
+    haproxy, _ = front(GOOD)
+    assert stat.S_IMODE(haproxy.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(haproxy.socket.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("strange", [b"\xe9", b"\xff\xfe", "é".encode(), b"a b", b"x" * 200])
+def test_headers_that_serve_would_fail_at(front, strange):
+    """Serve reads them as UTF-8. An id that is none is replaced, once for all that tell it."""
+    haproxy, (replica,) = front(GOOD)
+    names = ("X-Request-Id", "X-Session-Id", "X-Request-Timeout-Seconds", "Serve_Multiplexed_Model_Id")
+    answer = haproxy.ask("POST", "/v1/encode", content=b"{}", headers=dict.fromkeys(names, strange))
+    assert answer.status_code == 200
+    (head,) = replica.heads
+    (request_id,) = re.findall(r"^x-request-id: (.*)\r$", head, re.MULTILINE)
+    assert re.fullmatch("[0-9a-f-]{36}", request_id)
+    assert head.isascii()
+
+
+def test_headers_that_mean_something_stay(front):
+    haproxy, (replica,) = front(GOOD)
+    headers = {"X-Request-Id": "mine-1", "X-Session-Id": "me", "X-Request-Timeout-Seconds": "3"}
+    haproxy.ask("POST", "/v1/encode", content=b"{}", headers=headers)
+    assert all(f"{name}: {value}\r\n".lower() in replica.heads[0] for name, value in headers.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", [b"", b"POST /v1/enc", b"POST /v1/encode HTTP/1.1\r\nHost: x\r\n"])
+def test_who_does_not_say_what_he_wants_is_cut_off(front, said):
+    """While nothing was said, or not all of it, a connection took one of 4,096 places, for an hour."""
+    haproxy, _ = front(GOOD)
+    with socket.create_connection(("127.0.0.1", haproxy.port), timeout=60) as connection:
+        connection.sendall(said)
+        answer = connection.recv(1000)
+        assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.slow
+def test_a_replica_may_take_longer_than_a_client_may_be_silent(front):
+    """The time in which nothing is to be sent is not the client's."""
+    haproxy, (replica,) = front(GOOD)
+    replica.pause_s = 35
+    answer = haproxy.ask("POST", "/v1/encode", content=b"{}", timeout=90)
+    assert (answer.status_code, answer.json()) == (200, {"blob": "x"})

@@ -144,17 +144,17 @@ def test_a_local_session_is_started_for_it_and_nothing_stays(monkeypatch, files)
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
     before = dict(os.environ)
     tls = TlsConfig(**files)
-    with local_environment(tls):
+    with local_environment(config_with(tls)):
         check_environment(tls, os.environ)
     assert dict(os.environ) == before
-    with local_environment(None):
+    with local_environment(config_with(None)):
         assert dict(os.environ) == before
 
 
 def test_a_program_that_is_not_installed(monkeypatch, files, tmp_path):
     monkeypatch.setattr(session.sysconfig, "get_path", lambda _: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="nbmf-haproxy"), local_environment(TlsConfig(**files)):
+    with pytest.raises(ConfigError, match="nbmf-haproxy"), local_environment(config_with(TlsConfig(**files))):
         pass
 
 

@@ -3,11 +3,15 @@ and a decoder that tells what it loads.
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 
 from cluster.registry import Registry
 from serve_app.replicas import Decoder, Encoder
+
+PROCESS = str(Path(__file__).with_name("planted_process"))
+"""A folder on the path of which processes of isolated versions are planted as well."""
 
 
 class PlantedEncoder(Encoder):
@@ -29,17 +33,20 @@ class PlantedEncoder(Encoder):
 class PlantedDecoder(Decoder):
     _wrong = None
 
-    def _load(self, version):
-        super()._load(version)
-        if self._registry.manifest(version).name == "wrong":
-            self._wrong = bytes.fromhex(version[:4])
+    def __init__(self, *arguments):
+        if PROCESS not in sys.path:
+            sys.path.insert(0, PROCESS)
+        super().__init__(*arguments)
 
-    def _decode_frames(self, frames):
-        results = super()._decode_frames(frames)
-        return [
-            (result[0], b'"something else"') if frame.reference == self._wrong else result
-            for frame, result in zip(frames, results, strict=True)
-        ]
+    def _load(self, version, trusted):
+        super()._load(version, trusted)
+        if self._registry.manifest(version).name == "wrong":
+            self._wrong = version
+
+    async def _decode_named(self, call, reference, indices, *tried):
+        await super()._decode_named(call, reference, indices, *tried)
+        if self._wrong is not None and self._wrong.startswith(reference.hex()):
+            call.results.update({index: (call.results[index][0], b'"something else"') for index in indices})
 
 
 class TellingDecoder(Decoder):
@@ -47,11 +54,11 @@ class TellingDecoder(Decoder):
 
     def __init__(self, registry, *arguments):
         super().__init__(registry, *arguments)
-        catalog, load = self._versions.catalog, self._versions.catalog._load
+        isolated, start = self._versions.isolated, self._versions.isolated.start
 
         def told(version):
             with Path(registry).with_name("loads").open("a") as file:
                 file.write(f"{os.getpid()} {version}\n")
-            return load(version)
+            return start(version)
 
-        catalog._load = told
+        isolated.start = told

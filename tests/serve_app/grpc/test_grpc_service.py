@@ -144,8 +144,9 @@ def test_a_message_that_is_none_of_ours(service):
     with grpc.insecure_channel(service.grpc_address) as channel:
         garbage = channel.unary_unary("/nbmf.v1.Codec/Decode")
         metadata = [("application", "nbmf")]
-        with pytest.raises(grpc.RpcError):
-            garbage(b"\xff" * 20, timeout=10, metadata=metadata)
+        status, code, message, _ = error_of(garbage, b"\xff" * 20, timeout=10, metadata=metadata)
+        assert (status, code) == (grpc.StatusCode.INVALID_ARGUMENT, "bad_request")
+        assert "20 bytes is none of Decode's" in message
         unknown = channel.unary_unary("/nbmf.v1.Codec/Erase")
         with pytest.raises(grpc.RpcError) as caught:
             unknown(b"", timeout=10, metadata=metadata)
