@@ -1,6 +1,6 @@
 """The learned rungs of the ladder (nbmf.neural): a network with adaptation within the record, and counts without one.
 
-The compiled core and tokenizers are loaded when the first record is coded, not when a version is.
+The compiled core is loaded when the first record is coded, not when a version is.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from nbmf.errors import CorruptBlob
+from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
@@ -73,7 +70,7 @@ class _LearnedCoder:
     ) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
         taken: list[int] = []
-        tokens: list[tuple[NDArray[np.int32], str]] = []
+        tokens: list[tuple[memoryview, str]] = []
         for index, (kind, canonical) in enumerate(records):
             if self.takes(kind, len(canonical)) and worth_learning(kind, canonical):
                 record = self.codec().tokens(canonical), RECORD_TYPES[kind]
@@ -115,18 +112,21 @@ class _LearnedCoder:
         return n_tokens * self._part.decode_us_per_token / 1000
 
     def codec(self) -> NeuralCodec:
-        """Made when first asked for."""
+        """Made when first asked for. Raises DamagedCodec."""
         with self._lock:
             if self._codec is None:
                 from nbmf.neural.codec import NeuralCodec
 
                 part, files = self._part, self._files
-                self._codec = NeuralCodec.from_files(
-                    files[part.tokenizer],
-                    files[part.constants],
-                    files[self._model] if self._model else None,
-                    files[part.counts] if part.counts else None,
-                )
+                try:
+                    self._codec = NeuralCodec.from_files(
+                        files[part.tokenizer],
+                        files[part.constants],
+                        files[self._model] if self._model else None,
+                        files[part.counts] if part.counts else None,
+                    )
+                except ValueError as error:
+                    raise DamagedCodec(f"the files of the version's {self.name} coder: {error}") from error
             return self._codec
 
 

@@ -9,9 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nbmf import _core
 from nbmf.engine import engine
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
@@ -56,7 +53,6 @@ class NeuralCodec:
         self.tokenizer = tokenizer
         self.config = network[1] if network else None
         self.vocabulary = _vocabulary(tokenizer, self.config, counts)
-        self._token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
         self._network = network
         self.counts = counts
         self.constants = constants
@@ -78,13 +74,13 @@ class NeuralCodec:
     def type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
 
-    def tokens(self, data: bytes) -> NDArray[np.int32]:
-        """Of a record's bytes."""
-        return np.array(self.tokenizer.encode(data), dtype=np.int32)
+    def tokens(self, data: bytes) -> memoryview:
+        """Of a record's bytes, int32."""
+        return self.tokenizer.encode(data)
 
-    def n_bytes(self, tokens_T: NDArray[np.int32]) -> int:
+    def n_bytes(self, tokens_T: memoryview) -> int:
         """How many bytes the tokens stand for."""
-        return int(self._token_lengths_V[tokens_T].sum())
+        return self.tokenizer.core.n_bytes(tokens_T)
 
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
         """The stream of one record."""
@@ -94,7 +90,7 @@ class NeuralCodec:
         """Many records (bytes, type), by the engine of `nbmf.engine`; the same streams as `encode`."""
         return self.encode_tokens([(self.tokens(data), record_type) for data, record_type in records])
 
-    def encode_tokens(self, records: Sequence[tuple[NDArray[np.int32], str]]) -> list[bytes]:
+    def encode_tokens(self, records: Sequence[tuple[memoryview, str]]) -> list[bytes]:
         """The same of records whose tokens are known."""
         tokens = [tokens_T for tokens_T, _ in records]
         type_ids = [self.type_id(record_type) for _, record_type in records]

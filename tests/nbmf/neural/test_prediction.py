@@ -133,7 +133,7 @@ def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
 
 def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec, network):
     other = networks.vocabulary(networks.sample_records()[::2], 400)
-    tokenizer = type(codec.tokenizer)(other)
+    tokenizer = type(codec.tokenizer)(other.to_str())
     constants, counts = counts_codec.constants, counts_codec.counts
     stream = counts_versions.sample_stream(Tokenizer.from_str(other.to_str()))
     smaller = core_counts(train_counts(stream, Vocabulary(other.get_vocab_size()), counts_versions.UNBOUNDED))
