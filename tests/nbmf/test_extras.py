@@ -110,4 +110,4 @@ def test_the_extras_are_those_of_pyproject():
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     assert set(extras._EXTRA.values()) < set(project["optional-dependencies"])
     names = [requirement.split(">")[0] for requirement in project["dependencies"]]
-    assert names == ["numpy", "tokenizers", "zstandard"]
+    assert names == ["numpy", "zstandard"]
