@@ -47,6 +47,10 @@ def range_encode(intervals: Array) -> bytes:
 def range_decode(stream: Array, intervals: Array, targets: Array) -> None:
     """Where a stream points within each total, if the symbols had these intervals; into int64 [N]."""
 
+def find_repeats(data: Array, least: int) -> bytes:
+    """Stretches of at least `least` bytes (32 or more) that have stood before: uint32 [repeats, 3], bytes kept before
+    each, its length, how far back it stood. In linear time; releases the GIL."""
+
 @final
 class Tokenizer:
     """A vocabulary: byte-level BPE of one pattern (nbmf/neural/tokenizer.py)."""

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from nbmf.errors import MissingExtra
 
 _EXTRA = {
+    "numpy": "array",
     "cryptography": "encryption",
     "httpx": "client",
     "pyarrow": "store",

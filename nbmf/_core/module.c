@@ -847,6 +847,7 @@ static PyMethodDef functions[] = {
     {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
+    {"find_repeats", nbmf_find_repeats, METH_VARARGS, "find_repeats(data, least): uint32 [repeats, 3]: kept, length, distance."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "nbmf._core", "The codec's compiled core: networks of integers, counts, adaptation, range coder.", -1,

@@ -34,6 +34,7 @@ PyObject *nbmf_new_object(PyTypeObject *type);
 void nbmf_free_object(PyObject *self);
 
 extern PyType_Spec nbmf_tokenizer_spec;
+PyObject *nbmf_find_repeats(PyObject *module, PyObject *args);
 
 int nbmf_fill_vocabulary(Vocabulary *vocab, int tokens, int clusters, int cluster_size);
 int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *sizes, PyObject *arrays, PyObject *layers);

@@ -106,6 +106,7 @@ def code(tokenizer: _core.Tokenizer, rng: random.Random) -> None:
     tokens = np.frombuffer(tokenizer.encode(data), np.int32)
     assert tokenizer.decode(tokens) == data
     assert tokenizer.n_bytes(tokens) == len(data)
+    _core.find_repeats(data, rng.choice((32, 64)))
     if len(tokens):
         try:
             tokenizer.decode(altered(tokens, rng))

@@ -97,7 +97,7 @@ def longest(counts, contexts: np.ndarray) -> int:
 
 def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network, counts, records):
     """A share for each situation of the network's probabilities, the rest of the counts'."""
-    shares, situations = mixed_codec.constants.network_share_SOCC[0], set()
+    shares, situations = mixed_codec.constants.numpy().network_share_SOCC[0], set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
         tokens = [mixed_codec.type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
         ((of_network, _),) = TorchEngine(*network).frequencies([np.array(tokens)])
