@@ -4,11 +4,12 @@ Arrays are C-contiguous buffers of the types that are named. What comes from a v
 Network, Counts or Model is made: ValueError. Coding releases the GIL; a Model may be used by several threads.
 """
 
+from array import array
 from typing import Any, TypeAlias, final
 
 from numpy.typing import NDArray
 
-Array: TypeAlias = bytes | NDArray[Any]
+Array: TypeAlias = bytes | memoryview | array[Any] | NDArray[Any]
 
 AT_ONCE: int
 ORDERS: int
@@ -51,6 +52,26 @@ def range_encode(intervals: Array) -> bytes:
 
 def range_decode(stream: Array, intervals: Array, targets: Array) -> None:
     """Where a stream points within each total, if the symbols had these intervals; into int64 [N]."""
+
+def find_repeats(data: Array, least: int) -> bytes:
+    """Stretches of at least `least` bytes (32 or more) that have stood before: uint32 [repeats, 3], bytes kept before
+    each, its length, how far back it stood. In linear time; releases the GIL."""
+
+@final
+class Tokenizer:
+    """A vocabulary: byte-level BPE of one pattern (nbmf/neural/tokenizer.py)."""
+
+    vocab_size: int
+
+    def __init__(self, token_bytes: Array, token_begin_V: Array, pair_R2: Array, merged_R: Array) -> None:
+        """The bytes of all tokens, where those of each begin, and by rank which two tokens become which one. Raises
+        ValueError unless every byte has a token, and every merge's bytes are those of its two."""
+    def encode(self, data: Array) -> bytes:
+        """Tokens, int32, whose bytes are `data`. Releases the GIL."""
+    def decode(self, tokens: Array) -> bytes:
+        """Their bytes. Raises ValueError for what is no token."""
+    def n_bytes(self, tokens: Array) -> int:
+        """How many bytes they stand for. Raises ValueError for what is no token."""
 
 @final
 class Network:

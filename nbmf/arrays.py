@@ -34,6 +34,7 @@ _BIG_ENDIAN, _TENSOR = 16, 32
 """Flags of the second header byte, which an extended header has, beside the type's number."""
 _MAX_DIMENSIONS = 8
 _MAX_ELEMENTS = 2**48
+_REMEDIES = {"numpy": "'nbmf[array]'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,7 @@ def to_npy(canonical: bytes) -> bytes:
 
     Raises CorruptBlob, UnsupportedPayload for bfloat16, which the format has not.
     """
-    import numpy as np
-
+    np = _library("numpy", "numpy's arrays")
     form, at = split(canonical)
     if form.type == "bfloat16":
         raise UnsupportedPayload("$", "an array of bfloat16 cannot be written as .npy; decode it to JSON")
@@ -179,14 +179,13 @@ def to_npy(canonical: bytes) -> bytes:
 
 
 def _to_numpy(form: Form, canonical: bytes, at: int) -> Array:
-    import numpy as np
-
+    np = _library("numpy", "numpy's arrays")
     if form.type == "bfloat16":
         native = np.dtype(_library("ml_dtypes", "bfloat16 numbers").bfloat16)
     else:
         native = np.dtype(form.type)
     dtype = native if form.big_endian == (sys.byteorder == "big") else native.newbyteorder()
-    array = np.empty(form.shape, dtype)
+    array: Array = np.empty(form.shape, dtype)
     numbers = np.frombuffer(canonical, f"u{form.item_bytes}", offset=at).reshape(form.shape)
     array.view(numbers.dtype)[...] = numbers.byteswap() if form.big_endian else numbers
     return array
@@ -202,9 +201,10 @@ def _to_tensor(form: Form, numbers: bytes) -> Any:
 
 def _little_endian(numbers: bytes, item_bytes: int) -> bytes:
     """The machine's numbers in that order, or the other way round."""
-    import numpy as np
-
-    return numbers if sys.byteorder == "little" else np.frombuffer(numbers, f"u{item_bytes}").byteswap().tobytes()
+    if sys.byteorder == "little":
+        return numbers
+    swapped: bytes = _library("numpy", "numpy's arrays").frombuffer(numbers, f"u{item_bytes}").byteswap().tobytes()
+    return swapped
 
 
 def _library(name: str, what: str) -> Any:
@@ -212,5 +212,5 @@ def _library(name: str, what: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise MissingLibrary(
-            f"the payload is one of {what}, which need the package {name}: pip install {name}"
+            f"the payload is one of {what}, which need the package {name}: pip install {_REMEDIES.get(name, name)}"
         ) from None

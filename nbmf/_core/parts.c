@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+PyObject *nbmf_new_object(PyTypeObject *type) {
+    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+void nbmf_free_object(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
 void nbmf_release(Held *held) {
     for (size_t i = 0; i < held->n_views; i++) PyBuffer_Release(&held->views[i]);
     for (size_t i = 0; i < held->n_owned; i++) free(held->owned[i]);

@@ -30,6 +30,12 @@ const void *nbmf_array(Held *held, PyObject *arrays, const char *name, char type
 const void *nbmf_array_of(Held *held, PyObject *array, const char *name, char type, Py_ssize_t count, Py_ssize_t *found,
                           int writable);
 
+PyObject *nbmf_new_object(PyTypeObject *type);
+void nbmf_free_object(PyObject *self);
+
+extern PyType_Spec nbmf_tokenizer_spec;
+PyObject *nbmf_find_repeats(PyObject *module, PyObject *args);
+
 int nbmf_fill_vocabulary(Vocabulary *vocab, int tokens, int clusters, int cluster_size);
 int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *sizes, PyObject *arrays, PyObject *layers);
 int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab, int clusters, int cluster_size);

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from nbmf import arrays
 from nbmf.coders.base import OneByOne
+from nbmf.coders.planes import from_planes, to_planes
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
@@ -36,7 +37,7 @@ class BytePlanesCoder(OneByOne):
         if kind is not Kind.ARRAY:
             return None
         form, at = arrays.split(canonical)
-        planes = _transpose(canonical[at:], rows=-1, columns=form.item_bytes)
+        planes = to_planes(canonical[at:], form.item_bytes)
         return bytes([at]) + canonical[:at] + self._zstd.encode(kind, planes)
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
@@ -50,12 +51,4 @@ class BytePlanesCoder(OneByOne):
         if end != at or form.numbers_bytes != payload_bytes - at:
             raise CorruptBlob("byte planes of unequal length")
         planes = self._zstd.decode(kind, body[1 + at :], payload_bytes - at)
-        return head + _transpose(planes, rows=form.item_bytes, columns=-1)
-
-
-def _transpose(data: bytes, rows: int, columns: int) -> bytes:
-    import numpy as np
-
-    if not data:
-        return b""
-    return np.frombuffer(data, dtype=np.uint8).reshape(rows, columns).T.tobytes()
+        return head + from_planes(planes, form.item_bytes)

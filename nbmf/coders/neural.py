@@ -1,6 +1,6 @@
 """The learned rungs of the ladder (nbmf.neural): a network with adaptation within the record, and counts without one.
 
-The compiled core and tokenizers are loaded when the first record is coded, not when a version is.
+The compiled core is loaded when the first record is coded, not when a version is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
 
@@ -75,7 +72,7 @@ class _LearnedCoder:
     ) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
         taken: list[int] = []
-        tokens: list[tuple[NDArray[np.int32], str]] = []
+        tokens: list[tuple[memoryview, str]] = []
         for index, (kind, canonical) in enumerate(records):
             if self.takes(kind, len(canonical)) and worth_learning(kind, canonical):
                 tokens_T = self.tokens(canonical)
@@ -123,7 +120,7 @@ class _LearnedCoder:
         remedy = f"; {limits.LEARNED_VARIABLE}={size} allows it" if size <= self._part.max_payload_bytes else ""
         return CorruptBlob(f"the version's {self.name} coder takes no {kind.label} of {size} bytes{remedy}")
 
-    def tokens(self, canonical: bytes) -> NDArray[np.int32] | None:
+    def tokens(self, canonical: bytes) -> memoryview | None:
         """Of a record; None for one that the version's vocabulary does not give back."""
         from nbmf.neural.codec import TokensDiffer
 

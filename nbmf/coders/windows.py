@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from nbmf import varint
 from nbmf.coders import repeats
@@ -19,10 +19,6 @@ from nbmf.coders.segments import fewest_segments
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 WINDOW_BYTES = 256 * 1024
 """Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
@@ -136,10 +132,8 @@ class WindowsCoder:
         return self._by_counts_within(kind, rest, budget_ms)
 
     def _by_counts_within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
-        import numpy as np
-
         part, codec = self._writes[_COUNTS], self._writes[_COUNTS].codec()
-        pieces: list[list[NDArray[np.int32]]] = [[]]
+        pieces: list[list[memoryview]] = [[]]
         at, size, left = 0, 0, budget_ms
         us_a_token = max(part.expected_ms(4, 1) * 1000, _LEAST_US_A_TOKEN)
         while at < len(rest) and left * 1000 >= 64 * us_a_token:
@@ -151,18 +145,16 @@ class WindowsCoder:
             pieces[-1].append(tokens_T)
             n_bytes = codec.n_bytes(tokens_T)
             at, size, left = at + n_bytes, size + n_bytes, left - part.expected_ms(n_bytes, len(tokens_T))
-        windows = self._by(_COUNTS, kind, [np.concatenate(piece) for piece in pieces if piece])
+        windows = self._by(_COUNTS, kind, [memoryview(b"".join(piece)).cast("i") for piece in pieces if piece])
         return windows + ([self._by_zstd(rest[at:])] if at < len(rest) else [])
 
-    def _pieces(self, rest: bytes, method: int) -> Iterator[NDArray[np.int32]]:
+    def _pieces(self, rest: bytes, method: int) -> Iterator[memoryview]:
         """The tokens of windows of like length, none too long."""
         count = -(-len(rest) // WINDOW_BYTES)
         for begin, end in pairwise(len(rest) * index // count for index in range(count + 1)):
             yield self._writes[method].codec().tokens(rest[begin:end])
 
-    def _by(
-        self, method: int, kind: Kind, pieces: Iterator[NDArray[np.int32]] | list[NDArray[np.int32]]
-    ) -> list[Window]:
+    def _by(self, method: int, kind: Kind, pieces: Iterator[memoryview] | list[memoryview]) -> list[Window]:
         codec = self._writes[method].codec()
         tokens = [*pieces]
         streams = codec.encode_tokens([(tokens_T, RECORD_TYPES[kind]) for tokens_T in tokens])

@@ -10,9 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nbmf import _core
 from nbmf.engine import engine
 from nbmf.errors import DamagedCodec
@@ -69,7 +66,6 @@ class NeuralCodec:
         self.tokenizer = tokenizer
         self.config = network[1] if network else None
         self.vocabulary = _vocabulary(tokenizer, self.config, counts)
-        self._token_lengths_V = np.array([*map(len, tokenizer.bytes_of_id)], dtype=np.int32)
         self._network = network
         self.counts = counts
         self.constants = constants
@@ -91,20 +87,16 @@ class NeuralCodec:
     def type_id(self, record_type: str) -> int:
         return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
 
-    def tokens(self, data: bytes) -> NDArray[np.int32]:
-        """Of a record's bytes. Raises TokensDiffer if the record is not what they spell."""
-        try:
-            ids = self.tokenizer.encode(data)
-            spelt = self.tokenizer.decode(ids)
-        except Exception as error:  # of the tokenizers package, which has no class of its own
-            raise TokensDiffer(str(error)) from error
-        if spelt != data:
+    def tokens(self, data: bytes) -> memoryview:
+        """Of a record's bytes, int32. Raises TokensDiffer if the record is not what they spell."""
+        tokens_T = self.tokenizer.encode(data)
+        if self.tokenizer.decode(tokens_T) != data:
             raise TokensDiffer("the tokens spell another record")
-        return np.array(ids, dtype=np.int32)
+        return tokens_T
 
-    def n_bytes(self, tokens_T: NDArray[np.int32]) -> int:
+    def n_bytes(self, tokens_T: memoryview) -> int:
         """How many bytes the tokens stand for."""
-        return int(self._token_lengths_V[tokens_T].sum())
+        return self.tokenizer.core.n_bytes(tokens_T)
 
     def encode(self, data: bytes, record_type: str = "other") -> bytes:
         """The stream of one record."""
@@ -115,7 +107,7 @@ class NeuralCodec:
         return self.encode_tokens([(self.tokens(data), record_type) for data, record_type in records])
 
     def encode_tokens(
-        self, records: Sequence[tuple[NDArray[np.int32], str]], sizings: Sequence[int] | None = None
+        self, records: Sequence[tuple[memoryview, str]], sizings: Sequence[int] | None = None
     ) -> list[bytes]:
         """The same of records whose tokens are known. `sizings`: how each stream tells where its record ends.
 

@@ -1,24 +1,40 @@
 """The adaptation's constants (nbmf/_core/adaptation.h), and their file: one safetensors file, float64 throughout."""
 
+from __future__ import annotations
+
+import math
 import re
+from array import array
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nbmf._core import CONFIDENCES, CONTEXTS, COPY_GATES, EXPERTS, GATES, MATCH_LENGTHS, STEPS
+from nbmf._core import (
+    CONFIDENCES,
+    CONTEXTS,
+    COPY_BUCKETS,
+    COPY_GATES,
+    EXPERTS,
+    GATES,
+    MATCH_LENGTHS,
+    ORDERS,
+    STEPS,
+)
 from nbmf.neural import tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SHARES = (CONTEXTS + 1, CONFIDENCES, CONFIDENCES)
 DEFAULT_NETWORK_SHARE = 0.8
+DEFAULT_FLAT_SHARE = 0.5
 
 
 class Constants(NamedTuple):
     """Fitted on validation records; part of the codec version. In the order of the core's struct.
 
     S: of the two steps, token or cluster first, then the token of a cluster. Where there are no clusters the second
-    is not used.
+    is not used. As `load_constants` gives them, arrays are memoryviews; `numpy` makes NumPy's of them.
     """
 
     discount_K: NDArray[np.float64]  # subtracted from every count of an order
@@ -32,7 +48,30 @@ class Constants(NamedTuple):
     copy_SLB: NDArray[np.float64]  # trust in a copy by match length and network probability
     copy_strength_S: NDArray[np.float64]  # how many trials that trust is worth against the record's own
     network_share_SOCC: NDArray[np.float64]  # by longest context, the static counts' confidence, the network's
-    flat_share: NDArray[np.float64]  # [] of records that are coded by the network's flat_exp
+    flat_share: NDArray[np.float64]  # [1] of records that are coded by the network's flat_exp
+
+    def numpy(self) -> Constants:
+        """The same, where they stand."""
+        import numpy as np
+
+        return Constants(*map(np.asarray, self))
+
+    def flat(self) -> memoryview[Any]:
+        """All numbers, float64."""
+        fields: tuple[Any, ...] = self
+        return memoryview(b"".join(memoryview(field).tobytes() for field in fields)).cast("d")
+
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("discount_K", "spread_K", "spread_floor_K"), (ORDERS,)),
+    **dict.fromkeys(("share_S", "gate_rate_S", "copy_strength_S"), (STEPS,)),
+    "prior_SE": (STEPS, EXPERTS),
+    "gate_SGE": (STEPS, GATES, EXPERTS),
+    "copy_gate_SGE": (STEPS, COPY_GATES, EXPERTS),
+    "copy_SLB": (STEPS, MATCH_LENGTHS, COPY_BUCKETS),
+    "network_share_SOCC": (STEPS, *SHARES),
+    "flat_share": (1,),
+}
 
 
 _ONE_STEP = {
@@ -43,6 +82,8 @@ _ONE_STEP = {
 
 def default_constants() -> Constants:
     """A start for fitting, and for networks nothing was fitted for."""
+    import numpy as np
+
     length_L = np.minimum(0.3 + 0.06 * np.arange(MATCH_LENGTHS), 0.95)
     likely_B = np.array([0.97, 0.9, 0.75, 0.6, 0.45, 0.3])  # one for each of COPY_BUCKETS
     prior_E = np.array([0.3, 0.07, 0.05, 0.11, 0.32, 0.15])
@@ -58,11 +99,12 @@ def default_constants() -> Constants:
         copy_SLB=np.tile(0.5 * length_L[:, None] + 0.5 * likely_B[None, :], (STEPS, 1, 1)),
         copy_strength_S=np.full(STEPS, 1000.0),
         network_share_SOCC=np.full((STEPS, *SHARES), DEFAULT_NETWORK_SHARE),
-        flat_share=np.array(0.5),
+        flat_share=np.array([DEFAULT_FLAT_SHARE]),
     )
 
 
 def save_constants(constants: Constants, path: Path) -> None:
+    import numpy as np
     from safetensors.numpy import save_file
 
     arrays = {name: np.asarray(value, dtype=np.float64) for name, value in constants._asdict().items()}
@@ -72,16 +114,18 @@ def save_constants(constants: Constants, path: Path) -> None:
 def load_constants(data: bytes) -> Constants:
     """From the content of such a file. Raises ValueError if it is none."""
     arrays, _ = tensors.views(data)
+    default = bytes(memoryview(array("d", [DEFAULT_NETWORK_SHARE]) * math.prod(SHARES)))
+    arrays.setdefault("network_share_OCC", memoryview(default).cast("d", SHARES))  # old versions without counts
+    arrays.setdefault("flat_share", memoryview(array("d", [DEFAULT_FLAT_SHARE])))  # and with one table of frequencies
     values: dict[str, Any] = {}
-    for name, default in default_constants()._asdict().items():
-        if name in arrays:
-            values[name] = np.array(arrays[name])
-        elif _ONE_STEP[name] in arrays:
-            values[name] = np.stack([arrays[_ONE_STEP[name]]] * STEPS)
-        elif name in ("network_share_SOCC", "flat_share"):  # in versions that were made before there were
-            values[name] = default
-        else:
+    for name in Constants._fields:
+        shape, times = _SHAPES[name], 1
+        found, wanted = arrays.get(name), shape
+        if found is None:
+            found, wanted, times = arrays.get(_ONE_STEP[name]), shape[1:] or (1,), STEPS
+        if found is None:
             raise ValueError(f"no adaptation constants: {name} is missing")
-        if np.shape(values[name]) != np.shape(default):
-            raise ValueError(f"no adaptation constants: {name} has the shape {np.shape(values[name])}")
+        if found.format != "d" or found.shape != wanted:
+            raise ValueError(f"no adaptation constants: {name} has type {found.format} and shape {found.shape}")
+        values[name] = memoryview(found.tobytes() * times).cast("d", shape)
     return Constants(**values)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
-
-import numpy as np
 
 from nbmf import _core
 from nbmf.neural.config import ATTENTION, CONVOLUTION, NeuralConfig
@@ -38,8 +38,8 @@ _OF_KIND = {
 def make_network(weights: IntegerWeights, config: NeuralConfig) -> _core.Network:
     """The network, on the kind of processor that `_core.cpu()` names. Raises ValueError if it is none."""
     arrays = {name: getattr(weights, name) for name in _SHARED}
-    arrays |= {name: array for name in _OPTIONAL if (array := getattr(weights, name)) is not None}
-    arrays["rotary_cos_P"] = weights.rotary_cos_P.astype(np.float32) / np.float32(ROTARY_ONE)
+    arrays |= {name: found for name in _OPTIONAL if (found := getattr(weights, name)) is not None}
+    arrays["rotary_cos_P"] = array("f", [cosine / ROTARY_ONE for cosine in weights.rotary_cos_P.tolist()])
     sizes = {**config.to_dict(), "n_input_ids": config.n_input_ids}
     del sizes["layer_kinds"]
     return _core.Network(sizes, arrays, [*_layers(weights, config)])
@@ -50,10 +50,22 @@ def _layers(weights: IntegerWeights, config: NeuralConfig) -> Iterator[dict[str,
     for layer, kind in enumerate(config.kinds):
         places = [(_OF_EVERY_LAYER, layer), (_OF_KIND[kind], config.kinds[:layer].count(kind))]
         try:
-            arrays = {name: getattr(weights, field)[at] for fields, at in places for name, field in fields.items()}
+            arrays = {
+                name: _of_layer(getattr(weights, field), at) for fields, at in places for name, field in fields.items()
+            }
         except (TypeError, IndexError) as error:
             raise ValueError(f"the network has no weights for layer {layer + 1} of {config.kinds}") from error
         yield arrays | ({"dilation": next(dilations)} if kind == CONVOLUTION else {})
+
+
+def _of_layer(stacked: Any, at: int) -> Any:
+    """The numbers of one of the layers. Raises TypeError, IndexError."""
+    view: Any = memoryview(stacked)
+    layers, flat = view.shape[0], view.cast("B")
+    size = flat.nbytes // layers
+    if at >= layers:
+        raise IndexError(f"{layers} layers")
+    return flat[at * size : (at + 1) * size].cast(view.format)
 
 
 def make_adaptation(constants: Constants, vocabulary: Vocabulary, counts: _core.Counts | None = None) -> _core.Model:
@@ -69,8 +81,6 @@ def make_model(
     vocabulary: Vocabulary,
 ) -> _core.Model:
     """What codes, of a vocabulary and what predicts. Raises ValueError if the parts do not fit together."""
-    numbers = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in constants])
-    begin_V = np.cumsum([0, *map(len, bytes_of_id)], dtype=np.int32)
-    return _core.Model(
-        network, counts, numbers, b"".join(bytes_of_id), begin_V, vocabulary.n_clusters, vocabulary.cluster_size
-    )
+    begin_V = array("i", accumulate(map(len, bytes_of_id), initial=0))
+    token_bytes, clusters = b"".join(bytes_of_id), (vocabulary.n_clusters, vocabulary.cluster_size)
+    return _core.Model(network, counts, constants.flat(), token_bytes, begin_V, *clusters)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import zstandard
-from numpy.typing import NDArray
 
 from nbmf import _core
 from nbmf.neural import tensors
-from nbmf.neural.counts import Counts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nbmf.neural.counts import Counts
 
 _LEVEL = 19
 _MAX_BYTES = 1 << 30
@@ -19,9 +22,9 @@ _MAX_EXPANSION = 64  # of a file; real ones expand to two or three times their s
 _LEAST_MAX_BYTES = 1 << 24
 _PARAMETERS = ("discount_O", "spread_O", "spread_floor_O")
 _CLUSTERS = "clusters"  # how many and how large, where there are any
-_DTYPES = {
-    "step_low_N": np.uint8, "step_high_N": np.uint8, "followers_C": np.uint16, "code_N": np.uint8,
-    "count_of_code": np.float64, "vocab_size": np.int64, **dict.fromkeys(_PARAMETERS, np.float64),
+_FORMATS = {
+    "step_low_N": "B", "step_high_N": "B", "followers_C": "H", "code_N": "B",
+    "count_of_code": "d", "vocab_size": "q", **dict.fromkeys(_PARAMETERS, "d"),
 }  # fmt: skip
 
 
@@ -40,8 +43,12 @@ def load_counts(data: bytes) -> _core.Counts:
 
 def read_counts(data: bytes) -> Counts:
     """The same as arrays. Raises ValueError."""
-    arrays = _read(data)
-    _core_counts({name: array.copy() for name, array in arrays.items()})
+    import numpy as np
+
+    from nbmf.neural.counts import Counts
+
+    _core_counts(_read(data))
+    arrays = {name: np.asarray(array) for name, array in _read(data).items()}
     step_N = arrays["step_low_N"].astype(np.int64) | arrays["step_high_N"].astype(np.int64) << 8
     names = ("code_N", "count_of_code", "followers_C", *_PARAMETERS)
     rest: dict[str, Any] = {name: arrays[name].copy() for name in names}
@@ -59,16 +66,16 @@ def core_counts(counts: Counts) -> _core.Counts:
     return _core_counts(_arrays(counts))
 
 
-def _core_counts(arrays: dict[str, NDArray[Any]]) -> _core.Counts:
+def _core_counts(arrays: dict[str, Any]) -> _core.Counts:
     return _core.Counts(arrays, int(arrays["vocab_size"][0]), **_clusters(arrays))
 
 
-def _clusters(arrays: dict[str, NDArray[Any]]) -> dict[str, int]:
+def _clusters(arrays: dict[str, Any]) -> dict[str, int]:
     n_clusters, cluster_size = arrays.get(_CLUSTERS, (0, 0))
     return {"n_clusters": int(n_clusters), "cluster_size": int(cluster_size)}
 
 
-def _read(data: bytes) -> dict[str, NDArray[Any]]:
+def _read(data: bytes) -> dict[str, memoryview[Any]]:
     """All arrays, with their types, in memory of their own."""
     try:
         # what the header states is allocated, whatever is behind it
@@ -80,10 +87,10 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
         if reader.readinto(content) != size or reader.read(1):
             raise ValueError("no counts: truncated")
         arrays, _ = tensors.views(content)
-        for name, dtype in _DTYPES.items():
-            if arrays[name].dtype != dtype or arrays[name].ndim != 1:
+        for name, code in _FORMATS.items():
+            if arrays[name].format != code or arrays[name].ndim != 1:
                 raise ValueError(f"no counts: {name} has another type")
-        if _CLUSTERS in arrays and (arrays[_CLUSTERS].dtype != np.int32 or arrays[_CLUSTERS].shape != (2,)):
+        if _CLUSTERS in arrays and (arrays[_CLUSTERS].format != "i" or arrays[_CLUSTERS].shape != (2,)):
             raise ValueError("no counts: clusters are not two numbers")
         if len(arrays["vocab_size"]) != 1 or not 0 < arrays["vocab_size"][0] <= 1 << 16:
             raise ValueError("no counts: no vocabulary")
@@ -94,6 +101,8 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
 
 def _arrays(counts: Counts) -> dict[str, NDArray[Any]]:
     """As they stand in the file."""
+    import numpy as np
+
     token_N = counts.token_N.astype(np.int64)
     step_N, begins = np.diff(token_N, prepend=0), _begins(counts)
     step_N[begins] = token_N[begins]

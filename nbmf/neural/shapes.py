@@ -9,7 +9,7 @@ from nbmf._core import TAPS
 from nbmf.neural.config import ATTENTION, CONVOLUTION, NeuralConfig
 
 _ANY = -1
-_TYPES = {"I8": "|i1", "I16": "<i2", "I32": "<i4", "F32": "<f4", "F64": "<f8"}
+_TYPES = {"I8": "b", "I16": "h", "I32": "i", "F32": "f", "F64": "d"}
 
 
 def check_arrays(arrays: Mapping[str, Any], config: NeuralConfig) -> None:
@@ -24,9 +24,9 @@ def check_arrays(arrays: Mapping[str, Any], config: NeuralConfig) -> None:
         fits = len(array.shape) == len(shape) and all(
             wanted in (_ANY, size) for size, wanted in zip(array.shape, shape, strict=True)
         )
-        if array.dtype.str != _TYPES[type_] or not fits:
+        if array.format != _TYPES[type_] or not fits:
             raise ValueError(
-                f"not a network of integers: {name} is {array.dtype.str} {array.shape}, where {_TYPES[type_]} "
+                f"not a network of integers: {name} is {array.format} {array.shape}, where {_TYPES[type_]} "
                 f"{tuple(shape)} belongs".replace(str(_ANY), "any")
             )
 

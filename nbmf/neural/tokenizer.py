@@ -1,96 +1,127 @@
-"""Bytes to token ids and back. Any bytes round-trip; decoding needs only the id -> bytes table."""
+"""Bytes to token ids and back, by the compiled core, of the `tokenizer.json` of a codec version."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING
+import json
+from array import array
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import Any
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from nbmf import _core
 
-_INVALID_RUN = re.compile("([\udc80-\udcff]+)")
-_LONG_RUN = re.compile(r'(?:[^\w\s]|_){64}|"[A-Za-z_$@][A-Za-z0-9_.$@-]{1023}')
-"""What vocabularies' patterns for JSON keys take cubic time over, or give up on: text is cut behind it."""
+PATTERN = "|".join(
+    (
+        r"""[\]\[{}",:.?!]*"role":"(?:user|assistant|system|tool)","content":\"""",
+        r"""[\]\[{}",:]*"[A-Za-z_$@][A-Za-z0-9_.$@-]*":[\[{]*"?""",
+        r"'(?:[sdmt]|ll|ve|re)",
+        r" ?\p{L}+",
+        r"\p{N}{1,2}",
+        r""" ?[^\s\p{L}\p{N}]+?(?=[\]\[{}",:]*"[A-Za-z_$@][A-Za-z0-9_.$@-]*":)""",
+        r" ?[^\s\p{L}\p{N}]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    )
+)
+"""What text is cut into before pairs are merged. The core has it by hand, and no other (nbmf/_core/bpe.c): a JSON key
+with the punctuation around it stays whole, and so does the border between two messages."""
 
-# Quicker than the pattern: whether there can be such a run at all.
-_ALPHANUMERIC = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_MARKS = bytes(byte not in _ALPHANUMERIC + b" \t\n\r" for byte in range(256))
-_NAMES = bytes(byte in _ALPHANUMERIC + b"_.$@-" for byte in range(256))
+_ASKED: dict[str, Any] = {
+    "normalizer": None,
+    "pre_tokenizer": {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+        ],
+    },
+    "post_processor": None,
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [],
+}
+_ASKED_OF_MODEL = {
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "ignore_merges": False,
+}
 
 
-def _may_hold_long_run(data: bytes) -> bool:
-    return b"\1" * 64 in data.translate(_MARKS) or b"\1" * 1024 in data.translate(_NAMES)
+class _Bytes(dict[int, str]):
+    """By character; nothing else stands for a byte."""
+
+    def __missing__(self, character: int) -> str:
+        raise ValueError(f"{chr(character)!r} in a token stands for no byte")
 
 
-@lru_cache(maxsize=1)
-def _byte_of_character() -> dict[str, int]:
-    """The printable stand-in of each byte that byte-level BPE uses (GPT-2's bytes_to_unicode)."""
+@cache
+def _stand_ins() -> _Bytes:
+    """The byte of each printable stand-in that byte-level BPE uses (GPT-2's bytes_to_unicode)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    table = {chr(byte): byte for byte in printable}
-    others = (byte for byte in range(256) if byte not in set(printable))
-    table.update({chr(256 + index): byte for index, byte in enumerate(others)})
-    return table
+    others = sorted({*range(256)} - {*printable})
+    characters = [*printable, *range(256, 256 + len(others))]
+    return _Bytes(zip(characters, map(chr, printable + others), strict=True))
 
 
 class NeuralTokenizer:
     """Byte-level BPE over UTF-8; bytes that are not UTF-8 become single-byte tokens."""
 
-    def __init__(self, text_tokenizer: Tokenizer) -> None:
-        self._text_tokenizer = text_tokenizer
-        byte_of = _byte_of_character()
-        vocabulary = text_tokenizer.get_vocab()
-        self.bytes_of_id: list[bytes] = [b""] * len(vocabulary)
-        for token, token_id in vocabulary.items():
-            self.bytes_of_id[token_id] = bytes(byte_of[character] for character in token)
-        self._id_of_byte = [0] * 256
-        for token_id, token_bytes in enumerate(self.bytes_of_id):
-            if len(token_bytes) == 1:
-                self._id_of_byte[token_bytes[0]] = token_id
-        self._last: tuple[bytes, list[int]] = (b"", [])
+    def __init__(self, text: str) -> None:
+        """Of a tokenizer.json. Raises ValueError for one that is damaged or asks for what the core does not do."""
+        try:
+            asked = json.loads(text)
+            model = asked["model"]
+            _check(asked, _ASKED)
+            _check(model, _ASKED_OF_MODEL)
+            ids: dict[str, int] = model["vocab"]
+            tokens: list[str] = sorted(ids, key=ids.__getitem__)
+            if [*map(ids.__getitem__, tokens)] != [*range(len(tokens))]:
+                raise ValueError("ids that are not 0, 1, 2, …")
+            pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]  # old files: text
+            self._token_bytes = "".join(tokens).translate(_stand_ins()).encode("latin-1")
+            self._begin_V = array("i", accumulate(map(len, tokens), initial=0))
+            self.core = _core.Tokenizer(
+                self._token_bytes,
+                self._begin_V,
+                array("i", [*map(ids.__getitem__, chain.from_iterable(pairs))]),
+                array("i", [*map(ids.__getitem__, map("".join, pairs))]),
+            )
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, ValueError) as error:
+            raise ValueError(f"no vocabulary that this nbmf reads: {error!r}") from error
+        self._last: tuple[bytes, memoryview] = (b"", memoryview(b"").cast("i"))
 
     @staticmethod
     @lru_cache(maxsize=8)
     def from_json(text: str) -> NeuralTokenizer:
         """One object for one text: coders of a version share it."""
-        from tokenizers import Tokenizer
-
-        return NeuralTokenizer(Tokenizer.from_str(text))
+        return NeuralTokenizer(text)
 
     @property
     def vocab_size(self) -> int:
-        return len(self.bytes_of_id)
+        return self.core.vocab_size
 
-    def encode(self, data: bytes) -> list[int]:
-        """Token ids whose bytes, joined, are `data`. The last answer is kept: coders ask for it in turn."""
+    @cached_property
+    def bytes_of_id(self) -> list[bytes]:
+        """Of each token."""
+        return [self._token_bytes[begin:end] for begin, end in pairwise(self._begin_V)]
+
+    def encode(self, data: bytes) -> memoryview:
+        """Token ids, int32, whose bytes, joined, are `data`. The last answer is kept: coders ask for it in turn."""
         before, ids = self._last
         if before != data:
-            ids = self._encode(data)
+            ids = memoryview(self.core.encode(data)).cast("i")
             self._last = (data, ids)
         return ids
 
-    def _encode(self, data: bytes) -> list[int]:
-        encode = self._encode_cut if _may_hold_long_run(data) else self._encode_text
-        try:
-            return encode(data.decode())
-        except UnicodeDecodeError:
-            pass
-        ids: list[int] = []
-        for piece in _INVALID_RUN.split(data.decode(errors="surrogateescape")):
-            if _INVALID_RUN.match(piece):
-                ids += (self._id_of_byte[ord(character) - 0xDC00] for character in piece)
-            elif piece:
-                ids += encode(piece)
-        return ids
+    def decode(self, ids: Any) -> bytes:
+        """The bytes of the tokens, an array of int32, joined."""
+        return self.core.decode(ids)
 
-    def _encode_text(self, text: str) -> list[int]:
-        return self._text_tokenizer.encode(text).ids
 
-    def _encode_cut(self, text: str) -> list[int]:
-        cuts = [0, *(run.end() for run in _LONG_RUN.finditer(text)), len(text)]
-        return [token for begin, end in pairwise(cuts) for token in self._encode_text(text[begin:end])]
-
-    def decode(self, ids: list[int]) -> bytes:
-        """The bytes of the tokens, joined."""
-        return b"".join(map(self.bytes_of_id.__getitem__, ids))
+def _check(asked: dict[str, Any], known: dict[str, Any]) -> None:
+    for name, value in known.items():
+        if asked.get(name, value) != value:
+            raise ValueError(f"{name} is {str(asked[name])[:200]}")

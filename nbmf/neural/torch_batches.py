@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbmf.neural.torch_engine import EngineState
 
@@ -17,10 +16,9 @@ BATCH_POSITIONS = 2048  # rows of distances held at once while encoding: 4 bytes
 BATCH_RECORDS = 256  # decoded side by side
 
 
-def encode_by_torch(
-    codec: NeuralCodec, types: Sequence[tuple[int, int]], tokens: Sequence[NDArray[np.int32]]
-) -> list[bytes]:
+def encode_by_torch(codec: NeuralCodec, types: Sequence[tuple[int, int]], records: Sequence[memoryview]) -> list[bytes]:
     """The streams of records given as tokens, of each the type id and how the stream tells its size."""
+    tokens = [np.array(record, dtype=np.int32) for record in records]
     streams: list[bytes] = [b""] * len(tokens)
     for group in _groups([len(record) + 1 for record in tokens]):
         inputs = [np.concatenate(([types[index][0]], tokens[index][:-1])) for index in group]

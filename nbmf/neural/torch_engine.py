@@ -93,6 +93,7 @@ class TorchEngine:
         exact_int8: bool | None = None,
         block: int = 256,
     ) -> None:
+        weights = weights.numpy()
         self.config = config
         self.device = device
         self.block = block

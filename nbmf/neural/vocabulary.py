@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,20 @@ class Vocabulary:
 
     def empty_predictions(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Room for `count` predictions: of symbols, and of the tokens of a cluster (0 wide where there are none)."""
+        import numpy as np
+
         size = self.cluster_size if self.n_clusters else 0
         return np.zeros((count, self.n_symbols), dtype=np.int32), np.zeros((count, size), dtype=np.int32)
 
     def clusters(self, tokens_N: NDArray[np.integer]) -> NDArray[np.int64]:
         """The cluster of each token, -1 for a single one."""
+        import numpy as np
+
         beyond_N = tokens_N.astype(np.int64) - self.n_singles
         return np.where(beyond_N < 0, -1, beyond_N // max(self.cluster_size, 1))
 
     def symbols(self, tokens_N: NDArray[np.integer]) -> NDArray[np.int64]:
         """What the first step predicts for each token: itself, or its cluster."""
+        import numpy as np
+
         return np.where(tokens_N < self.n_singles, tokens_N, self.n_singles + self.clusters(tokens_N))

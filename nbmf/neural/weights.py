@@ -8,27 +8,34 @@ Every `*_scale` is float32 and holds the factor from an exact int32 accumulator 
 what is computed from it; nothing else in the file is a float.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbmf.neural import tensors
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.shapes import check_arrays
 
-Int8 = NDArray[np.int8]
-Int16 = NDArray[np.int16]
-Int32 = NDArray[np.int32]
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Int8: TypeAlias = NDArray[np.int8]
+    Int16: TypeAlias = NDArray[np.int16]
+    Int32: TypeAlias = NDArray[np.int32]
+    Float32: TypeAlias = NDArray[np.float32]
+    Float64: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class IntegerWeights:
-    """Matrices are [layers,] out, in; scales go with the rows of what they scale."""
+    """Matrices are [layers,] out, in; scales go with the rows of what they scale.
+
+    As `load` gives them, arrays are memoryviews, which is all that the core needs; `numpy` makes NumPy's of them.
+    """
 
     embedding_ID: Int8
     embedding_scale_I: Float32
@@ -69,6 +76,7 @@ class IntegerWeights:
         return (self.frequency_exp,) if self.flat_exp is None else (self.frequency_exp, self.flat_exp)
 
     def save(self, path: Path, config: NeuralConfig) -> None:
+        import numpy as np
         from safetensors.numpy import save_file
 
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -76,14 +84,22 @@ class IntegerWeights:
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None}
         save_file(arrays, str(path), metadata={"config": json.dumps(config.to_dict())})
 
+    def numpy(self) -> IntegerWeights:
+        """The same, where they stand."""
+        import numpy as np
+
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        made: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+        return IntegerWeights(**made)
+
     @classmethod
-    def load(cls, data: bytes) -> tuple["IntegerWeights", NeuralConfig]:
+    def load(cls, data: bytes) -> tuple[IntegerWeights, NeuralConfig]:
         """From the content of a safetensors file. Raises ValueError if it is none of ours."""
         arrays, metadata = tensors.views(data)
         try:
             config = NeuralConfig(**json.loads(metadata["config"]))
             check_arrays(arrays, config)
-            return cls(**{name: arrays[name] for name in arrays.keys() & _NAMES}), config
+            return cls(**{name: arrays[name] for name in arrays.keys() & _NAMES}), config  # type: ignore[arg-type]
         except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a network of integers: {error!r}") from error
 
@@ -98,6 +114,8 @@ FLAT_TEMPERATURE = 1 / 0.85
 
 def exp_table(peak: int, steps_per_nat: float, last: int) -> Int32:
     """round(peak * exp(-i / steps_per_nat)), from peak down to the first entry equal to `last`."""
+    import numpy as np
+
     length = int(np.ceil(np.log(peak / max(last, 0.5)) * steps_per_nat)) + 2 * steps_per_nat
     table = np.rint(peak * np.exp(-np.arange(length) / steps_per_nat)).astype(np.int32)
     table = np.maximum(table, last)

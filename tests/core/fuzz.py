@@ -1,5 +1,7 @@
 """Damaged versions and damaged streams against the core: nothing but ValueError may come of them.
 
+Of a vocabulary that is taken, all that is encoded decodes to itself.
+
     python tests/core/fuzz.py SECONDS SEED
 
 test_sanitizers.py runs it with a core that is built with AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -12,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import zstandard
@@ -82,12 +85,47 @@ def model(files: dict[str, bytes], tokenizer: NeuralTokenizer, rng: random.Rando
     )
 
 
+MARKS = ('"', "[", "{", ",", ":", "'s", " ", "\n", '"role":"user","content":"', '"a_b":', "é", "日", "😀", "12", "word")
+PIECES = [mark.encode() for mark in MARKS] + [bytes([byte]) for byte in range(256)]
+
+
+def vocabulary(files: dict[str, bytes], rng: random.Random) -> _core.Tokenizer:
+    """Of a version, one of its arrays damaged or none. Raises ValueError."""
+    with mock.patch.object(_core, "Tokenizer", lambda *arrays: [*arrays]):
+        arrays = NeuralTokenizer(files["tokenizer.json"].decode()).core
+    index = rng.randrange(len(arrays) + 1)
+    if index < len(arrays):
+        array = np.frombuffer(arrays[index], np.int32 if index else np.uint8)
+        arrays[index] = rng.choice((altered(array, rng), array[: rng.randrange(len(array))], np.roll(array, 1)))
+    return _core.Tokenizer(*arrays)
+
+
+def code(tokenizer: _core.Tokenizer, rng: random.Random) -> None:
+    """A text, and what are no tokens of one."""
+    data = b"".join(rng.choice(PIECES) * rng.choice((1, 1, 1, 2, 63, 64, 1024)) for _ in range(rng.randrange(20)))
+    tokens = np.frombuffer(tokenizer.encode(data), np.int32)
+    assert tokenizer.decode(tokens) == data
+    assert tokenizer.n_bytes(tokens) == len(data)
+    _core.find_repeats(data, rng.choice((32, 64)))
+    if len(tokens):
+        try:
+            tokenizer.decode(altered(tokens, rng))
+        except ValueError:
+            return
+
+
 def main(seconds: float, seed: int) -> None:
     rng, found = random.Random(seed), Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         _core.use(rng.choice(_core.paths()))
         files = rng.choice(VERSIONS)
+        for _ in range(5):
+            try:
+                code(vocabulary(files, rng), rng)
+                found["vocabularies"] += 1
+            except ValueError:
+                found["vocabularies refused"] += 1
         tokenizer = NeuralTokenizer.from_json(files["tokenizer.json"].decode())
         records = [np.array(tokenizer.encode(text.encode())[:120], dtype=np.int32) for text in TEXTS]
         type_id = tokenizer.vocab_size
@@ -98,7 +136,7 @@ def main(seconds: float, seed: int) -> None:
             continue
         found["versions"] += 1
         for tokens in records:
-            n_bytes = len(tokenizer.decode(tokens.tolist()))
+            n_bytes = len(tokenizer.decode(tokens))
             try:
                 stream = damaged.encode(tokens, type_id + rng.randrange(4))
             except ValueError:

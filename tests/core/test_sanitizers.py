@@ -54,3 +54,4 @@ def test_damaged_versions_and_streams(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "'batches'" in done.stdout
+    assert "'vocabularies'" in done.stdout

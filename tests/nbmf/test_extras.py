@@ -5,8 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import nbmf
 from nbmf import errors, extras
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -47,6 +49,17 @@ def test_the_codec_needs_no_extra():
     code = "import nbmf; r = {'a': ['hello ' * 9]}; b = nbmf.encode(r); assert nbmf.decode(b) == r; nbmf.inspect(b)"
     run = _run(code)
     assert run.returncode == 0, run.stderr
+
+
+def test_an_array_without_numpy():
+    blob = nbmf.encode(np.arange(50, dtype=np.float32))
+    says = "print(nbmf.inspect(b).kind, nbmf.inspect(b).payload_bytes); nbmf.decode(b)"
+    run = _run(
+        f"import nbmf; b = bytes.fromhex({blob.hex()!r})\ntry: {says}\nexcept nbmf.errors.MissingLibrary as e: print(e)"
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("array 201\n")
+    assert "pip install 'nbmf[array]'" in run.stdout
 
 
 def test_local_client_and_records_of_files_need_none(tmp_path):
@@ -110,4 +123,4 @@ def test_the_extras_are_those_of_pyproject():
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     assert set(extras._EXTRA.values()) < set(project["optional-dependencies"])
     names = [requirement.split(">")[0] for requirement in project["dependencies"]]
-    assert names == ["numpy", "tokenizers", "zstandard"]
+    assert names == ["zstandard"]

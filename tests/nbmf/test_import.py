@@ -5,7 +5,20 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "ray", "numpy", "pydantic", "pyarrow", "hypothesis", "typer", "rich", "httpx", "asyncio"]
+HEAVY = [
+    "torch",
+    "ray",
+    "numpy",
+    "tokenizers",
+    "safetensors",
+    "pydantic",
+    "pyarrow",
+    "hypothesis",
+    "typer",
+    "rich",
+    "httpx",
+    "asyncio",
+]
 
 
 def _loaded_after(code):
@@ -30,9 +43,20 @@ def test_nothing_heavy_is_loaded(code):
     assert _loaded_after(code) == []
 
 
-def test_the_network_needs_no_torch():
-    code = "import nbmf; assert nbmf.decode(nbmf.encode('hello ' * 50)) == 'hello ' * 50"
-    assert set(_loaded_after(code)) <= {"numpy", "pydantic"}
+RECORDS = [
+    "'hello ' * 50",
+    "b'hello ' * 50",
+    "[{'role': 'user', 'content': 'hello ' * 50}]",
+    "{'embedding': [index / 7 for index in range(64)], 'short': [index / 8 for index in range(64)]}",
+    "{'image': 'data:image/png;base64,' + 'iVBORw0KGgoAAAANSUhEUgAA' * 40}",
+    "{'history': ['what was said before, word for word'] * 300 + [str(index) for index in range(900)]}",
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_the_learned_coders_load_nothing_heavy(record):
+    each = "b = nbmf.encode(r, effort=effort); assert nbmf.decode(b) == r; nbmf.inspect(b)"
+    assert _loaded_after(f"import nbmf; r = {record}\nfor effort in ('fast', 'auto', 'max'): {each}") == []
 
 
 def test_the_check_can_fail():

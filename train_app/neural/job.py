@@ -201,7 +201,7 @@ def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
 
 def tokenise_samples(samples: list[Sample], tokenizer: Tokenizer) -> TokenStream:
     """The same in this process, as a stream; its sets are the samples' groups, or payload kinds."""
-    neural = NeuralTokenizer(tokenizer)
+    neural = NeuralTokenizer(tokenizer.to_str())
     pieces = [np.array(_tokens(neural, s.canonical, record_type(s)), dtype=np.uint16) for s in samples]
     return TokenStream(
         np.concatenate(pieces),

@@ -129,10 +129,10 @@ def _builtin_version() -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, byt
     coding = {name for part in parts for name in part.values()} | {manifest.golden}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
-    before = Before(constants=load_constants(files[manifest.neural.constants]))
+    before = Before(constants=load_constants(files[manifest.neural.constants]).numpy())
     if manifest.counts:
-        counted, constants = files[manifest.counts.counts], load_constants(files[manifest.counts.constants])
-        before = replace(before, counts=read_counts(counted), counts_constants=constants)
+        constants = load_constants(files[manifest.counts.constants]).numpy()
+        before = replace(before, counts=read_counts(files[manifest.counts.counts]), counts_constants=constants)
     return IntegerNetwork(files[manifest.neural.model]), tokenizer, before, attributions
 
 

@@ -1,9 +1,9 @@
 """Training of the byte-level BPE vocabulary.
 
 Sennrich et al. 2016, "Neural machine translation of rare words with subword units", on
-bytes as in GPT-2. Before merging, text is cut so that no token crosses a word's start;
-a JSON key with the punctuation around it stays whole, and so does the border between two
-messages: they are frequent, and one token then stands for ten or twenty bytes.
+bytes as in GPT-2. Before merging, text is cut so that no token crosses a word's start,
+nor cuts a JSON key or the border between two messages: they are frequent, and one token
+then stands for ten or twenty bytes.
 """
 
 import json
@@ -11,21 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-_KEY = r"""[\]\[{}",:]*"[A-Za-z_$@][A-Za-z0-9_.$@-]*":"""
-_MESSAGE = r"""[\]\[{}",:.?!]*"role":"(?:user|assistant|system|tool)","content":\""""
-SPLIT_PATTERN = "|".join(
-    (
-        _MESSAGE,
-        _KEY + r"""[\[{]*"?""",
-        r"'(?:[sdmt]|ll|ve|re)",
-        r" ?\p{L}+",
-        r"\p{N}{1,2}",
-        r" ?[^\s\p{L}\p{N}]+?(?=" + _KEY + ")",
-        r" ?[^\s\p{L}\p{N}]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
+from nbmf.neural.tokenizer import PATTERN
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -33,7 +19,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(SPLIT_PATTERN), "isolated"),
+            pre_tokenizers.Split(Regex(PATTERN), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -108,7 +108,7 @@ def build(
     on_step()
     if engine:
         flat_share = facts.flat_share() if settings.flat_share is None else settings.flat_share
-        constants = _fit_beside_counts(facts, counts, before.constants)._replace(flat_share=np.array(flat_share))
+        constants = _fit_beside_counts(facts, counts, before.constants)._replace(flat_share=np.array([flat_share]))
         learned.files[CONSTANTS_FILE] = _constants_file(constants)
     on_step()
     return learned

@@ -6,14 +6,12 @@ Each number's text is what Python's `repr` makes of a binary64; which one follow
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import math
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
 
 from nbmf.errors import CorruptBlob
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MAX_SCALE = 9
 """Most decimals of numbers kept as integers."""
@@ -39,50 +37,50 @@ class Form(enum.IntEnum):
         return 8 if self is Form.BINARY64 else 4
 
 
+_TYPES = {Form.BINARY32: "f", Form.SHORT_BINARY32: "f", Form.BINARY64: "d", Form.DECIMAL: "I"}
+
+
 def read(texts: list[bytes]) -> Iterator[tuple[Form, int, bytes]]:
     """(form, scale, bytes) of each form by which all the numbers can be written back; none if there is no such form.
 
     Scale is 0 but for DECIMAL.
     """
-    import numpy as np
-
     values = list(map(float, texts))
     written = [text.decode() for text in texts]
     if list(map(repr, values)) != written:
         return
-    numbers = np.array(values, "<f8")
-    with np.errstate(over="ignore"):
-        short = numbers.astype("<f4")
-    if np.array_equal(short.astype("<f8"), numbers):
-        yield Form.BINARY32, 0, short.tobytes()
-    elif np.isfinite(short).all() and _write_short(short) == written:
-        yield Form.SHORT_BINARY32, 0, short.tobytes()
+    try:
+        short = struct.pack(f"<{len(values)}f", *values)
+    except OverflowError:
+        pass
+    else:
+        rounded = struct.unpack(f"<{len(values)}f", short)
+        if list(rounded) == values:
+            yield Form.BINARY32, 0, short
+        elif _write_short(rounded) == written:
+            yield Form.SHORT_BINARY32, 0, short
     scale = max(map(_decimals, written))
-    if 0 < scale <= MAX_SCALE and float(np.abs(numbers).max()) * 10**scale < (1 << 31) - 1:
-        scaled = np.rint(np.abs(numbers) * 10**scale).astype("<u4") << 1 | np.signbit(numbers)
+    if 0 < scale <= MAX_SCALE and max(map(abs, values)) * 10**scale < (1 << 31) - 1:
+        scaled = [round(abs(value) * 10**scale) << 1 | (math.copysign(1, value) < 0) for value in values]
         if _write_decimal(scaled, scale) == written:
-            yield Form.DECIMAL, scale, scaled.astype("<u4").tobytes()
-    yield Form.BINARY64, 0, numbers.tobytes()
+            yield Form.DECIMAL, scale, struct.pack(f"<{len(values)}I", *scaled)
+    yield Form.BINARY64, 0, struct.pack(f"<{len(values)}d", *values)
 
 
 def write(form: Form, scale: int, data: bytes, separator: bytes, most: int) -> bytes:
     """The text of the numbers with `separator` between them. Raises CorruptBlob if it is over `most` bytes long."""
-    import numpy as np
-
-    numbers = np.frombuffer(data, {8: "<f8", 4: "<u4" if form is Form.DECIMAL else "<f4"}[form.width])
-    if form is not Form.DECIMAL and not np.isfinite(numbers).all():
-        raise CorruptBlob("spans body: a number that is none")
     parts: list[bytes] = []
     size = -len(separator)
     between = separator.decode("latin-1")
-    for at in range(0, len(numbers), _PARTS_OF):
-        part = numbers[at : at + _PARTS_OF]
-        if form is Form.SHORT_BINARY32:
-            texts = _write_short(part)
-        elif form is Form.DECIMAL:
-            texts = _write_decimal(part, scale)
+    for at in range(0, len(data), _PARTS_OF * form.width):
+        part = data[at : at + _PARTS_OF * form.width]
+        numbers = struct.unpack(f"<{len(part) // form.width}{_TYPES[form]}", part)
+        if form is Form.DECIMAL:
+            texts = _write_decimal(numbers, scale)
+        elif not all(map(math.isfinite, numbers)):
+            raise CorruptBlob("spans body: a number that is none")
         else:
-            texts = list(map(repr, part.astype("<f8").tolist()))
+            texts = _write_short(numbers) if form is Form.SHORT_BINARY32 else list(map(repr, numbers))
         parts.append(between.join(texts).encode("latin-1"))
         size += len(parts[-1]) + len(separator)
         if size > most:
@@ -90,30 +88,25 @@ def write(form: Form, scale: int, data: bytes, separator: bytes, most: int) -> b
     return separator.join(parts)
 
 
-def _write_short(numbers: NDArray[np.float32]) -> list[str]:
+def _write_short(numbers: Sequence[float]) -> list[str]:
     """The fewest significant digits, of 1 to 9, that read back as the same binary32; as `repr` writes them."""
-    import numpy as np
-
-    doubles = numbers.astype("<f8")
-    nearest = doubles.copy()
-    left = np.arange(len(numbers))
+    nearest = list(numbers)
+    left = list(range(len(nearest)))
     # From 6 digits on, as most have more: with fewer the same digits come out, `repr` drops the zeros behind them.
     for digits in range(_SHORTEST_DIGITS, _MOST_DIGITS + 1):
-        rounded = np.array([float(f"{value:.{digits - 1}e}") for value in doubles[left].tolist()], "<f8")
-        nearest[left] = rounded
-        with np.errstate(over="ignore"):
-            left = left[rounded.astype("<f4") != numbers[left]]
-        if not len(left):
+        for index in left:
+            nearest[index] = float(f"{numbers[index]:.{digits - 1}e}")
+        short = array("f", (nearest[index] for index in left))
+        left = [index for index, number in zip(left, short, strict=True) if number != numbers[index]]
+        if not left:
             break
-    return list(map(repr, nearest.tolist()))
+    return list(map(repr, nearest))
 
 
-def _write_decimal(scaled: NDArray[np.uint32], scale: int) -> list[str]:
+def _write_decimal(scaled: Sequence[int], scale: int) -> list[str]:
     """`scaled`: the sign in bit 0 (so that there is a -0.0), the integer above."""
-    import numpy as np
-
-    absolute = (scaled >> 1).astype("<f8") / 10.0**scale
-    return list(map(repr, np.where(scaled & 1, -absolute, absolute).tolist()))
+    whole = 10.0**scale
+    return [repr(-((number >> 1) / whole) if number & 1 else (number >> 1) / whole) for number in scaled]
 
 
 def _decimals(text: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nbmf import varint
 from nbmf.coders import deflate
+from nbmf.coders.planes import from_planes
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
@@ -40,12 +41,7 @@ def decode(body: bytes, at: int, width: int, items: int) -> tuple[bytes, int]:
         method = methods[index // _METHODS_A_BYTE] >> 2 * (index % _METHODS_A_BYTE) & 3
         plane, at = _decode_plane(body, at, method, items)
         planes.append(plane)
-    if width == 1:
-        return planes[0], at
-    data = bytearray(width * items)
-    for index, plane in enumerate(planes):
-        data[index::width] = plane
-    return bytes(data), at
+    return planes[0] if width == 1 else from_planes(b"".join(planes), width), at
 
 
 def _method_bytes(width: int) -> int:

@@ -103,7 +103,7 @@ def longest(counts, contexts: np.ndarray) -> int:
 
 def test_the_mixture_is_that_of_the_docstring(mixed_codec, counts_codec, network, counts, records):
     """A share for each situation of the network's probabilities, the rest of the counts'."""
-    shares, situations = mixed_codec.constants.network_share_SOCC[0], set()
+    shares, situations = mixed_codec.constants.numpy().network_share_SOCC[0], set()
     for data, kind in [records[5], records[-2], (b"\xff\x00 unlike anything \x80", "text")]:
         tokens = [mixed_codec.type_id(kind), *mixed_codec.tokenizer.encode(data)[:120]]
         of_network = expected_by(network, tokens)
@@ -139,7 +139,7 @@ def test_without_counts_the_network_is_left_as_it_is(codec, network, records):
 
 def test_parts_of_different_vocabularies_do_not_fit_together(codec, counts_codec, network):
     other = networks.vocabulary(networks.sample_records()[::2], 400)
-    tokenizer = type(codec.tokenizer)(other)
+    tokenizer = type(codec.tokenizer)(other.to_str())
     constants, counts = counts_codec.constants, counts_codec.counts
     stream = counts_versions.sample_stream(Tokenizer.from_str(other.to_str()))
     smaller = core_counts(train_counts(stream, Vocabulary(other.get_vocab_size()), counts_versions.UNBOUNDED))

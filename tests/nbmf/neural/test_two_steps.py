@@ -80,7 +80,7 @@ def test_torch_writes_and_reads_the_same_streams(files, records, which, monkeypa
 def test_training_is_told_the_same_by_the_core(files, records):
     network = IntegerWeights.load(files[networks.FILES["model"]])
     codec = of_parts(files, "network")
-    tokens = [codec.tokens(data) for data, _ in records[:20] if data]
+    tokens = [np.asarray(codec.tokens(data)) for data, _ in records[:20] if data]
     inputs = [np.concatenate(([codec.type_id("text")], record[:-1])) for record in tokens]
     ours, theirs = (engine(*network).distances(inputs, tokens) for engine in (CoreEngine, TorchEngine))
     for one, other in zip(ours, theirs, strict=True):
@@ -119,7 +119,7 @@ def test_bits_of_the_fit_are_those_of_the_streams(files, counts, stream):
     one_table = dataclasses.replace(weights, flat_exp=None)
     codec = NeuralCodec(codec.tokenizer, codec.constants, (one_table, config), codec.counts)
     network = collect_facts(codec.torch_engine, stream, codec.vocabulary, 20_000)
-    facts = joined_facts(network, counts_facts(counts, network), codec.constants.network_share_SOCC)
+    facts = joined_facts(network, counts_facts(counts, network), codec.constants.numpy().network_share_SOCC)
     fit = Fit(facts)
     model = make_adaptation(codec.constants, codec.vocabulary)
     for record in range(0, len(facts.sets), 5):
@@ -127,7 +127,7 @@ def test_bits_of_the_fit_are_those_of_the_streams(files, counts, stream):
         tokens = facts.tokens_N[span]
         gradients = [
             np.zeros((STEPS, *shape))
-            for shape in (codec.constants.gate_SGE[0].shape, codec.constants.copy_gate_SGE[0].shape)
+            for shape in (codec.constants.gate_SGE.shape[1:], codec.constants.copy_gate_SGE.shape[1:])
         ]
         bits = model.record_bits(
             tokens,
