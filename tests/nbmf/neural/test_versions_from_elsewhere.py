@@ -13,13 +13,15 @@ import nbmf
 from nbmf import Codec, coders, frame, manifest
 from nbmf.catalog import Catalog
 from nbmf.codec import parse_bounded
-from nbmf.errors import CorruptBlob, DamagedCodec, InexactMachine, UnsupportedFormat
+from nbmf.errors import CorruptBlob, DamagedCodec, UnsupportedFormat
 from nbmf.neural import tensors
+from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.payload import Kind
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "versions"
-(FOLDER,) = GOLDEN.glob("09a4*")
-MANIFEST = json.loads((FOLDER / manifest.MANIFEST).read_text())
+MANIFESTS = {folder: json.loads((folder / manifest.MANIFEST).read_text()) for folder in GOLDEN.iterdir()}
+(FOLDER,) = (folder for folder, fields in MANIFESTS.items() if fields["name"] == "golden-hybrid-counts")
+MANIFEST = MANIFESTS[FOLDER]
 FILES = {name: (FOLDER / name).read_bytes() for name in MANIFEST["files"]}
 MODEL, COUNTS, MIXED, TOKENIZER = "model.safetensors", "counts.zst", "adaptation.mixed.safetensors", "tokenizer.json"
 TEXT = "Remember that Anna prefers the WINDOW seat. "
@@ -174,31 +176,20 @@ LOSING = {
 
 @pytest.mark.parametrize("change", LOSING.values(), ids=LOSING)
 @pytest.mark.parametrize("effort", ["max", "auto", "fast"])
-def test_a_vocabulary_that_does_not_give_records_back(tmp_path, change, effort):
+def test_a_vocabulary_that_would_not_give_records_back(tmp_path, change, effort):
+    """Nothing is coded with what asks for more than pairs of bytes to be merged."""
     tokenizer = json.dumps(json.loads(FILES[TOKENIZER]) | change).encode()
     codec = loaded(written(tmp_path, **{TOKENIZER: tokenizer}))
-    for text in (TEXT, TEXT * 8, TEXT * 400, TEXT.lower()):
-        blob = codec.encode(text, effort=effort)
-        assert codec.decode(blob) == text
-    kind, canonical = Kind.TEXT, (TEXT * 20).encode()
-    for coder in codec.learned:
-        if not isinstance(coder, coders.ZstdDictionaryCoder):
-            assert coder.encode(kind, canonical) is None
+    with pytest.raises(DamagedCodec, match=next(iter(change))):
+        codec.encode(TEXT, effort=effort)
 
 
-@pytest.mark.parametrize("change", LOSING.values(), ids=LOSING)
-def test_golden_records_are_encoded_too(tmp_path, change):
-    """Where they were written with another vocabulary, nothing is coded."""
-    from nbmf import golden
-
-    whole = loaded(FOLDER)
-    golden_file = golden.write(whole.learned)
-    fields = {"manifest": {"golden": golden.FILE}, golden.FILE: golden_file}
-    loaded(written(tmp_path, **fields)).warm_up()
-    tokenizer = json.dumps(json.loads(FILES[TOKENIZER]) | change).encode()
-    codec = loaded(written(tmp_path, **fields, **{TOKENIZER: tokenizer}))
-    with pytest.raises(InexactMachine, match="encodes a golden record"):
-        codec.warm_up()
+def test_tokens_are_looked_at_before_they_are_coded(monkeypatch):
+    codec = loaded(FOLDER)
+    monkeypatch.setattr(NeuralTokenizer, "decode", lambda *_: b"something else")
+    blob = codec.encode(TEXT * 20, effort="max")
+    assert nbmf.inspect(blob).coder not in ("neural", "counts")
+    assert codec.decode(blob) == TEXT * 20
 
 
 def test_numbers_that_give_no_probabilities_are_the_versions_fault(monkeypatch):
