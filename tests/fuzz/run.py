@@ -50,11 +50,15 @@ def main() -> int:
 def _watched(options) -> int:
     """In a process of its own, which may die or hang: the input that it ran is in a file."""
     sys.path.insert(0, str(HERE))
-    from build import build
+    from build import NoSanitizers, build
 
     with tempfile.TemporaryDirectory() as folder:
         running = Path(folder) / "running"
-        environment = build(Path(folder)) | {_CHILD: str(running)}
+        try:
+            environment = build(Path(folder)) | {_CHILD: str(running)}
+        except NoSanitizers as error:
+            print(f"{options.target}: no sanitizers: {error}")
+            return 1
         done = subprocess.Popen([sys.executable, str(HERE / "run.py"), *sys.argv[1:]], env=environment, cwd=folder)
         while True:
             try:
