@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-all check format wheels proto clean
+.PHONY: help install demo test test-all fuzz check format wheels proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -30,7 +30,7 @@ demo: install ## Run the whole path on real records: store, training, service, m
 	@$(BIN)/nbmf demo
 
 # Those that need no Ray session, two at a time.
-WITHOUT_RAY := tests/nbmf tests/core tests/docs
+WITHOUT_RAY := tests/nbmf tests/core tests/fuzz tests/docs
 PYTEST := $(BIN)/pytest -q
 
 test: install ## Run the tests
@@ -39,6 +39,10 @@ test: install ## Run the tests
 
 test-all: install ## Run the tests, the slow ones too
 	@$(PYTEST)
+
+SECONDS ?= 600
+fuzz: install ## Fuzz blobs, versions and vocabularies, SECONDS=600 each, with sanitizers (needs gcc)
+	@for target in blobs versions vocabularies; do $(BIN)/python tests/fuzz/run.py $$target --seconds $(SECONDS) || exit 1; done
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -120,23 +120,22 @@ class Catalog:
         given = [first] if first is not None and first.reference == reference else []
         results: list[bytes | NbmfError] = [UnknownCodec(reference.hex(), self.places())] * len(frames)
         left = list(range(len(frames)))
-        damage: NbmfError | None = None
+        damages: dict[int, NbmfError] = {}  # whatever else is said of a blob: this version may have written it
         try:
             for candidate in chain(given, self.candidates(reference)):
                 for index, result in zip(
                     left, candidate.decode_canonical_batch([frames[index] for index in left]), strict=True
                 ):
                     results[index] = result
-                damaged = [error for error in results if isinstance(error, DamagedCodec)]
-                damage = damaged[0] if damaged else damage
+                    if isinstance(result, DamagedCodec):
+                        damages[index] = result
                 left = [index for index in left if isinstance(results[index], CorruptBlob | DamagedCodec)]
                 if not left:
                     break
         except (DamagedCodec, UnsupportedFormat) as error:
-            damage = error
-        if damage:  # it may be the one that wrote them
-            for index in left:
-                results[index] = damage
+            damages = dict.fromkeys(left, error)
+        for index in left:
+            results[index] = damages.get(index, results[index])
         return results
 
     def places(self) -> list[str]:

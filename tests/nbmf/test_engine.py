@@ -30,3 +30,20 @@ def test_torch_without_pytorch(monkeypatch):
         engine.configure("torch")
     engine.configure("auto")
     assert engine.engine().name == "auto"
+
+
+@pytest.mark.parametrize(("threads", "name"), [("", ""), ("1", "auto")])
+def test_an_empty_variable_is_none(monkeypatch, threads, name):
+    monkeypatch.setenv("NBMF_THREADS", threads)
+    monkeypatch.setenv("NBMF_ENGINE", name)
+    engine._from_environment.cache_clear()
+    assert engine.engine() == Engine("auto", 1)
+    engine._from_environment.cache_clear()
+
+
+@pytest.mark.parametrize("threads", ["two", "-1", "0", "1.5", "9" * 5_000, "100000"])
+def test_a_variable_of_something_else(monkeypatch, threads):
+    monkeypatch.setenv("NBMF_THREADS", threads)
+    engine._from_environment.cache_clear()
+    with pytest.raises(ValueError, match="threads"):
+        engine.engine()

@@ -274,3 +274,16 @@ def test_a_minimum_reader_is_a_number(tmp_path, minimum):
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(MANIFEST | {"minimum_reader": 3}))
     with pytest.raises(UnsupportedFormat):
         manifest.read_version(tmp_path)
+
+
+def test_a_corrupt_blob_of_a_version_of_which_another_part_is_damaged(tmp_path):
+    folder = written(tmp_path, **{MODEL: b"junk"})
+    codec = loaded(folder)
+    blob = codec.encode(TEXT, effort="fast")
+    assert nbmf.inspect(blob).coder == "counts"
+    altered = blob[:-1] + bytes([blob[-1] ^ 1])
+    by_network = frame.pack(Kind.TEXT, 4, "lossless", bytes.fromhex(folder.name[:4]), bytes(32), TEXT.encode(), b"body")
+    results = Catalog([tmp_path]).decode_canonical_batch([parse_bounded(b, 99) for b in (blob, altered, by_network)])
+    assert results[0] == TEXT.encode()
+    assert isinstance(results[1], CorruptBlob)
+    assert type(results[2]) is DamagedCodec
