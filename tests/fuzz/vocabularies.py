@@ -39,7 +39,7 @@ _TOKENIZERS = [path for folder in FOLDERS if (path := folder / "tokenizer.json")
 
 
 def seeds() -> list[Input]:
-    return [{"version": number, "seed": 0} for number in range(len(_TOKENIZERS))]
+    return [{"version": number, "seed": seed} for number in range(len(_TOKENIZERS)) for seed in range(8)]
 
 
 def run(one: Input) -> str:
