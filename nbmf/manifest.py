@@ -12,7 +12,6 @@ import math
 import os
 import re
 import stat
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -187,6 +186,8 @@ def write_version(parent: Path, manifest: dict[str, Any], files: dict[str, bytes
     target = parent / version_id
     if target.exists():
         return version_id
+    import tempfile  # what is only read does not need it
+
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as scratch:
         folder = Path(scratch) / version_id

@@ -264,21 +264,54 @@ static int no_counts(const char *what) {
 }
 
 /* From steps to tokens, in place: each from the follower before; the first of a context, and of all single tokens, from 0. */
-static int make_tokens(uint8_t *low_N, uint8_t *high_N, const Counts *counts) {
-    const int64_t single = counts->vocab.size + EXTRA_TOKENS;
-    int64_t node = 0;
-    for (int64_t context = -1; context < counts->contexts; context++) {
-        const int64_t begin = node, end = context < 0 ? single : node + counts->followers_C[context];
-        const uint32_t beyond = context < 0 ? (uint32_t)single : (uint32_t)counts->vocab.size;
-        uint32_t token = 0;
-        for (; node < end; node++) {
-            const uint32_t step = (uint32_t)(low_N[node] | high_N[node] << 8);
-            token += step;
-            if (token >= beyond) return no_counts("tokens beyond the vocabulary");
-            if (step == 0 && node > begin) return no_counts("tokens out of order");
-            low_N[node] = (uint8_t)token;
-            high_N[node] = (uint8_t)(token >> 8);
+static int make_tokens(uint8_t *low_N, uint8_t *high_N, const uint8_t *is_first_N, int64_t begin, int64_t end, uint32_t beyond) {
+    uint32_t token = 0, too_high = 0, again = 0;
+    for (int64_t node = begin; node < end; node++) {
+        const uint32_t step = (uint32_t)(low_N[node] | high_N[node] << 8), first = is_first_N[node];
+        token = (token & (first - 1)) + step;
+        too_high |= token >= beyond;
+        again |= (step == 0) & !first;
+        low_N[node] = (uint8_t)token;
+        high_N[node] = (uint8_t)(token >> 8);
+    }
+    if (too_high) return no_counts("tokens beyond the vocabulary");
+    return again ? no_counts("tokens out of order") : 0;
+}
+
+/* Where the followers of contexts begin. Each length stands behind the one before, and all but the longest are contexts. */
+static int fill_begins(const Counts *counts, int64_t single, int32_t *begin_B, uint8_t *is_first_N, int64_t *most_followers) {
+    int64_t begin = single, ends = single;
+    int lengths = 1;
+    is_first_N[0] = 1;
+    for (int64_t context = 0; context < counts->contexts; context++) {
+        const int64_t followers = counts->followers_C[context];
+        if (context == ends) {
+            ends = begin;
+            lengths++;
         }
+        if (context % FOLLOWER_BLOCK == 0) begin_B[context / FOLLOWER_BLOCK] = (int32_t)begin;
+        if (followers > counts->sequences - begin) return no_counts("sizes do not fit together");
+        is_first_N[begin] = 1; /* of the next context that has followers, where this one has none */
+        begin += followers;
+        *most_followers = followers > *most_followers ? followers : *most_followers;
+    }
+    for (; lengths < CONTEXTS && counts->contexts == ends; lengths++) ends = begin; /* lengths without sequences */
+    if (begin == counts->sequences && lengths == CONTEXTS && counts->contexts == ends) return 0;
+    return no_counts("sizes do not fit together");
+}
+
+/* Sums of the counts of what follows contexts: those of single tokens into followed_S. */
+static int fill_followed(const Counts *counts, int64_t single, int64_t most_followers, int64_t *followed_S) {
+    int64_t most = 0, begin = single;
+    for (int code = 0; code < counts->codes; code++)
+        most = counts->value_of_code[code] > most ? counts->value_of_code[code] : most;
+    const int64_t checked = most * most_followers > INT32_MAX ? counts->contexts : single;
+    for (int64_t context = 0; context < checked; context++) {
+        int64_t followed = 0;
+        for (int follower = 0; follower < counts->followers_C[context]; follower++)
+            followed += counts->value_of_code[counts->code_N[begin++]];
+        if (followed > INT32_MAX) return no_counts("values out of range");
+        if (context < single) followed_S[context] = followed;
     }
     return 0;
 }
@@ -326,32 +359,25 @@ int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab, in
     memcpy(counts->spread, spread, sizeof counts->spread);
     memcpy(counts->spread_floor, spread_floor, sizeof counts->spread_floor);
     if (fill_values(counts, values, codes)) return -1;
-    for (Py_ssize_t node = 0; node < n; node++)
-        if (counts->code_N[node] >= codes) return no_counts("codes or parameters missing");
+    uint8_t most_code = 0;
+    for (Py_ssize_t node = 0; node < n; node++) most_code = counts->code_N[node] > most_code ? counts->code_N[node] : most_code;
+    if (most_code >= codes) return no_counts("codes or parameters missing");
     int32_t *begin_B = nbmf_own(held, (size_t)(contexts / FOLLOWER_BLOCK + 1) * sizeof *begin_B);
-    int64_t *followed_S = nbmf_own(held, (size_t)single * sizeof *followed_S);
+    int64_t *followed_S = nbmf_own(held, (size_t)single * sizeof *followed_S), most_followers = 0;
     float *unigram_V = nbmf_own(held, (size_t)vocab * sizeof *unigram_V);
     float *unigram_S = clusters ? nbmf_own(held, (size_t)counts->vocab.symbols * sizeof *unigram_S) : unigram_V;
-    if (!begin_B || !followed_S || !unigram_V || !unigram_S) return -1;
-    /* Each length stands behind the one before, and all but the longest are contexts. */
-    int64_t begin = single, ends = single;
-    int lengths = 1;
-    for (int64_t context = 0; context < contexts; context++) {
-        if (context == ends) {
-            ends = begin;
-            lengths++;
-        }
-        if (context % FOLLOWER_BLOCK == 0) begin_B[context / FOLLOWER_BLOCK] = (int32_t)begin;
-        if (counts->followers_C[context] > n - begin) return no_counts("sizes do not fit together");
-        int64_t followed = 0;
-        for (int follower = 0; follower < counts->followers_C[context]; follower++)
-            followed += counts->value_of_code[counts->code_N[begin++]];
-        if (followed > INT32_MAX) return no_counts("values out of range");
-        if (context < single) followed_S[context] = followed;
+    uint8_t *is_first_N = calloc((size_t)n + 1, 1);
+    if (!begin_B || !followed_S || !unigram_V || !unigram_S || !is_first_N) {
+        free(is_first_N);
+        if (!PyErr_Occurred()) PyErr_NoMemory();
+        return -1;
     }
-    for (; lengths < CONTEXTS && contexts == ends; lengths++) ends = begin; /* lengths without sequences */
-    if (begin != n || lengths != CONTEXTS || contexts != ends) return no_counts("sizes do not fit together");
-    if (make_tokens(low_N, high_N, counts)) return -1;
+    const int failed = fill_begins(counts, single, begin_B, is_first_N, &most_followers) ||
+                       fill_followed(counts, single, most_followers, followed_S) ||
+                       make_tokens(low_N, high_N, is_first_N, 0, single, (uint32_t)single) ||
+                       make_tokens(low_N, high_N, is_first_N, single, n, (uint32_t)vocab);
+    free(is_first_N);
+    if (failed) return -1;
     double sum = 0.0;
     for (int token = 0; token < vocab; token++) sum += (double)counts->value_of_code[counts->code_N[token]] + 1.0;
     for (int token = 0; token < vocab; token++)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -220,9 +219,11 @@ def _in_groups(work: Callable[[list[int]], list[R]], sizes: list[int]) -> list[R
         groups[-1].append(index)
     threads = engine().threads
     hands = [group[hand::threads] for group in groups for hand in range(threads) if group[hand::threads]]
-    if threads == 1:
+    if threads == 1 or len(hands) == 1:
         done = [work(hand) for hand in hands]
     else:
+        from concurrent.futures import ThreadPoolExecutor  # with logging, which a process of one record does not need
+
         with ThreadPoolExecutor(threads) as pool:
             done = [*pool.map(work, hands)]
     results: dict[int, R] = {}
