@@ -40,6 +40,8 @@ _TIMEOUTS = (
     (re.compile(r"^( +timeout http-keep-alive )90s$", re.MULTILINE), 15),
 )
 """Serve's own, and what takes their place: seconds of silence within a request or answer, and between requests."""
+_SPLICED = re.compile(r"^ +option splice-(?:request|response)\n", re.MULTILINE)
+"""With either, HAProxy 2.8 now and then keeps a connection for ever whose body was answered before it had ended."""
 _SOCKET = re.compile(r"^( +stats socket (\S+)) mode \d+ ", re.MULTILINE)
 
 _RETRIES = re.compile(r"^ +retry-on (.+)$", re.MULTILINE)
@@ -81,6 +83,7 @@ def with_limits(configuration: str) -> str:
         configuration = pattern.sub(rf"\g<1>{seconds}s", configuration)
     if "timeout http-request " not in configuration:
         configuration = _DEFAULTS.sub(rf"\g<0>    timeout http-request {_HEAD_TIMEOUT_S}s\n", configuration)
+    configuration = _SPLICED.sub("", configuration)
     return _SOCKET.sub(r"\1 mode 600 ", configuration)
 
 

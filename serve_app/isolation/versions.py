@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -104,6 +105,7 @@ class IsolatedVersions:
         self._max_payload_bytes, self._max_loaded = max_payload_bytes, max_loaded
         self._versions: OrderedDict[str, IsolatedVersion] = OrderedDict()
         self._kept: set[str] = set()
+        self._starting = threading.Lock()
         self._lost: set[str] = set()
         self._quarantined: dict[str, str] = {}
         self._read_at = -math.inf
@@ -119,8 +121,11 @@ class IsolatedVersions:
         Raises QuarantinedCodec, DamagedCodec, InexactMachine, UnsupportedFormat, VersionNotFound, ProcessLost.
         """
         self._quarantine.check(version)
-        if version in self.loaded_ids:
-            return
+        with self._starting:  # a rollout and a blob may name it at once
+            if version not in self.loaded_ids:
+                self._start(version)
+
+    def _start(self, version: str) -> None:
         try:
             process = IsolatedProcess(
                 self._registry.fetch(version), self._engine, self._max_payload_bytes, self._batch.timeout_s

@@ -91,6 +91,12 @@ def test_times_that_a_user_chose_stay(written):
     assert after.count("timeout http-request") == 1
 
 
+def test_bodies_are_not_spliced(written):
+    """Else HAProxy keeps a connection whose body is answered before it ends, one time in three, for ever."""
+    assert "option splice-" in written().read_text()
+    assert "option splice-" not in with_limits(written().read_text())
+
+
 def test_another_users_folder_is_refused(run, written):
     """Who can put another folder in its place could send requests elsewhere."""
     file = written()

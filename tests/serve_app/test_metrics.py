@@ -21,7 +21,13 @@ SECRET = "Anna-prefers-the-window-seat"
 OF_RAY = {"application", "deployment", "replica", "le"}
 OF_A_ROLLOUT = {"nbmf_verified_blobs_total", "nbmf_decode_mismatches_total"}
 OF_THE_CACHE = {"nbmf_decoded_cache_records_total", "nbmf_decoded_cache_bytes"}  # which is off
-OF_TROUBLE = {"nbmf_queue_rejections_total", "nbmf_encode_faults_total", "nbmf_deadline_drops_total"}
+OF_TROUBLE = {
+    "nbmf_queue_rejections_total",
+    "nbmf_encode_faults_total",
+    "nbmf_deadline_drops_total",
+    "nbmf_version_processes_ended_total",
+    "nbmf_version_quarantined",
+}
 
 
 ENCODE, DECODE = {"route": "/v1/encode"}, {"route": "/v1/decode"}
@@ -195,6 +201,16 @@ def test_gauges_of_a_rollout(metrics):
     shares = {labels["version"]: value for value, labels in told(metrics, "nbmf_version_share_percent")}
     assert shares == {"a" * 12: 0, "c" * 12: 0, "builtin": 100}
     assert told(metrics, "nbmf_rollout_ready")[-1] == (0, {})
+
+
+def test_versions_in_quarantine(monkeypatch):
+    """One that is out of it goes to 0."""
+    told, metrics = [], ServiceMetrics()
+    monkeypatch.setattr(metrics, "_set", lambda name, value, labels=None: told.append((name, value, labels)))
+    name, version = "nbmf_version_quarantined", {"version": "a" * VERSION_DIGITS}
+    metrics.quarantine({"a" * 64: "why"})
+    metrics.quarantine({})
+    assert told == [(name, True, version), (name, False, version)]
 
 
 def test_metrics_never_fail_a_request_without_a_session(in_process):
