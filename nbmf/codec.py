@@ -302,6 +302,8 @@ class Codec:
     def _verified(self, parsed: frame.Frame, canonical: bytes | NbmfError) -> bytes | NbmfError:
         if isinstance(canonical, NbmfError):
             return canonical
+        if len(canonical) < parsed.least_bytes:
+            return CorruptBlob(f"{len(canonical)} bytes, where the blob says {parsed.least_bytes} at least")
         limit = parsed.max_output_bytes
         if limit is not None and len(canonical) > limit:
             return OutputTooLarge(f"the payload has {len(canonical)} bytes; max_output_bytes is {limit}")

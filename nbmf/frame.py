@@ -37,7 +37,7 @@ _COMPACT_FRAMES = {
     if not (coder in (7, 8) and kind is Kind.BYTES)
 }
 _FIRST_BYTES_OF_COMPACT = {of: first for first, of in _COMPACT_FRAMES.items()}
-NUMBERED_VERSIONS = (bytes.fromhex("5ab1176a1ebd3e4556571b8264d04a3581e51b418cfb75660c0aad66e6b2dc13"),)
+NUMBERED_VERSIONS = (bytes.fromhex("5eeaf8e44f00585e2713fc1b892cd81e7be7fd9b7f350c4493b5a8335f8f54ce"),)
 """Ids of the versions that the first bytes from A0 on name, four for each coder: built-in ones. Only ever added to."""
 _OF_NUMBERED = {
     0xA0 | index << 2 | kind: (kind, coder, version)

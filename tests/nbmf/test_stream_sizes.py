@@ -130,7 +130,12 @@ def test_a_length_beyond_the_limit_costs_nothing(builtin, number, kind, monkeypa
 def test_the_first_byte_of_the_built_in_version_names_it(builtin):
     assert frame.NUMBERED_VERSIONS[0].hex() == builtin.id
     assert f"`{builtin.id}`" in PAGE
-    for payload in ("a note", [{"role": "user", "content": "a note"}], {"a": "note"}, b"a note, packed"):
+    for payload in (
+        "a note",
+        [{"role": "user", "content": "a note"}],
+        {"a": "note"},
+        b"a note, packed with other notes, of 40 bytes",
+    ):
         for number in DECODED_ALONE:
             blob = alone(builtin, number, payload)
             assert 0xA0 <= blob[0] <= 0xA7
