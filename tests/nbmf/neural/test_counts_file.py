@@ -218,3 +218,15 @@ def test_tokens_beyond_the_vocabulary_are_refused(arrays):
     steps[-1] = 2
     with pytest.raises(ValueError, match="beyond the vocabulary"):
         load_counts(compress(save(arrays | {"step_high_N": steps})))
+
+
+def test_what_follows_a_context_is_bounded(arrays):
+    """Of a longer one than a token, too: the counts of its three followers fit 32 bits."""
+    single = 4 + EXTRA_TOKENS
+    steps = np.array([0] + [1] * (single - 1) + [1, 1, 1, 1, 2, 2, 2], dtype=np.uint8)
+    followers = np.array([1] + [0] * (single - 1) + [3] + [1, 0, 0] + [1, 1], dtype=np.uint16)
+    zeros = np.zeros(len(steps), dtype=np.uint8)
+    trie = arrays | {"step_low_N": steps, "step_high_N": zeros, "code_N": zeros, "followers_C": followers}
+    assert load_counts(compress(save(trie | {"count_of_code": np.array([7e8])}))).vocab_size == 4
+    with pytest.raises(ValueError, match="out of range"):
+        load_counts(compress(save(trie | {"count_of_code": np.array([8e8])})))
