@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TARGETS = ("blobs", "versions", "vocabularies")
 _CHILD = "NBMF_FUZZ_CHILD"
-_LONGEST_S = 60  # an input, with the sanitizers
+_LONGEST_S = 60  # of processor time for an input, with the sanitizers
 _LARGEST_KEPT = 1_500  # bytes
 
 
@@ -59,15 +60,10 @@ def _watched(options) -> int:
         except NoSanitizers as error:
             print(f"{options.target}: no sanitizers: {error}")
             return 1
-        done = subprocess.Popen([sys.executable, str(HERE / "run.py"), *sys.argv[1:]], env=environment, cwd=folder)
-        while True:
-            try:
-                code = done.wait(5)
-                break
-            except subprocess.TimeoutExpired:
-                if running.exists() and time.time() - running.stat().st_mtime > _LONGEST_S:
-                    print(f"{options.target}: an input takes more than {_LONGEST_S} s", flush=True)
-                    done.kill()
+        command = [sys.executable, str(HERE / "run.py"), *sys.argv[1:]]
+        code = subprocess.run(command, env=environment, cwd=folder).returncode
+        if code == -signal.SIGPROF:
+            print(f"{options.target}: an input takes more than {_LONGEST_S} s of processor time")
         if code and running.exists():
             content = running.read_bytes()
             crash = Path.cwd() / f"crash-{options.target}-{hashlib.sha256(content).hexdigest()[:12]}"
@@ -91,6 +87,7 @@ def _fuzz(options) -> int:
 
     def is_new(one) -> bool:
         running.write_bytes(target.written(one))
+        signal.setitimer(signal.ITIMER_PROF, _LONGEST_S)  # that nothing catches: it ends the process
         ctypes.memset(edges, 0, len(edges))
         outcome = target.run(one)
         found[outcome] += 1
