@@ -36,7 +36,7 @@ _NOT_OF_THE_SERVICE = ("frontend prometheus", "listen stats")
 _HEAD_TIMEOUT_S = 10
 _DEFAULTS = re.compile(r"^defaults\n", re.MULTILINE)
 _TIMEOUTS = (
-    (re.compile(r"^( +timeout client )3600s$", re.MULTILINE), 30),
+    (re.compile(r"^( +timeout client )3600s$", re.MULTILINE), 120),
     (re.compile(r"^( +timeout http-keep-alive )90s$", re.MULTILINE), 15),
 )
 """Serve's own, and what takes their place: seconds of silence within a request or answer, and between requests."""

@@ -80,7 +80,7 @@ def test_another_form_is_refused(written):
 def test_times_that_a_user_chose_stay(written):
     text = written().read_text()
     after = with_limits(text)
-    for line in ("timeout http-request 10s", "timeout client 30s", "timeout http-keep-alive 15s"):
+    for line in ("timeout http-request 10s", "timeout client 120s", "timeout http-keep-alive 15s"):
         assert f"    {line}\n" not in text
         assert after.count(f"    {line}\n") == 1
     chosen = text.replace("client 3600s", "client 7200s").replace("keep-alive 90s", "keep-alive 91s")

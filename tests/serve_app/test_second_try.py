@@ -38,7 +38,7 @@ class Replica:
     """Reads a request on each connection, answers it as it is told to, or not at all, and closes."""
 
     def __init__(self, answer):
-        self.answer, self.requests, self.heads, self.pause_s = answer, [], [], 0
+        self.answer, self.requests, self.heads = answer, [], []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._run, daemon=True).start()
@@ -61,7 +61,6 @@ class Replica:
                 if path != "*":  # Serve's check of gRPC
                     self.requests.append(path)
                     self.heads.append(head.decode("latin-1").lower())
-                time.sleep(self.pause_s)
                 connection.sendall(self.answer)
 
     def close(self):
@@ -249,12 +248,3 @@ def test_who_does_not_say_what_he_wants_is_cut_off(front, said):
         connection.sendall(said)
         answer = connection.recv(1000)
         assert not answer or answer.startswith(b"HTTP/1.1 408 ")
-
-
-@pytest.mark.slow
-def test_a_replica_may_take_longer_than_a_client_may_be_silent(front):
-    """The time in which nothing is to be sent is not the client's."""
-    haproxy, (replica,) = front(GOOD)
-    replica.pause_s = 35
-    answer = haproxy.ask("POST", "/v1/encode", content=b"{}", timeout=90)
-    assert (answer.status_code, answer.json()) == (200, {"blob": "x"})
