@@ -10,6 +10,8 @@ enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096 };
 
 static const Path *chosen;
 
+const Path *nbmf_chosen_path(void) { return chosen; }
+
 /* ---- which path ---- */
 
 static const Path *path_named(const char *name) {
@@ -885,7 +887,7 @@ PyMODINIT_FUNC PyInit__core(void) {
     int failed = add_type(module, &network_spec, "Network", &network_type) ||
                  add_type(module, &counts_spec, "Counts", &counts_type) ||
                  add_type(module, &model_spec, "Model", &model_type) ||
-                 add_type(module, &decoder_spec, "Decoder", &decoder_type);
+                 add_type(module, &decoder_spec, "Decoder", &decoder_type) || nbmf_add_vectors(module);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !failed; i++)
         failed = PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value);
     if (failed) Py_CLEAR(module);

@@ -35,4 +35,10 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
 int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab, int clusters, int cluster_size);
 int nbmf_fill_constants(Constants *constants, PyObject *numbers);
 
+/* What is made now runs on. */
+const Path *nbmf_chosen_path(void);
+
+/* Adds the types of vectors.c. */
+int nbmf_add_vectors(PyObject *module);
+
 #endif

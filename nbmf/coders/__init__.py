@@ -14,6 +14,7 @@ from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
 from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
+from nbmf.coders.vectors import VectorsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
@@ -22,7 +23,7 @@ from nbmf.payload import Kind
 if TYPE_CHECKING:
     from nbmf.codec import Effort
 
-CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder())
+CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(), VectorsCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
 _OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
@@ -82,6 +83,7 @@ __all__ = [
     "DeflateCoder",
     "NeuralCoder",
     "SegmentsCoder",
+    "VectorsCoder",
     "WindowsCoder",
     "ZstdCoder",
     "ZstdDictionaryCoder",
