@@ -177,3 +177,15 @@ class VectorSpace:
 
     def decode(self, bodies: list[bytes], number_type: int, decoded: Any, plain: bool, /) -> list[bool]:
         """Which bodies are good; their numbers go into `decoded`."""
+
+def encode_floats(
+    numbers: Array, item_bytes: int, exponent_bits: int, predictor: int, /
+) -> tuple[int, int, bytes] | None:
+    """(low bits that are zero in all, largest exponent, stream) of little-endian floats, each alone (predictor 0) or by
+    how far it is from the one before (1) or from where the two before lead (2); as decimals (3; None of others) the
+    digits and the bits of the largest integer."""
+
+def decode_floats(
+    stream: Array, item_bytes: int, exponent_bits: int, predictor: int, dropped: int, largest: int, numbers: Any, /
+) -> None:
+    """As many numbers as there are, into the last. Raises ValueError for what `encode_floats` does not give."""

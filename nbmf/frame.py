@@ -41,7 +41,7 @@ _RESERVED = range(0x80, 0xC0)
 STORED = 0
 DEFLATE = 11
 CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9})
-_CODERS = frozenset({*range(1, 10), 12})
+_CODERS = frozenset({*range(1, 10), 12, 13})
 
 
 @dataclass(frozen=True, slots=True)

@@ -858,6 +858,10 @@ static PyMethodDef functions[] = {
     {"products", products, METH_VARARGS, "products(matrix, rows, columns, x, vectors, out): exact, out [vectors, rows filled up]."},
     {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
+    {"encode_floats", nbmf_encode_floats, METH_VARARGS,
+     "encode_floats(numbers, item_bytes, exponent_bits, predictor): (low bits that are zero, largest exponent, stream)."},
+    {"decode_floats", nbmf_decode_floats, METH_VARARGS,
+     "decode_floats(stream, item_bytes, exponent_bits, predictor, dropped, largest, numbers): into the last."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {

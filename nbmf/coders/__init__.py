@@ -12,6 +12,7 @@ from nbmf.coders import segments, spans, windows
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
+from nbmf.coders.floats import FloatsCoder
 from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.vectors import VectorsCoder
@@ -23,7 +24,7 @@ from nbmf.payload import Kind
 if TYPE_CHECKING:
     from nbmf.codec import Effort
 
-CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(), VectorsCoder())
+CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(), VectorsCoder(), FloatsCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
 _OF_VERSIONS: tuple[type[Coder], ...] = (ZstdDictionaryCoder, NeuralCoder, CountsCoder, SegmentsCoder, WindowsCoder)
@@ -81,6 +82,7 @@ __all__ = [
     "Coder",
     "CountsCoder",
     "DeflateCoder",
+    "FloatsCoder",
     "NeuralCoder",
     "SegmentsCoder",
     "VectorsCoder",
