@@ -311,7 +311,7 @@ static void find_candidates(const VectorSpace *space, VectorWork *work) {
 /* What each candidate costs: of the four subsets, twice, [L, 8]. Expects of each number what the exact ones before it, not
  * their levels, say. */
 static void find_costs(const VectorSpace *space, const VectorStep *step, VectorWork *work, float weight) {
-    enum { FEW = 5 * CLASSES_AN_OCTAVE }; /* below, deviations are so small that another index than the nearest may pay */
+    enum { FEW = 4 * CLASSES_AN_OCTAVE }; /* below, deviations are so small that another index than the nearest may pay */
     const int latents = space->latents;
     int32_t energy = 1 << ENERGY_BITS;
     for (int i = 0; i < latents; i++) {
@@ -323,7 +323,7 @@ static void find_costs(const VectorSpace *space, const VectorStep *step, VectorW
             const IndexTable *table = table_of(space, expected, c >> 1, with_zero);
             const size_t at = (size_t)c * (size_t)latents + (size_t)i;
             int32_t *index = &work->candidate_4L[at];
-            cost[c] = expected.class < FEW
+            cost[c] = with_zero || expected.class < FEW
                           ? cheapest(x, table, expected.shift, c >> 1, with_zero, c & 1, weight, index)
                           : work->away_4L[at] + weight * bits_of(table, expected.shift, *index);
             cost[c + 4] = cost[c];
@@ -340,8 +340,11 @@ typedef int32_t Places __attribute__((vector_size(32)));
 #define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, (Places){__VA_ARGS__})
 #endif
 
-/* A macro, as functions that give lanes back are called otherwise from processor to processor. */
+#if defined(PATH_AVX512) || defined(PATH_AVXVNNI) || defined(PATH_AVX2)
+#define LESSER(a, b) ((Lanes)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#else
 #define LESSER(a, b) ((Lanes)(((Places)(a) & ((a) <= (b))) | ((Places)(b) & ~((a) <= (b)))))
+#endif
 
 /* The levels that cost least on a way through the trellis. From state s bit u leads to 2 s + u, so to 2 m and 2 m + 1 from m
  * and m + HALF: from one of the two by an index of one parity, from the other by one of the other. */

@@ -82,11 +82,89 @@ def model(files: dict[str, bytes], tokenizer: NeuralTokenizer, rng: random.Rando
     )
 
 
+def space(rng: random.Random) -> _core.VectorSpace:
+    """A rotation, or a fitted transform of which one array was damaged, at most. Raises ValueError."""
+    dims = rng.choice((8, 9, 31, 64, 100))
+    if rng.random() < 0.3:
+        return _core.VectorSpace(dims)
+    latents = rng.randrange(1, dims + 1)
+    axes = np.linalg.qr(np.random.default_rng(rng.randrange(9)).normal(size=(dims, dims)))[0][:latents]
+    arrays = {
+        "forward_LD": np.clip(np.rint(axes * 2**15), 1 - 2**15, 2**15 - 1).astype(np.int16),
+        "mean_D": np.full(dims, rng.choice((0, 10**7, -(2**28))), np.int32),
+        "level_L": np.array([rng.randrange(-2048, 800) for _ in range(latents)], np.int32),
+        "step_offset": np.array([rng.randrange(-256, 257)], np.int32),
+    }
+    if rng.random() < 0.5:
+        name = rng.choice([*arrays])
+        arrays[name] = altered(arrays[name], rng)
+    return _core.VectorSpace(dims, arrays)
+
+
+def vectors(rng: random.Random, found: Counter[str]) -> None:
+    dims = 0
+    try:
+        damaged = space(rng)
+        dims = next(n for n in (8, 9, 31, 64, 100) if _fits(damaged, n))
+    except ValueError:
+        found["spaces refused"] += 1
+        return
+    kind, plain = rng.randrange(4), rng.random() < 0.2
+    size = dims * (2, 4, 8, 2)[kind]
+    some = np.random.default_rng(rng.randrange(99)).normal(size=dims) * 10.0 ** rng.randrange(-40, 38)
+    with np.errstate(all="ignore"):
+        numbers = rng.choice((some.astype(("<f2", "<f4", "<f8", "<f2")[kind]).tobytes(), rng.randbytes(size)))
+    try:
+        (body,) = damaged.encode(
+            numbers, kind, rng.choice((-1, 7)), rng.randrange(128), 0.3, 1e-9, 18, bytearray(size), np.zeros(1), plain
+        )
+        for wrong in (
+            body or b"",
+            flipped(body or b"", rng),
+            rng.randbytes(40),
+            bytes([kind]) + rng.randbytes(2 * dims),
+        ):
+            damaged.decode([wrong], kind, bytearray(size), plain)
+            found["vectors"] += 1
+    except ValueError:
+        found["vectors refused"] += 1
+
+
+def _fits(damaged: _core.VectorSpace, dims: int) -> bool:
+    try:
+        damaged.encode(bytes(4 * dims), 1, -1, 37, 0.3, 0.5, 18, bytearray(4 * dims), np.zeros(1), False)
+    except ValueError:
+        return False
+    return True
+
+
+def floats(rng: random.Random, found: Counter[str]) -> None:
+    item_bytes, exponent_bits = rng.choice(((2, 5), (2, 8), (4, 8), (8, 11)))
+    decimals = np.array([rng.randrange(-999, 999) / 8 for _ in range(20)]).astype(f"<f{item_bytes}").tobytes()
+    numbers, predictor = rng.choice((decimals, rng.randbytes(20 * item_bytes))), rng.randrange(5)
+    try:
+        made = _core.encode_floats(numbers, item_bytes, exponent_bits, predictor)
+        dropped, largest, stream = made or (rng.randrange(64), rng.randrange(300), rng.randbytes(30))
+        out = bytearray(len(numbers))
+        if made:
+            _core.decode_floats(stream, item_bytes, exponent_bits, predictor, dropped, largest, out)
+            assert bytes(out) == numbers
+        wrong = rng.choice((flipped(stream, rng), rng.randbytes(30)))
+        how = (predictor, rng.choice((dropped, rng.randrange(64))), rng.choice((largest, rng.randrange(2048))))
+        _core.decode_floats(wrong, item_bytes, exponent_bits, *how, out)
+        found["floats"] += 1
+    except ValueError:
+        found["floats refused"] += 1
+
+
 def main(seconds: float, seed: int) -> None:
     rng, found = random.Random(seed), Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         _core.use(rng.choice(_core.paths()))
+        for _ in range(20):
+            vectors(rng, found)
+            floats(rng, found)
         files = rng.choice(VERSIONS)
         tokenizer = NeuralTokenizer.from_json(files["tokenizer.json"].decode())
         records = [np.array(tokenizer.encode(text.encode())[:120], dtype=np.int32) for text in TEXTS]
