@@ -429,24 +429,28 @@ static PyObject *space_encode(PyObject *object, PyObject *args) {
         size_t head = 0;
         cosine_V[v] = 1;
         if (measure(x_D, space->dims, aim.unit_norm, &norm) == 0) {
+            Py_BEGIN_ALLOW_THREADS
             self->path->analyse_vector(space, x_D, norm.factor, &work);
+            Py_END_ALLOW_THREADS
             for (int number = first_step; number <= FINEST_STEP && length == 0; number += TIGHTER) {
                 const VectorStep *step = plain ? &PLAIN : step_of(self, number);
                 if (!step) {
                     Py_CLEAR(result);
                     break;
                 }
+                Py_BEGIN_ALLOW_THREADS
                 head = write_head(out, &aim, &norm, plain ? USUAL_STEP : number);
                 length = plain ? encode_plain(space, &work, out + head)
                                : self->path->encode_vector(space, step, &work, aim.rate_weight, out + head);
-                if (length <= 0) break; /* finer steps need larger levels */
-                if (self->path->write_vector(space, step, &work, aim.type, norm.mantissa, norm.exponent, written)) length = 0;
+                if (length <= 0) number = FINEST_STEP; /* finer steps need larger levels */
+                else if (self->path->write_vector(space, step, &work, aim.type, norm.mantissa, norm.exponent, written)) length = 0;
                 else {
                     read_numbers(written, aim.type, y_D, space->dims);
                     const double found = cosine(x_D, norm.norm, y_D, space->dims);
                     if (found >= aim.least_cosine) cosine_V[v] = found;
                     else length = 0;
                 }
+                Py_END_ALLOW_THREADS
             }
         }
         PyObject *body = NULL;
@@ -481,7 +485,10 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
         NumberType found;
         Norm norm;
         int number, good = 0;
-        if (PyBytes_AsStringAndSize(PyList_GetItem(bodies, v), &body, &length)) {
+        PyObject *held_body = v < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, v)) : NULL; /* another thread may change it */
+        if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
+            if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
+            Py_XDECREF(held_body);
             Py_CLEAR(result);
             break;
         }
@@ -489,15 +496,19 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
         if (at && (int)found == type) {
             const VectorStep *step = plain ? &PLAIN : step_of(self, number);
             if (!step) {
+                Py_DECREF(held_body);
                 Py_CLEAR(result);
                 break;
             }
             const uint8_t *stream = (const uint8_t *)body + at;
+            Py_BEGIN_ALLOW_THREADS
             good = (plain ? decode_plain(space, &work, stream, (size_t)length - at)
                           : self->path->decode_vector(space, step, &work, stream, (size_t)length - at)) == 0 &&
                    self->path->write_vector(space, step, &work, found, norm.mantissa, norm.exponent, written) == 0;
             if (good) memcpy(decoded_VD + v * bytes, written, (size_t)bytes);
+            Py_END_ALLOW_THREADS
         }
+        Py_DECREF(held_body);
         if (PyList_Append(result, good ? Py_True : Py_False)) Py_CLEAR(result);
     }
     nbmf_release(&held);
