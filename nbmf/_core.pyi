@@ -180,3 +180,41 @@ class Model:
     ) -> None:
         """What static counts gave each token, the expected one and the likeliest, and how long the context was, into
         [tokens, STEPS]: of the symbol, and of the token in its cluster."""
+
+@final
+class VectorSpace:
+    """How vectors of `dims` numbers (8 to 65,536) are transformed and coded: by a rotation, or by the arrays of a
+    fitted transform (nbmf.vectors.fitting.Transform). Raises ValueError."""
+
+    def __init__(self, dims: int, arrays: dict[str, Any] | None = None) -> None: ...
+    def encode(
+        self,
+        vectors: Array,
+        number_type: int,
+        flags: int,
+        step: int,
+        rate_weight: float,
+        least_cosine: float,
+        unit_bits: int,
+        decoded: Any,
+        cosines: Any,
+        plain: bool,
+        /,
+    ) -> list[bytes | None]:
+        """Bodies of as many vectors as there are `cosines` (float64 [V]), whose numbers are in `vectors` one after the
+        other; what they decode to goes into `decoded`. None of a vector that does not reach the cosine: 1 is given."""
+
+    def decode(self, bodies: list[bytes], number_type: int, decoded: Any, plain: bool, /) -> list[bool]:
+        """Which bodies are good; their numbers go into `decoded`."""
+
+def encode_floats(
+    numbers: Array, item_bytes: int, exponent_bits: int, predictor: int, /
+) -> tuple[int, int, bytes] | None:
+    """(low bits that are zero in all, largest exponent, stream) of little-endian floats, each alone (predictor 0) or by
+    how far it is from the one before (1) or from where the two before lead (2); as decimals (3; None of others) the
+    digits and the bits of the largest integer."""
+
+def decode_floats(
+    stream: Array, item_bytes: int, exponent_bits: int, predictor: int, dropped: int, largest: int, numbers: Any, /
+) -> None:
+    """As many numbers as there are, into the last. Raises ValueError for what `encode_floats` does not give."""

@@ -14,6 +14,7 @@ from nbmf.hooks import Default, ObjectHook
 from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
+from nbmf.vectors.aim import Aim
 
 if TYPE_CHECKING:
     from nbmf.manifest import Manifest
@@ -25,6 +26,9 @@ DEFAULT_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 
 DEFAULT_LATENCY_BUDGET_MS = 100.0
 """How long decoding a record may take with effort "auto", as far as can be told when it is encoded."""
+
+DEFAULT_AIM = Aim()
+"""How closely semantic fidelity keeps vectors."""
 
 Effort = Literal["auto", "fast", "max"]
 """max: the smallest blob, however long it takes to encode and decode. auto: that within the latency budget. fast: no
@@ -130,6 +134,7 @@ class Codec:
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
         default: Default | None = None,
+        aim: Aim = DEFAULT_AIM,
     ) -> bytes:
         """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
@@ -137,13 +142,15 @@ class Codec:
         the record into segments or windows, so that they code as much of it as that allows; "fast" always leaves out
         the network, "max" nothing, which takes 20 to 40 µs a byte of large records to encode.
 
-        This version of the package keeps every payload lossless: "semantic" only permits more.
+        Fidelity "semantic" permits another vector in place of one of floats, whose cosine with it is .98 at least, or
+        what `aim` says (docs/vectors.md); everything else it keeps lossless.
         `default`, as that of json.dumps, makes JSON values (or text, bytes, an array) of what is no payload.
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
         fidelity or effort.
         """
         kind, canonical = _canonical(value, fidelity, max_payload_bytes, default)
-        return self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
+        blob = self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
+        return _semantic((kind, canonical), blob, aim) if fidelity == "semantic" else blob
 
     def encode_canonical(
         self,
@@ -322,11 +329,15 @@ class Codec:
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
         default: Default | None = None,
+        aim: Aim = DEFAULT_AIM,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
         read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
-        blobs = iter(self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms))
+        made = self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms)
+        if fidelity == "semantic":
+            made = [_semantic(record, blob, aim) for record, blob in zip(good, made, strict=True)]
+        blobs = iter(made)
         return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
 
     def decode_batch(
@@ -368,8 +379,19 @@ def _windows(learned: list[coders.Coder]) -> list[coders.Coder]:
     return [coders.WindowsCoder(network, counts)] if network or counts else []
 
 
+_VECTORS = coders.VectorsCoder()
+
 WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
+
+
+def _semantic(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
+    """The blob of what a vector may be changed to, if it is smaller than the lossless one and anything was changed."""
+    approximated = _VECTORS.approximate(*record, aim)
+    if approximated is None or approximated[0] == record[1]:
+        return lossless
+    blob = frame.pack(record[0], _VECTORS.number, "semantic", b"", b"", *approximated)
+    return min(lossless, blob, key=len)
 
 
 def _open_spans(parsed: frame.Frame) -> coders.spans.Parsed:

@@ -26,6 +26,7 @@ _EXTRA = {
     "torch": "train",
     "aiohttp": "bench",
     "brotli": "bench",
+    "faiss": "bench",
     "matplotlib": "bench",
     "psutil": "bench",
     "pyppmd": "bench",

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vector_types.h"
+
 enum {
     COLUMNS = 4,           /* of a packed matrix that stand together */
     ROWS = 16,             /* what packed matrices' rows are filled up to: a multiple of every path's lanes */
@@ -298,6 +300,11 @@ typedef struct {
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
+    void (*analyse_vector)(const VectorSpace *space, const double *x_D, double factor, VectorWork *work);
+    int64_t (*encode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight, uint8_t *out);
+    int (*decode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length);
+    int (*write_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, NumberType type, uint32_t mantissa,
+                        int exponent, void *out);
 } Path;
 
 extern const Path *const nbmf_paths[]; /* best first, NULL at the end */

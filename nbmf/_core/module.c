@@ -10,6 +10,8 @@ enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096 };
 
 static const Path *chosen;
 
+const Path *nbmf_chosen_path(void) { return chosen; }
+
 /* ---- which path ---- */
 
 static const Path *path_named(const char *name) {
@@ -881,6 +883,10 @@ static PyMethodDef functions[] = {
     {"range_encode", range_encode, METH_O, "range_encode(intervals [N, 3]): the stream."},
     {"range_decode", range_decode, METH_VARARGS, "range_decode(stream, intervals, targets): where it points in each total."},
     {"stream_size", stream_size, METH_VARARGS, "stream_size(stream, sizing): the least and the most bytes of its record."},
+    {"encode_floats", nbmf_encode_floats, METH_VARARGS,
+     "encode_floats(numbers, item_bytes, exponent_bits, predictor): (low bits that are zero, largest exponent, stream)."},
+    {"decode_floats", nbmf_decode_floats, METH_VARARGS,
+     "decode_floats(stream, item_bytes, exponent_bits, predictor, dropped, largest, numbers): into the last."},
     {"cpu", cpu, METH_NOARGS, "What networks made now run on."},
     {"find_repeats", nbmf_find_repeats, METH_VARARGS, "find_repeats(data, least): uint32 [repeats, 3]: kept, length, distance."},
     {NULL, NULL, 0, NULL}};
@@ -913,7 +919,7 @@ PyMODINIT_FUNC PyInit__core(void) {
                  add_type(module, &counts_spec, "Counts", &counts_type) ||
                  add_type(module, &model_spec, "Model", &model_type) ||
                  add_type(module, &decoder_spec, "Decoder", &decoder_type) ||
-                 add_type(module, &nbmf_tokenizer_spec, "Tokenizer", &tokenizer_type);
+                 add_type(module, &nbmf_tokenizer_spec, "Tokenizer", &tokenizer_type) || nbmf_add_vectors(module);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !failed; i++)
         failed = PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value);
     if (failed) Py_CLEAR(module);

@@ -1,6 +1,7 @@
 /* One path: all that is compiled for a kind of processor. Included by path_*.c, which says which it is. */
 #include "fitting.h"
 #include "phases.h"
+#include "vectors.h"
 
 #define JOINED(a, b) a##b
 #define PATH_NAMED(name) JOINED(nbmf_path_, name)
@@ -35,4 +36,8 @@ const Path PATH_NAMED(PATH) = {
     .range_encode = range_encode,
     .range_decode = range_decode,
     .stream_size = stream_size,
+    .analyse_vector = analyse_vector,
+    .encode_vector = encode_vector,
+    .decode_vector = decode_vector,
+    .write_vector = write_vector,
 };

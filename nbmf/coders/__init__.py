@@ -12,8 +12,10 @@ from nbmf.coders import segments, spans, windows
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
+from nbmf.coders.floats import FloatsCoder
 from nbmf.coders.neural import RECORD_TYPES, CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
+from nbmf.coders.vectors import VectorsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
@@ -22,7 +24,7 @@ from nbmf.payload import Kind
 if TYPE_CHECKING:
     from nbmf.codec import Effort
 
-CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder())
+CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(), VectorsCoder(), FloatsCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""
 
 _OF_VERSIONS: tuple[type[Coder], ...] = (
@@ -91,9 +93,11 @@ __all__ = [
     "CountsAloneCoder",
     "CountsCoder",
     "DeflateCoder",
+    "FloatsCoder",
     "NeuralAloneCoder",
     "NeuralCoder",
     "SegmentsCoder",
+    "VectorsCoder",
     "WindowsCoder",
     "ZstdCoder",
     "ZstdDictionaryCoder",

@@ -12,7 +12,7 @@ SECONDS = 40
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("target", ["versions", "blobs", "vocabularies"])
+@pytest.mark.parametrize("target", ["versions", "blobs", "vocabularies", "floating"])
 def test_damage(tmp_path, target):
     done = subprocess.run(
         [sys.executable, RUN, target, "--seconds", str(SECONDS), "--seed", "1"],

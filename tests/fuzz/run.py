@@ -1,6 +1,6 @@
 """Fuzzes one target for some time, with a core that sanitizers watch.
 
-    python tests/fuzz/run.py blobs|versions|vocabularies [--seconds N] [--seed S] [--keep]
+    python tests/fuzz/run.py TARGET [--seconds N] [--seed S] [--keep]
 
 It begins with the corpus (tests/fuzz/corpus/TARGET), and goes on from every input that takes edges of the core, or has
 an outcome, that none had before. `--keep` puts these into the corpus. An input that must not be so is written beside
@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TARGETS = ("blobs", "versions", "vocabularies")
+TARGETS = ("blobs", "versions", "vocabularies", "floating")
 _CHILD = "NBMF_FUZZ_CHILD"
 _LONGEST_S = 60  # of processor time for an input, with the sanitizers
 _LARGEST_KEPT = 1_500  # bytes

@@ -21,7 +21,7 @@ def _module(name):
 
 
 _module("mutate")
-TARGETS = [_module("blobs"), _module("versions"), _module("vocabularies")]
+TARGETS = [_module("blobs"), _module("versions"), _module("vocabularies"), _module("floating")]
 run = _module("run")
 
 
@@ -46,7 +46,7 @@ def test_what_is_kept(target):
 
 
 def test_a_target_notices(monkeypatch):
-    blobs, versions, _ = TARGETS
+    blobs, versions, *_ = TARGETS
     blob = next(blob for blob in blobs.seeds() if blobs.run(blob) == "decoded")
     with monkeypatch.context() as patch:
         patch.setattr(blobs, "from_canonical", lambda *_: 1 / 0)

@@ -29,13 +29,16 @@ from nbmf import Codec, builtin, compat, frame, manifest, stub
 from nbmf.coders import (
     CountsAloneCoder,
     CountsCoder,
+    FloatsCoder,
     NeuralAloneCoder,
     NeuralCoder,
     SegmentsCoder,
+    VectorsCoder,
     WindowsCoder,
     spans,
 )
-from nbmf.payload import to_canonical
+from nbmf.payload import from_canonical, to_canonical
+from nbmf.vectors import Aim
 from nbmf.wire import to_wire
 
 HERE = Path(__file__).parent
@@ -282,6 +285,28 @@ def _alone(prefix):
 
 # by HYBRID_WITH_COUNTS, whose network has a second table of frequencies; by COUNTS_VERSION, which has a number
 COMPACT_HYBRID, NUMBERED = _alone("compact_hybrid"), _alone("numbered")
+_OWN_RNG = random.Random(12)
+_UNIT = np.array([_OWN_RNG.gauss(0, 1) for _ in range(96)])
+_UNIT /= np.sqrt((_UNIT * _UNIT).sum())
+
+# name -> (array, how closely it is kept; None for coder floats, which keeps it whole)
+VECTORS_BLOBS = {
+    "vectors_float32": (_UNIT.astype("<f4"), Aim()),
+    "vectors_float16": (_UNIT.astype("<f2"), Aim()),
+    "vectors_float64_norm": (_UNIT * 7.3e-9, Aim(least_cosine=0.9999)),
+    "vectors_bfloat16": (_UNIT.astype(ml_dtypes.bfloat16), Aim()),
+    "vectors_big_endian_coarse": (_UNIT.astype(">f4"), Aim(least_cosine=0.5, step=8)),
+    "vectors_tensor": (torch.tensor(_UNIT[:64] / np.linalg.norm(_UNIT[:64]), dtype=torch.float32), Aim()),
+    "vectors_eight_outliers": (np.array([1e4, 3, -2, 0.5, 0, -1e3, 1e-3, 1], "<f4"), Aim(least_cosine=0.999999)),
+    "floats_float32": (_UNIT.astype("<f4"), None),
+    "floats_float16_matrix": (_UNIT.astype("<f2").reshape(12, 8), None),
+    "floats_widened": (_UNIT.astype("<f4").astype("<f8"), None),
+    "floats_bfloat16_tensor": (torch.tensor(_UNIT).to(torch.bfloat16), None),
+    "floats_differences": (1000 + np.cumsum(_UNIT.astype("<f4"), dtype="<f4"), None),
+    "floats_second_differences": (np.sqrt(np.arange(80.0) + 900), None),
+    "floats_decimals": (_UNIT.round(5), None),
+    "floats_special": (np.concatenate([_F4, _UNIT.astype("<f4"), [0, 1e30, -1e-40]]).astype("<f4"), None),
+}
 
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
@@ -395,6 +420,18 @@ def _write_by_the_page(codec, name, expected, coder, fidelity, inner, full):
     _write_pair(name, blob, description)
 
 
+def _vectors(array, aim):
+    kind, canonical = to_canonical(array)
+    if aim is None:
+        coder, fidelity, body = FloatsCoder(), "lossless", FloatsCoder().encode(kind, canonical)
+    else:
+        coder, fidelity = VectorsCoder(), "semantic"
+        canonical, body = coder.approximate(kind, canonical, aim)
+    blob = frame.pack(kind, coder.number, fidelity, b"", b"", canonical, body)
+    described = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": fidelity, "codec": None}
+    return blob, described | {"payload_bytes": len(canonical), "expected": _wire(from_canonical(kind, canonical))}
+
+
 def _write_compact(codec):
     for name, described in COMPACT_BY_THE_PAGE.items():
         _write_by_the_page(codec, name, *described, full=False)
@@ -427,6 +464,8 @@ def main():
     for name, described in (blobs | SHORT_DEFLATE_BLOBS | SPANS_BLOBS).items():
         _write_by_the_page(codec, name, *described, full=True)
     _write_compact(codec)
+    for name, (array, aim) in VECTORS_BLOBS.items():
+        _write_pair(name, *_vectors(array, aim))
     for name, (expected, blob) in DICT_BLOBS.items():
         _write_pair(name, json.dumps(blob).encode(), {"format": "dict", "expected": expected})
 

@@ -126,11 +126,13 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=Non
 
 def coders_of(kind, canonical):
     """The coders that apply to canonical bytes."""
-    from nbmf.coders import spans
+    from nbmf.coders import CODEC_FREE, spans
 
     names = ["stored", "zstd", "zstd_dictionary"]
     if kind is Kind.ARRAY:
         names.append("byte_planes")
+        if CODEC_FREE[4].encode(kind, canonical):
+            names.append("floats")
     elif canonical:
         names.append("deflate")
     return names + (["spans", "spans_learned"] if spans.cut(kind, canonical) else [])

@@ -65,7 +65,8 @@ def test_every_coder_is_taken_for_something(codec):
         ("%PDF " + rng.randbytes(60).hex(), "spans"),
         ([*record(rng), {"role": "tool", "content": rng.randbytes(60).hex()}], "spans_learned"),
         (record(rng), "zstd_dictionary"),
-        (smooth, "byte_planes"),
+        (smooth, "floats"),
+        (np.cumsum(np.random.default_rng(3).integers(-9, 9, 500)), "byte_planes"),
     ):
         info = nbmf.inspect(codec.encode(value))
         assert info.coder == coder

@@ -34,8 +34,18 @@ def _data(size, how):
 
 def test_numbers_and_names():
     names = ["stored", "zstd", "zstd_dictionary", "byte_planes", "neural", "counts", "neural_segments", "spans"]
-    assert dict(enumerate([*names, "spans_learned", "windows"])) | {11: "deflate"} == NAMES
-    assert [c.number for c in CODEC_FREE] == [1, 3, 11]
+    assert (
+        dict(enumerate([*names, "spans_learned", "windows"]))
+        | {
+            11: "deflate",
+            12: "vectors",
+            13: "floats",
+            14: "neural",
+            15: "counts",
+        }
+        == NAMES
+    )
+    assert [c.number for c in CODEC_FREE] == [1, 3, 11, 12, 13]
 
 
 @pytest.mark.parametrize("how", ["zeros", "random", "text"])

@@ -12,7 +12,7 @@ from helpers import build, same
 from page_spans import blocks, canonical_bytes, inflate, varint
 
 import nbmf
-from nbmf import compat
+from nbmf import _core, compat
 from nbmf.coders.deflate_dictionary import DICTIONARY  # a constant of the format; its digest is on the page
 from nbmf.payload import from_canonical, to_canonical
 
@@ -115,8 +115,26 @@ COMPACT_LEARNED = [
 COMPACT_HYBRID = [f"compact_hybrid_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
 NUMBERED = [f"numbered_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
 ALONE_BLOBS = COMPACT_LEARNED[:8] + COMPACT_HYBRID + NUMBERED  # their streams tell where they end
+VECTORS_BLOBS = [
+    "vectors_float32",
+    "vectors_float16",
+    "vectors_float64_norm",
+    "vectors_bfloat16",
+    "vectors_big_endian_coarse",
+    "vectors_tensor",
+    "vectors_eight_outliers",
+    "floats_float32",
+    "floats_float16_matrix",
+    "floats_widened",
+    "floats_bfloat16_tensor",
+    "floats_differences",
+    "floats_second_differences",
+    "floats_decimals",
+    "floats_special",
+]
 LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
 LEARNED_BLOBS += COMPACT_HYBRID + NUMBERED
+BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
@@ -134,7 +152,7 @@ def _files():
 
 
 def test_the_files_are_those_expected():
-    pairs = [f"{name}.{end}" for name in BLOBS_BY_THE_PAGE + LEARNED_BLOBS + DICT_BLOBS for end in ("blob", "json")]
+    pairs = [f"{name}.{end}" for name in BLOBS_BY_THE_PAGE + BY_THE_CORE + DICT_BLOBS for end in ("blob", "json")]
     versions = [f"versions/{version}/{file}" for version, files in VERSIONS.items() for file in files]
     assert _files() == sorted(pairs + versions)
 
@@ -145,7 +163,7 @@ def test_no_file_was_changed():
     assert [hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() for _, name in lines] == [h for h, _ in lines]
 
 
-@pytest.mark.parametrize("name", BLOBS_BY_THE_PAGE + LEARNED_BLOBS)
+@pytest.mark.parametrize("name", BLOBS_BY_THE_PAGE + BY_THE_CORE)
 def test_a_blob_is_decoded_to_what_was_written(name, fresh_default_catalog):
     fresh_default_catalog(GOLDEN / "versions")
     blob, described = _read(name)
@@ -188,6 +206,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     make = runpy.run_path(str(GOLDEN / "make.py"))
     assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
     assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
+    assert [*make["VECTORS_BLOBS"]] == VECTORS_BLOBS
     assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
     assert [*make["COMPACT_HYBRID"], *make["NUMBERED"]] == COMPACT_HYBRID + NUMBERED
     kept = tmp_path / "kept.blob"
@@ -272,3 +291,15 @@ def test_a_reader_written_from_the_page_agrees(name):
     if isinstance(expected, np.ndarray) and canonical[0] in (0x10, 0x11, 0x12):
         assert same(np.frombuffer(canonical[1:], {0: "<f2", 1: "<f4", 2: "<f8"}[canonical[0] & 15]), expected)
     assert same(from_canonical(to_canonical(expected)[0], canonical), expected)
+
+
+@pytest.mark.parametrize("path", _core.paths())
+def test_blobs_of_vectors_on_every_kind_of_processor(path):
+    before = _core.cpu()
+    try:
+        _core.use(path)
+        for name in VECTORS_BLOBS:
+            blob, described = _read(name)
+            assert same(nbmf.decode(blob), build(described["expected"])), name
+    finally:
+        _core.use(before)

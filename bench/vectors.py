@@ -1,0 +1,166 @@
+"""Vectors: bytes against what is left of them, of ours and of what vector databases use.
+
+What is measured is each vector alone, decoded again: its cosine with the original, and how many of the ten nearest of
+the other vectors, by cosine, are still found if those are stored in that form and the query is exact.
+
+Suffixes of arrays: V vectors, D dims.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nbmf import _core
+from nbmf.vectors import Aim, LatentCompressor, coding
+from nbmf.vectors.aim import USUAL_STEP
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+NEIGHBOURS = 10
+OURS = "nbmf"
+STEPS = (USUAL_STEP - 24, USUAL_STEP - 12, USUAL_STEP, USUAL_STEP + 12)
+"""Of quantisation that are measured; the usual one is what `nbmf.encode` and `LatentCompressor` take."""
+
+_ANY = 1e-9
+"""A floor that no vector falls below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coder:
+    """encode gives what `bytes_of` measures; decode [V, D]."""
+
+    name: str
+    encode: Callable[[Vectors], Any]
+    decode: Callable[[Any], Vectors]
+    bytes_of: Callable[[Any], float]
+
+
+def run(
+    vectors_VD: Vectors, training_VD: Vectors, report: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """A row a coder. `training_VD`: other vectors of the space, which the trained ones learn from."""
+    exact = nearest(vectors_VD, vectors_VD)
+    rows = []
+    for make in coders(vectors_VD.shape[1], training_VD):
+        coder = make()
+        report(coder.name)
+        begin = time.process_time()
+        coded = coder.encode(vectors_VD)
+        between = time.process_time()
+        decoded_VD = coder.decode(coded)
+        end = time.process_time()
+        cosine_V = cosines(vectors_VD, decoded_VD)
+        found = nearest(vectors_VD, decoded_VD)
+        rows.append(
+            {
+                "coder": coder.name,
+                "bytes": round(coder.bytes_of(coded), 1),
+                "ratio": round(4 * vectors_VD.shape[1] / coder.bytes_of(coded), 2),
+                "cosine_mean": round(float(cosine_V.mean()), 5),
+                "cosine_p5": round(float(np.percentile(cosine_V, 5)), 5),
+                "cosine_min": round(float(cosine_V.min()), 5),
+                "recall_10": round(recall(exact, found), 4),
+                "encode_per_s": round(len(vectors_VD) / max(between - begin, 1e-9)),
+                "decode_per_s": round(len(vectors_VD) / max(end - between, 1e-9)),
+            }
+        )
+    return rows
+
+
+def cosines(a_VD: Vectors, b_VD: Vectors) -> npt.NDArray[np.float64]:
+    """Of each vector with its own."""
+    a, b = a_VD.astype(np.float64), b_VD.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    result: npt.NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(lengths, 1e-300)
+    return result
+
+
+def nearest(queries_VD: Vectors, stored_VD: Vectors) -> npt.NDArray[np.intp]:
+    """[V, 10]: of each query the nearest of the stored vectors but the one in its own place."""
+    q, s = queries_VD.astype(np.float64), stored_VD.astype(np.float64)
+    scores = q @ (s / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-300)).T
+    np.fill_diagonal(scores, -np.inf)
+    result: npt.NDArray[np.intp] = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return result
+
+
+def recall(exact: npt.NDArray[np.intp], found: npt.NDArray[np.intp]) -> float:
+    """Share of the nearest that are among those found."""
+    return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(exact, found, strict=True)]))
+
+
+def coders(dims: int, training_VD: Vectors) -> list[Callable[[], Coder]]:
+    """What is compared; each is made when its turn comes."""
+    compressor = LatentCompressor(dims).fit(training_VD)
+    makers: list[Callable[[], Coder]] = [_float16, _int8]
+    makers += [_maker(_rotated, dims, step) for step in STEPS]
+    makers += [_maker(_fitted, compressor, step) for step in STEPS]
+    if find_spec("faiss") is not None:
+        equal = [m for m in range(1, dims + 1) if dims % m == 0 and m <= 4 * dims // 9]
+        names = ["SQ8", "SQ4", *(f"PQ{m}" for m in equal[-2:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-2:])]
+        makers += [_maker(_faiss, dims, name, training_VD) for name in names]
+    return makers
+
+
+def _maker(make: Callable[..., Coder], *args: Any) -> Callable[[], Coder]:
+    return lambda: make(*args)
+
+
+def _float16() -> Coder:
+    return Coder("float16", lambda x: x.astype(np.float16), lambda h: h.astype(np.float32), _item_bytes)
+
+
+def _item_bytes(array: npt.NDArray[Any]) -> float:
+    return array.nbytes / len(array)
+
+
+def _int8() -> Coder:
+    """Each vector divided by its largest number, which is kept as a float32."""
+
+    def encode(x_VD: Vectors) -> tuple[npt.NDArray[np.int8], Vectors]:
+        scale_V = np.abs(x_VD).max(axis=1, keepdims=True) / np.float32(127)
+        return np.rint(x_VD / np.maximum(scale_V, 1e-30)).astype(np.int8), scale_V
+
+    return Coder("int8", encode, lambda c: c[0].astype(np.float32) * c[1], lambda c: _item_bytes(c[0]) + 4)
+
+
+def _mean_length(bodies: Sequence[bytes]) -> float:
+    return sum(map(len, bodies)) / len(bodies)
+
+
+def _rotated(dims: int, step: int) -> Coder:
+    space, aim = _core.VectorSpace(dims), Aim(least_cosine=_ANY, step=step)
+
+    def encode(x_VD: Vectors) -> list[bytes]:
+        numbers = np.ascontiguousarray(x_VD, dtype="<f4").tobytes()
+        return [body for body in coding.encode(space, numbers, len(x_VD), "float32", aim)[0] if body is not None]
+
+    def decode(bodies: list[bytes]) -> Vectors:
+        return np.frombuffer(coding.decode(space, bodies, dims, "float32")[0], "<f4").reshape(-1, dims)
+
+    return Coder(f"{OURS}, untrained{_said(step)}", encode, decode, _mean_length)
+
+
+def _fitted(compressor: LatentCompressor, step: int) -> Coder:
+    other = LatentCompressor.from_safetensors(compressor.to_safetensors())
+    other.aim = replace(other.aim, least_cosine=_ANY, step=step)
+    return Coder(f"{OURS}, trained{_said(step)}", other.encode, other.decode, _mean_length)
+
+
+def _said(step: int) -> str:
+    return "" if step == USUAL_STEP else f", step {step}"
+
+
+def _faiss(dims: int, factory: str, training_VD: Vectors) -> Coder:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.index_factory(dims, factory)
+    index.train(np.ascontiguousarray(training_VD))
+    return Coder(f"faiss {factory}", index.sa_encode, index.sa_decode, _item_bytes)

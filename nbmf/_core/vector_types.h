@@ -1,0 +1,106 @@
+/* Types of the semantic vector coder: a vector space, and what one step of quantisation makes of it.
+ *
+ * A vector of norm 1 is rotated, or mapped by a fitted orthonormal transform, into latents of falling variance. Latents are
+ * quantised to multiples of a half-step by a trellis (trellis-coded quantisation: M. W. Marcellin and T. R. Fischer 1990; the
+ * code of 64 states is G. Ungerboeck's), and the indices go through the range coder, each by the table of normal
+ * distributions whose deviation is nearest: the latent's own, times what the latents before say about this vector.
+ *
+ * Suffixes of arrays: D dims of a vector, L latents, V vectors.
+ */
+#ifndef NBMF_VECTOR_TYPES_H
+#define NBMF_VECTOR_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LEAST_DIMS = 8,
+    MOST_DIMS = 1 << 16,
+    MOST_FITTED_DIMS = 8192,
+    OCTAVE = 256,           /* logarithms to base 2 are in 256ths */
+    STEPS_AN_OCTAVE = 16,
+    FINEST_STEP = 127,
+    USUAL_STEP = 37,        /* of the 15 steps that need no byte of their own the fifth */
+    FIRST_SHORT_STEP = USUAL_STEP - 4,
+    SHORT_STEPS = 15,
+    HALF_STEP_LOG = -6,     /* of step 0, in units of the deviation that a rotated vector's numbers have */
+    TRELLIS_STATES = 64,
+    TABLE_KINDS = 4,        /* union of two subsets, and whether its second one holds zero */
+    TABLE_CLASSES = 57,     /* of deviations: 8 an octave, from 2^-4 to 2^3 steps */
+    CLASSES_AN_OCTAVE = 8,
+    LEAST_CLASS_LOG = -4 * OCTAVE,
+    SYMBOL_BITS = 15,       /* frequencies add up to 2^15 */
+    START_BITS = 6,
+    MOST_ESCAPE_BITS = 17,
+    ENERGY_BITS = 12,       /* fraction bits of a vector's energy against the expected one */
+    MOST_ENERGY = 64 << ENERGY_BITS,
+    FITTED_BITS = 15,       /* fraction bits of a fitted transform */
+    MEAN_BITS = 30,
+    LARGEST_LEVEL = 32767,
+    MOST_LEVEL_ENERGY = 1 << 30,
+    VECTOR_HEAD_BYTES = 6   /* at most */
+};
+
+typedef enum { TO_FLOAT16, TO_FLOAT32, TO_FLOAT64, TO_BFLOAT16 } NumberType;
+
+/* Frequencies of indices -most to most, and of all others together, summed; and where to look for a sum. */
+typedef struct {
+    const uint16_t *sums;  /* [2 * most + 3] */
+    const uint8_t *starts; /* [1 << START_BITS] */
+    const float *bits;     /* [2 * most + 2] */
+    int most;
+} IndexTable;
+
+typedef struct {
+    IndexTable tables[TABLE_KINDS][TABLE_CLASSES];
+    uint16_t log_of[64];          /* of 1 + (i + .5) / 64 */
+    uint32_t power_of[OCTAVE];    /* of 2, in 2^-31 */
+} VectorTables;
+
+typedef struct {
+    int dims, latents;
+    const VectorTables *tables;
+    /* a rotation: */
+    int block_log;             /* numbers that a Hadamard transform takes, to base 2: the first of a vector, then the last */
+    uint32_t block_scale;      /* in 2^-31 */
+    const int32_t *signs_2D;   /* 0 or -1 */
+    /* or fitted: */
+    const int16_t *forward_LD; /* NULL for a rotation; rows filled up with zeros */
+    const int16_t *inverse_DL;
+    int dims_stride, latents_stride;
+    const int32_t *mean_D;     /* in 2^-MEAN_BITS */
+    const double *mean_L;
+    const int32_t *level_L;    /* logarithm of each latent's deviation, in units of that of a rotated vector's numbers */
+    const int32_t *gain_L;     /* how fast the energy follows, in 2^-16 */
+    int step_offset;           /* logarithm */
+} VectorSpace;
+
+/* A space with a step chosen. */
+typedef struct {
+    int step;
+    double half_step;          /* times the norm */
+    uint64_t mean_factor;
+    int32_t *deviation_L;      /* logarithm, in steps */
+    uint16_t *energy_L;        /* reciprocal of the expected energy: mantissa, */
+    uint8_t *energy_shift_L;   /* and what the product is shifted by */
+    uint8_t *with_zero_L;      /* whether the second union holds zero */
+} VectorStep;
+
+/* Memory for one vector at a time. */
+typedef struct {
+    int16_t *input_D, *level_L;
+    int32_t *index_L, *product_D, *rotated_D, *candidate_4L;
+    float *latent_L, *scaled_L, *away_4L, *cost_8L, *path_SL;
+    int64_t *sum_D;
+    uint8_t *used_L;
+} VectorWork;
+
+typedef struct {
+    double rate_weight; /* squared half-steps that a bit is worth */
+    double least_cosine;
+    int unit_norm;      /* 2^-unit_norm: how far from 1 a norm is taken for it */
+    NumberType type;
+    int flags;          /* -1, or a byte to keep */
+} VectorAim;
+
+#endif

@@ -1,0 +1,536 @@
+/* Vector spaces for Python, and the numbers that the vector coder (vectors.h) works with. */
+#include "parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <structmember.h>
+
+#include "small_floats.h"
+#include "vector_tables.h"
+
+/* ---- logarithms, in integers ---- */
+
+/* 2^(1/2), 2^(1/4), ..., 2^(1/256), in 2^-31. */
+static const uint32_t ROOTS[] = {3037000500u, 2553802834u, 2341847524u, 2242560872u,
+                                 2194507417u, 2170868212u, 2159144272u, 2153306067u};
+
+static VectorTables tables;
+
+static uint64_t power(int log, int fraction_bits) {
+    const int octaves = (log - (log & (OCTAVE - 1))) / OCTAVE, shift = octaves + fraction_bits - 31;
+    const uint64_t mantissa = tables.power_of[log & (OCTAVE - 1)];
+    return shift >= 0 ? mantissa << shift : shift > -64 ? mantissa >> -shift : 0;
+}
+
+/* Logarithm to base 2 of n > 0, in 2^-16. */
+static uint32_t binary_log(uint32_t n) {
+    uint32_t log = 31 - (uint32_t)__builtin_clz(n);
+    uint64_t x = (uint64_t)n << (31 - log); /* 2^31 to 2^32 */
+    for (int bit = 0; bit < 16; bit++) {
+        x = x * x >> 31;
+        log = log << 1 | (uint32_t)(x >> 32);
+        x >>= x >> 32;
+    }
+    return log;
+}
+
+static int fill_table(IndexTable *table, int class, int mirrored_below, const uint16_t *half) {
+    const int most = most_of_class[class], symbols = 2 * most + 2;
+    uint16_t *sums = malloc((size_t)(symbols + 1) * sizeof *sums);
+    uint8_t *starts = malloc(1 << START_BITS);
+    float *bits = malloc((size_t)symbols * sizeof *bits);
+    *table = (IndexTable){sums, starts, bits, most};
+    if (!sums || !starts || !bits) return -1;
+    uint32_t sum = 0;
+    for (int symbol = 0; symbol <= symbols; symbol++) {
+        sums[symbol] = (uint16_t)sum;
+        const int index = symbol - most;
+        sum += index > most ? (1 << SYMBOL_BITS) - sum : half[index < 0 ? -index - mirrored_below : index];
+    }
+    for (int symbol = 0; symbol < symbols; symbol++)
+        bits[symbol] = (float)(SYMBOL_BITS - binary_log((uint32_t)(sums[symbol + 1] - sums[symbol])) * 0x1p-16);
+    for (int start = 0, symbol = 0; start < 1 << START_BITS; start++) {
+        while (sums[symbol + 1] <= start << (SYMBOL_BITS - START_BITS)) symbol++;
+        starts[start] = (uint8_t)symbol;
+    }
+    return 0;
+}
+
+static int fill_tables(void) {
+    for (int i = 0; i < OCTAVE; i++) {
+        uint64_t power = (uint64_t)1 << 31;
+        for (int bit = 0; bit < 8; bit++)
+            if (i >> (7 - bit) & 1) power = (power * ROOTS[bit] + (1u << 30)) >> 31;
+        tables.power_of[i] = (uint32_t)power;
+    }
+    for (int i = 0; i < 64; i++) {
+        const uint32_t middle = (1u << 31) + (uint32_t)(2 * i + 1) * (1u << 24);
+        int log = 0;
+        while (log + 1 < OCTAVE && tables.power_of[log + 1] <= middle) log++;
+        tables.log_of[i] = (uint16_t)log;
+    }
+    const uint16_t *half = half_frequencies;
+    for (int kind = 0; kind < TABLE_KINDS; kind++)
+        for (int class = 0; class < TABLE_CLASSES; class++, half += most_of_class[class - 1] + 1)
+            if (fill_table(&tables.tables[kind][class], class, kind == 1, half)) return -1;
+    return 0;
+}
+
+/* ---- spaces ---- */
+
+typedef struct {
+    PyObject_HEAD
+    Held held;
+    const Path *path;
+    VectorSpace space;
+    VectorStep *steps[FINEST_STEP + 1];
+} SpaceObject;
+
+static PyTypeObject *space_type;
+
+static void free_step(VectorStep *step) {
+    if (!step) return;
+    free(step->deviation_L);
+    free(step->energy_L);
+    free(step->energy_shift_L);
+    free(step->with_zero_L);
+    free(step);
+}
+
+static VectorStep *new_step(const VectorSpace *space, int number) {
+    const size_t latents = (size_t)space->latents;
+    VectorStep *step = calloc(1, sizeof *step);
+    if (!step) return NULL;
+    step->deviation_L = malloc(latents * sizeof *step->deviation_L);
+    step->energy_L = malloc(latents * sizeof *step->energy_L);
+    step->energy_shift_L = malloc(latents);
+    step->with_zero_L = malloc(latents);
+    if (!step->deviation_L || !step->energy_L || !step->energy_shift_L || !step->with_zero_L) {
+        free_step(step);
+        return NULL;
+    }
+    const int half_log = HALF_STEP_LOG - number * (OCTAVE / STEPS_AN_OCTAVE) + space->step_offset;
+    step->step = number;
+    step->half_step = (double)power(half_log, 40) * 0x1p-40 / sqrt(space->dims);
+    uint64_t root = (uint64_t)sqrt((double)((uint64_t)space->dims << 32)); /* of the dims, in 2^-16 */
+    while (root * root > (uint64_t)space->dims << 32) root--;
+    while ((root + 1) * (root + 1) <= (uint64_t)space->dims << 32) root++;
+    step->mean_factor = power(-half_log, 16) * root >> 16;
+    for (size_t i = 0; i < latents; i++) {
+        const int32_t level = space->level_L ? space->level_L[i] : 0, in_half_steps = level - half_log;
+        step->deviation_L[i] = in_half_steps - OCTAVE;
+        step->with_zero_L[i] = in_half_steps < OCTAVE / 4;
+        const uint64_t expected = power(2 * in_half_steps + 2 * OCTAVE, 16) + (1 << 16); /* of 4 level^2 + 1 */
+        const int length = 64 - __builtin_clzll(expected);
+        const uint64_t mantissa = ((uint64_t)1 << (15 + length)) / expected;
+        step->energy_L[i] = (uint16_t)(mantissa > 65535 ? 65535 : mantissa);
+        step->energy_shift_L[i] = (uint8_t)(length - 13);
+    }
+    return step;
+}
+
+/* With the GIL. NULL with MemoryError set. */
+static const VectorStep *step_of(SpaceObject *self, int number) {
+    if (!self->steps[number] && !(self->steps[number] = new_step(&self->space, number))) PyErr_NoMemory();
+    return self->steps[number];
+}
+
+static int fill_rotation(VectorSpace *space, Held *held) {
+    const int dims = space->dims;
+    space->latents = dims;
+    while (2 << space->block_log <= dims) space->block_log++;
+    const int log = space->block_log;
+    space->block_scale = log & 1 ? 1518500250u >> (log / 2) : (uint32_t)1 << (31 - log / 2);
+    int32_t *signs = nbmf_own(held, 2 * (size_t)dims * sizeof *signs);
+    if (!signs) return -1;
+    uint64_t seed = 0;
+    for (int i = 0; i < 2 * dims; i++) { /* G. L. Steele et al. 2014: SplitMix */
+        seed += 0x9E3779B97F4A7C15u;
+        uint64_t mixed = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9u;
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBu;
+        signs[i] = (mixed ^ mixed >> 31) & 1 ? -1 : 0;
+    }
+    space->signs_2D = signs;
+    return 0;
+}
+
+static int fill_fitted(VectorSpace *space, Held *held, PyObject *arrays) {
+    const Py_ssize_t dims = space->dims;
+    Py_ssize_t latents;
+    const int32_t *level = nbmf_array(held, arrays, "level_L", 'i', -1, &latents);
+    if (!level) return -1;
+    if (dims > MOST_FITTED_DIMS || latents < 1 || latents > dims) {
+        PyErr_Format(PyExc_ValueError, "%zd latents of %zd dims", latents, dims);
+        return -1;
+    }
+    Py_ssize_t offsets;
+    const int16_t *forward = nbmf_array(held, arrays, "forward_LD", 'h', latents * dims, NULL);
+    const int32_t *mean = forward ? nbmf_array(held, arrays, "mean_D", 'i', dims, NULL) : NULL;
+    const int32_t *offset = mean ? nbmf_array(held, arrays, "step_offset", 'i', -1, &offsets) : NULL;
+    if (!offset) return -1;
+    space->latents = (int)latents;
+    space->dims_stride = (int)(dims + 31) / 32 * 32;
+    space->latents_stride = (int)(latents + 31) / 32 * 32;
+    int16_t *forward_LD = nbmf_own(held, (size_t)latents * (size_t)space->dims_stride * 2);
+    int16_t *inverse_DL = forward_LD ? nbmf_own(held, (size_t)dims * (size_t)space->latents_stride * 2) : NULL;
+    double *mean_L = inverse_DL ? nbmf_own(held, (size_t)latents * sizeof *mean_L) : NULL;
+    int32_t *gain_L = mean_L ? nbmf_own(held, (size_t)latents * sizeof *gain_L) : NULL;
+    int32_t *level_L = gain_L ? nbmf_own(held, (size_t)latents * sizeof *level_L) : NULL;
+    int32_t *mean_D = level_L ? nbmf_own(held, (size_t)dims * sizeof *mean_D) : NULL;
+    if (!mean_D) return -1;
+    const char *problem = offsets == 1 && *offset >= -OCTAVE && *offset <= OCTAVE ? NULL : "a step out of range";
+    const double longest = 1.02 * ((double)(1 << (2 * FITTED_BITS)));
+    for (Py_ssize_t i = 0; i < latents; i++) {
+        double length = 0, projected = 0;
+        for (Py_ssize_t j = 0; j < dims; j++) {
+            const int16_t entry = forward[i * dims + j];
+            forward_LD[i * space->dims_stride + j] = inverse_DL[j * space->latents_stride + i] = entry;
+            length += (double)entry * entry;
+            projected += (double)entry * mean[j];
+            if (entry == -32768) problem = "a transform with -32768";
+        }
+        if (length > longest) problem = "a transform that is not orthonormal";
+        mean_L[i] = projected * (1.0 / (1 << FITTED_BITS) / (1 << MEAN_BITS));
+        if (level[i] < -32 * OCTAVE || level[i] > 8 * OCTAVE) problem = "deviations out of range";
+        level_L[i] = level[i];
+    }
+    double mean_length = 0;
+    for (Py_ssize_t j = 0; j < dims; j++) {
+        double length = 0;
+        for (Py_ssize_t i = 0; i < latents; i++) length += (double)forward[i * dims + j] * forward[i * dims + j];
+        if (length > longest) problem = "a transform that is not orthonormal";
+        mean_length += (double)mean[j] * mean[j];
+        mean_D[j] = mean[j];
+    }
+    if (mean_length > 0x1p61) problem = "a mean that is longer than the vectors";
+    if (problem) {
+        PyErr_Format(PyExc_ValueError, "no vector space: %s", problem);
+        return -1;
+    }
+    uint64_t weight = (uint64_t)16 << 16; /* of what was seen: at first that of 16 numbers, at last of 32 */
+    for (Py_ssize_t i = 0; i < latents; i++) {
+        weight += (1 << 16) - (weight >> 5);
+        gain_L[i] = (int32_t)(((uint64_t)1 << 32) / weight);
+    }
+    space->forward_LD = forward_LD;
+    space->inverse_DL = inverse_DL;
+    space->mean_D = mean_D;
+    space->mean_L = mean_L;
+    space->level_L = level_L;
+    space->gain_L = gain_L;
+    space->step_offset = *offset;
+    return 0;
+}
+
+static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *named) {
+    static char *names[] = {"dims", "arrays", NULL};
+    PyObject *arrays = Py_None;
+    int dims;
+    if (!PyArg_ParseTupleAndKeywords(args, named, "i|O", names, &dims, &arrays)) return NULL;
+    if (dims < LEAST_DIMS || dims > MOST_DIMS)
+        return PyErr_Format(PyExc_ValueError, "vectors of %d to %d numbers, not %d", LEAST_DIMS, MOST_DIMS, dims);
+    SpaceObject *self = (SpaceObject *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (!self) return NULL;
+    self->path = nbmf_chosen_path();
+    self->space.dims = dims;
+    self->space.tables = &tables;
+    if (arrays == Py_None ? fill_rotation(&self->space, &self->held) : fill_fitted(&self->space, &self->held, arrays))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void space_free(PyObject *object) {
+    SpaceObject *self = (SpaceObject *)object;
+    for (int step = 0; step <= FINEST_STEP; step++) free_step(self->steps[step]);
+    nbmf_release(&self->held);
+    PyTypeObject *type = Py_TYPE(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+/* ---- coding ---- */
+
+static int new_work(const VectorSpace *space, Held *held, VectorWork *work) {
+    const size_t dims = (size_t)space->dims + 32, latents = (size_t)space->latents + 32;
+    return !(work->input_D = nbmf_own(held, 2 * dims)) || !(work->level_L = nbmf_own(held, 2 * latents)) ||
+           !(work->index_L = nbmf_own(held, 4 * latents)) || !(work->product_D = nbmf_own(held, 4 * dims)) ||
+           !(work->rotated_D = nbmf_own(held, 4 * dims)) || !(work->candidate_4L = nbmf_own(held, 16 * latents)) ||
+           !(work->latent_L = nbmf_own(held, 4 * latents)) || !(work->scaled_L = nbmf_own(held, 4 * latents)) ||
+           !(work->away_4L = nbmf_own(held, 16 * latents)) || !(work->cost_8L = nbmf_own(held, 32 * latents)) ||
+           !(work->path_SL = nbmf_own(held, 4 * TRELLIS_STATES * latents)) ||
+           !(work->sum_D = nbmf_own(held, 8 * dims)) || !(work->used_L = nbmf_own(held, latents));
+}
+
+static size_t item_bytes(NumberType type) { return type == TO_FLOAT64 ? 8 : type == TO_FLOAT32 ? 4 : 2; }
+
+static void read_numbers(const void *numbers, NumberType type, double *x_D, int dims) {
+    if (type == TO_FLOAT64) memcpy(x_D, numbers, (size_t)dims * sizeof *x_D);
+    else if (type == TO_FLOAT32)
+        for (int i = 0; i < dims; i++) x_D[i] = ((const float *)numbers)[i];
+    else
+        for (int i = 0; i < dims; i++) {
+            const uint16_t bits = ((const uint16_t *)numbers)[i];
+            const uint32_t wide = (uint32_t)bits << 16;
+            float value;
+            memcpy(&value, &wide, sizeof value);
+            x_D[i] = value;
+            if (type == TO_BFLOAT16) continue;
+            x_D[i] = (bits >> 10 & 31) == 31 ? NAN : (double)float16_in_units(bits) * 0x1p-24;
+        }
+}
+
+enum { PARTS = 8 }; /* of a sum, so that it can be worked out side by side */
+
+static double sum_of_parts(const double *part) {
+    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
+static double cosine(const double *x, double norm, const double *y, int dims) {
+    double dot[PARTS] = {0}, square[PARTS] = {0};
+    for (int i = 0; i < dims; i++) {
+        dot[i % PARTS] += x[i] * y[i];
+        square[i % PARTS] += y[i] * y[i];
+    }
+    const double energy = sum_of_parts(square);
+    return energy > 0 && energy < INFINITY ? sum_of_parts(dot) / norm / sqrt(energy) : -1;
+}
+
+typedef struct {
+    double norm, factor;
+    uint32_t mantissa;
+    int exponent, unit;
+} Norm;
+
+/* 0, or -1 for a vector that has no direction or is out of range. */
+static int measure(const double *x, int dims, int unit_bits, Norm *norm) {
+    double square[PARTS] = {0};
+    for (int i = 0; i < dims; i++) square[i % PARTS] += x[i] * x[i];
+    const double length = sqrt(sum_of_parts(square));
+    int exponent;
+    if (!(length > 0x1p-100 && length < 0x1p100)) return -1;
+    double mantissa = rint(ldexp(frexp(length, &exponent), 17));
+    if (mantissa == 0x1p17) {
+        mantissa = 0x1p16;
+        exponent++;
+    }
+    *norm = (Norm){length, 1 / length, (uint32_t)mantissa, exponent - 1, fabs(length - 1) <= ldexp(1, -unit_bits)};
+    if (norm->unit) {
+        norm->mantissa = 1 << 16;
+        norm->exponent = 0;
+    }
+    return 0;
+}
+
+static size_t write_head(uint8_t *out, const VectorAim *aim, const Norm *norm, int step) {
+    size_t at = 1;
+    const int shorter = step >= FIRST_SHORT_STEP && step < FIRST_SHORT_STEP + SHORT_STEPS;
+    out[0] = (uint8_t)((int)aim->type | !norm->unit << 2 | (aim->flags >= 0) << 3 |
+                       (shorter ? step - FIRST_SHORT_STEP : SHORT_STEPS) << 4);
+    if (aim->flags >= 0) out[at++] = (uint8_t)aim->flags;
+    if (!shorter) out[at++] = (uint8_t)step;
+    if (!norm->unit) {
+        out[at++] = (uint8_t)(int8_t)norm->exponent;
+        out[at++] = (uint8_t)norm->mantissa;
+        out[at++] = (uint8_t)(norm->mantissa >> 8);
+    }
+    return at;
+}
+
+/* What `write_head` wrote; 0 where it did not. */
+static size_t read_head(const uint8_t *body, size_t length, NumberType *type, Norm *norm, int *step) {
+    if (!length) return 0;
+    const int with_norm = body[0] >> 2 & 1, with_flags = body[0] >> 3 & 1, shorter = body[0] >> 4;
+    size_t at = 1 + (size_t)with_flags;
+    *type = (NumberType)(body[0] & 3);
+    *step = FIRST_SHORT_STEP + shorter;
+    if (shorter == SHORT_STEPS) {
+        if (at >= length) return 0;
+        *step = body[at++];
+        if (*step > FINEST_STEP || (*step >= FIRST_SHORT_STEP && *step < FIRST_SHORT_STEP + SHORT_STEPS)) return 0;
+    }
+    norm->mantissa = 1 << 16;
+    norm->exponent = 0;
+    if (with_norm) {
+        if (at + 3 > length) return 0;
+        norm->exponent = (int8_t)body[at];
+        norm->mantissa |= (uint32_t)body[at + 1] | (uint32_t)body[at + 2] << 8;
+        if (norm->exponent < -101 || norm->exponent > 100) return 0;
+        at += 3;
+    }
+    return at;
+}
+
+/* ---- latents as float16, without entropy coding ---- */
+
+static const VectorStep PLAIN = {.mean_factor = (uint64_t)1 << 31}; /* levels in 2^-FITTED_BITS of the norm */
+
+static int set_plain_level(VectorWork *work, int i, uint16_t bits) {
+    if ((bits >> 10 & 31) >= 16) return -1; /* 2 and more */
+    const int64_t level = (float16_in_units(bits) + (1 << (23 - FITTED_BITS))) >> (24 - FITTED_BITS);
+    work->level_L[i] = (int16_t)(level > LARGEST_LEVEL ? LARGEST_LEVEL : level < -LARGEST_LEVEL ? -LARGEST_LEVEL : level);
+    return 0;
+}
+
+static int decode_plain(const VectorSpace *space, VectorWork *work, const uint8_t *bytes, size_t length) {
+    if (length != 2 * (size_t)space->latents) return -1;
+    int64_t energy = 0;
+    for (int i = 0; i < space->latents; i++) {
+        if (set_plain_level(work, i, (uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8))) return -1;
+        energy += work->level_L[i] * work->level_L[i];
+    }
+    return energy > 4 * (int64_t)MOST_LEVEL_ENERGY ? -1 : 0;
+}
+
+static int64_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t *out) {
+    for (int i = 0; i < space->latents; i++) {
+        const double x = rint(work->latent_L[i] * 0x1p40);
+        const uint16_t bits = float16_bits(x < 0, (uint64_t)fabs(x), -40);
+        out[2 * i] = (uint8_t)bits;
+        out[2 * i + 1] = (uint8_t)(bits >> 8);
+    }
+    return decode_plain(space, work, out, 2 * (size_t)space->latents) ? 0 : 2 * (int64_t)space->latents;
+}
+
+enum { TIGHTER = STEPS_AN_OCTAVE * 3 / 8 };
+
+static PyObject *space_encode(PyObject *object, PyObject *args) {
+    SpaceObject *self = (SpaceObject *)object;
+    const VectorSpace *space = &self->space;
+    PyObject *vectors, *decoded, *cosines, *result = NULL;
+    VectorAim aim;
+    int type, first_step, plain;
+    if (!PyArg_ParseTuple(args, "OiiiddiOOp", &vectors, &type, &aim.flags, &first_step, &aim.rate_weight, &aim.least_cosine,
+                          &aim.unit_norm, &decoded, &cosines, &plain))
+        return NULL;
+    if (plain && !space->forward_LD) return PyErr_Format(PyExc_ValueError, "latents as float16 are of a fitted space");
+    if (plain) first_step = FINEST_STEP; /* there is one only */
+    if (type < TO_FLOAT16 || type > TO_BFLOAT16 || first_step < 0 || first_step > FINEST_STEP || aim.flags > 255)
+        return PyErr_Format(PyExc_ValueError, "type, step or flags out of range");
+    aim.type = (NumberType)type;
+    Held held = {0};
+    VectorWork work = {0};
+    Py_ssize_t count;
+    double *cosine_V = (double *)nbmf_array_of(&held, cosines, "cosines", 'd', -1, &count, 1);
+    const Py_ssize_t dims = space->dims, size = (Py_ssize_t)item_bytes(aim.type);
+    const uint8_t *x_VD = cosine_V ? nbmf_array_of(&held, vectors, "vectors", 'B', count * dims * size, NULL, 0) : NULL;
+    uint8_t *decoded_VD = x_VD ? (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * dims * size, NULL, 1) : NULL;
+    double *x_D = decoded_VD ? nbmf_own(&held, (size_t)dims * sizeof *x_D) : NULL;
+    double *y_D = x_D ? nbmf_own(&held, (size_t)dims * sizeof *y_D) : NULL;
+    uint8_t *out = y_D ? nbmf_own(&held, (size_t)space->latents * 16 + 64) : NULL;
+    void *written = out ? nbmf_own(&held, (size_t)(dims * size)) : NULL;
+    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v++) {
+        memcpy(written, x_VD + v * dims * size, (size_t)(dims * size));
+        read_numbers(written, aim.type, x_D, space->dims);
+        Norm norm;
+        int64_t length = 0;
+        size_t head = 0;
+        cosine_V[v] = 1;
+        if (measure(x_D, space->dims, aim.unit_norm, &norm) == 0) {
+            Py_BEGIN_ALLOW_THREADS
+            self->path->analyse_vector(space, x_D, norm.factor, &work);
+            Py_END_ALLOW_THREADS
+            for (int number = first_step; number <= FINEST_STEP && length == 0; number += TIGHTER) {
+                const VectorStep *step = plain ? &PLAIN : step_of(self, number);
+                if (!step) {
+                    Py_CLEAR(result);
+                    break;
+                }
+                Py_BEGIN_ALLOW_THREADS
+                head = write_head(out, &aim, &norm, plain ? USUAL_STEP : number);
+                length = plain ? encode_plain(space, &work, out + head)
+                               : self->path->encode_vector(space, step, &work, aim.rate_weight, out + head);
+                if (length <= 0) number = FINEST_STEP; /* finer steps need larger levels */
+                else if (self->path->write_vector(space, step, &work, aim.type, norm.mantissa, norm.exponent, written)) length = 0;
+                else {
+                    read_numbers(written, aim.type, y_D, space->dims);
+                    const double found = cosine(x_D, norm.norm, y_D, space->dims);
+                    if (found >= aim.least_cosine) cosine_V[v] = found;
+                    else length = 0;
+                }
+                Py_END_ALLOW_THREADS
+            }
+        }
+        PyObject *body = NULL;
+        if (result) {
+            if (length > 0) memcpy(decoded_VD + v * dims * size, written, (size_t)(dims * size));
+            body = length > 0 ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)head + length) : Py_NewRef(Py_None);
+        }
+        if (!body || PyList_Append(result, body)) Py_CLEAR(result);
+        Py_XDECREF(body);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyObject *space_decode(PyObject *object, PyObject *args) {
+    SpaceObject *self = (SpaceObject *)object;
+    const VectorSpace *space = &self->space;
+    PyObject *bodies, *decoded, *result = NULL;
+    int type, plain;
+    if (!PyArg_ParseTuple(args, "O!iOp", &PyList_Type, &bodies, &type, &decoded, &plain)) return NULL;
+    if (plain && !space->forward_LD) return PyErr_Format(PyExc_ValueError, "latents as float16 are of a fitted space");
+    if (type < TO_FLOAT16 || type > TO_BFLOAT16) return PyErr_Format(PyExc_ValueError, "type out of range");
+    Held held = {0};
+    VectorWork work = {0};
+    const Py_ssize_t count = PyList_Size(bodies), bytes = space->dims * (Py_ssize_t)item_bytes((NumberType)type);
+    uint8_t *decoded_VD = (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * bytes, NULL, 1);
+    void *written = decoded_VD ? nbmf_own(&held, (size_t)bytes) : NULL;
+    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v++) {
+        char *body;
+        Py_ssize_t length;
+        NumberType found;
+        Norm norm;
+        int number, good = 0;
+        PyObject *held_body = v < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, v)) : NULL; /* another thread may change it */
+        if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
+            if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
+            Py_XDECREF(held_body);
+            Py_CLEAR(result);
+            break;
+        }
+        const size_t at = read_head((const uint8_t *)body, (size_t)length, &found, &norm, &number);
+        if (at && (int)found == type) {
+            const VectorStep *step = plain ? &PLAIN : step_of(self, number);
+            if (!step) {
+                Py_DECREF(held_body);
+                Py_CLEAR(result);
+                break;
+            }
+            const uint8_t *stream = (const uint8_t *)body + at;
+            Py_BEGIN_ALLOW_THREADS
+            good = (plain ? decode_plain(space, &work, stream, (size_t)length - at)
+                          : self->path->decode_vector(space, step, &work, stream, (size_t)length - at)) == 0 &&
+                   self->path->write_vector(space, step, &work, found, norm.mantissa, norm.exponent, written) == 0;
+            if (good) memcpy(decoded_VD + v * bytes, written, (size_t)bytes);
+            Py_END_ALLOW_THREADS
+        }
+        Py_DECREF(held_body);
+        if (PyList_Append(result, good ? Py_True : Py_False)) Py_CLEAR(result);
+    }
+    nbmf_release(&held);
+    return result;
+}
+
+static PyMethodDef space_methods[] = {
+    {"encode", space_encode, METH_VARARGS,
+     "encode(vectors, type, flags, step, rate_weight, least_cosine, unit_bits, decoded, cosines): bodies, None of some."},
+    {"decode", space_decode, METH_VARARGS, "decode(bodies, type, decoded): which are good."},
+    {NULL, NULL, 0, NULL}};
+static PyMemberDef space_members[] = {{NULL, 0, 0, 0, NULL}};
+static PyType_Slot space_slots[] = {
+    {Py_tp_new, space_new}, {Py_tp_dealloc, space_free}, {Py_tp_methods, space_methods}, {Py_tp_members, space_members},
+    {Py_tp_doc, "How vectors of some number of dims are transformed and coded."}, {0, NULL}};
+static PyType_Spec space_spec = {"nbmf._core.VectorSpace", sizeof(SpaceObject), 0, Py_TPFLAGS_DEFAULT, space_slots};
+
+int nbmf_add_vectors(PyObject *module) {
+    if (!tables.power_of[0] && fill_tables()) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    space_type = (PyTypeObject *)PyType_FromSpec(&space_spec);
+    return space_type ? PyModule_AddObjectRef(module, "VectorSpace", (PyObject *)space_type) : -1;
+}
