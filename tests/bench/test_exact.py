@@ -139,9 +139,9 @@ def test_a_planted_difference_is_named(command, monkeypatch):
     result, report = command()
     assert result.code == 1
     # Record 4 was left out, so the sixth that is compared is number 6 of the file, in line 7.
-    expected = {"record": 6, "key": "data.jsonl:7", "set": "s0", "mode": "batches", "problem": "other frequencies"}
+    expected = {"record": 6, "key": "data.jsonl:7", "set": "s0", "mode": "batches", "problem": "other predictions"}
     assert report["differences"] == [expected]
-    assert b"record 6 (data.jsonl:7) of set s0, batches: other frequencies" in result.out
+    assert b"record 6 (data.jsonl:7) of set s0, batches: other predictions" in result.out
     assert [row["different"] for row in report["modes"]] == [0, 1, 0]
 
 
@@ -168,21 +168,21 @@ def test_a_mode_whose_process_fails(command, monkeypatch, tmp_path):
 
 def test_one_integer_of_one_token_changes_the_digest(folder, given, monkeypatch):
     job = Job("torch", folder, given, batch=4)
-    whole = {found.record: found.frequencies for found in exact_worker.run(job)}
-    loop = {f.record: f.frequencies for f in exact_worker.run(dataclasses.replace(job, measure="core"))}
+    whole = {found.record: found.predictions for found in exact_worker.run(job)}
+    loop = {f.record: f.predictions for f in exact_worker.run(dataclasses.replace(job, measure="core"))}
     assert whole == loop
     step = TorchEngine.step
 
     def planted(self, tokens, state):
         begin = state.position
-        frequencies = step(self, tokens, state).clone()
+        distances = step(self, tokens, state).clone()
         if begin == 0 and len(tokens) == 1:
-            frequencies[0, 3, 7] += 1
-        return frequencies
+            distances[0, 3, 7] += 1
+        return distances
 
     monkeypatch.setattr(TorchEngine, "step", planted)
     single = dataclasses.replace(job, batch=1, records=given[:2])
-    changed = {found.record: found.frequencies for found in exact_worker.run(single)}
+    changed = {found.record: found.predictions for found in exact_worker.run(single)}
     assert changed.keys() == {0, 1}
     assert all(changed[record] != whole[record] for record in changed)
 
