@@ -103,7 +103,7 @@ def coders(dims: int, training_VD: Vectors) -> list[Callable[[], Coder]]:
     makers += [_maker(_fitted, compressor, step) for step in STEPS]
     if find_spec("faiss") is not None:
         equal = [m for m in range(1, dims + 1) if dims % m == 0 and m <= 4 * dims // 9]
-        names = ["SQ8", "SQ4", *(f"PQ{m}" for m in equal[-2:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-2:])]
+        names = ["SQ8", "SQ4", *(f"PQ{m}" for m in equal[-1:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-1:])]
         makers += [_maker(_faiss, dims, name, training_VD) for name in names]
     return makers
 

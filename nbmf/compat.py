@@ -24,17 +24,18 @@ def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec |
     """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text
     (but not 1 beside "1", of which the stub lost one).
 
+    Lossless whatever `fidelity` permits: "semantic" is the stub's default, not a wish.
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
     """
     held = payload_
     try:
-        blob = api.encode(held, fidelity, codec=codec)
+        blob = api.encode(held, codec=codec)
     except UnsupportedPayload as unsupported:
         try:
             held = json_text.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
-        blob = api.encode(held, fidelity, codec=codec)
+        blob = api.encode(held, codec=codec)
     wrapped = wrap(blob, held, fidelity)
     wrapped["meta"]["type"] = type(payload_).__name__
     return wrapped

@@ -127,3 +127,10 @@ def test_keys_that_become_one_are_refused():
     twice = {"meta": {"fidelity": "lossless"}, "code": zlib.compress(b'{"k":1,"k":2}').hex(), "sig": ""}
     with pytest.raises(errors.DamagedStubBlob, match="the key 'k' more than once"):
         compat.decode(twice)
+
+
+def test_vectors_are_kept_lossless_whatever_the_fidelity():
+    vector = np.sin(np.arange(64)).astype(np.float32)
+    for fidelity in ("semantic", "lossless"):
+        assert same(compat.decode(compat.encode(vector, fidelity)), vector)
+    assert same(compat.decode(compat.encode(vector)), vector)
