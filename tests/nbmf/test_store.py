@@ -11,6 +11,7 @@ from helpers import record, same
 import nbmf
 from nbmf import store, stub
 from nbmf.errors import ChecksumMismatch
+from nbmf.payload import to_canonical
 
 
 def _row(key, value, *, preview=False, codec=None):
@@ -23,7 +24,7 @@ def _row(key, value, *, preview=False, codec=None):
         "preview": preview,
         "encrypted": False,
         "source_bytes": 10,
-        "payload_bytes": nbmf.inspect(blob).payload_bytes,
+        "payload_bytes": len(to_canonical(value)[1]),
     }
 
 

@@ -67,9 +67,10 @@ def test_json(service, version, payload):
     assert status == 200
     blob = base64.b64decode(encoded.pop("blob"))
     info = inspect(blob)
-    expected = {name: getattr(info, name) for name in ("kind", "coder", "codec", "payload_bytes", "blob_bytes")}
+    expected = {name: getattr(info, name) for name in ("kind", "coder", "codec", "blob_bytes")}
+    expected["payload_bytes"] = len(to_canonical(payload)[1])
     assert encoded == expected
-    assert (info.kind, info.payload_bytes) == (_label(payload), len(to_canonical(payload)[1]))
+    assert info.kind == _label(payload)
     assert _equal(version.codec.decode(blob), payload)
     status, decoded = service.json("/v1/decode", {"blob": base64.b64encode(blob).decode()})
     assert status == 200

@@ -3,6 +3,7 @@
 import json
 
 import nbmf
+from nbmf.payload import to_canonical
 from nbmf.store.index_build import ensure_index
 from nbmf.store.parts import write_part
 
@@ -17,7 +18,7 @@ def row(key, payload, record_class="note", *, meta=None, preview=False, encrypte
         "preview": preview,
         "encrypted": encrypted,
         "source_bytes": 10,
-        "payload_bytes": nbmf.inspect(blob).payload_bytes,
+        "payload_bytes": len(to_canonical(payload)[1]),
     }
 
 
