@@ -19,6 +19,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command(nbmf_command, files):
     arguments = ("--data", files / "data.npy", "--train", files / "train.npy")
     plot = files / "plot.png"

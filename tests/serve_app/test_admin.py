@@ -87,7 +87,7 @@ def ask(registry, recent):
                 controller if controlled else None,
             )
             transport = httpx.ASGITransport(ingress.__serve_build_asgi_app__())
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await client.request(method, path, headers=headers, **options)
 
         return asyncio.run(send())

@@ -192,7 +192,7 @@ def ask(served, method, *args, retries=0, api_key=None, timeout_s=30, **options)
     async def main():
         policy = RetryPolicy(max_retries=retries, first_pause_s=0)
         async with AsyncClient(
-            "http://test", api_key=api_key, timeout_s=timeout_s, retries=policy, transport=transport
+            "http://127.0.0.1", api_key=api_key, timeout_s=timeout_s, retries=policy, transport=transport
         ) as client:
             return await getattr(client, method)(*args, **options)
 

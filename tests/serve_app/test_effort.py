@@ -58,7 +58,7 @@ def ask(encoder, registry):
         transport = httpx.ASGITransport(Ingress(config, registry, "stable", encoders, None).__serve_build_asgi_app__())
 
         async def send():
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await client.post("/v1/encode", content=content, headers=headers, params=parameters)
 
         return asyncio.run(send())

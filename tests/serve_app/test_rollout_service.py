@@ -143,6 +143,7 @@ def test_a_good_candidate_is_promoted(registry, traffic):
             assert key not in changed
 
 
+@pytest.mark.slow
 def test_a_candidate_that_writes_more_is_rolled_back(registry, client, traffic):
     store = RolloutStore(registry)
     before = registry.channels().stable

@@ -79,7 +79,7 @@ def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
 
 def test_a_hybrid_with_clusters_learns(ray_session, samples, settings, tmp_path):
     """Its clusters are learnt before, for as many tokens as there are, and it becomes integers."""
-    asked = PRESETS["tiny"].with_(vocab_size=100_000, layer_kinds="ca", n_clusters=3000, cluster_size=32)
+    asked = PRESETS["tiny"].with_(vocab_size=60_000, layer_kinds="ca", n_clusters=1800, cluster_size=32)
     training, validation = split(samples)
     lines = []
     model, tokenizer, _ = train_network(training, validation, asked, settings, tmp_path / "tiny", lines.append)
@@ -93,6 +93,7 @@ def test_a_hybrid_with_clusters_learns(ray_session, samples, settings, tmp_path)
     assert abs(learned.measured["quantisation"]["loss_percent"]) < 2
 
 
+@pytest.mark.slow
 def test_two_workers_agree(ray_session, samples, settings, tmp_path):
     two = settings.model_copy(update={"num_workers": (1, 2)})  # there is room for both
     _, _, lines = run(samples, two, tmp_path / "tiny")
