@@ -222,7 +222,7 @@ def _may_be_of_others(blob: bytes) -> bool:
     if 2 <= blob[1] <= 5 and blob[:1] == b"\x80" and blob[-1:] == b".":
         return True
     string_follows = 0xA0 <= blob[1] <= 0xBF or 0x60 <= blob[1] <= 0x77
-    if not (0x80 <= blob[0] <= 0xA7 and string_follows):
+    if not (0x80 <= blob[0] <= 0xAF and string_follows):
         return False
     try:
         blob[2 : 2 + (blob[1] & 31)].decode()

@@ -86,8 +86,7 @@ typedef struct {
     const double *norm_factor_N;
     const float *norm_step_ND; /* or NULL: all of them 1 */
     const int32_t *attention_exp, *frequency_exp;
-    const int32_t *flat_exp; /* frequencies of records that it is too sure of; or NULL */
-    int attention_last, frequency_last, flat_last;
+    int attention_last, frequency_last;
     const float *rotary_cos_P;
     const int32_t *rotary_turns_K;
     const int32_t *hash_id_I; /* or NULL: the ids */
@@ -130,7 +129,7 @@ typedef struct {
     double copy[STEPS][MATCH_LENGTHS][COPY_BUCKETS]; /* trust in a copy */
     double copy_strength[STEPS]; /* how many trials that trust is worth against the record's own */
     double network_share[STEPS][CONTEXTS + 1][CONFIDENCES][CONFIDENCES]; /* beside static counts */
-    double flat_share; /* of records that are coded by the network's flat_exp */
+    double flat_share; /* of records that are coded flat */
 } Constants;
 
 typedef struct {
@@ -164,7 +163,7 @@ typedef struct {
     double mixed[EXPERTS];        /* weights in force for this outcome */
     Seen seen[ORDERS];            /* the symbol, in the contexts now */
     Followed followed[CONTEXTS]; /* of the static counts */
-    int flat;                    /* whether the network's flat_exp is the record's */
+    int flat;                    /* whether the network was too sure of the record */
 } Memory;
 
 /* What the network remembers of a record. */

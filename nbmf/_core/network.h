@@ -302,23 +302,31 @@ INLINE int32_t to_logits(int32_t *restrict value, const float *restrict scale, i
     return best;
 }
 
-/* Products to distances from the best, up to the last that a table of frequencies tells apart. */
+/* The place of a distance from the best in the table of frequencies. A flat record's distances are 0.85 of what they are: a
+ * softmax of temperature 1 / 0.85. */
+INLINE int32_t place_of(int32_t distance, int flat) { return flat ? distance * 17 / 20 : distance; }
+
+/* The least distance whose place is the table's last. */
+INLINE int32_t last_distance(const Network *network, int flat) {
+    return flat ? (network->frequency_last * 20 + 16) / 17 : network->frequency_last;
+}
+
+/* Products to distances from the best, up to the last that matters. */
 static void to_distances(const Network *network, int32_t *restrict value, const float *restrict scale, int count) {
-    const int32_t best = to_logits(value, scale, count);
-    const int32_t last = network->flat_last > network->frequency_last ? network->flat_last : network->frequency_last;
+    const int32_t best = to_logits(value, scale, count), last = last_distance(network, 1);
     for (int v = 0; v < count; v++) value[v] = best - value[v] < last ? best - value[v] : last;
 }
 
 /* Distances to frequencies; returns their sum. */
 static int64_t frequencies_of(const Network *network, int flat, const int32_t *restrict distance, int count,
                               int32_t *restrict out) {
-    const int32_t *restrict table = flat ? network->flat_exp : network->frequency_exp;
-    const int32_t last = flat ? network->flat_last : network->frequency_last;
+    const int32_t *restrict table = network->frequency_exp;
+    const int32_t last = last_distance(network, flat);
     int64_t total = 0;
     for (int v = 0; v < count; v++) {
-        int32_t index = distance[v] < last ? distance[v] : last;
-        index = index > 0 ? index : 0;
-        out[v] = table[index];
+        int32_t within = distance[v] < last ? distance[v] : last;
+        within = within > 0 ? within : 0;
+        out[v] = table[place_of(within, flat)];
         total += out[v];
     }
     return total;
@@ -329,8 +337,8 @@ static int64_t frequencies_of(const Network *network, int flat, const int32_t *r
 static int64_t to_frequencies(const Network *network, int flat, int32_t *restrict value, const float *restrict scale,
                               int count) {
     const int32_t best = to_logits(value, scale, count);
-    const int32_t *restrict table = flat ? network->flat_exp : network->frequency_exp;
-    const int32_t last = flat ? network->flat_last : network->frequency_last, least = table[last], beyond = best - last;
+    const int32_t *restrict table = network->frequency_exp;
+    const int32_t last = last_distance(network, flat), least = table[network->frequency_last], beyond = best - last;
     int64_t total = 0;
     for (int begin = 0; begin < count; begin += FREQUENCY_BLOCK) {
         const int end = begin + FREQUENCY_BLOCK < count ? begin + FREQUENCY_BLOCK : count;
@@ -342,7 +350,7 @@ static int64_t to_frequencies(const Network *network, int flat, int32_t *restric
             sum = least * (end - begin);
         } else {
             for (int v = 0; v < end - begin; v++) block[v] = block[v] > beyond ? best - block[v] : last;
-            for (int v = 0; v < end - begin; v++) block[v] = table[block[v]];
+            for (int v = 0; v < end - begin; v++) block[v] = table[place_of(block[v], flat)];
             for (int v = 0; v < end - begin; v++) sum += block[v];
         }
         total += sum;

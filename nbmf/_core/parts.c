@@ -243,9 +243,7 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         return -1;
     network->attention_last = table(held, arrays, "attention_exp", 0, ATTENTION_PEAK, &network->attention_exp);
     network->frequency_last = table(held, arrays, "frequency_exp", 1, FREQUENCY_PEAK, &network->frequency_exp);
-    if (PyDict_GetItemString(arrays, "flat_exp"))
-        network->flat_last = table(held, arrays, "flat_exp", 1, FREQUENCY_PEAK, &network->flat_exp);
-    if (network->attention_last < 0 || network->frequency_last < 0 || network->flat_last < 0) return -1;
+    if (network->attention_last < 0 || network->frequency_last < 0) return -1;
     const int pairs = network->d_head / 2;
     if (!(network->rotary_turns_K = nbmf_array(held, arrays, "rotary_turns_K", 'i', pairs, NULL))) return -1;
     for (int pair = 0; pair < pairs; pair++)

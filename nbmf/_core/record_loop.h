@@ -245,14 +245,14 @@ static void keep_distances(const Model *model, Work *work, int64_t before, const
     }
 }
 
-/* By how much flat_exp makes an outcome likelier than frequency_exp does. */
+/* By how much an outcome is likelier where the record is flat. */
 INLINE double flat_gain(const Network *network, const int32_t *distance, int count, int outcome, int32_t *scratch) {
     const int64_t sharp_total = frequencies_of(network, 0, distance, count, scratch), sharp = scratch[outcome];
     const int64_t flat_total = frequencies_of(network, 1, distance, count, scratch), flat = scratch[outcome];
     return (double)flat / (double)flat_total * ((double)sharp_total / (double)sharp);
 }
 
-/* Whether flat_exp makes more of some tokens, by what the network alone expects. */
+/* Whether some tokens are likelier flat, by what the network alone expects. */
 static int flat_is_shorter(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
                            const int32_t *tokens, int64_t count) {
     const Vocabulary *vocab = &model->vocab;
@@ -273,7 +273,7 @@ static int flat_is_shorter(const Model *model, Work *work, const int32_t *symbol
 
 #define FLAT_SHARES 256
 
-/* Of FLAT_SHARES, what records by flat_exp have. */
+/* Of FLAT_SHARES, what flat records have. */
 INLINE uint64_t flat_shares(const Model *model) {
     return 1 + (uint64_t)(model->constants->flat_share * (FLAT_SHARES - 2));
 }
@@ -327,7 +327,7 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
             symbols_TS = work->kept_TS;
             members_TZ = work->kept_TZ;
         }
-        if (begin == 0 && model->network && model->network->flat_exp) {
+        if (begin == 0 && model->network && sizing != SIZE_TOLD) {
             work->records_S[0].flat = flat_is_shorter(model, work, symbols_TS, members_TZ, tokens, taken);
             encode_flat(model, &coder, work->records_S[0].flat);
         }
@@ -359,7 +359,7 @@ static void start_decoding(const Model *model, Work *work, int slot, Slot *state
         uint64_t least, most;
         decode_size(&state->coder, record->sizing, &least, &most);
     }
-    if (model->network && model->network->flat_exp) work->records_S[slot].flat = decode_flat(model, &state->coder);
+    if (model->network && record->sizing != SIZE_TOLD) work->records_S[slot].flat = decode_flat(model, &state->coder);
 }
 
 INLINE int64_t decode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture) {

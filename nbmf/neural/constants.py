@@ -48,7 +48,7 @@ class Constants(NamedTuple):
     copy_SLB: NDArray[np.float64]  # trust in a copy by match length and network probability
     copy_strength_S: NDArray[np.float64]  # how many trials that trust is worth against the record's own
     network_share_SOCC: NDArray[np.float64]  # by longest context, the static counts' confidence, the network's
-    flat_share: NDArray[np.float64]  # [1] of records that are coded by the network's flat_exp
+    flat_share: NDArray[np.float64]  # [1] of records that are coded flat: at a temperature above 1
 
     def numpy(self) -> Constants:
         """The same, where they stand."""
@@ -116,7 +116,7 @@ def load_constants(data: bytes) -> Constants:
     arrays, _ = tensors.views(data)
     default = bytes(memoryview(array("d", [DEFAULT_NETWORK_SHARE]) * math.prod(SHARES)))
     arrays.setdefault("network_share_OCC", memoryview(default).cast("d", SHARES))  # old versions without counts
-    arrays.setdefault("flat_share", memoryview(array("d", [DEFAULT_FLAT_SHARE])))  # and with one table of frequencies
+    arrays.setdefault("flat_share", memoryview(array("d", [DEFAULT_FLAT_SHARE])))  # and with one temperature
     values: dict[str, Any] = {}
     for name in Constants._fields:
         shape, times = _SHAPES[name], 1

@@ -17,7 +17,7 @@ _SHARED = (
     "embedding_ID", "embedding_scale_I", "bigram_RM", "trigram_RM", "memory_in_DM", "memory_in_scale_D", "head_VD",
     "head_scale_V", "norm_factor_N", "attention_exp", "frequency_exp", "rotary_turns_K",
 )  # fmt: skip
-_OPTIONAL = ("norm_step_ND", "member_VD", "member_scale_V", "hash_id_I", "flat_exp")
+_OPTIONAL = ("norm_step_ND", "member_VD", "member_scale_V", "hash_id_I")
 _OF_EVERY_LAYER = {
     "expand": "expand_LFD", "expand_scale": "expand_scale_LF",
     "contract": "contract_LDF", "contract_scale": "contract_scale_LD",

@@ -66,5 +66,4 @@ def _optional_arrays(config: NeuralConfig) -> dict[str, tuple[Any, ...]]:
     return {
         "norm_step_ND": ("F32", 2 * config.n_layers + 1, config.d_model),
         "hash_id_I": ("I32", config.n_input_ids),
-        "flat_exp": ("I32", _ANY),
     }

@@ -35,9 +35,15 @@ class Predicted(NamedTuple):
     symbols_TS: NDArray[np.int32]  # first step: tokens, then clusters
     members_TZ: NDArray[np.int32]
 
-    def frequencies(self, table: NDArray[np.int32]) -> "Predicted":
-        """Of distances, by one of an engine's tables."""
-        return Predicted(*(table[np.minimum(distances, len(table) - 1)] for distances in self))
+    def frequencies(self, frequency_exp: NDArray[np.int32], *, flat: bool = False) -> "Predicted":
+        """Of distances, by an engine's table; flat as in nbmf/_core/network.h."""
+        places = (distances * 17 // 20 if flat else distances for distances in self)
+        return Predicted(*(frequency_exp[np.minimum(place, len(frequency_exp) - 1)] for place in places))
+
+
+def last_distance(frequency_exp: NDArray[np.int32]) -> int:
+    """From where on all distances are the same, flat or not."""
+    return ((len(frequency_exp) - 1) * 20 + 16) // 17
 
 
 @dataclass
@@ -143,8 +149,8 @@ class TorchEngine:
         self._index_scale_LH11 = tensor(weights.attention_index_scale_LH)[:, :, None, None]
         self._value_scale_LH11 = tensor(weights.attention_value_scale_LH)[:, :, None, None]
         self._attention_exp = tensor(weights.attention_exp)
-        self.tables = weights.tables
-        self._last = max(map(len, self.tables)) - 1
+        self.frequency_exp = weights.frequency_exp
+        self._last = last_distance(weights.frequency_exp)
         self._rotary_cos_P = tensor(weights.rotary_cos_P).to(torch.float32) / ROTARY_ONE
         self._rotary_turns_K = tensor(weights.rotary_turns_K).long()
 

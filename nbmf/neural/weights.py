@@ -67,13 +67,7 @@ class IntegerWeights:
     norm_step_ND: Float32 | None = None  # [2L + 1, D]: a factor of each channel, beside norm_factor_N; none: 1
     member_VD: Int8 | None = None  # [V - singles, D]: second step, cluster after cluster
     member_scale_V: Float32 | None = None
-    flat_exp: Int32 | None = None  # frequencies of records that the network is too sure of; none: there is no choice
     hash_id_I: Int32 | None = None  # what stands for each input id where n-grams are hashed; none: the id
-
-    @property
-    def tables(self) -> tuple[Int32, ...]:
-        """Frequencies by distance from the likeliest: frequency_exp, and flat_exp if there is one."""
-        return (self.frequency_exp,) if self.flat_exp is None else (self.frequency_exp, self.flat_exp)
 
     def save(self, path: Path, config: NeuralConfig) -> None:
         import numpy as np
@@ -108,8 +102,6 @@ _NAMES = {field.name for field in fields(IntegerWeights)}
 ROTARY_ONE = 1 << 14
 ATTENTION_STEPS_PER_NAT = 64
 FREQUENCY_STEPS_PER_NAT = 128
-FLAT_TEMPERATURE = 1 / 0.85
-"""Of the softmax behind flat_exp: Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
 
 
 def exp_table(peak: int, steps_per_nat: float, last: int) -> Int32:

@@ -75,7 +75,7 @@ static Network *network_of(const Path *path, Shape shape) {
                       .n_heads = shape.heads, .d_head = D / shape.heads, .d_feed_forward = F, .d_memory = M,
                       .bigram_bits = 6, .trigram_bits = 7, .window = shape.window, .d_shift = shape.d_shift,
                       .rotary_period = PERIOD, .ring = (shape.window + AT_ONCE - 1 + ROWS - 1) / ROWS * ROWS,
-                      .attention_last = TABLE - 1, .frequency_last = TABLE - 1, .flat_last = TABLE - 1};
+                      .attention_last = TABLE - 1, .frequency_last = TABLE - 1};
     made->embedding_ID = weights((size_t)(V + EXTRA_TOKENS) * (size_t)D);
     made->bigram_RM = weights((size_t)M << made->bigram_bits);
     made->trigram_RM = weights((size_t)M << made->trigram_bits);
@@ -115,7 +115,6 @@ static Network *network_of(const Path *path, Shape shape) {
     if (shape.steps) made->norm_step_ND = factors((2 * shape.layers + 1) * D, 0.75f);
     made->attention_exp = falling(ATTENTION_PEAK, 0);
     made->frequency_exp = falling(FREQUENCY_PEAK, 1);
-    if (shape.clusters) made->flat_exp = falling(FREQUENCY_PEAK, 1);
     float *cosine = zeros(PERIOD * sizeof *cosine); /* near enough: straight from 1 to -1 and back */
     for (int i = 0; i < PERIOD; i++) cosine[i] = (float)(i < PERIOD / 2 ? PERIOD / 4 - i : i - 3 * PERIOD / 4) / (PERIOD / 4);
     made->rotary_cos_P = cosine;

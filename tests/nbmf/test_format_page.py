@@ -43,7 +43,7 @@ def test_the_example_taken_apart():
 def test_the_example_in_two_frames():
     full, compact = (frame.parse(bytes.fromhex(example)) for _, _, example in _block("examples")[1:])
     assert [(f.kind, f.coder, f.body, f.payload_bytes) for f in (full, compact)] == [(Kind.JSON, 1, full.body, 64)] * 2
-    assert (len(full.head), full.checksum[3:], len(compact.head), len(compact.checksum)) == (3, b"\x49", 2, 4)
+    assert (len(full.head), full.checksum[3:], len(compact.head), len(compact.checksum)) == (3, b"\x49", 2, 3)
 
 
 def test_the_table_of_first_bytes():
@@ -54,9 +54,14 @@ def test_the_table_of_first_bytes():
 
 def test_the_table_of_compact_frames():
     rows = re.findall(r"^\| (\w+) \| `(\w\w)` \| `(\w\w)` \| `(\w\w)` \| (?:`(\w\w)`)? ?\|$", PAGE, re.MULTILINE)
-    numbers = {name: number for number, name in NAMES.items()} | {"neural_alone": 14, "counts_alone": 15}
+    numbers = {name: number for number, name in NAMES.items()} | {
+        "neural": 4,
+        "counts": 5,
+        "neural_alone": 14,
+        "counts_alone": 15,
+    }
     table = {int(first, 16): (Kind(k), numbers[n]) for n, *firsts in rows for k, first in enumerate(firsts) if first}
-    assert table == frame._COMPACT_FRAMES
+    assert table == frame._COMPACT_FRAMES | frame._ALONE_FRAMES
 
 
 def test_the_table_of_kinds_and_coders():

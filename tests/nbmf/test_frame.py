@@ -80,8 +80,8 @@ def test_full_frames(kind, coder, fidelity):
 
 
 COMPACT = {  # coder -> first byte of a text
-    14: 0x80,
-    15: 0x84,
+    4: 0x80,
+    5: 0x84,
     6: 0x88,
     9: 0x8C,
     8: 0x90,
@@ -89,29 +89,48 @@ COMPACT = {  # coder -> first byte of a text
     1: 0x98,
     7: 0x9C,
 }
+ALONE = {14: 0xA8, 15: 0xAC}
 WITH_REFERENCE = (2, 4, 5, 6, 8, 9, 14, 15)
-ALONE = (14, 15)
 FROM_256_TO_511 = b"\x60"  # begins a stream of that class
 
 
 @pytest.mark.parametrize("kind", [Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES])
 @pytest.mark.parametrize("coder", COMPACT)
-def test_compact_frames(kind, coder):
+def test_compact_frames_with_length_are_read(kind, coder):
+    """They were written once."""
     reference, seed = (ID[:2], ID) if coder in WITH_REFERENCE else (b"", b"")
-    canonical, body = bytes(300), FROM_256_TO_511 + b"whatever the coder wrote"
-    blob = frame.pack(kind, coder, "lossless", reference, seed, canonical, body)
+    canonical, body = bytes(300), b"whatever the coder wrote"
+    head = bytes([COMPACT[coder] + kind]) + reference + b"\xac\x02"
+    blob = head + body + _crc(seed + head + canonical)[:3]
     if kind is Kind.BYTES and coder in (7, 8):
-        assert blob == frame.pack_full(kind, coder, "lossless", reference, seed, canonical, body)
+        with pytest.raises(UnsupportedFormat):
+            frame.parse(blob)
         return
-    head = bytes([COMPACT[coder] + kind]) + reference + (b"" if coder in ALONE else b"\xac\x02")
-    assert blob == head + body + _crc(seed + head + canonical)
+    parsed = frame.parse(blob)
+    assert parsed == frame.Frame(kind, coder, "lossless", reference, 300, body, head, blob[-3:])
+    frame.verify(parsed, seed, canonical)
+    for other_seed, other in ((ID[::-1], canonical), (seed, canonical[:-1] + b"\x01")):
+        with pytest.raises(ChecksumMismatch):
+            frame.verify(parsed, other_seed, other)
+    for end in range(len(head) + 3):
+        with pytest.raises(CorruptBlob):
+            frame.parse(blob[:end])
+
+
+@pytest.mark.parametrize("kind", [Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES])
+@pytest.mark.parametrize("coder", ALONE)
+def test_compact_frames(kind, coder):
+    canonical, body = bytes(300), FROM_256_TO_511 + b"whatever the coder wrote"
+    blob = frame.pack(kind, coder, "lossless", ID[:2], ID, canonical, body)
+    head = bytes([ALONE[coder] + kind]) + ID[:2]
+    assert blob == head + body + _crc(ID + head + canonical)
     parsed = frame.parse(blob)
     _check_size(parsed)
     assert replace(parsed, payload_bytes=300) == frame.Frame(
-        kind, coder, "lossless", reference, 300, body, head, blob[-4:]
+        kind, coder, "lossless", ID[:2], 300, body, head, blob[-4:]
     )
-    frame.verify(parsed, seed, canonical)
-    for other_seed, other in ((ID[::-1], canonical), (seed, canonical[:-1] + b"\x01")):
+    frame.verify(parsed, ID, canonical)
+    for other_seed, other in ((ID[::-1], canonical), (ID, canonical[:-1] + b"\x01")):
         with pytest.raises(ChecksumMismatch):
             frame.verify(parsed, other_seed, other)
     for end in range(len(head) + 4):
@@ -120,10 +139,8 @@ def test_compact_frames(kind, coder):
 
 
 def _check_size(parsed):
-    """Of 300 bytes, but where the stream tells: then it is another text's or bytes' of that class."""
-    if parsed.coder not in ALONE:
-        assert (parsed.least_bytes, parsed.payload_bytes) == (300, 300)
-    elif parsed.kind in (Kind.JSON, Kind.MESSAGES):
+    """Of that class."""
+    if parsed.kind in (Kind.JSON, Kind.MESSAGES):
         assert (parsed.least_bytes, parsed.payload_bytes) == (256, 511)
     else:
         assert 256 <= parsed.least_bytes == parsed.payload_bytes <= 511
@@ -153,10 +170,10 @@ def test_frames_of_numbered_versions(kind, coder, number):
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("coder", [*range(1, 10), 12, 13])
 def test_other_blobs_get_full_frames(kind, coder):
+    """Those with length too, which had compact ones."""
     parts = (ID[:2] if coder in WITH_REFERENCE else b"", ID, bytes(300), b"body")
-    assert frame.pack(kind, coder, "semantic", *parts) == frame.pack_full(kind, coder, "semantic", *parts)
-    compact = coder in COMPACT and kind is not Kind.ARRAY and not (kind is Kind.BYTES and coder in (7, 8))
-    assert (frame.pack(kind, coder, "lossless", *parts)[0] == 0xB1) == (not compact)
+    for fidelity in ("semantic", "lossless"):
+        assert frame.pack(kind, coder, fidelity, *parts) == frame.pack_full(kind, coder, fidelity, *parts)
 
 
 @pytest.mark.parametrize("pack", [frame.pack, frame.pack_full])
@@ -173,7 +190,7 @@ def test_every_truncation_of_a_header_is_typed(pack, kind, coder, canonical, bod
 def test_every_first_byte(first):
     blob = bytes([first]) + b"\x01\x05hello" + bytes(8)
     compact = 0x80 <= first <= 0x9F and first not in (0x93, 0x9F)
-    compact = compact or 0xA0 <= first < 0xA0 + 8 * len(frame.NUMBERED_VERSIONS)
+    compact = compact or 0xA0 <= first <= 0xAF
     if compact or 0xB1 <= first <= 0xB9 or 0xBC <= first <= 0xBF:
         frame.parse(blob)
     elif 0x80 <= first <= 0xBF:
@@ -210,7 +227,14 @@ def test_no_first_byte_begins_anything_else():
 
     import zstandard
 
-    ours = {0xB1, *frame._SHORT_FRAMES, *frame._SHORT_DEFLATE_FRAMES, *frame._COMPACT_FRAMES, *frame._OF_NUMBERED}
+    ours = {
+        0xB1,
+        *frame._SHORT_FRAMES,
+        *frame._SHORT_DEFLATE_FRAMES,
+        *frame._COMPACT_FRAMES,
+        *frame._ALONE_FRAMES,
+        *frame._OF_NUMBERED,
+    }
     assert not ours & {zlib.compress(b"x", level, wbits)[0] for level in range(10) for wbits in range(9, 16)}
     assert not ours & {zstandard.compress(b"x")[0], gzip.compress(b"x")[0]}
     assert not ours & {chr(c).encode("utf-8", "surrogatepass")[0] for c in range(0x110000)}

@@ -34,7 +34,7 @@ VERSIONS = {
         "tokenizer.json",
     ],
     "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
-    "90ecdb76c85a45aa2e7a03ab1a81c0026db65599711ecc3ac29443fb6c88a06e": _WITH_COUNTS,
+    "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
 }
 
 # Append only. A file that is missing here, or there, fails.
@@ -112,9 +112,11 @@ COMPACT_BY_THE_PAGE += [f"compact_{coder}_{kind}" for coder in ("spans", "spans_
 COMPACT_LEARNED = [
     f"compact_{coder}_{kind}" for coder in ("neural", "counts", "neural_segments", "windows") for kind in _SHORT
 ]
-COMPACT_HYBRID = [f"compact_hybrid_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
-NUMBERED = [f"numbered_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
-ALONE_BLOBS = COMPACT_LEARNED[:8] + COMPACT_HYBRID + NUMBERED  # their streams tell where they end
+ALONE, ALONE_HYBRID, NUMBERED = (
+    [f"{by}_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
+    for by in ("alone", "alone_hybrid", "numbered")
+)
+ALONE_BLOBS = ALONE + ALONE_HYBRID + NUMBERED  # their streams tell where they end
 VECTORS_BLOBS = [
     "vectors_float32",
     "vectors_float16",
@@ -133,7 +135,7 @@ VECTORS_BLOBS = [
     "floats_special",
 ]
 LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
-LEARNED_BLOBS += COMPACT_HYBRID + NUMBERED
+LEARNED_BLOBS += ALONE_BLOBS
 BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
@@ -190,6 +192,7 @@ def test_all_first_bytes_kinds_and_coders_are_there():
     compact = {_read(name)[0][0] for name in COMPACT_BY_THE_PAGE + COMPACT_LEARNED}
     assert compact == {*range(0x80, 0xA0)} - {0x93, 0x9F}
     assert {_read(name)[0][0] for name in NUMBERED} == {*range(0xA0, 0xA8)}
+    assert {_read(name)[0][0] for name in ALONE} == {*range(0xA8, 0xB0)}
     kinds = ("text", "messages", "json", "bytes", "array")
     expected = {(kind, coder) for kind in kinds for coder in ("stored", "zstd", "zstd_dictionary")}
     assert {(d["kind"], d["coder"]) for d in described} == expected | {("array", "byte_planes")}
@@ -208,7 +211,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
     assert [*make["VECTORS_BLOBS"]] == VECTORS_BLOBS
     assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
-    assert [*make["COMPACT_HYBRID"], *make["NUMBERED"]] == COMPACT_HYBRID + NUMBERED
+    assert [*make["ALONE"], *make["ALONE_HYBRID"], *make["NUMBERED"]] == ALONE_BLOBS
     kept = tmp_path / "kept.blob"
     kept.write_bytes(b"old")
     with pytest.raises(FileExistsError):
@@ -241,15 +244,15 @@ def _canonical_bytes(blob, versions):
         assert zlib.crc32(blob[:1] + canonical).to_bytes(4, "little")[:3] == blob[-3:]
         return kind, canonical
     if blob[0] == 0xB1:
-        coder, kind, at = blob[1] & 15, blob[1] >> 4 & 7, 2
+        coder, kind, at, kept = blob[1] & 15, blob[1] >> 4 & 7, 2, 4
     else:
-        coder, kind, at = (4, 5, 6, 9, 8, 2, 1, 7)[blob[0] >> 2 & 7], blob[0] & 3, 1
+        coder, kind, at, kept = (4, 5, 6, 9, 8, 2, 1, 7)[blob[0] >> 2 & 7], blob[0] & 3, 1, 3
     version = b""
     if coder in (2, 8):
         ((version, folder),) = [(i, f) for i, f in versions if i[:2] == blob[at : at + 2]]
         at += 2
     size, at = varint(blob, at)
-    head, body = blob[:at], blob[at:-4]
+    head, body = blob[:at], blob[at:-kept]
 
     def decode(coder, body, size):
         match coder:
@@ -274,7 +277,7 @@ def _canonical_bytes(blob, versions):
         raise AssertionError(f"coder {coder} is not on the page")
 
     canonical = decode(coder, body, size)
-    assert zlib.crc32(version + head + canonical).to_bytes(4, "little") == blob[-4:]
+    assert zlib.crc32(version + head + canonical).to_bytes(4, "little")[:kept] == blob[-kept:]
     return kind, canonical
 
 

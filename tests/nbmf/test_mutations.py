@@ -17,7 +17,7 @@ from nbmf.coders import BytePlanesCoder, ZstdCoder
 from nbmf.payload import Kind, to_canonical
 
 COMPACT = [first for first in range(0x80, 0xA0) if first not in (0x93, 0x9F)]
-FIRST_BYTES = [*COMPACT, *range(0xA0, 0xA8), *range(0xB1, 0xBA), *range(0xBC, 0xC0)]
+FIRST_BYTES = [*COMPACT, *range(0xA0, 0xB0), *range(0xB1, 0xBA), *range(0xBC, 0xC0)]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """What the adaptation sees of a network, for fitting its constants without the network.
 
 For every token only few of the network's frequencies matter: the token's, that of the token the copy expert
-expects (which depends on the tokens alone), the highest, and the sum; in each of the two steps. They are those of the
-table, of the network's two, that makes the record shorter.
+expects (which depends on the tokens alone), the highest, and the sum; in each of the two steps. They are flat
+where that makes the record shorter.
 
 Shape suffixes: N tokens of all records, T of one; S the steps: the symbol, and the token in its cluster, where it is of
 one (else certain).
@@ -38,11 +38,11 @@ class Facts:
     type_ids: NDArray[np.int64]  # of each record
     n_bytes: NDArray[np.int64]
     sets: NDArray[np.str_]
-    flat: NDArray[np.bool_]  # whether the second of the network's tables is the record's
+    flat: NDArray[np.bool_]  # whether the record is coded flat
     vocabulary: Vocabulary
 
     def flat_share(self) -> float:
-        """Of records by the second table; every set weighs the same."""
+        """Of flat records; every set weighs the same."""
         shares = [(self.flat[self.sets == name].sum() + 1) / ((self.sets == name).sum() + 2) for name in set(self.sets)]
         return float(np.mean(shares))
 
@@ -73,8 +73,13 @@ def collect_facts(engine: Engine | None, stream: TokenStream, vocabulary: Vocabu
         if engine:
             (predicted,) = engine.distances([record_T[:-1]], [tokens_T.astype(np.int64)])
             shares = [
-                _network_shares(predicted.frequencies(table), engine.config, tokens_T.astype(np.int64), expected_T)
-                for table in engine.tables
+                _network_shares(
+                    predicted.frequencies(engine.frequency_exp, flat=flattened),
+                    engine.config,
+                    tokens_T.astype(np.int64),
+                    expected_T,
+                )
+                for flattened in (False, True)
             ]
         flat.append(len(shares) > 1 and bool(np.log(shares[1][0]).sum() > np.log(shares[0][0]).sum()))
         row: tuple[NDArray[Any], ...] = (tokens_T, expected_T, *shares[flat[-1]])

@@ -23,8 +23,8 @@ class Engine(Protocol):
     def config(self) -> NeuralConfig: ...
 
     @property
-    def tables(self) -> tuple[NDArray[np.int32], ...]:
-        """Frequencies by distance; second, if there are any, those of records that the network is too sure of."""
+    def frequency_exp(self) -> NDArray[np.int32]:
+        """Frequencies by distance."""
         ...
 
     def distances(
@@ -39,7 +39,7 @@ class CoreEngine:
 
     def __init__(self, weights: IntegerWeights, config: NeuralConfig) -> None:
         self.config = config
-        self.tables = weights.tables
+        self.frequency_exp = weights.frequency_exp
         of_any_bytes = [b"."] * config.vocab_size
         self._model = make_model(of_any_bytes, default_constants(), make_network(weights, config), None, config)
 

@@ -15,7 +15,7 @@ def integer_bits(engine: Engine, record_T: NDArray[np.integer]) -> float:
     """Bits of a record (its type id first) by the integer frequencies alone."""
     config, targets_T = engine.config, record_T[1:].astype(np.int64)
     (predicted,) = engine.distances([record_T[:-1]], [targets_T])
-    symbols_TS, members_TZ = predicted.frequencies(engine.tables[0])
+    symbols_TS, members_TZ = predicted.frequencies(engine.frequency_exp)
     bits = _bits(symbols_TS, config.symbols(targets_T))
     if config.n_clusters:
         beyond_T = targets_T - config.n_singles

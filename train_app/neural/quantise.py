@@ -21,7 +21,6 @@ from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT, TAPS
 from nbmf.neural.config import CONVOLUTION, NeuralConfig
 from nbmf.neural.weights import (
     ATTENTION_STEPS_PER_NAT,
-    FLAT_TEMPERATURE,
     FREQUENCY_STEPS_PER_NAT,
     ROTARY_ONE,
     IntegerWeights,
@@ -310,7 +309,6 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
         attention_value_scale_LH=scales("value_scale", H),
         attention_exp=exp_table(ATTENTION_PEAK, ATTENTION_STEPS_PER_NAT, last=0),
         frequency_exp=exp_table(FREQUENCY_PEAK, FREQUENCY_STEPS_PER_NAT, last=1),
-        flat_exp=exp_table(FREQUENCY_PEAK, FREQUENCY_STEPS_PER_NAT * FLAT_TEMPERATURE, last=1),
         rotary_cos_P=np.rint(circle * ROTARY_ONE).astype(np.int16),
         rotary_turns_K=rotary_frequencies(config).numpy().astype(np.int32),
         hash_id_I=model.hash_ids(),

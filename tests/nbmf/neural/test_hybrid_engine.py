@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nbmf.neural.config import EXTRA_TOKENS
-from nbmf.neural.torch_engine import EngineState, TorchEngine
+from nbmf.neural.torch_engine import EngineState, TorchEngine, last_distance
 from nbmf.neural.weights import IntegerWeights
 from train_app.neural.data import StreamBatches
 from train_app.neural.quantise import calibrate, quantise
@@ -113,7 +113,7 @@ def test_the_second_step_is_that_of_the_clusters_rows(weights, records, referenc
         rows = slice(begin, begin + CONFIG.cluster_size)
         sums = weights.member_VD[rows].astype(np.int64) @ head_in[position]
         logits = np.floor(sums.astype(np.float32) * weights.member_scale_V[rows] + np.float32(0.5)).astype(int)
-        distances = np.minimum(logits.max() - logits, len(weights.flat_exp) - 1)
+        distances = np.minimum(logits.max() - logits, last_distance(weights.frequency_exp))
         np.testing.assert_array_equal(distances, expected.members_TZ[position])
 
 

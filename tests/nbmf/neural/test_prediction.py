@@ -89,7 +89,7 @@ def predictions(codec: NeuralCodec, tokens: list[int], network: np.ndarray | Non
 def expected_by(network, tokens: list[int]) -> np.ndarray:
     """The network's frequencies of the symbols after each token."""
     engine = TorchEngine(*network)
-    return engine.distances([np.array(tokens)])[0].frequencies(engine.tables[0]).symbols_TS
+    return engine.distances([np.array(tokens)])[0].frequencies(engine.frequency_exp).symbols_TS
 
 
 def bucket(confidence: float) -> int:

@@ -79,7 +79,6 @@ def random_weights(config: NeuralConfig, seed: int) -> IntegerWeights:
         attention_value_scale_LH=rng.uniform(0.5, 3, (attends, heads)).astype(np.float32),
         attention_exp=exp_table(ATTENTION_PEAK, ATTENTION_STEPS_PER_NAT, last=0),
         frequency_exp=exp_table(FREQUENCY_PEAK, FREQUENCY_STEPS_PER_NAT, last=1),
-        flat_exp=exp_table(FREQUENCY_PEAK, 2 * FREQUENCY_STEPS_PER_NAT, last=1) if members else None,
         rotary_cos_P=np.rint(cosines * ROTARY_ONE).astype(np.int16),
         rotary_turns_K=turns.astype(np.int32),
         convolution_CDT=matrix(convolves, d, TAPS * d) if convolves else None,
