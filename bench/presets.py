@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import BenchRecord, NothingToMeasure
+from cluster import config as configuration
 from cluster.measure import BASELINES
 from nbmf import Codec
 from nbmf.builtin import default_codec
@@ -22,7 +23,7 @@ from nbmf.manifest import Manifest
 from train_app.config import TrainConfig
 from train_app.job import dictionary_part
 from train_app.neural.part import LearningPlan, train_part
-from train_app.neural.settings import NeuralTrainConfig
+from train_app.neural.settings import NeuralTrainConfig, default_file
 from train_app.prepare import Sample
 
 BUILTIN, NONE = "built-in", "none"
@@ -36,12 +37,13 @@ def run(
     unseen: int,
     presets: Sequence[str],
     config: TrainConfig,
-    settings: NeuralTrainConfig,
+    max_minutes: float | None,
     on_step: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Rows {set, records, bytes, ratios: {name: total ratio on `unseen` others}, minutes: {preset: to learn}}.
 
-    Sets with fewer records than the size and the unseen together have no row of that size.
+    `max_minutes` is for each training of a network, without it that of the preset's file; such presets need a Ray
+    session. Sets with fewer records than the size and the unseen together have no row of that size.
     """
     sets: dict[str, dict[bytes, BenchRecord]] = defaultdict(dict)
     for record in records:
@@ -65,7 +67,7 @@ def run(
             for preset in presets:
                 on_step(f"{name}, {size} records: {preset}")
                 began = time.monotonic()
-                codec = _learn(preset, samples, config, settings)
+                codec = _learn(preset, samples, config, max_minutes)
                 row["minutes"][preset] = round((time.monotonic() - began) / 60, 2)
                 coded[preset] = _coded_bytes(codec, tried)
             row["ratios"] = {label: round(raw / total, 4) for label, total in coded.items()}
@@ -75,10 +77,12 @@ def run(
     return rows
 
 
-def _learn(preset: str, samples: list[Sample], config: TrainConfig, settings: NeuralTrainConfig) -> Codec:
+def _learn(preset: str, samples: list[Sample], config: TrainConfig, max_minutes: float | None) -> Codec:
     """What `nbmf train --preset` makes of the samples."""
     manifest, files = dictionary_part(samples, config, preset, {}, lambda: None)
     if preset != NONE:
+        overrides = {"max_minutes": max_minutes}
+        settings = configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
         with tempfile.TemporaryDirectory() as runs:
             plan = LearningPlan(preset, settings, Path(runs))
             fields, learnt, _ = train_part(samples, [], plan, lambda _line: None, lambda: None)

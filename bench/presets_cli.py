@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.options import DataOption, JsonOption, SetFieldOption, check_writable, write_json
 from cluster.cli.options import PayloadFieldOption
 
-PRESETS = ("none", "counts", "builtin")
+PRESETS = ("none", "counts", "builtin", "finetune")
 SIZES = (100, 300, 1000, 3000, 10_000)
 
 
@@ -22,30 +22,39 @@ def presets(
     size: Annotated[
         list[int] | None, typer.Option(min=20, help="Records to learn from; repeatable. [default: 100 to 10000]")
     ] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(help=f"A preset; repeatable. [default: {', '.join(PRESETS)}]")
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Wall-clock budget of each training of a network. [default: the preset's]"),
+    ] = None,
     unseen: Annotated[int, typer.Option(min=1, help="Other records of the set to measure on.")] = 200,
     json_output: JsonOption = None,
 ) -> None:
     """What the presets of `nbmf train` make of few and of many records of a set, beside the built-in version.
 
-    Total ratios of unseen records of the same set, whole blobs, each record coded alone. With all presets, a set takes
-    some minutes a size.
+    Total ratios of unseen records of the same set, whole blobs, each record coded alone. A set takes some minutes a
+    size, and of presets that train a network as many more.
     """
     check_writable(json_output, "--json")
     from bench import presets as presets_bench
     from bench.records import read
     from cluster import config as configuration
     from cluster.progress import console, results
+    from cluster.session import session
     from cluster.sources import open_source
+    from train_app.cli import Preset
     from train_app.config import DEFAULT_FILE, TrainConfig
-    from train_app.neural.settings import DEFAULT_FILE as LEARNING_FILE
-    from train_app.neural.settings import NeuralTrainConfig
 
     config = configuration.load(TrainConfig, None, DEFAULT_FILE)
-    settings = configuration.load(NeuralTrainConfig, None, LEARNING_FILE)
-    with console.status("reading records") as status:
+    if unknown := set(preset or ()) - {*Preset}:
+        raise typer.BadParameter(f"no such preset: {min(unknown)}", param_hint="--preset")
+    with session(None), console.status("reading records") as status:
         records = read(open_source(data, payload_field=payload_field, class_field=set_field, parse_json=True))
         chosen = [record for record in records if not only or record.set in only]
-        rows = presets_bench.run(chosen, sorted(size or SIZES), unseen, PRESETS, config, settings, status.update)
+        tried = tuple(preset or PRESETS)
+        rows = presets_bench.run(chosen, sorted(size or SIZES), unseen, tried, config, max_minutes, status.update)
     write_json(json_output, {"unseen": unseen, "rows": rows})
     results().print(table(rows))
 

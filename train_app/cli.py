@@ -20,6 +20,7 @@ class Preset(enum.StrEnum):
     NONE = "none"
     COUNTS = "counts"
     BUILTIN = "builtin"
+    FINETUNE = "finetune"
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
@@ -64,12 +65,13 @@ def train(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="What to learn besides zstd dictionaries. `builtin`: counts of token sequences, beside the network "
-            "that ships with the package, in minutes. `counts`: counts alone, quicker to decode. `none`: nothing. "
-            "`small`: counts beside a network of your own, in 2-3 hours on two CPU cores; `base`: a larger one, for "
-            "GPUs; `tiny`: to try it out."
+            help="What to learn besides zstd dictionaries. `finetune`: the network that ships with the package, "
+            "trained on, and counts of token sequences beside it, in ten minutes at most. `builtin`: counts beside "
+            "that network as it is, quicker to learn. `counts`: counts alone, quicker to decode. `none`: nothing. "
+            "`small`: counts beside a new network, in 2-3 hours on two CPU cores; `base`: a larger one, for GPUs; "
+            "`tiny`: to try it out."
         ),
-    ] = Preset.BUILTIN,
+    ] = Preset.FINETUNE,
     make_stable: Annotated[
         MakeStable,
         typer.Option(
@@ -89,7 +91,10 @@ def train(
         ),
     ] = None,
     network_config: Annotated[
-        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/neural.yaml.")
+        Path | None,
+        typer.Option(
+            **LOCAL, help="YAML file to use in place of configs/train/neural.yaml, or of finetune.yaml to fine-tune."
+        ),
     ] = None,
     validation: Annotated[
         list[str] | None,
@@ -103,8 +108,9 @@ def train(
         Path | None,
         typer.Option(
             **LOCAL,
-            help="Folder of an earlier run (in --runs): start with its vocabulary and weights.",
-            show_default=False,
+            help="What to start with: the folder of an earlier run (in --runs), for its vocabulary and weights; to "
+            "fine-tune, that of a version, for its counts as well.",
+            show_default="none; to fine-tune, the built-in version",
         ),
     ] = None,
     network: Annotated[
@@ -158,7 +164,7 @@ def train(
     if preset is Preset.NONE and validation:
         raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
     for option, given in (("--init-from", init_from), ("--workers", workers), ("--max-minutes", max_minutes)):
-        if given is not None and preset not in (Preset.TINY, Preset.SMALL, Preset.BASE):
+        if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
     if network and preset is not Preset.BUILTIN:
@@ -183,15 +189,14 @@ def train(
     plan = None
     if preset is not Preset.NONE:
         from train_app.neural.part import LearningPlan
-        from train_app.neural.settings import DEFAULT_FILE as NETWORK_FILE
-        from train_app.neural.settings import NeuralTrainConfig, worker_range
+        from train_app.neural.settings import NeuralTrainConfig, default_file, worker_range
 
         try:
             count = worker_range(workers) if workers else None
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--workers") from error
         overrides = {"max_minutes": max_minutes, "num_workers": count}
-        learning = configuration.load(NeuralTrainConfig, network_config, NETWORK_FILE, overrides)
+        learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
         plan = LearningPlan(preset.value, learning, runs, init_from, network)
 
     now = datetime.now(UTC)

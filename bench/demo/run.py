@@ -96,13 +96,12 @@ def _claim(folder: Path) -> None:
 def _train(old: Path, registry: Registry) -> str:
     from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
-    from train_app.neural.part import COUNTS_ONLY, LearningPlan
-    from train_app.neural.settings import DEFAULT_FILE as LEARNING_FILE
-    from train_app.neural.settings import NeuralTrainConfig
+    from train_app.neural.part import LearningPlan
+    from train_app.neural.settings import COUNTS_ONLY, NeuralTrainConfig, default_file
     from train_app.stability import MakeStable
 
     config = configuration.load(TrainConfig, None, DEFAULT_FILE)
-    learning = configuration.load(NeuralTrainConfig, None, LEARNING_FILE)
+    learning = configuration.load(NeuralTrainConfig, None, default_file(COUNTS_ONLY))
     plan = LearningPlan(COUNTS_ONLY, learning, old.parent / "runs")
     # It is what the demo shows, smaller or not: the table at the end has the built-in version beside it.
     always = MakeStable.ALWAYS

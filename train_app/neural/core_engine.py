@@ -39,7 +39,7 @@ class CoreEngine:
 
     def __init__(self, weights: IntegerWeights, config: NeuralConfig) -> None:
         self.config = config
-        self.frequency_exp = weights.frequency_exp
+        self.frequency_exp = np.asarray(weights.frequency_exp)
         of_any_bytes = [b"."] * config.vocab_size
         self._model = make_model(of_any_bytes, default_constants(), make_network(weights, config), None, config)
 

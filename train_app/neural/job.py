@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -25,11 +24,11 @@ from train_app.neural.loop import CHECKPOINT_FILE, train_loop
 from train_app.neural.model import NeuralModel
 from train_app.neural.run_log import LOG_FILE, append
 from train_app.neural.settings import NeuralTrainConfig
-from train_app.neural.tokenizer import renumbered, train_tokenizer
+from train_app.neural.start import Start
+from train_app.neural.tokenizer import TOKENIZER_FILE, renumbered, train_tokenizer
 from train_app.neural.workers import resources_per_worker, waiting_for
 from train_app.prepare import Sample
 
-TOKENIZER_FILE = "tokenizer.json"
 RECORD_TYPE = {"text": "text", "messages": "conversation", "json": "structured"}
 _VALIDATION_BYTES = 600_000
 _CLUSTERED_BYTES = 6_000_000
@@ -40,25 +39,28 @@ _POLL_S, _NOTICE_INTERVAL_S = 1.0, 30.0
 def train_network(
     training: list[Sample],
     validation: list[Sample],
-    config: NeuralConfig,
+    begin: NeuralConfig | Start,
     settings: NeuralTrainConfig,
     run_folder: Path,
     on_line: Callable[[dict[str, Any]], None],
-    init_from: Path | None = None,
 ) -> tuple[NeuralModel, Tokenizer, Path]:
     """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
 
-    `validation` only watches. A new run starts with the vocabulary and the last weights of the run in the
-    folder `init_from`, if there is one. `on_line` is told each line of the run's log. Raises TrainingFailed.
+    A new run begins with random weights of the sizes given, and a vocabulary learnt from `training`, or with what a
+    Start has. `validation` watches: of the weights at checkpoints, those that need the fewest bits for it are given.
+    `on_line` is told each line of the run's log. Raises TrainingFailed.
     """
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     run_folder.mkdir(parents=True, exist_ok=True)
-    first_weights = str(_last_checkpoint(init_from, config)) if init_from else None
-    tokenizer = _tokenizer(training, config, run_folder, init_from)
-    config = fitted(config, tokenizer.get_vocab_size())
+    if isinstance(begin, Start):
+        config, tokenizer = begin.config, begin.tokenizer
+        (run_folder / TOKENIZER_FILE).write_text(tokenizer.to_str())
+    else:
+        tokenizer = _tokenizer(training, begin, run_folder)
+        config = fitted(begin, tokenizer.get_vocab_size())
     resources = resources_per_worker(settings)
     trainer = TorchTrainer(
         train_loop,
@@ -67,7 +69,7 @@ def train_network(
             "config": config.to_dict(),
             "cpus": ray.cluster_resources().get("CPU", 1.0),
             "run_folder": str(run_folder),
-            "init_from": first_weights,
+            "init_from": str(begin.checkpoint.absolute()) if isinstance(begin, Start) else None,
         },
         scaling_config=ScalingConfig(
             num_workers=settings.num_workers,  # type: ignore[arg-type]
@@ -111,25 +113,10 @@ def record_type(sample: Sample) -> str:
     return RECORD_TYPE.get(sample.kind.label, "other")
 
 
-def _last_checkpoint(run: Path, config: NeuralConfig) -> Path:
-    """The newest checkpoint in an earlier run's folder; Ray Train names them by time."""
-    if not (run / TOKENIZER_FILE).exists():
-        raise TrainingFailed(f"{run} holds no {TOKENIZER_FILE}: name the folder of an earlier run")
-    found = sorted(run.glob(f"checkpoint_*/{CHECKPOINT_FILE}"))
-    if not found:
-        raise TrainingFailed(f"{run} holds no checkpoint to start from: name the folder of an earlier run")
-    theirs = NeuralConfig(**torch.load(found[-1], weights_only=True, mmap=True)["config"])
-    if theirs != fitted(config, theirs.vocab_size):
-        raise TrainingFailed(f"the network in {run} has other sizes ({theirs}) than the one to train ({config})")
-    return found[-1]
-
-
-def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path, init_from: Path | None) -> Tokenizer:
+def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path) -> Tokenizer:
     """Made once for a run: a resumed run must not get another vocabulary."""
     path = run_folder / TOKENIZER_FILE
-    if not path.exists() and init_from:
-        shutil.copyfile(init_from / TOKENIZER_FILE, path)
-    elif not path.exists():
+    if not path.exists():
         texts = (s.canonical.decode("utf-8", "replace") for s in samples)
         tokenizer = train_tokenizer(texts, config.vocab_size)
         path.write_text(_clustered(tokenizer, samples, config).to_str())

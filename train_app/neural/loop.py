@@ -69,13 +69,17 @@ class _Run:
         self.optimisers = make_optimisers(self.model, settings)
         self.epoch = self.step = self.tokens = 0
         self.minutes_before = 0.0
+        self.autocast_dtype = _autocast_dtype(self.device)
+        self.best: tuple[float, dict[str, Any]] | None = None  # bits of the validation records, weights
         self._restore(init_from)
         stream = read_stream(ray.train.get_dataset_shard("train"))
         self.batches = StreamBatches(stream, config, self.model.hash_ids())
+        # Of few records, less than a batch.
+        self.length = min(settings.sequence_length, max(1, len(self.batches) // 2))
+        self.batch_size = min(settings.batch_size, max(1, len(self.batches) // self.length - 1))
         self.log = RunLog(folder, self.step + 1) if self.rank == 0 else None
         self._write({"step": self.step, "workers": self.world})
         self._compile()
-        self.autocast_dtype = _autocast_dtype(self.device)
         self.began = self.reported = time.monotonic()
         self.losses_nats: list[float] = []
 
@@ -122,7 +126,7 @@ class _Run:
 
     @property
     def _tokens_per_step(self) -> int:
-        return self.settings.batch_size * self.settings.sequence_length * self.world
+        return self.batch_size * self.length * self.world
 
     @property
     def _bits_per_byte_of_loss(self) -> float:
@@ -148,25 +152,21 @@ class _Run:
 
     def _endless(self) -> Any:
         while True:
-            count = 0
-            for batch in self.batches.epoch(
-                self.epoch, self.settings.seed, self.settings.batch_size, self.settings.sequence_length
-            ):
-                count += 1
+            for batch in self.batches.epoch(self.epoch, self.settings.seed, self.batch_size, self.length):
                 yield batch.to(self.device)
-            if not count:
-                raise ValueError(
-                    f"a worker's {len(self.batches)} tokens do not fill one batch of "
-                    f"{self.settings.batch_size} x {self.settings.sequence_length}; lower batch_size"
-                )
             self.epoch += 1
 
     def _minutes(self) -> float:
         return self.minutes_before + (time.monotonic() - self.began) / 60
 
     def _progress(self) -> float:
-        by_time = self._minutes() / self.settings.max_minutes
-        return max(by_time, self.tokens / self.settings.max_tokens) if self.settings.max_tokens else by_time
+        """The share that is spent of the budget that ends first."""
+        settings = self.settings
+        by_time = self._minutes() / settings.max_minutes
+        by_tokens = self.tokens / settings.max_tokens if settings.max_tokens else 0.0
+        an_epoch = len(self.batches) * self.world
+        by_epochs = self.tokens / (settings.max_epochs * an_epoch) if settings.max_epochs else 0.0
+        return max(by_time, by_tokens, by_epochs)
 
     def _agree(self, progress: float, due: bool) -> tuple[float, bool]:
         """What rank 0 finds: clocks differ, and all must stop and report at the same step."""
@@ -181,12 +181,11 @@ class _Run:
         if self.rank != 0:
             ray.train.report(metrics)
             return
-        if self.validation is not None and len(self.validation.sets):
-            metrics["validation_bits_per_byte"] = bits_per_byte(self.model, self.validation, self.autocast_dtype)
+        metrics |= self._validated()
         self._write({**metrics, "final": final})
         state = {
             "config": self.config.to_dict(),
-            "model": self.model.state_dict(),
+            "model": self.best[1] if final and self.best else self.model.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "epoch": self.epoch,
             "step": self.step,
@@ -200,6 +199,15 @@ class _Run:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _validated(self) -> dict[str, float]:
+        """Bits of the validation records, if there are any; keeps the weights where they are the fewest so far."""
+        if self.validation is None or not len(self.validation.sets):
+            return {}
+        bits = bits_per_byte(self.model, self.validation, self.autocast_dtype)
+        if self.best is None or bits < self.best[0]:
+            self.best = bits, {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        return {"validation_bits_per_byte": bits}
+
     def _restore(self, init_from: Path | None) -> None:
         """Goes on from the run's last checkpoint within the same budget; a new run starts from `init_from`."""
         checkpoint = ray.train.get_checkpoint()
@@ -210,10 +218,13 @@ class _Run:
             self.minutes_before = float(state["minutes"])
         elif init_from is not None:
             self._load(init_from)
+            self._validated()
 
     def _load(self, path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         self.model.restore(state["model"])
+        if "optimisers" not in state:  # a network that was not trained here
+            return state
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             own = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)

@@ -23,23 +23,21 @@ from train_app.neural.failure import TrainingFailed, failed
 from train_app.neural.given import load_given
 from train_app.neural.job import split, train_network
 from train_app.neural.model import NeuralModel
-from train_app.neural.settings import NeuralTrainConfig
-from train_app.neural.tokenizer import train_tokenizer
+from train_app.neural.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
+from train_app.neural.start import Start
+from train_app.neural.tokenizer import TOKENIZER_FILE, train_tokenizer
 from train_app.neural.version import (
     CONSTANTS_FILE,
     COUNTS_CONSTANTS_FILE,
     COUNTS_FILE,
     MODEL_FILE,
     STEPS,
-    TOKENIZER_FILE,
     Before,
     IntegerNetwork,
     build,
 )
 from train_app.prepare import Sample
 
-COUNTS_ONLY, BUILTIN = "counts", "builtin"
-"""Presets besides those of networks: counts alone, or beside the built-in version's network."""
 _READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
@@ -51,16 +49,17 @@ class LearningPlan:
     preset: str
     settings: NeuralTrainConfig
     runs_folder: Path
-    init_from: Path | None = None
+    init_from: Path | None = None  # an earlier run's folder; to fine-tune, a version's, without one the built-in's
     network: Path | None = None  # trained elsewhere, in place of the built-in version's
 
     @property
     def trains_network(self) -> bool:
-        return self.preset in PRESETS
+        return self.preset == FINETUNE or self.preset in PRESETS
 
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
-        what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{self.init_from or ''}".encode())
+        begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
+        what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{begin or ''}".encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
@@ -103,15 +102,18 @@ def _train_part(
     before = None
     if plan.network:
         model, tokenizer = load_given(plan.network)
-    elif plan.preset == BUILTIN:
-        model, tokenizer, before, attributions = _builtin_version()
+    elif plan.preset in (BUILTIN, FINETUNE):
+        model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
+        if plan.preset == FINETUNE:
+            start = Start.of_integers(model.file, tokenizer, folder)
+            model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
     else:
-        init_from = plan.init_from.absolute() if plan.init_from else None
         config = PRESETS[plan.preset].with_(**plan.settings.network)
-        model, tokenizer, _ = train_network(training, validation, config, plan.settings, folder, on_line, init_from)
+        begin = Start.of_run(plan.init_from, config) if plan.init_from else config
+        model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line)
     learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
@@ -119,14 +121,17 @@ def _train_part(
     return fields, learned.files | attributions, measured
 
 
-def _builtin_version() -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:
-    """The network, its vocabulary, what else is gone on from, and files that go wherever it goes: attributions."""
-    folder = builtin.default_folder()
+def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:
+    """The network, its vocabulary, what else is gone on from, and files that go wherever it goes: attributions.
+
+    Raises NbmfError, and TrainingFailed if the version has no network.
+    """
     _, manifest, files = read_version(folder) if folder else ("", None, {})
     if manifest is None or manifest.neural is None:
-        raise TrainingFailed("the package has no built-in version with a network; choose another --preset")
+        whose = "the package has no built-in version" if manifest is None else f"the version in {folder} is none"
+        raise TrainingFailed(f"{whose} with a network; choose another --preset")
     parts = [part.to_dict() for part in (manifest.neural, manifest.counts) if part]
-    coding = {name for part in parts for name in part.values()} | {manifest.golden}
+    coding = {name for part in parts for name in part.values()} | {manifest.golden, *manifest.dictionaries.values()}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
     before = Before(constants=load_constants(files[manifest.neural.constants]).numpy())

@@ -1,4 +1,4 @@
-"""What a run of `nbmf train --preset ...` may be told (configs/train/neural.yaml)."""
+"""What a run of `nbmf train --preset ...` may be told (configs/train)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from pydantic import BeforeValidator, Field, field_validator
 from cluster.config import StrictModel
 from nbmf.neural.config import NeuralConfig
 
-DEFAULT_FILE = "train/neural.yaml"
+COUNTS_ONLY, BUILTIN, FINETUNE = "counts", "builtin", "finetune"
+"""Presets besides those of new networks: counts alone; beside the built-in version's network; that trained on."""
+
+
+def default_file(preset: str) -> str:
+    """Where a preset's settings are if no file is named."""
+    return "train/finetune.yaml" if preset == FINETUNE else "train/neural.yaml"
 
 
 def worker_range(value: Any) -> int | tuple[int, int]:
@@ -39,6 +45,7 @@ class NeuralTrainConfig(StrictModel):
     )
     max_minutes: float = Field(gt=0, description="wall-clock budget; the learning rate is annealed to it")
     max_tokens: int = Field(ge=0, description="stop after so many tokens, 0 for no limit but time")
+    max_epochs: float = Field(ge=0, description="stop when all records were seen so often, 0 for no such limit")
     checkpoint_interval_s: float = Field(gt=0)
     report_interval_steps: int = Field(gt=0)
     report_interval_s: float = Field(gt=0, description="a report comes sooner where the steps take longer than this")

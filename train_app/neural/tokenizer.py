@@ -13,6 +13,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from nbmf.neural.tokenizer import PATTERN
 
+TOKENIZER_FILE = "tokenizer.json"
+
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """A byte-level BPE tokenizer of exactly `vocab_size` ids, given text enough."""

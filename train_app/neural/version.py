@@ -30,9 +30,10 @@ from train_app.neural.model import NeuralModel
 from train_app.neural.quantisation_loss import quantisation_loss
 from train_app.neural.quantise import calibrate, quantise
 from train_app.neural.settings import NeuralTrainConfig
+from train_app.neural.tokenizer import TOKENIZER_FILE
 from train_app.prepare import Sample
 
-MODEL_FILE, TOKENIZER_FILE, COUNTS_FILE = "model.safetensors", "tokenizer.json", "counts.zst"
+MODEL_FILE, COUNTS_FILE = "model.safetensors", "counts.zst"
 CONSTANTS_FILE, COUNTS_CONSTANTS_FILE = "adaptation.safetensors", "adaptation.counts.safetensors"
 _CALIBRATION_BATCHES, _CALIBRATION_RECORDS = 16, 4000
 _LOSS_RECORDS = 60

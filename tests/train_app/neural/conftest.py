@@ -1,7 +1,7 @@
 import pytest
 
 from cluster import config
-from train_app.neural.settings import DEFAULT_FILE, NeuralTrainConfig
+from train_app.neural.settings import NeuralTrainConfig, default_file
 
 SMALL = {
     "max_tokens": 15_000,
@@ -19,4 +19,4 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def settings():
-    return config.load(NeuralTrainConfig, None, DEFAULT_FILE, SMALL)
+    return config.load(NeuralTrainConfig, None, default_file("tiny"), SMALL)

@@ -1,5 +1,7 @@
 """Training's side of networks with convolutions and a softmax in two steps."""
 
+from dataclasses import replace
+
 import hybrids
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from nbmf.neural.config import EXTRA_TOKENS, PRESETS
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.neural.data import StreamBatches
+from train_app.neural.dequantise import dequantise
 from train_app.neural.job import load_model
 from train_app.neural.model import MEMBER_ROWS, NeuralModel, member_blocks
 from train_app.neural.quantisation_loss import float_bits, quantisation_loss
@@ -107,6 +110,33 @@ def test_integers_are_near(stream, kinds, n_clusters):
     loss = quantisation_loss(model, engine, stream, step=2)
     assert loss["tokens"] > 500
     assert abs(loss["loss_percent"]) < 1.0
+
+
+@pytest.mark.parametrize(("kinds", "n_clusters"), [("cacc", 8), ("aaaa", 0)])
+def test_integers_become_floats_again(stream, kinds, n_clusters):
+    """Of networks that hash others than their ids, too: the floats need as many bits, and so do their integers."""
+    config = CONFIG.with_(layer_kinds=kinds, n_clusters=n_clusters, cluster_size=32 if n_clusters else 0)
+    model = hybrids.hybrid(config)
+    if n_clusters:
+        model.hash_id_I = torch.randperm(config.n_input_ids, dtype=torch.int32)
+    batches = [StreamBatches(stream, config, model.hash_ids()).at(torch.arange(0, 512, 64), 64)]
+    weights = quantise(model, calibrate(model, batches))
+    again = dequantise(weights, config)
+    for engine in (TorchEngine(weights, config), TorchEngine(quantise(again, calibrate(again, batches)), config)):
+        assert abs(quantisation_loss(again, engine, stream, step=2)["loss_percent"]) < 1.0
+    assert 0.1 < again.layers[0].expand.weight.pow(2).mean().sqrt() < 0.4
+
+
+def test_networks_with_one_step_for_all_channels_become_floats_too(stream):
+    """As versions had them before there was one for each."""
+    model = hybrids.hybrid()
+    weights = quantise(model, calibrate(model, [StreamBatches(stream, CONFIG).at(torch.arange(0, 512, 64), 64)]))
+    steps = weights.norm_step_ND.mean(axis=1)
+    of_each = replace(weights, norm_step_ND=np.repeat(steps[:, None], CONFIG.d_model, axis=1))
+    of_all = replace(weights, norm_step_ND=None, norm_factor_N=weights.norm_factor_N * steps)
+    expected = dequantise(of_each, CONFIG).state_dict()
+    for name, tensor in dequantise(of_all, CONFIG).state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
 
 
 def test_a_channel_far_above_the_others_costs_little(stream):

@@ -4,10 +4,14 @@ import networks
 import pytest
 import torch
 
+from nbmf.manifest import write_version
 from nbmf.neural.config import PRESETS
 from train_app.neural.failure import TrainingFailed
-from train_app.neural.job import TOKENIZER_FILE, split, train_network
 from train_app.neural.loop import CHECKPOINT_FILE
+from train_app.neural.part import LearningPlan, train_part
+from train_app.neural.settings import FINETUNE
+from train_app.neural.start import Start
+from train_app.neural.tokenizer import TOKENIZER_FILE
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +33,26 @@ def earlier(samples, tmp_path):
     return folder
 
 
-def start(samples, settings, folder, init_from):
-    train_network(*split(samples), PRESETS["tiny"], settings, folder, lambda _line: None, init_from)
-
-
-def test_a_folder_without_vocabulary_is_refused(samples, settings, tmp_path):
+def test_a_folder_without_vocabulary_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "not there"):
         with pytest.raises(TrainingFailed, match=r"holds no tokenizer\.json: name the folder of an earlier run"):
-            start(samples, settings, tmp_path / "new", folder)
+            Start.of_run(folder, PRESETS["tiny"])
 
 
-def test_a_folder_without_checkpoint_is_refused(samples, settings, earlier, tmp_path):
+def test_a_folder_without_checkpoint_is_refused(earlier):
     (earlier / "checkpoint_2026-01-01" / CHECKPOINT_FILE).unlink()
     with pytest.raises(TrainingFailed, match="earlier holds no checkpoint to start from"):
-        start(samples, settings, tmp_path / "new", earlier)
+        Start.of_run(earlier, PRESETS["tiny"])
 
 
-def test_a_network_of_other_sizes_is_refused(samples, settings, earlier, tmp_path):
+def test_a_network_of_other_sizes_is_refused(earlier):
     with pytest.raises(TrainingFailed, match=r"earlier has other sizes \(.*d_model=64.*d_model=32"):
-        start(samples, settings, tmp_path / "new", earlier)
+        Start.of_run(earlier, PRESETS["tiny"])
+
+
+def test_a_version_without_a_network_is_refused(samples, settings, tmp_path):
+    manifest = {"name": "none", "created_at": "", "architecture": "zstd-dictionary"}
+    folder = tmp_path / write_version(tmp_path, manifest, {})
+    plan = LearningPlan(FINETUNE, settings, tmp_path / "runs", folder)
+    with pytest.raises(TrainingFailed, match=f"the version in {folder} is none with a network"):
+        train_part(samples, [], plan, lambda _line: None, lambda: None)

@@ -3,6 +3,7 @@
 import networks
 import pytest
 import tensorboard_events
+import torch
 from tokenizers import Tokenizer
 
 from nbmf import Codec, inspect
@@ -12,9 +13,12 @@ from nbmf.neural.config import PRESETS
 from nbmf.payload import from_canonical, to_canonical
 from train_app.neural import version
 from train_app.neural.failure import FILE, TrainingFailed
-from train_app.neural.job import TOKENIZER_FILE, split, tokenise_samples, train_network
+from train_app.neural.job import split, tokenise_samples, train_network
 from train_app.neural.part import LearningPlan, train_part
 from train_app.neural.run_log import EVENTS_FOLDER
+from train_app.neural.settings import FINETUNE
+from train_app.neural.start import Start
+from train_app.neural.tokenizer import TOKENIZER_FILE
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +110,10 @@ def test_two_workers_agree(ray_session, samples, settings, tmp_path):
 @pytest.mark.slow
 def test_a_run_that_fails_is_one_line(ray_session, samples, settings, tmp_path):
     """What all of it was is in a file."""
-    large = settings.model_copy(update={"batch_size": 4000, "max_failures": 0})
-    with pytest.raises(TrainingFailed, match=r"tokens do not fill one batch of 4000 x 64; lower batch_size") as raised:
-        run(samples, large, tmp_path / "tiny")
+    once = settings.model_copy(update={"max_failures": 0})
+    begin = Start(PRESETS["tiny"], networks.vocabulary(samples), tmp_path / "no weights")
+    with pytest.raises(TrainingFailed, match=r"FileNotFoundError: .*no weights") as raised:
+        train_network(*split(samples), begin, once, tmp_path / "tiny", lambda _line: None)
     assert "\n" not in str(raised.value)
     assert f"all of it: {tmp_path / 'tiny' / FILE}" in str(raised.value)
     assert "Traceback" in (tmp_path / "tiny" / FILE).read_text()
@@ -140,9 +145,8 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
 def test_a_new_run_starts_from_the_weights_of_an_earlier_one(first, samples, settings, tmp_path):
     folder, (_, _, lines) = first
     short = settings.model_copy(update={"max_tokens": 3000})
-    model, tokenizer, checkpoint = train_network(
-        *split(samples), PRESETS["tiny"], short, tmp_path / "next", (more := []).append, folder
-    )
+    begin = Start.of_run(folder, PRESETS["tiny"])
+    model, tokenizer, checkpoint = train_network(*split(samples), begin, short, tmp_path / "next", (more := []).append)
     fresh, started = (next(line for line in each if "loss_nats" in line) for each in (lines, more))
     assert (fresh["step"], started["step"]) == (10, 10)
     assert started["loss_nats"] < fresh["loss_nats"] - 0.5
@@ -150,6 +154,43 @@ def test_a_new_run_starts_from_the_weights_of_an_earlier_one(first, samples, set
     assert tokenizer.to_str() == Tokenizer.from_file(str(folder / TOKENIZER_FILE)).to_str()
     assert checkpoint.is_relative_to(tmp_path / "next")
     assert model.config.vocab_size == 512
+
+
+def test_a_version_is_trained_on(ray_session, samples, settings, tmp_path, monkeypatch):
+    """A network of integers learns: with its own vocabulary, and becomes exact integers again."""
+    monkeypatch.setattr(version, "_FIT_BYTES", 9000)
+    monkeypatch.setattr(version, "_GATE_STEPS", 2)
+    before = networks.write_neural_version(tmp_path, networks.untrained_files(**networks.TWO_STEPS))
+    epochs = settings.model_copy(update={"max_tokens": 0, "max_epochs": 0.5})
+    plan = LearningPlan(FINETUNE, epochs, tmp_path / "runs", before)
+    lines = []
+    fields, files, measured = train_part(samples, [], plan, lines.append, lambda: None)
+    losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert losses[-1] < losses[0] - 0.3
+    assert abs(measured["quantisation"]["loss_percent"]) < 2
+    _, manifest, old = read_version(before)
+    part = fields["neural"]
+    assert files[part["tokenizer"]] == old[manifest.neural.tokenizer]
+    assert files[part["model"]] != old[manifest.neural.model]
+    after = Codec(*read_version(tmp_path / write_version(tmp_path, {"name": "on", "created_at": "", **fields}, files)))
+    untrained = Codec(*read_version(before))
+    payloads = [from_canonical(sample.kind, sample.canonical) for sample in samples[::5]]
+    blobs = [after.encode(payload, effort="max") for payload in payloads]
+    assert [to_canonical(after.decode(blob)) for blob in blobs] == [to_canonical(payload) for payload in payloads]
+    assert sum(map(len, blobs)) < 0.8 * sum(len(untrained.encode(payload, effort="max")) for payload in payloads)
+
+
+def test_what_fits_the_validation_records_best_is_kept(ray_session, samples, settings, tmp_path):
+    """Here what was there before training."""
+    files = networks.untrained_files(**networks.TWO_STEPS)
+    tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode())
+    begin = Start.of_integers(files["model.safetensors"], tokenizer, tmp_path / "begin")
+    harmful = settings.model_copy(update={"max_tokens": 1000, "muon_lr": 5.0, "head_lr": 5.0, "embedding_lr": 5.0})
+    lines = []
+    model, _, _ = train_network(*split(samples), begin, harmful, tmp_path / "run", lines.append)
+    kept, first = model.state_dict(), torch.load(begin.checkpoint)["model"]
+    assert lines[-1]["validation_bits_per_byte"] > 2
+    assert all(torch.equal(kept[name], first[name]) for name in first)
 
 
 def test_the_run_folder_depends_on_records_settings_and_where_it_starts(samples, settings, tmp_path):
