@@ -148,9 +148,9 @@ class Codec:
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
         fidelity or effort.
         """
-        kind, canonical = _canonical(value, fidelity, max_payload_bytes, default)
-        blob = self.encode_canonical(kind, canonical, effort=effort, latency_budget_ms=latency_budget_ms)
-        return _semantic((kind, canonical), blob, aim) if fidelity == "semantic" else blob
+        record = _canonical(value, fidelity, max_payload_bytes, default)
+        (blob,) = self._encode([record], effort, latency_budget_ms, aim if fidelity == "semantic" else None)
+        return blob
 
     def encode_canonical(
         self,
@@ -175,6 +175,12 @@ class Codec:
 
         Raises InexactMachine if this machine decodes the version's golden records otherwise: it is asked once.
         """
+        return self._encode(records, effort, latency_budget_ms)
+
+    def _encode(
+        self, records: Sequence[tuple[Kind, bytes]], effort: Effort, latency_budget_ms: float, aim: Aim | None = None
+    ) -> list[bytes]:
+        """With an aim, vectors are changed to near ones where that makes the blob smaller."""
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         cuts = [coders.spans.cut(*record) for record in records]
@@ -185,11 +191,14 @@ class Codec:
         coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
         blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
-            inner, inner_body = min([(frame.STORED, cut.remaining), *bodies], key=_size)
-            learned = inner in frame.CODERS_WITH_REFERENCE
-            number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
-            blob = self._frame(records[index], number, cut.body(inner, inner_body))
-            blobs[index] = min(blobs[index], blob, key=len)
+            inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
+            blobs[index] = min(blobs[index], self._spans_frame(records[index], cut, inner), key=len)
+            near = coders.spans.approximated(*records[index], aim) if aim else None
+            if near:  # what remains beside the vectors is the same
+                changed = self._spans_frame((records[index][0], near[0]), near[1], inner, "semantic")
+                blobs[index] = min(blobs[index], changed, key=len)
+        if aim:
+            blobs = [_vector(*pair, aim) for pair in zip(records, blobs, strict=True)]
         return blobs
 
     def _ladder(
@@ -237,11 +246,18 @@ class Codec:
                     by_network.add(index)
         return made
 
-    def _frame(self, record: tuple[Kind, bytes], coder: int, body: bytes) -> bytes:
+    def _frame(self, record: tuple[Kind, bytes], coder: int, body: bytes, fidelity: Fidelity = "lossless") -> bytes:
         if coder == frame.DEFLATE:
             return frame.pack_deflate(*record, body)
         reference, seed = (self.reference, self._seed) if coder in frame.CODERS_WITH_REFERENCE else (b"", b"")
-        return frame.pack(record[0], coder, "lossless", reference, seed, record[1], body)
+        return frame.pack(record[0], coder, fidelity, reference, seed, record[1], body)
+
+    def _spans_frame(
+        self, record: tuple[Kind, bytes], cut: coders.spans.Cut, inner: _Body, fidelity: Fidelity = "lossless"
+    ) -> bytes:
+        learned = inner[0] in frame.CODERS_WITH_REFERENCE
+        number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
+        return self._frame(record, number, cut.body(*inner), fidelity)
 
     def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
         return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
@@ -334,10 +350,7 @@ class Codec:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
         read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
-        made = self.encode_canonical_batch(good, effort=effort, latency_budget_ms=latency_budget_ms)
-        if fidelity == "semantic":
-            made = [_semantic(record, blob, aim) for record, blob in zip(good, made, strict=True)]
-        blobs = iter(made)
+        blobs = iter(self._encode(good, effort, latency_budget_ms, aim if fidelity == "semantic" else None))
         return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
 
     def decode_batch(
@@ -385,8 +398,8 @@ WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
 
 
-def _semantic(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
-    """The blob of what a vector may be changed to, if it is smaller than the lossless one and anything was changed."""
+def _vector(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
+    """The blob of what an array may be changed to, if it is smaller than the lossless one and anything was changed."""
     approximated = _VECTORS.approximate(*record, aim)
     if approximated is None or approximated[0] == record[1]:
         return lossless

@@ -45,10 +45,23 @@ class VectorsCoder(OneByOne):
         number = arrays.TYPES.index(number_type)
         head = bytes([number | 1 << 4] if flags is None else [15 | 1 << 4, flags])
         form, at = arrays.read_header(head, payload_bytes)
-        space = coding.space_of(form.shape[0])
-        if space is None or form.type != number_type or at + form.numbers_bytes != payload_bytes:
+        if form.type != number_type or at + form.numbers_bytes != payload_bytes:
             raise CorruptBlob(f"a vector of {form.shape[0]} numbers by {self.name}")
-        decoded, (good,) = coding.decode(space, [body], form.shape[0], number_type)
-        if not good:
-            raise CorruptBlob("a damaged vector")
-        return head + bytes(decoded)
+        return head + _decode(body, number_type, form.shape[0])
+
+
+def decode_numbers(body: bytes, type_: str, count: int) -> bytes:
+    """The numbers of a body that holds no array's flags. Raises CorruptBlob."""
+    if type_and_flags(body) != (type_, None):
+        raise CorruptBlob("a vector of another type")
+    return _decode(body, type_, count)
+
+
+def _decode(body: bytes, type_: str, count: int) -> bytes:
+    space = coding.space_of(count)
+    if space is None:
+        raise CorruptBlob(f"a vector of {count} numbers by {VectorsCoder.name}")
+    decoded, (good,) = coding.decode(space, [body], count, type_)
+    if not good:
+        raise CorruptBlob("a damaged vector")
+    return bytes(decoded)

@@ -291,6 +291,19 @@ _UNIT = np.array([_OWN_RNG.gauss(0, 1) for _ in range(96)])
 _UNIT /= np.sqrt((_UNIT * _UNIT).sum())
 
 # name -> (array, how closely it is kept; None for coder floats, which keeps it whole)
+# name -> (value, fidelity)
+_EMBEDDING = (np.random.default_rng(11).normal(size=96) / 40).tolist()
+_EMBEDDING_32 = np.array(_EMBEDDING, dtype=np.float32)
+_WIDENED, _SHORT_DIGITS = _EMBEDDING_32.tolist(), [float(str(x)) for x in _EMBEDDING_32]
+SPANS_STREAMS = {
+    "spans_floats_binary32": ({"id": 7, "embedding": _WIDENED}, "lossless"),
+    "spans_floats_short_binary32": ([_SHORT_DIGITS, _SHORT_DIGITS[:30]], "lossless"),
+    "spans_floats_binary64": ({"a": _EMBEDDING, "b": [0.5, *_DOUBLES[:9]]}, "lossless"),
+    "spans_floats_decimals": ([round(x, 6) for x in _EMBEDDING], "lossless"),
+    "spans_vectors_binary32": ({"id": 7, "embedding": _WIDENED}, "semantic"),
+    "spans_vectors_short_binary32": ({"a": _SHORT_DIGITS, "b": _EMBEDDING, "c": _DOUBLES[:9]}, "semantic"),
+}
+
 VECTORS_BLOBS = {
     "vectors_float32": (_UNIT.astype("<f4"), Aim()),
     "vectors_float16": (_UNIT.astype("<f2"), Aim()),
@@ -433,6 +446,20 @@ def _vectors(array, aim):
     return blob, described | {"payload_bytes": len(canonical), "expected": _wire(from_canonical(kind, canonical))}
 
 
+def _streams_in_spans(value, fidelity):
+    """Numbers of JSON in streams of their own."""
+    codec = Codec()
+    blob = codec.encode(value, fidelity)
+    described = {"format": "blob", "kind": "json", "coder": "spans", "fidelity": fidelity, "codec": None}
+    parsed = frame.parse(blob)
+    inner = {0: "stored", 1: "zstd", 11: "deflate"}[spans.inner_coder(parsed.body)]
+    return blob, described | {
+        "inner": inner,
+        "payload_bytes": parsed.payload_bytes,
+        "expected": _json(codec.decode(blob)),
+    }
+
+
 def _pack_compact(kind, coder, fidelity, reference, seed, canonical, body):
     """A frame that is not written any more: with a length, and three bytes of checksum."""
     (first,) = (first for first, of in frame._COMPACT_FRAMES.items() if of == (kind, coder))
@@ -479,6 +506,8 @@ def main():
     _write_alone()
     for name, (array, aim) in VECTORS_BLOBS.items():
         _write_pair(name, *_vectors(array, aim))
+    for name, described in SPANS_STREAMS.items():
+        _write_pair(name, *_streams_in_spans(*described))
     for name, (expected, blob) in DICT_BLOBS.items():
         _write_pair(name, json.dumps(blob).encode(), {"format": "dict", "expected": expected})
 

@@ -136,7 +136,15 @@ VECTORS_BLOBS = [
 ]
 LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
 LEARNED_BLOBS += ALONE_BLOBS
-BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS
+SPANS_STREAMS = [
+    "spans_floats_binary32",
+    "spans_floats_short_binary32",
+    "spans_floats_binary64",
+    "spans_floats_decimals",
+    "spans_vectors_binary32",
+    "spans_vectors_short_binary32",
+]
+BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS + SPANS_STREAMS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
@@ -210,6 +218,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
     assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
     assert [*make["VECTORS_BLOBS"]] == VECTORS_BLOBS
+    assert [*make["SPANS_STREAMS"]] == SPANS_STREAMS
     assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
     assert [*make["ALONE"], *make["ALONE_HYBRID"], *make["NUMBERED"]] == ALONE_BLOBS
     kept = tmp_path / "kept.blob"

@@ -3,7 +3,7 @@
 What remains goes by the ladder like a record of its own. `find` looks for spans, `layout` writes and reads the body.
 """
 
-from nbmf.coders.spans.find import KINDS, cut
+from nbmf.coders.spans.find import KINDS, approximated, cut
 from nbmf.coders.spans.layout import Cut, Parsed, inner_coder, parse
 
 NUMBER = 7
@@ -14,4 +14,15 @@ NUMBER_WITH_REFERENCE = 8
 
 NAMES = {NUMBER: "spans", NUMBER_WITH_REFERENCE: "spans_learned"}
 
-__all__ = ["KINDS", "NAMES", "NUMBER", "NUMBER_WITH_REFERENCE", "Cut", "Parsed", "cut", "inner_coder", "parse"]
+__all__ = [
+    "KINDS",
+    "NAMES",
+    "NUMBER",
+    "NUMBER_WITH_REFERENCE",
+    "Cut",
+    "Parsed",
+    "approximated",
+    "cut",
+    "inner_coder",
+    "parse",
+]

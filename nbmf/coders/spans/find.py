@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import replace
+from functools import cached_property, lru_cache
 
+from nbmf.coders.floats import FloatsCoder, encode_numbers
 from nbmf.coders.spans import numbers, planes
 from nbmf.coders.spans.layout import MAX_NUMBERS, Cut, Numbers, Octets, Span, cut_out
+from nbmf.coders.spans.numbers import Form
 from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
+from nbmf.coders.vectors import VectorsCoder
 from nbmf.payload import Kind
+from nbmf.vectors import coding
+from nbmf.vectors.aim import Aim
 
 KINDS = frozenset({Kind.TEXT, Kind.MESSAGES, Kind.JSON})
 """That spans are cut out of: the format has no others."""
@@ -26,6 +34,12 @@ MIN_DIGITS = 96
 """Hexadecimal, in a run: the learned coders take 1.17 bytes for what two digits stand for, and hashes recur."""
 
 MIN_NUMBERS = 8
+
+_LEAST_OF_STREAM = 24
+"""Numbers: what shorter runs give to a stream of their own they take from the planes of all together."""
+
+LEAST_DIMS = 64
+"""Of what is taken for a vector, which fidelity "semantic" may change: shorter arrays are coordinates and series."""
 
 _CLEAR = 128
 """Bytes of text: shorter runs, as hashes, may be in a version's static counts, which then need even less."""
@@ -49,11 +63,82 @@ _LONG_NUMBERS = _IN_CLASS * (4 * MIN_NUMBERS - 1)  # 0.1,0.1
 
 def cut(kind: Kind, canonical: bytes) -> Cut | None:
     """The record without its spans; None if none is found."""
+    spans = _chosen(kind, canonical)
+    return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
+
+
+def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | None:
+    """The record with other vectors in place of its own, up to `aim`, and that without its spans; None without vectors.
+
+    Vectors are whole arrays of JSON, of LEAST_DIMS floats at least: not numbers in text, nor inside strings.
+    """
+    if kind not in (Kind.JSON, Kind.MESSAGES):
+        return None
+    in_strings = _Strings(canonical)
+    parts: list[bytes] = []
+    spans: list[Span] = []
+    at = size = 0
+    for span in _chosen(kind, canonical):
+        between, text = canonical[at : span.begin], canonical[span.begin : span.end]
+        at = span.end
+        if isinstance(span, Numbers) and _is_vector(span, canonical, in_strings):
+            span, text = _near(span, text, aim)
+        parts += between, text
+        spans.append(replace(span, begin=size + len(between), end=size + len(between) + len(text)))
+        size = spans[-1].end
+    record = b"".join(parts) + canonical[at:]
+    return None if record == canonical else (record, cut_out(record, spans, clear=True))
+
+
+def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
+    whole = canonical[span.begin - 1 : span.begin] == b"[" and canonical[span.end : span.end + 1] == b"]"
+    return whole and span.count >= LEAST_DIMS and not in_strings.hold(span.begin)
+
+
+def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes]:
+    """A vector near to the span's, and its text; both as they are if it would not keep the aim, or take no less."""
+    space, values = coding.space_of(span.count), numbers.binary32(text.split(span.separator))
+    if space is None or values is None:
+        return span, text
+    form = Form.BINARY32 if span.form is Form.BINARY32 else Form.SHORT_BINARY32
+    (body,), decoded, _ = coding.encode(space, values, 1, form.type, aim)
+    if body is None or len(body) >= len(span.data):
+        return span, text
+    written = numbers.write(form, 0, bytes(decoded), span.separator, sys.maxsize)
+    return replace(span, form=form, scale=0, data=body, coder=VectorsCoder.number), written
+
+
+class _Strings:
+    """Where a record's strings are; looked for when it is first asked."""
+
+    _PATTERN = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+    def __init__(self, canonical: bytes) -> None:
+        self._canonical = canonical
+
+    def hold(self, at: int) -> bool:
+        """Whether a byte is within a string."""
+        index = bisect_right(self._begins, at) - 1
+        return index >= 0 and at < self._ends[index]
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        return [match.span() for match in self._PATTERN.finditer(self._canonical)]
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        return [begin for begin, _ in self._spans]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [end for _, end in self._spans]
+
+
+def _chosen(kind: Kind, canonical: bytes) -> list[Span]:
+    """Spans in their order, none over another."""
     if kind not in KINDS:
-        return None
+        return []
     spans: list[Span] = [*_octets(canonical), *_numbers(canonical)]
-    if not spans:
-        return None
     spans.sort(key=lambda span: span.begin)
     chosen: list[Span] = []
     n_numbers = 0
@@ -65,7 +150,7 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
                 continue
             n_numbers += span.count
         chosen.append(span)
-    return cut_out(canonical, chosen, clear=any(map(_is_clear, chosen)))
+    return chosen
 
 
 def _is_clear(span: Span) -> bool:
@@ -255,6 +340,21 @@ def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
 def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
     """By the form that takes the least; BINARY64 is always one."""
     forms = [Numbers(begin, end, form, scale, separator, len(texts), data) for form, scale, data in numbers.read(texts)]
-    if len(forms) == 1:
-        return forms[0]
-    return min(forms, key=lambda span: len(planes.encode(span.data, span.form.width)))
+    streams = [replace(form, data=data, coder=FloatsCoder.number) for form in forms if (data := _stream(form))]
+    if not streams:
+        return forms[0] if len(forms) == 1 else min(forms, key=_in_planes)
+    shortest = min(streams, key=lambda span: len(span.data))
+    in_planes = min(forms, key=_in_planes)
+    return shortest if len(shortest.data) < _in_planes(in_planes) else in_planes
+
+
+def _in_planes(span: Numbers) -> int:
+    return len(planes.encode(span.data, span.form.width))
+
+
+def _stream(span: Numbers) -> bytes | None:
+    """Of numbers enough that their tallies learn something."""
+    if span.form is Form.DECIMAL or span.count < _LEAST_OF_STREAM:
+        return None
+    made = encode_numbers(span.data, span.form.type, span.form.width)
+    return made and made[0] + made[1]

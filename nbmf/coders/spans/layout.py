@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbmf import varint
+from nbmf.coders import floats, vectors
 from nbmf.coders.spans import numbers, planes
 from nbmf.coders.spans.numbers import Form
 from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
+from nbmf.coders.vectors import VectorsCoder
 from nbmf.errors import CorruptBlob
 
 MAX_NUMBERS = 1 << 20
@@ -24,6 +26,14 @@ _URL_SAFE, _PADDED, _LINES, _IN_PLACE = 1, 2, 4, 8
 _BASE64_TYPES = 16
 _HEXADECIMAL = {16: False, 17: True}  # type -> upper case
 _FIRST_FORM = 20
+_STREAMS = {
+    24: (Form.BINARY32, floats.FloatsCoder.number),
+    25: (Form.SHORT_BINARY32, floats.FloatsCoder.number),
+    26: (Form.BINARY64, floats.FloatsCoder.number),
+    28: (Form.BINARY32, VectorsCoder.number),
+    29: (Form.SHORT_BINARY32, VectorsCoder.number),
+}
+"""Type -> what of the numbers is kept, and the coder of a stream of their own that holds it."""
 _SEPARATORS = (b",", b", ")
 _SHORTEST_NUMBER = 3  # 0.0
 
@@ -44,7 +54,10 @@ class Octets:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A run of `count` numbers from byte `begin` to `end`, with `separator` between them."""
+    """A run of `count` numbers from byte `begin` to `end`, with `separator` between them.
+
+    `data` are the binary numbers, or where a `coder` is named, what it made of them.
+    """
 
     begin: int
     end: int
@@ -53,6 +66,7 @@ class Numbers:
     separator: bytes
     count: int
     data: bytes
+    coder: int | None = None
 
 
 Span = Octets | Numbers
@@ -85,13 +99,16 @@ def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
     for data, width in _sections(spans):
         if data:
             head += planes.encode(data, width)
+    for span in spans:
+        if isinstance(span, Numbers) and span.coder is not None:
+            head += varint.to_bytes(len(span.data)) + span.data
     return Cut(b"".join(kept) + canonical[at:], bytes(head), clear)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:
     """Data and bytes an item, in the order in which a body has them."""
     octets = b"".join(span.octets for span in spans if isinstance(span, Octets) and not span.in_place)
-    held = [span for span in spans if isinstance(span, Numbers)]
+    held = [span for span in spans if isinstance(span, Numbers) and span.coder is None]
     return [(octets, 1)] + [
         (b"".join(span.data for span in held if span.form in forms), forms[0].width) for forms in _SECTIONS
     ]
@@ -102,7 +119,8 @@ _SECTIONS = ((Form.BINARY32, Form.SHORT_BINARY32), (Form.BINARY64,), (Form.DECIM
 
 def _written(span: Span) -> bytes:
     if isinstance(span, Numbers):
-        written = _length_and_type(span.count, _FIRST_FORM + span.form)
+        of_stream = (kind for kind, stream in _STREAMS.items() if stream == (span.form, span.coder))
+        written = _length_and_type(span.count, next(of_stream, _FIRST_FORM + span.form))
         if span.separator in _SEPARATORS:
             written += bytes([_SEPARATORS.index(span.separator)])
         else:
@@ -138,6 +156,7 @@ class _NumbersRead:
     scale: int
     separator: bytes
     count: int
+    coder: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +230,13 @@ def _read_spans(body: bytes, payload_bytes: int) -> tuple[list[_OctetsRead | _Nu
             style, at = _read_style(body, at, kind)
             span = _OctetsRead(gap, style, length, kind < _BASE64_TYPES and bool(kind & _IN_PLACE))
             left -= style.size(length)
-        elif kind >= _FIRST_FORM and kind - _FIRST_FORM < len(Form):
-            form = Form(kind - _FIRST_FORM)
+        elif kind in _STREAMS or (kind >= _FIRST_FORM and kind - _FIRST_FORM < len(Form)):
+            form, coder = _STREAMS[kind] if kind in _STREAMS else (Form(kind - _FIRST_FORM), None)
             separator, at = _read_separator(body, at)
             scale, at = varint.read(body, at) if form is Form.DECIMAL else (0, at)
             if not (0 if form is not Form.DECIMAL else 1) <= scale <= numbers.MAX_SCALE:
                 raise CorruptBlob(f"spans body: numbers of {scale} decimals")
-            span = _NumbersRead(gap, form, scale, separator, length)
+            span = _NumbersRead(gap, form, scale, separator, length, coder)
             left -= (_SHORTEST_NUMBER + len(separator)) * length - len(separator)
             n_numbers += length
         else:
@@ -269,7 +288,9 @@ def _read_sections(
     most = payload_bytes
     for forms in _SECTIONS:
         of_numbers = [
-            (index, span) for index, span in enumerate(spans) if isinstance(span, _NumbersRead) and span.form in forms
+            (index, span)
+            for index, span in enumerate(spans)
+            if isinstance(span, _NumbersRead) and span.coder is None and span.form in forms
         ]
         total = sum(numbers_span.count for _, numbers_span in of_numbers)
         if not total:
@@ -283,4 +304,20 @@ def _read_sections(
             texts[index] = text
             most -= len(text)
             begin = end
+    for index, one in enumerate(spans):
+        if isinstance(one, _NumbersRead) and one.coder is not None:
+            length, at = varint.read(body, at)
+            stream, at = body[at : at + length], at + length
+            if len(stream) < length:
+                raise CorruptBlob("spans body: truncated inside a stream of numbers")
+            texts[index] = text = numbers.write(one.form, 0, _read_stream(one, stream), one.separator, most)
+            most -= len(text)
     return texts, at
+
+
+def _read_stream(span: _NumbersRead, stream: bytes) -> bytes:
+    """The binary numbers of a span. Raises CorruptBlob."""
+    if span.coder == VectorsCoder.number:
+        return vectors.decode_numbers(stream, span.form.type, span.count)
+    _, begin = varint.read(stream, 1)
+    return floats.decode_numbers(stream[:begin], stream[begin:], span.form.type, span.form.width, span.count)

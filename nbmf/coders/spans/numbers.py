@@ -32,6 +32,11 @@ class Form(enum.IntEnum):
     """A sign and an integer of 31 bits; its text is that of the binary64 nearest to the integer over a power of ten."""
 
     @property
+    def type(self) -> str:
+        """What the binary numbers are."""
+        return "float64" if self is Form.BINARY64 else "float32"
+
+    @property
     def width(self) -> int:
         """Bytes a number."""
         return 8 if self is Form.BINARY64 else 4
@@ -65,6 +70,14 @@ def read(texts: list[bytes]) -> Iterator[tuple[Form, int, bytes]]:
         if _write_decimal(scaled, scale) == written:
             yield Form.DECIMAL, scale, struct.pack(f"<{len(values)}I", *scaled)
     yield Form.BINARY64, 0, struct.pack(f"<{len(values)}d", *values)
+
+
+def binary32(texts: Sequence[bytes]) -> bytes | None:
+    """The numbers rounded to binary32; None if one is too large for that."""
+    try:
+        return struct.pack(f"<{len(texts)}f", *map(float, texts))
+    except OverflowError:
+        return None
 
 
 def write(form: Form, scale: int, data: bytes, separator: bytes, most: int) -> bytes:
