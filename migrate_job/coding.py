@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 from cluster.sources import BadRecord, Record
 from migrate_job.plan import Plan
 from migrate_job.verification import is_chosen
-from nbmf import Codec
+from nbmf import Codec, inspect
+from nbmf.codec import DEFAULT_AIM
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
-from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from nbmf.vectors.compare import cosines
 from nbmf.wire import dump
 
 _WITHOUT_CONTENT = {
@@ -28,6 +30,9 @@ BATCH_BYTES = 1024 * 1024
 
 BYTES_PER_TIMEOUT = 256 * 1024
 """A batch may take the time of a record once more for each so many bytes: 4 kB/s at 60 s."""
+
+_COSINE_ERROR = 1e-6
+"""What rounding a record's numbers to float32 makes of a cosine, and more."""
 
 Row: TypeAlias = dict[str, Any]
 """Columns of the store; and `verified`, which says whether the blob was decoded and compared."""
@@ -52,7 +57,8 @@ class _Checked:
 def migrate_records(
     items: Iterable[Record | BadRecord], codec: Codec, plan: Plan, allow: Allow = _no_limit
 ) -> Iterator[Row | BadRecord]:
-    """In the order of the items: a row where a blob decodes to an equal payload, or why there is none.
+    """In the order of the items: a row where a blob decodes to an equal payload (or says that vectors are near ones, and
+    they are), or why there is none.
 
     Raises MemoryError if a record alone needs more than there is.
     """
@@ -147,9 +153,15 @@ def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[bytes | Nb
 def _verified(one: _Checked, blob: bytes, decoded: Payload | NbmfError) -> Row | BadRecord:
     if isinstance(decoded, NbmfError):
         return _bad(one.record, decoded.code, str(decoded))
-    if to_canonical(decoded) != one.written:
+    if to_canonical(decoded) != one.written and not (inspect(blob).fidelity == "semantic" and _is_near(one, decoded)):
         return _bad(one.record, "verification_failed", "the blob decodes to another payload")
     return _row(one, blob, verified=True)
+
+
+def _is_near(one: _Checked, decoded: Payload) -> bool:
+    """Whether nothing but vectors differs, and these by no more than the codec allows."""
+    found = cosines(from_canonical(*one.written), decoded)
+    return found is not None and min(found, default=1.0) >= DEFAULT_AIM.least_cosine - _COSINE_ERROR
 
 
 def _row(one: _Checked, blob: bytes, verified: bool) -> Row:

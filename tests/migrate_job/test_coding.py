@@ -12,6 +12,7 @@ from migrate_job.plan import Plan
 from nbmf import Codec, builtin, inspect, json_text
 from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.payload import to_canonical
+from nbmf.vectors.compare import cosines
 
 
 class RecordingCodec(Codec):
@@ -142,6 +143,33 @@ def test_each_class_is_coded_with_its_fidelity(codec):
     rows = outcomes(items, Noting(), fidelities={"b": "semantic"})
     assert told == [(["text 0", "text 2", "text 4"], "lossless"), (["text 1", "text 3"], "semantic")]
     assert [Codec().decode(row["blob"]) for row in rows] == [f"text {n}" for n in range(5)]
+
+
+EMBEDDING = [((n * 7919) % 997 - 498) / 4000 for n in range(128)]
+
+
+def test_vectors_of_a_class_with_semantic_fidelity(codec):
+    """What decodes to other vectors counts; what decodes to anything else does not."""
+    payload = {"id": 7, "embedding": EMBEDDING}
+    items = [Record(f"k{n}", name, {}, payload, "place", 7) for n, name in enumerate("ab")]
+    kept, near = outcomes(items, Codec(), fidelities={"b": "semantic"})
+    assert Codec().decode(kept["blob"]) == payload
+    assert len(near["blob"]) < 0.4 * len(kept["blob"])
+    (cosine,) = cosines(payload, Codec().decode(near["blob"]))
+    assert cosine >= 0.98
+    assert near["verified"]
+
+    class Changing(RecordingCodec):
+        def __init__(self, change):
+            super().__init__()
+            self.change = change
+
+        def decode_batch(self, blobs, **options):
+            return [{**decoded, **self.change} for decoded in super().decode_batch(blobs, **options)]
+
+    for change in ({"id": 8}, {"embedding": EMBEDDING[::-1]}, {"more": 1}):
+        (outcome,) = outcomes(items[1:], Changing(change), fidelities={"b": "semantic"})
+        assert outcome.reason == "verification_failed"
 
 
 def test_each_step_is_allowed_its_time_before_it_begins(codec, monkeypatch):
