@@ -57,8 +57,8 @@ class _Checked:
 def migrate_records(
     items: Iterable[Record | BadRecord], codec: Codec, plan: Plan, allow: Allow = _no_limit
 ) -> Iterator[Row | BadRecord]:
-    """In the order of the items: a row where a blob decodes to an equal payload (or says that vectors are near ones, and
-    they are), or why there is none.
+    """In the order of the items: a row where a blob decodes to an equal payload (or to near vectors, if it says
+    so), or why there is none.
 
     Raises MemoryError if a record alone needs more than there is.
     """
