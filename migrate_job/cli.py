@@ -169,6 +169,7 @@ def run(
     from migrate_job.destinations.in_place_source import InPlaceRecords
     from migrate_job.policy import load_policy
     from nbmf.engine import Engine
+    from nbmf.store.layout import DEAD_LETTERS, REPORT, REPORT_PAGE
 
     if not dry_run and (sample is not None or json_file is not None):
         raise typer.BadParameter("--sample and --json are for --dry-run")
@@ -217,11 +218,11 @@ def run(
     with session(address):
         report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
     results().print(report_table(report))
-    typer.echo(f"Report: {chosen.folder / job.REPORT}, {chosen.folder / job.REPORT_PAGE}")
+    typer.echo(f"Report: {chosen.folder / REPORT}, {chosen.folder / REPORT_PAGE}")
     if in_place:
         typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
-        typer.echo(f"{report.dead} records were not migrated: {chosen.folder / job.DEAD_LETTERS}")
+        typer.echo(f"{report.dead} records were not migrated: {chosen.folder / DEAD_LETTERS}")
     if report.unread.faults:
         typer.echo(f"{report.unread.faults} files or folders of the source could not be read: see the report.")
     if report.dead or report.unread.faults:

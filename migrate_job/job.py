@@ -15,10 +15,7 @@ from cluster.errors import DestinationError
 from cluster.sources import Source
 from cluster.sources.unread import Unread
 from migrate_job.destinations import Destination, ParquetParts
-from migrate_job.layout import DEAD_LETTERS as DEAD_LETTERS
 from migrate_job.layout import LOCK
-from migrate_job.layout import REPORT as REPORT
-from migrate_job.layout import REPORT_PAGE as REPORT_PAGE
 from migrate_job.listing import Listing
 from migrate_job.plan import RECORD_TIMEOUT_S, Plan
 from migrate_job.report import Report as Report
@@ -31,8 +28,9 @@ from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 from nbmf.places import is_uri
 from nbmf.store.files import remove_scratch, write_whole
+from nbmf.store.layout import DEAD_LETTERS, PART_PREFIX, REPORT, REPORT_PAGE
 
-_NAMES = ("part-", "_", "report.", DEAD_LETTERS)
+_NAMES = (PART_PREFIX, "_", REPORT, REPORT_PAGE, DEAD_LETTERS)
 """What a run has in its folder begins so."""
 
 

@@ -1,17 +1,12 @@
-"""Names of what a run keeps in its folder."""
+"""Names of what a run keeps in its folder while it runs; those of what is written are in nbmf.store.layout."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-PLAN = "_plan.json"
 LOCK = "_lock"
 NAMES = "_names.jsonl"
 """Of a migration in place: its record files. It is there before the plan."""
-
-DEAD_LETTERS = "dead-letters.jsonl"
-REPORT = "report.json"
-REPORT_PAGE = "report.html"
 
 
 def done_file(run: Path, shard: int) -> Path:

@@ -12,13 +12,14 @@ from typing import Any
 from cluster.errors import DestinationError
 from cluster.sources import Source
 from migrate_job.destinations import Destination, ParquetParts
-from migrate_job.layout import LOCK, NAMES, PLAN, done_file
+from migrate_job.layout import LOCK, NAMES, done_file
 from migrate_job.listing import Shards
 from migrate_job.verification import ALL
 from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 from nbmf.store.files import write_whole
+from nbmf.store.layout import PLAN
 
 _FORMAT = 2
 """Plans without a format are from before listings had modification times: theirs are compared without."""

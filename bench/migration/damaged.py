@@ -18,6 +18,7 @@ from nbmf import Codec, store
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
+from nbmf.store.layout import DEAD_LETTERS
 from nbmf.store.record_file import file_name as record_file_name
 
 _BATCH = 256
@@ -57,7 +58,7 @@ def run(
     seconds = perf_counter() - begin
     problems: list[str] = []
     good = _check_store(new, records, reasons, registry.load(version), problems, advance)
-    dead = _check_letters(new / job.DEAD_LETTERS, reasons, problems)
+    dead = _check_letters(new / DEAD_LETTERS, reasons, problems)
     after = fingerprints(old, iter(range(records)))
     problems += [f"{key_of(number)}: changed at its source" for number in before if before[number] != after[number]]
     counts = {"records": records, "migrated": records - len(reasons), "dead": len(reasons)}

@@ -18,10 +18,10 @@ from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from cluster.sources.walk import NotRead, not_read
 from nbmf.encryption import StoreKey
+from nbmf.store.layout import DEAD_LETTERS, PART_PREFIX, REPORT, REPORT_PAGE
 
 _NAMES = (*COLUMNS, ENCRYPTED)
-_PART_PREFIX = "part-"
-_BESIDE_PARTS = ("dead-letters.jsonl", "report.json", "report.html")
+_BESIDE_PARTS = (DEAD_LETTERS, REPORT, REPORT_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ def parts_in(storage: Storage, folder: str) -> tuple[str, ...]:
 
 def is_part(path: str) -> bool:
     """Whether a Parquet file is called like a part."""
-    return path.rpartition("/")[2].startswith(_PART_PREFIX)
+    return path.rpartition("/")[2].startswith(PART_PREFIX)
 
 
 def is_own(name: str) -> bool:
     """Whether something in a data set's folder is of the migration that wrote it, and holds no more records."""
-    return "/" not in name and (name.startswith(("_", *_BESIDE_PARTS)) or name.startswith(_PART_PREFIX))
+    return "/" not in name and (name.startswith(("_", *_BESIDE_PARTS)) or name.startswith(PART_PREFIX))
 
 
 def _choose(schema: pa.Schema, shown: str) -> Chosen:

@@ -18,11 +18,11 @@ from cluster.sources.sqlite_table import Row, Table, Wanted
 from cluster.sources.storage import LOCAL
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from nbmf.encryption import StoreKey
+from nbmf.store.layout import BESIDE_SQLITE
 
 _APPLICATION_ID = b"nbmf"
 _APPLICATION_ID_AT = 68
 _TABLE = "records"
-_BESIDE = ".migration"
 _BLOB = "blob"
 _FIELDS = (*(name for name in COLUMNS if name != _BLOB), ENCRYPTED)
 _FLAGS = {"preview", ENCRYPTED}
@@ -50,7 +50,7 @@ class SqliteStore:
         return list(self.iter_shards())
 
     def iter_shards(self) -> Iterator[Shard]:
-        refuse_unfinished(LOCAL, f"{self.path}{_BESIDE}")
+        refuse_unfinished(LOCAL, f"{self.path}{BESIDE_SQLITE}")
         yield from plan_table(self.path, self._choose, self.max_record_bytes)
 
     def split(self, shard: Shard) -> Iterator[tuple[str, Shard]]:

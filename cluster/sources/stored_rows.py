@@ -15,12 +15,12 @@ from cluster.sources.storage import Storage
 from nbmf.encryption import StoreKey, told
 from nbmf.errors import CodecError, EncryptionError, NbmfError
 from nbmf.store.errors import KeyRequired, StoreError
+from nbmf.store.layout import PLAN, REPORT
 from nbmf.store.record import StoredRecord
 from nbmf.store.rows import to_record
 
 COLUMNS = {"key": str, "class": str, "meta": str, "blob": bytes, "preview": bool}
 ENCRYPTED = "encrypted"
-_PLAN, _REPORT = "_plan.json", "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class StoredRow:
 
 def refuse_unfinished(storage: Storage, folder: str) -> None:
     """Raises RecordsError if a folder is of a migration that has begun and has no report yet."""
-    has = {name: storage.state(f"{folder}/{name}").is_file for name in (_PLAN, _REPORT)}
-    if has[_PLAN] and not has[_REPORT]:
+    has = {name: storage.state(f"{folder}/{name}").is_file for name in (PLAN, REPORT)}
+    if has[PLAN] and not has[REPORT]:
         raise RecordsError(f"{storage.show(folder)} holds a migration that was not finished; repeat its command first")
 
 

@@ -14,6 +14,7 @@ import pyarrow.fs as pafs
 from cluster.errors import RecordsError
 from cluster.sources.kinds import PARQUET, kind_of
 from cluster.sources.storage import Storage, leads_out, raise_if_unavailable
+from nbmf.store.layout import PLAN
 
 HIDDEN = "hidden"
 UNKNOWN = "unknown_kind"
@@ -32,7 +33,6 @@ LINKED_OUT_DETAIL = "a link to what is not below the folder that is read, which 
 FAULTS = frozenset({NO_TARGET, UNREADABLE, LINKED_OUT})
 """Reasons for which records may be missing that were meant to be there."""
 
-_PLAN = "_plan.json"
 _DETAILS = {
     HIDDEN: "its name begins with a dot; it is read if it is named itself",
     UNKNOWN: "a file of no kind that is known by its name",
@@ -160,7 +160,7 @@ def _seen(entry: os.DirEntry[str], name: str) -> Found | None:
     if stat.S_ISDIR(mode):
         if entry.is_symlink():
             return Found(name, None, LINKED_FOLDER)
-        return Found(name, None, STORE) if (Path(entry.path) / _PLAN).exists() else _tools(name)
+        return Found(name, None, STORE) if (Path(entry.path) / PLAN).exists() else _tools(name)
     if not stat.S_ISREG(mode):
         return Found(name, None, SPECIAL)
     found = _file(name, size)
@@ -172,7 +172,7 @@ def _seen(entry: os.DirEntry[str], name: str) -> Found | None:
 def _walk_away(storage: Storage, root: str, passed_over: Callable[[str], bool]) -> Iterator[Found]:
     infos = storage.all_below(root)
     named = sorted(((info.path[len(root) :].strip("/").split("/"), info) for info in infos), key=lambda one: one[0])
-    stores = {"/".join(parts[:-1]) for parts, _ in named if parts[-1] == _PLAN and len(parts) > 1}
+    stores = {"/".join(parts[:-1]) for parts, _ in named if parts[-1] == PLAN and len(parts) > 1}
     done: list[str] | None = None
     for parts, info in named:
         if passed_over(parts[0]) or passed_over("/".join(parts)) or (done is not None and parts[: len(done)] == done):

@@ -23,8 +23,9 @@ from migrate_job.destinations.in_place_files import (
     read_replaced,
     replaced_shards,
 )
-from migrate_job.layout import DEAD_LETTERS, LOCK, PLAN, REPORT, REPORT_PAGE
+from migrate_job.layout import LOCK
 from nbmf.store.files import remove_scratch, sync, write_whole
+from nbmf.store.layout import DEAD_LETTERS, PLAN, REPORT, REPORT_PAGE
 
 ROLLBACK = "rollback.json"
 _HISTORY = "_history"

@@ -26,11 +26,12 @@ from migrate_job.destinations.in_place_files import (
     originals,
     read_replaced,
 )
-from migrate_job.layout import NAMES, PLAN
+from migrate_job.layout import NAMES
 from nbmf import stub
 from nbmf.encryption import StoreKey, told
 from nbmf.errors import DamagedStubBlob
 from nbmf.store.files import remove_scratch, sync, write_whole
+from nbmf.store.layout import PLAN
 from nbmf.store.record_file import OWN_FOLDER, RECORDS_FOLDER, SUFFIX, DamagedRecordFile, name_key, parse
 from nbmf.store.sorted_names import sorted_names
 

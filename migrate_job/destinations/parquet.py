@@ -11,12 +11,13 @@ from migrate_job.destinations.base import Row
 from migrate_job.layout import done_file
 from nbmf.encryption import StoreKey
 from nbmf.store.index_build import ensure_index
+from nbmf.store.layout import part_name
 from nbmf.store.parts import write_part
 
 
 def part_file(folder: Path, index: int) -> Path:
     """The blobs of a shard."""
-    return folder / f"part-{index:06}.parquet"
+    return folder / part_name(index)
 
 
 @dataclass(frozen=True, slots=True)

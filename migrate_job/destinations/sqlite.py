@@ -22,10 +22,11 @@ from cluster.errors import DestinationError
 from cluster.sources import BadRecord
 from migrate_job.destinations.base import Row
 from migrate_job.destinations.parquet import part_file
-from migrate_job.layout import PLAN, done_file
+from migrate_job.layout import done_file
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import StoreError
 from nbmf.store.files import sync
+from nbmf.store.layout import BESIDE_SQLITE, PLAN
 from nbmf.store.parts import part_statistics, write_part
 from nbmf.store.rows import schema
 from nbmf.store.sqlite import APPLICATION_ID, FORMAT, INDEX, TABLES, SqliteStore
@@ -39,7 +40,7 @@ _INSERT = f"INSERT INTO records({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * 
 
 def run_folder(file: Path) -> Path:
     """Where plan, parts, dead letters and report of a migration into `file` are."""
-    return file.with_name(file.name + ".migration")
+    return file.with_name(file.name + BESIDE_SQLITE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbmf.store.errors import IndexUnusable
+from nbmf.store.layout import INDEX
 from nbmf.store.parts import Parts
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.fs as pafs
 
-INDEX = "_index.arrow"
 FORMAT = 1
 HASH_BITS = 64
 BATCH_ENTRIES = 4096

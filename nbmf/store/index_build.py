@@ -12,8 +12,9 @@ from nbmf.extras import require
 from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
 from nbmf.store.files import remove_scratch, write_whole
-from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, INDEX, METADATA, Index, bits_for, checksum
+from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, METADATA, Index, bits_for, checksum
 from nbmf.store.index import key_hash as key_hash
+from nbmf.store.layout import INDEX
 from nbmf.store.parts import Parts, list_parts
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from nbmf.encryption import StoreKey
 from nbmf.store.base import Store
 from nbmf.store.errors import IndexUnusable, StoreError, StoreWarning
 from nbmf.store.index import Index
-from nbmf.store.parts import PREFIX, SUFFIX, list_parts, part_statistics
+from nbmf.store.layout import PART_PREFIX, PART_SUFFIX, PLAN
+from nbmf.store.parts import list_parts, part_statistics
 from nbmf.store.record import RecordKey, StoredRecord
 from nbmf.store.rows import RECORD_COLUMNS, to_record
 from nbmf.store.statistics import Statistics
@@ -40,7 +41,7 @@ class ParquetStore(Store):
         except IndexUnusable as problem:
             self._without_index = problem
         if self._index is None and not self._parts.names and not _has_plan(filesystem, folder):
-            raise StoreError(f"{folder} is no store: it has no {PREFIX}*{SUFFIX}, nor records/")
+            raise StoreError(f"{folder} is no store: it has no {PART_PREFIX}*{PART_SUFFIX}, nor records/")
 
     def __str__(self) -> str:
         return self._parts.folder
@@ -149,7 +150,7 @@ class ParquetStore(Store):
 
 def _has_plan(filesystem: pafs.FileSystem, folder: str) -> bool:
     """Whether a migration was begun there: of nothing, in a version without an index, it left nothing else."""
-    return bool(filesystem.get_file_info(f"{folder}/_plan.json").is_file)
+    return bool(filesystem.get_file_info(f"{folder}/{PLAN}").is_file)
 
 
 def _may_hold(group: Any, key: str) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import StoreError
 from nbmf.store.files import write_whole
+from nbmf.store.layout import PART_PREFIX, PART_SUFFIX
 from nbmf.store.rows import Row, schema, sealed
 from nbmf.store.statistics import Statistics
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 512
-PREFIX, SUFFIX = "part-", ".parquet"
 _STATISTICS = b"nbmf.statistics"
 _BATCH_ROWS = 2048
 
@@ -96,7 +96,7 @@ def list_parts(filesystem: pafs.FileSystem, folder: str) -> Parts:
     found = [
         (info.base_name, info.size)
         for info in filesystem.get_file_info(pafs.FileSelector(folder))
-        if info.is_file and info.base_name.startswith(PREFIX) and info.base_name.endswith(SUFFIX)
+        if info.is_file and info.base_name.startswith(PART_PREFIX) and info.base_name.endswith(PART_SUFFIX)
     ]
     found.sort()
     digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()

@@ -13,7 +13,8 @@ import nbmf
 from nbmf import store
 from nbmf.store import index, index_build
 from nbmf.store.errors import IndexUnusable, RecordNotFound, StoreWarning
-from nbmf.store.index import INDEX, Index, bits_for
+from nbmf.store.index import Index, bits_for
+from nbmf.store.layout import INDEX
 from nbmf.store.parts import list_parts, write_part
 
 RECORDS = 100_000
