@@ -29,13 +29,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(CORE) | $(BIN)/python
 demo: install ## Run the whole path on real records: store, training, service, migration
 	@$(BIN)/nbmf demo
 
-# Those that need no Ray session, two at a time.
-WITHOUT_RAY := tests/nbmf tests/core tests/fuzz tests/docs
 PYTEST := $(BIN)/pytest -q
 
 test: install ## Run the tests
-	@$(PYTEST) -m 'not slow' -n 2 --dist loadfile $(WITHOUT_RAY)
-	@$(PYTEST) -m 'not slow' $(addprefix --ignore ,$(WITHOUT_RAY))
+	@$(PYTEST) -m 'not slow and not ray' -n 2 --dist loadfile
+	@$(PYTEST) -m 'not slow and ray'
 
 test-all: install ## Run the tests, the slow ones too
 	@$(PYTEST)

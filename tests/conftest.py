@@ -29,6 +29,12 @@ RAY_CPUS = 4
 STABLE_RECORDS = 1200
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "ray_session" in item.fixturenames:
+            item.add_marker("ray")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory):
     """A home folder of the tests' own: default registry and download cache are in it, never the user's."""
