@@ -15,8 +15,8 @@ static void repeat_phase(const Model *model, Work *work, int phase, int count, i
         if (phase == 5) head(network, work, count);
         if (phase == 4) {
             for (int b = 0; b < count; b++) embed(network, work, b);
-            add_to_residual(network, work, count, &network->memory_in, network->memory_in_scale_D, work->memory_BM,
-                            work->memory_stride);
+            multiply(&network->memory_in, work, count, work->memory_BM, work->memory_stride);
+            add_to_residual(network, work, count, network->memory_in_scale_D);
         }
         if (phase == 3)
             for (int n = 0; n <= 2 * network->n_layers; n++)

@@ -19,13 +19,19 @@ INLINE int padded(int size, int to) { return (size + to - 1) / to * to; }
 
 #if defined(PATH_AVX512)
 #include <immintrin.h>
-enum { LANES = 16, TALL = 4, WIDE = 6 };
+enum { LANES = 16, TALL = 4, WIDE = 4, BANDS = 4 };
 #define WITH_OFFSET 1
 typedef __m512i Sums;
 typedef __m512i Rows;
 typedef __m512i Columns;
 INLINE Sums no_sums(void) { return _mm512_setzero_si512(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm512_loadu_si512(bytes); }
+INLINE void interleave(Rows *of) {
+    const __m512i a = _mm512_unpacklo_epi8(of[0], of[1]), b = _mm512_unpackhi_epi8(of[0], of[1]);
+    const __m512i c = _mm512_unpacklo_epi8(of[2], of[3]), d = _mm512_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm512_unpacklo_epi16(a, c), of[1] = _mm512_unpackhi_epi16(a, c);
+    of[2] = _mm512_unpacklo_epi16(b, d), of[3] = _mm512_unpackhi_epi16(b, d);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -41,6 +47,12 @@ typedef __m256i Sums;
 typedef __m256i Rows;
 INLINE Sums no_sums(void) { return _mm256_setzero_si256(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm256_loadu_si256((const __m256i *)bytes); }
+INLINE void interleave(Rows *of) {
+    const __m256i a = _mm256_unpacklo_epi8(of[0], of[1]), b = _mm256_unpackhi_epi8(of[0], of[1]);
+    const __m256i c = _mm256_unpacklo_epi8(of[2], of[3]), d = _mm256_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm256_unpacklo_epi16(a, c), of[1] = _mm256_unpackhi_epi16(a, c);
+    of[2] = _mm256_unpacklo_epi16(b, d), of[3] = _mm256_unpackhi_epi16(b, d);
+}
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     _mm256_storeu_si256((__m256i *)out, _mm256_sub_epi32(sums, _mm256_set1_epi32(taken_off)));
 }
@@ -50,13 +62,13 @@ INLINE __m256i group_in_all_lanes(const int8_t *x) {
     return _mm256_set1_epi32(group);
 }
 #if defined(PATH_AVXVNNI)
-enum { LANES = 8, TALL = 4, WIDE = 2 };
+enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 1
 typedef __m256i Columns;
 INLINE Columns load_columns(const int8_t *x) { return group_in_all_lanes(x); }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm256_dpbusd_avx_epi32(sums, rows, columns); }
 #else
-enum { LANES = 8, TALL = 4, WIDE = 2 };
+enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 0
 typedef struct {
     __m256i sign, size;
@@ -72,7 +84,7 @@ INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
 #endif
 #elif defined(PATH_SSE41)
 #include <smmintrin.h>
-enum { LANES = 4, TALL = 4, WIDE = 2 };
+enum { LANES = 4, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 0
 typedef __m128i Sums;
 typedef __m128i Rows;
@@ -81,6 +93,12 @@ typedef struct {
 } Columns;
 INLINE Sums no_sums(void) { return _mm_setzero_si128(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
+INLINE void interleave(Rows *of) {
+    const __m128i a = _mm_unpacklo_epi8(of[0], of[1]), b = _mm_unpackhi_epi8(of[0], of[1]);
+    const __m128i c = _mm_unpacklo_epi8(of[2], of[3]), d = _mm_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm_unpacklo_epi16(a, c), of[1] = _mm_unpackhi_epi16(a, c);
+    of[2] = _mm_unpacklo_epi16(b, d), of[3] = _mm_unpackhi_epi16(b, d);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -97,13 +115,22 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 }
 #elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
 #include <arm_neon.h>
-enum { LANES = 4, TALL = 4, WIDE = 4 };
+enum { LANES = 4, TALL = 4, WIDE = 4, BANDS = 4 };
 #define WITH_OFFSET 0
 typedef int32x4_t Sums;
 typedef int8x16_t Rows;
 typedef int8x16_t Columns;
 INLINE Sums no_sums(void) { return vdupq_n_s32(0); }
 INLINE Rows load_rows(const uint8_t *bytes) { return vld1q_s8((const int8_t *)bytes); }
+INLINE Rows zip16(int8x16_t a, int8x16_t b, const int high) {
+    const int16x8_t c = vreinterpretq_s16_s8(a), d = vreinterpretq_s16_s8(b);
+    return vreinterpretq_s8_s16(high ? vzip2q_s16(c, d) : vzip1q_s16(c, d));
+}
+INLINE void interleave(Rows *of) {
+    const int8x16_t a = vzip1q_s8(of[0], of[1]), b = vzip2q_s8(of[0], of[1]);
+    const int8x16_t c = vzip1q_s8(of[2], of[3]), d = vzip2q_s8(of[2], of[3]);
+    of[0] = zip16(a, c, 0), of[1] = zip16(a, c, 1), of[2] = zip16(b, d, 0), of[3] = zip16(b, d, 1);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -123,20 +150,33 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     vst1q_s32(out, sums);
 }
 #else
-enum { LANES = 4, TALL = 1, WIDE = 1 };
+enum { LANES = 4, TALL = 1, WIDE = 1, BANDS = 1 };
 #define WITH_OFFSET 0
 typedef struct {
     int32_t lane[LANES];
 } Sums;
-typedef const int8_t *Rows;
+typedef struct {
+    int8_t byte[LANES * COLUMNS];
+} Rows;
 typedef const int8_t *Columns;
 INLINE Sums no_sums(void) { return (Sums){{0}}; }
-INLINE Rows load_rows(const uint8_t *bytes) { return (const int8_t *)bytes; }
+INLINE Rows load_rows(const uint8_t *bytes) {
+    Rows rows;
+    memcpy(rows.byte, bytes, sizeof rows.byte);
+    return rows;
+}
+INLINE void interleave(Rows *of) {
+    Rows made[COLUMNS];
+    for (int row = 0; row < LANES * COLUMNS; row++)
+        for (int column = 0; column < COLUMNS; column++)
+            made[row / LANES].byte[row % LANES * COLUMNS + column] = of[column].byte[row];
+    memcpy(of, made, sizeof made);
+}
 INLINE Columns load_columns(const int8_t *x) { return x; }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
     for (int lane = 0; lane < LANES; lane++)
         for (int column = 0; column < COLUMNS; column++)
-            sums.lane[lane] += rows[lane * COLUMNS + column] * columns[column];
+            sums.lane[lane] += rows.byte[lane * COLUMNS + column] * columns[column];
     return sums;
 }
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
@@ -147,27 +187,51 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 
 enum { OFFSET = WITH_OFFSET ? 128 : 0 };
 
-static size_t packed_bytes(int rows, int columns) { return (size_t)padded(rows, ROWS) * (size_t)padded(columns, COLUMNS); }
+enum {
+    SOON = 16,             /* columns of a sparse product that are fetched before they are needed */
+    TILE = TALL * LANES,   /* rows that pass by together */
+    BAND = LANES * COLUMNS, /* rows of a column that are loaded together */
+    CHUNK = 64,            /* bytes that are fetched together */
+    AHEAD = 1024           /* bytes of weights that are fetched before they are needed */
+};
 
-INLINE size_t packed_at(int columns, int row, int column) {
-    return (size_t)(row / LANES) * LANES * (size_t)columns + (size_t)(column / COLUMNS) * LANES * COLUMNS +
-           (size_t)(row % LANES) * COLUMNS + (size_t)(column % COLUMNS);
+static size_t packed_bytes(int rows, int columns) {
+    return (size_t)padded(rows, MATRIX_ROWS) * (size_t)padded(columns, COLUMNS);
+}
+
+INLINE size_t packed_at(int tile, int columns, int row, int column) {
+    return (size_t)(row / tile) * (size_t)tile * (size_t)columns + (size_t)(column / COLUMNS) * (size_t)tile * COLUMNS +
+           (size_t)(row % tile) * COLUMNS + (size_t)(column % COLUMNS);
 }
 
 /* Into packed->bytes, which has room for packed_bytes. */
 static void pack(const int8_t *matrix, int rows, int columns, Packed *packed) {
-    packed->rows = padded(rows, ROWS);
+    packed->rows = padded(rows, MATRIX_ROWS);
     packed->columns = padded(columns, COLUMNS);
     memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
-            packed->bytes[packed_at(packed->columns, row, column)] =
+            packed->bytes[packed_at(TILE, packed->columns, row, column)] =
                 (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
 }
 
-/* Sets a row of a packed matrix of so many columns, a multiple of COLUMNS. */
+/* The same for sparse_products: column by column, in each the rows such that `interleave` brings them into order. */
+static void pack_columns(const int8_t *matrix, int rows, int columns, Packed *packed) {
+    packed->rows = padded(rows, MATRIX_ROWS);
+    packed->columns = padded(columns, COLUMNS);
+    memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
+    for (int row = 0; row < rows; row++) {
+        const int in_band = row % BAND, lane = in_band % LANES;
+        const int at = row - in_band + lane / 4 * 16 + in_band / LANES * 4 + lane % 4;
+        for (int column = 0; column < columns; column++)
+            packed->bytes[(size_t)column * (size_t)packed->rows + (size_t)at] =
+                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
+    }
+}
+
+/* Sets a row of a matrix of keys of so many columns, a multiple of COLUMNS. */
 INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values) {
-    uint8_t *to = matrix + packed_at(columns, row, 0);
+    uint8_t *to = matrix + packed_at(LANES, columns, row, 0);
     for (int group = 0; group < columns / COLUMNS; group++) {
         uint32_t bytes;
         memcpy(&bytes, values + group * COLUMNS, COLUMNS);
@@ -176,20 +240,30 @@ INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values)
     }
 }
 
-/* Sets a column of a packed matrix without offset: as many values as it has rows. */
+/* Sets a column of a matrix of values, without offset: as many values as it has rows. */
 INLINE void put_column(int8_t *matrix, int rows, int columns, int column, const int8_t *values) {
-    for (int row = 0; row < rows; row++) matrix[packed_at(columns, row, column)] = values[row];
+    for (int row = 0; row < rows; row++) matrix[packed_at(LANES, columns, row, column)] = values[row];
 }
 
-INLINE void tile(const uint8_t *rows, size_t block_bytes, int groups, const int8_t *x, size_t x_stride, int32_t *out,
-                 size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors) {
+INLINE int32_t offset_of(const int8_t *x, int columns) {
+    int32_t sum = 0;
+    if (WITH_OFFSET)
+        for (int column = 0; column < columns; column++) sum += x[column];
+    return OFFSET * sum;
+}
+
+INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
+                 int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors,
+                 const int fetch) {
     Sums sums[TALL][WIDE];
     for (int block = 0; block < blocks; block++)
         for (int vector = 0; vector < vectors; vector++) sums[block][vector] = no_sums();
     for (int group = 0; group < groups; group++) {
+        const uint8_t *here = rows + (size_t)group * group_bytes;
         Rows loaded[TALL];
-        for (int block = 0; block < blocks; block++)
-            loaded[block] = load_rows(rows + (size_t)block * block_bytes + (size_t)group * LANES * COLUMNS);
+        if (fetch)
+            for (int byte = 0; byte < TILE * COLUMNS; byte += CHUNK) __builtin_prefetch(here + AHEAD + byte);
+        for (int block = 0; block < blocks; block++) loaded[block] = load_rows(here + (size_t)block * block_bytes);
         for (int vector = 0; vector < vectors; vector++) {
             Columns columns = load_columns(x + (size_t)vector * x_stride + (size_t)group * COLUMNS);
             for (int block = 0; block < blocks; block++)
@@ -201,39 +275,113 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, int groups, const int8
             store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector], taken_off[vector]);
 }
 
-/* Rows begin to end, multiples of ROWS, of a packed matrix times up to AT_ONCE vectors of as many columns, into columns
- * begin to end of `out`. */
-static void row_products(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
-                         int vectors, int32_t *out, size_t out_stride) {
-    int32_t taken_off[AT_ONCE] = {0};
-    if (WITH_OFFSET)
-        for (int vector = 0; vector < vectors; vector++) {
-            int32_t sum = 0;
-            for (int column = 0; column < columns; column++) sum += x[(size_t)vector * x_stride + (size_t)column];
-            taken_off[vector] = OFFSET * sum;
-        }
+/* Some blocks of rows times all vectors. */
+INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
+                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, int vectors, const int fetch) {
+    for (int vector = 0; vector < vectors;) {
+        const int left = vectors - vector;
+#define TILES(count)                                                                                                   \
+    tile(rows, block_bytes, group_bytes, groups, x + (size_t)vector * x_stride, x_stride,                              \
+         out + (size_t)vector * out_stride, out_stride, taken_off + vector, blocks, count, fetch),                     \
+        vector += count
+        if (WIDE >= 4 && left >= 4) TILES(WIDE >= 4 ? 4 : 1);
+        else if (WIDE >= 3 && left >= 3) TILES(WIDE >= 3 ? 3 : 1);
+        else if (WIDE >= 2 && left >= 2) TILES(WIDE >= 2 ? 2 : 1);
+        else TILES(1);
+#undef TILES
+    }
+}
+
+/* A packed matrix times up to AT_ONCE vectors. */
+static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride) {
+    int32_t taken_off[AT_ONCE];
+    for (int vector = 0; vector < vectors; vector++)
+        taken_off[vector] = offset_of(x + (size_t)vector * x_stride, matrix->columns);
+    for (int row = 0; row < matrix->rows; row += TILE)
+        tiles(matrix->bytes + (size_t)row * (size_t)matrix->columns, LANES * COLUMNS, TILE * COLUMNS,
+              matrix->columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL, vectors, 1);
+}
+
+/* Rows begin to end, multiples of ROWS, of a matrix of keys times vectors, into columns begin to end of `out`. */
+static void scores(const uint8_t *keys, int columns, int begin, int end, const int8_t *x, size_t x_stride, int vectors,
+                   int32_t *out, size_t out_stride) {
+    int32_t taken_off[AT_ONCE];
     const size_t block_bytes = (size_t)LANES * (size_t)columns;
-    const int groups = columns / COLUMNS;
+    for (int vector = 0; vector < vectors; vector++) taken_off[vector] = offset_of(x + (size_t)vector * x_stride, columns);
     for (int row = begin; row < end;) {
-        const int tall = row + TALL * LANES <= end;
-        const uint8_t *rows = matrix + (size_t)(row / LANES) * block_bytes;
-        for (int vector = 0; vector < vectors;) {
-            const int left = vectors - vector;
-            const int8_t *from = x + (size_t)vector * x_stride;
-            int32_t *to = out + (size_t)vector * out_stride + row;
-#define TILE(blocks, count)                                                                                     \
-    tile(rows, block_bytes, groups, from, x_stride, to, out_stride, taken_off + vector, blocks, count), vector += count
-            if (tall && WIDE >= 6 && left >= 6) TILE(TALL, WIDE >= 6 ? 6 : 1);
-            else if (tall && WIDE >= 4 && left >= 4) TILE(TALL, WIDE >= 4 ? 4 : 1);
-            else if (tall && WIDE >= 3 && left >= 3) TILE(TALL, WIDE >= 3 ? 3 : 1);
-            else if (tall && WIDE >= 2 && left >= 2) TILE(TALL, WIDE >= 2 ? 2 : 1);
-            else if (tall) TILE(TALL, 1);
-            else if (WIDE >= 4 && left >= 4) TILE(1, WIDE >= 4 ? 4 : 1);
-            else if (WIDE >= 2 && left >= 2) TILE(1, WIDE >= 2 ? 2 : 1);
-            else TILE(1, 1);
-#undef TILE
+        const uint8_t *rows = keys + (size_t)row * (size_t)columns;
+        if (row + TILE <= end) {
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL,
+                  vectors, 0);
+            row += TILE;
+        } else {
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, 1,
+                  vectors, 0);
+            row += LANES;
         }
-        row += tall ? TALL * LANES : LANES;
+    }
+}
+
+/* The values of a vector that are not zero, and where a packed matrix has their columns; returns how many. Both arrays have
+ * room for MARGIN more. */
+INLINE int nonzero(const int8_t *x, int columns, int rows, int8_t *value, int32_t *at) {
+    int count = 0;
+#if defined(PATH_AVX512)
+    __m512i here = _mm512_slli_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), 8);
+    for (int column = 0; column < columns; column += 16) {
+        const __m512i values = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(x + column)));
+        const __mmask16 kept = _mm512_test_epi32_mask(values, values);
+        const __m512i packed = _mm512_maskz_compress_epi32(kept, _mm512_or_si512(here, values));
+        _mm_storeu_si128((__m128i *)(void *)(value + count), _mm512_cvtepi32_epi8(packed));
+        _mm512_storeu_si512(at + count, _mm512_mullo_epi32(_mm512_srli_epi32(packed, 8), _mm512_set1_epi32(rows)));
+        here = _mm512_add_epi32(here, _mm512_set1_epi32(16 << 8));
+        count += __builtin_popcount(kept);
+    }
+#else
+    for (int column = 0; column < columns; column++) {
+        value[count] = x[column];
+        at[count] = column * rows;
+        count += x[column] != 0;
+    }
+#endif
+    return count;
+}
+
+INLINE void sparse_tile(const uint8_t *matrix, const int8_t *value, const int32_t *at, int groups, int32_t *out,
+                        int32_t taken_off, const int bands) {
+    Sums sums[BANDS][COLUMNS];
+    for (int band = 0; band < bands; band++)
+        for (int block = 0; block < COLUMNS; block++) sums[band][block] = no_sums();
+    for (int group = 0; group < groups; group++, at += COLUMNS) {
+        const Columns columns = load_columns(value + group * COLUMNS);
+        for (int column = 0; column < COLUMNS; column++)
+            for (int byte = 0; byte < bands * BAND; byte += CHUNK) __builtin_prefetch(matrix + at[SOON + column] + byte);
+        for (int band = 0; band < bands; band++) {
+            Rows rows[COLUMNS];
+            for (int column = 0; column < COLUMNS; column++) rows[column] = load_rows(matrix + at[column] + band * BAND);
+            interleave(rows);
+            for (int block = 0; block < COLUMNS; block++)
+                sums[band][block] = add_products(sums[band][block], rows[block], columns);
+        }
+    }
+    for (int band = 0; band < bands; band++)
+        for (int block = 0; block < COLUMNS; block++)
+            store_sums(out + band * BAND + block * LANES, sums[band][block], taken_off);
+}
+
+/* A matrix of pack_columns times vectors most of whose values are zero: of each only the columns are read that matter. */
+static void sparse_products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
+                            int32_t *out, size_t out_stride) {
+    for (int vector = 0; vector < vectors; vector++, x += x_stride, out += out_stride) {
+        const int count = nonzero(x, matrix->columns, matrix->rows, value, at);
+        for (int more = 0; more < MARGIN; more++) value[count + more] = 0, at[count + more] = 0;
+        const int32_t taken_off = offset_of(value, count);
+        for (int row = 0; row < matrix->rows;) {
+            const int bands = row + BANDS * BAND <= matrix->rows ? BANDS : 1;
+            if (bands == BANDS) sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, BANDS);
+            else sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, 1);
+            row += bands * BAND;
+        }
     }
 }
 
