@@ -173,7 +173,7 @@ typedef struct {
     int64_t position;
     int64_t tokens[2]; /* the last two */
     uint8_t *keys;     /* [L, H] packed [C, K] */
-    int8_t *values;    /* [L, H] packed [K, C] */
+    int8_t *values;    /* [L, H] [K, C] as weighted_sums reads them */
     int8_t *shifted;   /* [L, d_shift] leading channels of the last input of attention */
     int8_t *taps;      /* [L] rings of inputs of convolutions */
 } Cache;

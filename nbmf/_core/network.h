@@ -132,27 +132,30 @@ static void embed(const Network *network, Work *work, int b) {
     }
 }
 
-/* A query or key, turned by its position. */
-static void turn(const float *restrict scaled, const float *restrict cosine, const float *restrict sine, int half,
-                 int8_t *restrict out) {
-    for (int pair = 0; pair < half; pair++) {
-        out[pair] = round_int8(scaled[pair] * cosine[pair] - scaled[half + pair] * sine[pair]);
-        out[half + pair] = round_int8(scaled[half + pair] * cosine[pair] + scaled[pair] * sine[pair]);
+/* Turns a query or key by its position. */
+INLINE void turn(float *restrict front, float *restrict back, const float *restrict cosine, const float *restrict sine,
+                 int pairs) {
+    for (int pair = 0; pair < pairs; pair++) {
+        const float turned = front[pair] * cosine[pair] - back[pair] * sine[pair];
+        back[pair] = back[pair] * cosine[pair] + front[pair] * sine[pair];
+        front[pair] = turned;
     }
 }
 
-/* Key and value of a token into the cache. */
+/* Turns the token's queries and keys; puts key and value into the cache. */
 static void keep(const Network *network, Work *work, int layer, int b) {
     const int D = network->d_model, K = network->d_head, pairs = K / 2, C = network->ring;
     const int key_columns = padded(K, COLUMNS), value_rows = padded(K, ROWS);
     Cache *cache = &work->caches_S[work->slot_B[b]];
-    const float *scaled = work->scaled_BE + b * 3 * D;
+    float *scaled = work->scaled_BE + b * 3 * D;
+    for (float *head = scaled; head < scaled + 2 * D; head += K)
+        turn(head, head + pairs, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs);
     for (int head = 0; head < network->n_heads; head++) {
         const size_t index = (size_t)(layer * network->n_heads + head);
-        turn(scaled + D + head * K, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs, work->value_K);
+        to_int8(scaled + D + head * K, K, work->value_K);
         put_row(cache->keys + index * (size_t)(C * key_columns), key_columns, work->span_B[b].place, work->value_K);
         to_int8(scaled + 2 * D + head * K, K, work->value_K);
-        put_column(cache->values + index * (size_t)(C * value_rows), K, C, work->span_B[b].place, work->value_K);
+        put_column(cache->values + index * (size_t)(C * value_rows), value_rows, work->span_B[b].place, work->value_K, K);
     }
 }
 
@@ -180,13 +183,12 @@ INLINE int64_t weigh(const Network *network, int32_t *restrict score, int count,
 /* What the tokens' queries find in the cache, into y. Stage by stage, as each waits for the one before. */
 static void attend(const Network *network, Work *work, int layer, int count) {
     const Layer *weights = &network->layers[layer];
-    const int D = network->d_model, K = network->d_head, pairs = K / 2, C = network->ring;
+    const int D = network->d_model, K = network->d_head, C = network->ring;
     const int key_columns = padded(K, COLUMNS), value_rows = padded(K, ROWS);
     for (int head = 0; head < network->n_heads; head++) {
         const size_t index = (size_t)(layer * network->n_heads + head);
         for (int b = 0; b < count; b++)
-            turn(work->scaled_BE + b * 3 * D + head * K, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs,
-                 work->query_BK + b * work->query_stride);
+            to_int8(work->scaled_BE + b * 3 * D + head * K, K, work->query_BK + b * work->query_stride);
         for (int b = 0; b < count;) {
             int following = b + 1, first = work->span_B[b].first, last = work->span_B[b].last;
             for (; following < count && work->slot_B[following] == work->slot_B[b]; following++) {

@@ -240,9 +240,10 @@ INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values)
     }
 }
 
-/* Sets a column of a matrix of values, without offset: as many values as it has rows. */
-INLINE void put_column(int8_t *matrix, int rows, int columns, int column, const int8_t *values) {
-    for (int row = 0; row < rows; row++) matrix[packed_at(LANES, columns, row, column)] = values[row];
+/* Sets a column of a matrix of values, which weighted_sums reads, of so many rows: the first `count` of it. */
+INLINE void put_column(int8_t *matrix, int rows, int column, const int8_t *values, int count) {
+    int8_t *to = matrix + (size_t)(column - column % COLUMNS) * (size_t)rows + column % COLUMNS;
+    for (int row = 0; row < count; row++) to[row * COLUMNS] = values[row];
 }
 
 INLINE int32_t offset_of(const int8_t *x, int columns) {
@@ -254,16 +255,18 @@ INLINE int32_t offset_of(const int8_t *x, int columns) {
 
 INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors,
-                 const int fetch) {
+                 const size_t ahead) {
     Sums sums[TALL][WIDE];
     for (int block = 0; block < blocks; block++)
         for (int vector = 0; vector < vectors; vector++) sums[block][vector] = no_sums();
     for (int group = 0; group < groups; group++) {
         const uint8_t *here = rows + (size_t)group * group_bytes;
         Rows loaded[TALL];
-        if (fetch)
-            for (int byte = 0; byte < TILE * COLUMNS; byte += CHUNK) __builtin_prefetch(here + AHEAD + byte);
-        for (int block = 0; block < blocks; block++) loaded[block] = load_rows(here + (size_t)block * block_bytes);
+        for (int block = 0; block < blocks; block++) {
+            if (block_bytes >= CHUNK || block * LANES * COLUMNS % CHUNK == 0)
+                __builtin_prefetch(here + (size_t)block * block_bytes + ahead);
+            loaded[block] = load_rows(here + (size_t)block * block_bytes);
+        }
         for (int vector = 0; vector < vectors; vector++) {
             Columns columns = load_columns(x + (size_t)vector * x_stride + (size_t)group * COLUMNS);
             for (int block = 0; block < blocks; block++)
@@ -277,12 +280,13 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, in
 
 /* Some blocks of rows times all vectors. */
 INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
-                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, int vectors, const int fetch) {
+                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, int vectors,
+                  const size_t ahead) {
     for (int vector = 0; vector < vectors;) {
         const int left = vectors - vector;
 #define TILES(count)                                                                                                   \
     tile(rows, block_bytes, group_bytes, groups, x + (size_t)vector * x_stride, x_stride,                              \
-         out + (size_t)vector * out_stride, out_stride, taken_off + vector, blocks, count, fetch),                     \
+         out + (size_t)vector * out_stride, out_stride, taken_off + vector, blocks, count, ahead),                     \
         vector += count
         if (WIDE >= 4 && left >= 4) TILES(WIDE >= 4 ? 4 : 1);
         else if (WIDE >= 3 && left >= 3) TILES(WIDE >= 3 ? 3 : 1);
@@ -299,7 +303,7 @@ static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int
         taken_off[vector] = offset_of(x + (size_t)vector * x_stride, matrix->columns);
     for (int row = 0; row < matrix->rows; row += TILE)
         tiles(matrix->bytes + (size_t)row * (size_t)matrix->columns, LANES * COLUMNS, TILE * COLUMNS,
-              matrix->columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL, vectors, 1);
+              matrix->columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL, vectors, AHEAD);
 }
 
 /* Rows begin to end, multiples of ROWS, of a matrix of keys times vectors, into columns begin to end of `out`. */
@@ -312,11 +316,11 @@ static void scores(const uint8_t *keys, int columns, int begin, int end, const i
         const uint8_t *rows = keys + (size_t)row * (size_t)columns;
         if (row + TILE <= end) {
             tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL,
-                  vectors, 0);
+                  vectors, TALL * block_bytes);
             row += TILE;
         } else {
             tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, 1,
-                  vectors, 0);
+                  vectors, block_bytes);
             row += LANES;
         }
     }
@@ -536,22 +540,29 @@ INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weight
 INLINE void store_weighted(int32_t *out, WeightedSums sums) { store_sums(out, sums, 0); }
 #endif
 
-/* Sums over positions first to last, multiples of COLUMNS, of a packed matrix without offset [rows, positions] times split
- * weights. */
+INLINE void weighted_tile(const int8_t *values, int rows, int positions, const uint8_t *digits, int first, int last, int32_t *out,
+                          const int blocks) {
+    WeightedSums sums[TALL];
+    for (int block = 0; block < blocks; block++) sums[block] = no_weighted_sums();
+    for (int c = first; c < last; c += COLUMNS) {
+        const int8_t *here = values + (size_t)c * (size_t)rows;
+        const Weights weights = load_weights(digits, positions, c);
+        for (int block = 0; block < blocks; block++) {
+            if (block * LANES * COLUMNS % CHUNK == 0) __builtin_prefetch(here + block * LANES * COLUMNS + AHEAD);
+            sums[block] = add_weighted(sums[block], here + block * LANES * COLUMNS, weights);
+        }
+    }
+    for (int block = 0; block < blocks; block++) store_weighted(out + block * LANES, sums[block]);
+}
+
+/* Sums over positions first to last, multiples of COLUMNS, of a matrix of values [rows, positions] times split weights: its
+ * groups of COLUMNS positions, in each the rows. */
 static void weighted_sums(const int8_t *matrix, int rows, int positions, const uint8_t *digits, int first, int last,
                           int32_t *out) {
-    enum { BLOCKS = ROWS / LANES };
-    const size_t block_bytes = (size_t)LANES * (size_t)positions;
-    for (int row = 0; row < rows; row += ROWS) {
-        const int8_t *values = matrix + (size_t)row * (size_t)positions;
-        WeightedSums sums[BLOCKS];
-        for (int block = 0; block < BLOCKS; block++) sums[block] = no_weighted_sums();
-        for (int c = first; c < last; c += COLUMNS) {
-            const Weights weights = load_weights(digits, positions, c);
-            for (int block = 0; block < BLOCKS; block++)
-                sums[block] = add_weighted(sums[block], values + (size_t)block * block_bytes + (size_t)c * LANES, weights);
-        }
-        for (int block = 0; block < BLOCKS; block++) store_weighted(out + row + block * LANES, sums[block]);
+    for (int row = 0; row < rows;) {
+        const int8_t *values = matrix + row * COLUMNS;
+        if (row + TILE <= rows) weighted_tile(values, rows, positions, digits, first, last, out + row, TALL), row += TILE;
+        else weighted_tile(values, rows, positions, digits, first, last, out + row, 1), row += LANES;
     }
 }
 
