@@ -54,8 +54,8 @@ typedef struct {
     int size, singles, symbols, shift;
 } Vocabulary;
 
-/* An int8 matrix in the order in which a path's products read it: blocks of rows, in each the groups of COLUMNS columns, in
- * each the rows' bytes. Filled up with zeros. */
+/* An int8 matrix in the order in which a path's products read it: tiles of rows, in each the groups of COLUMNS columns, in
+ * each the rows' bytes; or columns. Filled up with zeros. */
 typedef struct {
     uint8_t *bytes;
     int rows, columns; /* filled up */
@@ -68,8 +68,8 @@ enum { ATTENTION = 0, CONVOLUTION = 1, TAPS = 3 };
 typedef struct {
     int kind, dilation;
     Packed in;  /* attention: queries, keys and values [3D, D]; convolution: of the taps [D, TAPS * D] */
-    Packed out; /* [D, D] */
-    Packed expand, contract;
+    Packed out; /* [D, D]; of a convolution by columns */
+    Packed expand, contract; /* [F, D]; [D, F] by columns */
     const float *in_scale, *out_scale, *expand_scale, *contract_scale;
     const float *index_scale_H, *value_scale_H;
 } Layer;
@@ -83,7 +83,7 @@ typedef struct {
     Packed memory_in;
     const float *memory_in_scale_D;
     Layer *layers;
-    Packed head, members; /* of the symbols; of the clusters' tokens */
+    Packed head, members; /* of the symbols; of the first cluster's tokens, the others behind it */
     const float *head_scale_V, *member_scale_V;
     const double *norm_factor_N;
     const float *norm_step_ND; /* or NULL: all of them 1 */

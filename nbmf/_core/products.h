@@ -4,7 +4,12 @@
  * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
  * vector's absolute values and the rows with its signs: two products of at most 128 * 127 fit 16 bits, as no weight is -128
  * (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
- * A tile of several blocks of rows passes by several vectors, so that neither is read again from far.
+ *
+ * A tile of several blocks of rows passes by several vectors, so that neither is read again from far. Its blocks lie side by
+ * side, so that a matrix is read from its first byte to its last: alone, a vector waits for little else than the matrix.
+ *
+ * Vectors most of whose values are zero have no use for most columns: of a matrix that lies column by column, they read those
+ * of the others, four at a time, and put the bytes of each row together on the way.
  */
 #ifndef NBMF_PRODUCTS_H
 #define NBMF_PRODUCTS_H
