@@ -155,7 +155,7 @@ class Model:
     def repeat_phase(self, inputs: Array, phase: int, at_once: int, times: int) -> None:
         """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
         attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the tokens of a
-        cluster, 7 the whole."""
+        cluster, 7 the whole, over the inputs again. Raises ValueError for fewer inputs than `at_once`."""
 
     def tokens_to_copy(self, tokens: Array, out: Array) -> None:
         """The token that the copy expert expects in place of each, or -1, into int64."""

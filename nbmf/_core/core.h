@@ -298,7 +298,8 @@ typedef struct {
                           int64_t count, double *token_TS, double *copied_TS, double *sure_TS, int64_t *order_TS);
     void (*predict)(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TS,
                     int32_t *base_TS, double *confidence_T, int64_t *contexts_TO);
-    void (*repeat_phase)(const Model *model, Work *work, int phase, int count, int64_t times);
+    void (*repeat_phase)(const Model *model, Work *work, const int32_t *inputs, int64_t n_inputs, int phase, int count,
+                         int64_t times);
     void (*products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride);
     void (*sparse_products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
                             int32_t *out, size_t out_stride);

@@ -741,6 +741,10 @@ static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
         return PyErr_Format(PyExc_ValueError, "no network, or not 1 to %d at once", AT_ONCE);
     Held held = {0};
     const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
+    if (inputs_T && count < at_once) {
+        nbmf_release(&held);
+        return PyErr_Format(PyExc_ValueError, "%zd inputs, of which %d are taken in at once", count, at_once);
+    }
     Work *work = inputs_T ? borrow(self, 1, 1, at_once) : NULL;
     if (work) {
         Py_BEGIN_ALLOW_THREADS
@@ -750,7 +754,7 @@ static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
             memset(work->slot_B, 0, sizeof work->slot_B);
             self->path->next_frequencies(&self->model, work, at_once);
         }
-        self->path->repeat_phase(&self->model, work, phase, at_once, times);
+        self->path->repeat_phase(&self->model, work, inputs_T, count, phase, at_once, times);
         Py_END_ALLOW_THREADS
         give_back(self, work);
         result = Py_NewRef(Py_None);

@@ -4,11 +4,16 @@
 
 #include "record_loop.h"
 
-/* Of all layers, as the names in nbmf/_core.pyi stand. */
-static void repeat_phase(const Model *model, Work *work, int phase, int count, int64_t times) {
+/* Of all layers, as the names in nbmf/_core.pyi stand. The whole takes in `count` or more inputs, again and again: how much
+ * it has to read depends on them. */
+static void repeat_phase(const Model *model, Work *work, const int32_t *inputs, int64_t n_inputs, int phase, int count,
+                         int64_t times) {
     const Network *network = model->network;
     for (int64_t time = 0; time < times; time++) {
-        if (phase == 7) next_frequencies(model, work, count);
+        if (phase == 7) {
+            for (int b = 0; b < count; b++) work->token_B[b] = inputs[(time * count + b) % n_inputs];
+            next_frequencies(model, work, count);
+        }
         if (phase == 6 && network->members.bytes)
             for (int b = 0; b < count; b++)
                 member_frequencies(model, work, b, (int)((time + b) % (network->vocab.symbols - network->vocab.singles)));
