@@ -44,9 +44,7 @@ def cpu() -> str:
 def use(name: str | None) -> str:
     """What networks made from now on run on; None: the best. Raises ValueError for one that is not in paths()."""
 
-def products(
-    matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array, sparse: bool = False
-) -> None:
+def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array, sparse: bool = False) -> None:
     """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 64].
 
     `sparse`: by the columns alone where a vector is not zero.
