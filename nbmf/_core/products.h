@@ -346,6 +346,27 @@ INLINE int nonzero(const int8_t *x, int columns, int rows, int8_t *value, int32_
         here = _mm512_add_epi32(here, _mm512_set1_epi32(16 << 8));
         count += __builtin_popcount(kept);
     }
+#elif defined(PATH_AVX2) || defined(PATH_AVXVNNI) || defined(PATH_SSE41)
+#define LANE(i) 4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3
+#define ORDER(a, b, c, d) {LANE(a), LANE(b), LANE(c), LANE(d)}
+    static const uint8_t order[16][16] = {
+        ORDER(0, 0, 0, 0), ORDER(0, 0, 0, 0), ORDER(1, 0, 0, 0), ORDER(0, 1, 0, 0), ORDER(2, 0, 0, 0), ORDER(0, 2, 0, 0),
+        ORDER(1, 2, 0, 0), ORDER(0, 1, 2, 0), ORDER(3, 0, 0, 0), ORDER(0, 3, 0, 0), ORDER(1, 3, 0, 0), ORDER(0, 1, 3, 0),
+        ORDER(2, 3, 0, 0), ORDER(0, 2, 3, 0), ORDER(1, 2, 3, 0), ORDER(0, 1, 2, 3)};
+    static const uint8_t lanes[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    __m128i here = _mm_slli_epi32(_mm_setr_epi32(0, 1, 2, 3), 8);
+    for (int column = 0; column < columns; column += 4) {
+        int32_t four;
+        memcpy(&four, x + column, 4);
+        const __m128i values = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+        const int kept = 15 ^ _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(values, _mm_setzero_si128())));
+        const __m128i in_front = _mm_loadu_si128((const __m128i *)(const void *)order[kept]);
+        _mm_storeu_si128((__m128i *)(void *)(at + count), _mm_shuffle_epi8(_mm_or_si128(here, values), in_front));
+        here = _mm_add_epi32(here, _mm_set1_epi32(4 << 8));
+        count += lanes[kept];
+    }
+    for (int i = 0; i < count; i++) value[i] = (int8_t)at[i];
+    for (int i = 0; i < count; i++) at[i] = (at[i] >> 8) * rows;
 #else
     for (int column = 0; column < columns; column++) {
         value[count] = x[column];
