@@ -44,8 +44,11 @@ def cpu() -> str:
 def use(name: str | None) -> str:
     """What networks made from now on run on; None: the best. Raises ValueError for one that is not in paths()."""
 
-def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array) -> None:
-    """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 16]."""
+def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array, sparse: bool = False) -> None:
+    """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 64].
+
+    `sparse`: by the columns alone where a vector is not zero.
+    """
 
 def range_encode(intervals: Array) -> bytes:
     """The stream of int64 [N, 3] (sum before, frequency, total)."""
@@ -150,7 +153,7 @@ class Model:
     def repeat_phase(self, inputs: Array, phase: int, at_once: int, times: int) -> None:
         """Takes in the inputs and then does a part of the network again and again, for all layers: 0 attention, 1
         attention or convolution with its products, 2 feed-forward, 3 norms, 4 embeddings, 5 head, 6 the tokens of a
-        cluster, 7 the whole."""
+        cluster, 7 the whole, over the inputs again. Raises ValueError for fewer inputs than `at_once`."""
 
     def tokens_to_copy(self, tokens: Array, out: Array) -> None:
         """The token that the copy expert expects in place of each, or -1, into int64."""

@@ -17,7 +17,9 @@
 
 enum {
     COLUMNS = 4,           /* of a packed matrix that stand together */
-    ROWS = 16,             /* what packed matrices' rows are filled up to: a multiple of every path's lanes */
+    ROWS = 16,             /* what keys and values are filled up to: a multiple of every path's lanes */
+    MATRIX_ROWS = 64,      /* what packed matrices' rows are filled up to */
+    MARGIN = 64,           /* room behind the numbers of a sparse vector */
     AT_ONCE = 16,          /* most tokens of a record, or records, that are taken in at once */
     EXTRA_TOKENS = 8,      /* ids above the vocabulary: types of records; the last is padding */
     BLOCK = 64,            /* symbols whose frequencies are summed together */
@@ -52,8 +54,8 @@ typedef struct {
     int size, singles, symbols, shift;
 } Vocabulary;
 
-/* An int8 matrix in the order in which a path's products read it: blocks of rows, in each the groups of COLUMNS columns, in
- * each the rows' bytes. Filled up with zeros. */
+/* An int8 matrix in the order in which a path's products read it: tiles of rows, in each the groups of COLUMNS columns, in
+ * each the rows' bytes; or columns. Filled up with zeros. */
 typedef struct {
     uint8_t *bytes;
     int rows, columns; /* filled up */
@@ -66,8 +68,8 @@ enum { ATTENTION = 0, CONVOLUTION = 1, TAPS = 3 };
 typedef struct {
     int kind, dilation;
     Packed in;  /* attention: queries, keys and values [3D, D]; convolution: of the taps [D, TAPS * D] */
-    Packed out; /* [D, D] */
-    Packed expand, contract;
+    Packed out; /* [D, D]; of a convolution by columns */
+    Packed expand, contract; /* [F, D]; [D, F] by columns */
     const float *in_scale, *out_scale, *expand_scale, *contract_scale;
     const float *index_scale_H, *value_scale_H;
 } Layer;
@@ -81,7 +83,7 @@ typedef struct {
     Packed memory_in;
     const float *memory_in_scale_D;
     Layer *layers;
-    Packed head, members; /* of the symbols; of the clusters' tokens */
+    Packed head, members; /* of the symbols; of the first cluster's tokens, the others behind it */
     const float *head_scale_V, *member_scale_V;
     const double *norm_factor_N;
     const float *norm_step_ND; /* or NULL: all of them 1 */
@@ -171,7 +173,7 @@ typedef struct {
     int64_t position;
     int64_t tokens[2]; /* the last two */
     uint8_t *keys;     /* [L, H] packed [C, K] */
-    int8_t *values;    /* [L, H] packed [K, C] */
+    int8_t *values;    /* [L, H] [K, C] as weighted_sums reads them */
     int8_t *shifted;   /* [L, d_shift] leading channels of the last input of attention */
     int8_t *taps;      /* [L] rings of inputs of convolutions */
 } Cache;
@@ -197,6 +199,8 @@ typedef struct {
     float *cosine_BK, *sine_BK, *scaled_BE;
     int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BS, *member_Z;
     int8_t *y_BD, *memory_BM, *hidden_BF, *query_BK, *value_K, *taps_BD;
+    int8_t *nonzero_F;  /* of a sparse vector: values, */
+    int32_t *column_F;  /* and where their columns begin */
     uint8_t *digits_BC;
     int32_t *kept_TS, *kept_TZ; /* distances of the tokens that encoding takes at a time */
     int64_t kept;
@@ -270,6 +274,7 @@ typedef struct {
     int (*runs_here)(void);
     size_t (*packed_bytes)(int rows, int columns);
     void (*pack)(const int8_t *matrix, int rows, int columns, Packed *packed);
+    void (*pack_columns)(const int8_t *matrix, int rows, int columns, Packed *packed);
     Work *(*new_work)(const Model *model, int64_t n, int slots, int at_once, int network);
     void (*free_work)(Work *work);
     int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, int sizing,
@@ -293,9 +298,11 @@ typedef struct {
                           int64_t count, double *token_TS, double *copied_TS, double *sure_TS, int64_t *order_TS);
     void (*predict)(const Model *model, Work *work, const int32_t *inputs, int64_t count, const int32_t *frequency_TS,
                     int32_t *base_TS, double *confidence_T, int64_t *contexts_TO);
-    void (*repeat_phase)(const Model *model, Work *work, int phase, int count, int64_t times);
-    void (*row_products)(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
-                         int vectors, int32_t *out, size_t out_stride);
+    void (*repeat_phase)(const Model *model, Work *work, const int32_t *inputs, int64_t n_inputs, int phase, int count,
+                         int64_t times);
+    void (*products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride);
+    void (*sparse_products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
+                            int32_t *out, size_t out_stride);
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);

@@ -46,6 +46,11 @@ INLINE void know_context(const Counts *counts, Followed *known, int64_t context)
     known->context = context;
     known->begin = begin;
     known->count = counts->followers_C[context];
+    for (int32_t node = begin, i = 0; i < 4 && node < begin + known->count; node += CHUNK, i++) {
+        __builtin_prefetch(counts->low_N + node);
+        __builtin_prefetch(counts->high_N + node);
+        __builtin_prefetch(counts->code_N + node);
+    }
     int64_t followed = 0;
     if (context < counts->vocab.size + EXTRA_TOKENS) followed = counts->followed_S[context];
     else
@@ -86,7 +91,8 @@ INLINE double counts_level(const Counts *counts, int order, const Followed *know
     return unit;
 }
 
-/* Adds what some followers of a context are worth: from the token `base` on, 1 << shift of them share a place in `out`. */
+/* Adds what some followers of a context are worth: from the token `base` on, 1 << shift of them share a place in `out`. Long
+ * lists are gone through in STRANDS at once, as neighbours share a place and would wait for each other. */
 INLINE void add_followers(const Counts *counts, int32_t node, int32_t end, double discount, double unit, int base, int shift,
                           int32_t *out) {
     const uint8_t *code_N = counts->code_N;
@@ -98,7 +104,13 @@ INLINE void add_followers(const Counts *counts, int32_t node, int32_t end, doubl
     }
     int32_t worth[256]; /* fewer than the followers */
     for (int code = 0; code < counts->codes; code++) worth[code] = whole_units((counts->count_of_code[code] - discount) * unit);
-    for (; node < end; node++) out[(follower_token(counts, node) - base) >> shift] += worth[code_N[node]];
+    enum { STRANDS = 4 };
+    const int32_t strand = (end - node) / STRANDS;
+    for (const int32_t first = node + strand; node < first; node++)
+        for (int32_t other = node, i = 0; i < STRANDS; i++, other += strand)
+            out[(follower_token(counts, other) - base) >> shift] += worth[code_N[other]];
+    for (node += (STRANDS - 1) * strand; node < end; node++)
+        out[(follower_token(counts, node) - base) >> shift] += worth[code_N[node]];
 }
 
 /* What of a probability of 1 is left for single tokens when all contexts have had their share. */

@@ -741,6 +741,10 @@ static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
         return PyErr_Format(PyExc_ValueError, "no network, or not 1 to %d at once", AT_ONCE);
     Held held = {0};
     const int32_t *inputs_T = inputs_of(self, &held, inputs, &count);
+    if (inputs_T && count < at_once) {
+        nbmf_release(&held);
+        return PyErr_Format(PyExc_ValueError, "%zd inputs, of which %d are taken in at once", count, at_once);
+    }
     Work *work = inputs_T ? borrow(self, 1, 1, at_once) : NULL;
     if (work) {
         Py_BEGIN_ALLOW_THREADS
@@ -750,7 +754,7 @@ static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
             memset(work->slot_B, 0, sizeof work->slot_B);
             self->path->next_frequencies(&self->model, work, at_once);
         }
-        self->path->repeat_phase(&self->model, work, phase, at_once, times);
+        self->path->repeat_phase(&self->model, work, inputs_T, count, phase, at_once, times);
         Py_END_ALLOW_THREADS
         give_back(self, work);
         result = Py_NewRef(Py_None);
@@ -759,26 +763,31 @@ static PyObject *model_repeat_phase(PyObject *object, PyObject *args) {
     return result;
 }
 
+static int filled_up(int size) { return (size + MATRIX_ROWS - 1) / MATRIX_ROWS * MATRIX_ROWS; }
+
 static PyObject *products(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *matrix, *x, *out, *result = NULL;
-    int rows, columns, vectors;
-    if (!PyArg_ParseTuple(args, "OiiOiO", &matrix, &rows, &columns, &x, &vectors, &out)) return NULL;
-    if (rows < 1 || columns < 1 || columns > 1 << 16 || vectors < 1 || vectors > AT_ONCE)
+    int rows, columns, vectors, sparse = 0;
+    if (!PyArg_ParseTuple(args, "OiiOiO|p", &matrix, &rows, &columns, &x, &vectors, &out, &sparse)) return NULL;
+    if (rows < 1 || columns < 1 || rows > 1 << 14 || columns > 1 << 16 || vectors < 1 || vectors > AT_ONCE)
         return PyErr_Format(PyExc_ValueError, "sizes out of range");
     Held held = {0};
     Packed packed = {0};
-    const int wide = (columns + COLUMNS - 1) / COLUMNS * COLUMNS, tall = (rows + ROWS - 1) / ROWS * ROWS;
+    const int wide = filled_up(columns), tall = filled_up(rows);
     const int8_t *matrix_RK = nbmf_array_of(&held, matrix, "matrix", 'b', (Py_ssize_t)rows * columns, NULL, 0), *x_BK;
-    int32_t *out_BR;
-    int8_t *wide_BK;
+    int32_t *out_BR, *column_K;
+    int8_t *wide_BK, *nonzero_K;
     if (matrix_RK && (x_BK = nbmf_array_of(&held, x, "x", 'b', (Py_ssize_t)vectors * columns, NULL, 0)) &&
         (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
         (packed.bytes = nbmf_own(&held, chosen->packed_bytes(rows, columns))) &&
-        (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide))) {
-        chosen->pack(matrix_RK, rows, columns, &packed);
+        (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) && (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
+        (column_K = nbmf_own(&held, ((size_t)wide + MARGIN) * sizeof *column_K))) {
+        (sparse ? chosen->pack_columns : chosen->pack)(matrix_RK, rows, columns, &packed);
         for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
-        chosen->row_products(packed.bytes, wide, 0, tall, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
+        if (sparse)
+            chosen->sparse_products(&packed, wide_BK, (size_t)wide, vectors, nonzero_K, column_K, out_BR, (size_t)tall);
+        else chosen->products(&packed, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
         result = Py_NewRef(Py_None);
     }
     nbmf_release(&held);

@@ -49,12 +49,18 @@ INLINE void start_cache(const Network *network, Cache *cache) {
     memset(cache->shifted, 0, (size_t)network->n_layers * (size_t)network->d_shift);
 }
 
-/* Products of a matrix onto the residual x. */
-static void add_to_residual(const Network *network, Work *work, int count, const Packed *matrix, const float *restrict scale_D,
-                            const int8_t *y, int y_stride) {
+INLINE void multiply(const Packed *matrix, Work *work, int count, const int8_t *x, int x_stride) {
+    products(matrix, x, (size_t)x_stride, count, work->product_BR, (size_t)work->product_stride);
+}
+
+INLINE void multiply_sparse(const Packed *matrix, Work *work, int count, const int8_t *x, int x_stride) {
+    sparse_products(matrix, x, (size_t)x_stride, count, work->nonzero_F, work->column_F, work->product_BR,
+                    (size_t)work->product_stride);
+}
+
+/* The products onto the residual x. */
+static void add_to_residual(const Network *network, Work *work, int count, const float *restrict scale_D) {
     const int D = network->d_model;
-    row_products(matrix->bytes, matrix->columns, 0, matrix->rows, y, (size_t)y_stride, count, work->product_BR,
-                 (size_t)work->product_stride);
     for (int b = 0; b < count; b++) {
         int32_t *restrict x = work->x_BD + b * D;
         const int32_t *restrict product = work->product_BR + b * work->product_stride;
@@ -126,27 +132,30 @@ static void embed(const Network *network, Work *work, int b) {
     }
 }
 
-/* A query or key, turned by its position. */
-static void turn(const float *restrict scaled, const float *restrict cosine, const float *restrict sine, int half,
-                 int8_t *restrict out) {
-    for (int pair = 0; pair < half; pair++) {
-        out[pair] = round_int8(scaled[pair] * cosine[pair] - scaled[half + pair] * sine[pair]);
-        out[half + pair] = round_int8(scaled[half + pair] * cosine[pair] + scaled[pair] * sine[pair]);
+/* Turns a query or key by its position. */
+INLINE void turn(float *restrict front, float *restrict back, const float *restrict cosine, const float *restrict sine,
+                 int pairs) {
+    for (int pair = 0; pair < pairs; pair++) {
+        const float turned = front[pair] * cosine[pair] - back[pair] * sine[pair];
+        back[pair] = back[pair] * cosine[pair] + front[pair] * sine[pair];
+        front[pair] = turned;
     }
 }
 
-/* Key and value of a token into the cache. */
+/* Turns the token's queries and keys; puts key and value into the cache. */
 static void keep(const Network *network, Work *work, int layer, int b) {
     const int D = network->d_model, K = network->d_head, pairs = K / 2, C = network->ring;
     const int key_columns = padded(K, COLUMNS), value_rows = padded(K, ROWS);
     Cache *cache = &work->caches_S[work->slot_B[b]];
-    const float *scaled = work->scaled_BE + b * 3 * D;
+    float *scaled = work->scaled_BE + b * 3 * D;
+    for (float *head = scaled; head < scaled + 2 * D; head += K)
+        turn(head, head + pairs, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs);
     for (int head = 0; head < network->n_heads; head++) {
         const size_t index = (size_t)(layer * network->n_heads + head);
-        turn(scaled + D + head * K, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs, work->value_K);
+        to_int8(scaled + D + head * K, K, work->value_K);
         put_row(cache->keys + index * (size_t)(C * key_columns), key_columns, work->span_B[b].place, work->value_K);
         to_int8(scaled + 2 * D + head * K, K, work->value_K);
-        put_column(cache->values + index * (size_t)(C * value_rows), K, C, work->span_B[b].place, work->value_K);
+        put_column(cache->values + index * (size_t)(C * value_rows), value_rows, work->span_B[b].place, work->value_K, K);
     }
 }
 
@@ -174,22 +183,21 @@ INLINE int64_t weigh(const Network *network, int32_t *restrict score, int count,
 /* What the tokens' queries find in the cache, into y. Stage by stage, as each waits for the one before. */
 static void attend(const Network *network, Work *work, int layer, int count) {
     const Layer *weights = &network->layers[layer];
-    const int D = network->d_model, K = network->d_head, pairs = K / 2, C = network->ring;
+    const int D = network->d_model, K = network->d_head, C = network->ring;
     const int key_columns = padded(K, COLUMNS), value_rows = padded(K, ROWS);
     for (int head = 0; head < network->n_heads; head++) {
         const size_t index = (size_t)(layer * network->n_heads + head);
         for (int b = 0; b < count; b++)
-            turn(work->scaled_BE + b * 3 * D + head * K, work->cosine_BK + b * pairs, work->sine_BK + b * pairs, pairs,
-                 work->query_BK + b * work->query_stride);
+            to_int8(work->scaled_BE + b * 3 * D + head * K, K, work->query_BK + b * work->query_stride);
         for (int b = 0; b < count;) {
             int following = b + 1, first = work->span_B[b].first, last = work->span_B[b].last;
             for (; following < count && work->slot_B[following] == work->slot_B[b]; following++) {
                 first = work->span_B[following].first < first ? work->span_B[following].first : first;
                 last = work->span_B[following].last > last ? work->span_B[following].last : last;
             }
-            row_products(work->caches_S[work->slot_B[b]].keys + index * (size_t)(C * key_columns), key_columns, first, last,
-                         work->query_BK + b * work->query_stride, (size_t)work->query_stride, following - b,
-                         work->score_BC + b * C, (size_t)C);
+            scores(work->caches_S[work->slot_B[b]].keys + index * (size_t)(C * key_columns), key_columns, first, last,
+                   work->query_BK + b * work->query_stride, (size_t)work->query_stride, following - b,
+                   work->score_BC + b * C, (size_t)C);
             b = following;
         }
         const float scale = weights->index_scale_H[head];
@@ -231,8 +239,7 @@ static void attention_layer(const Network *network, Work *work, int layer, int c
             shifted[d] = now;
         }
     }
-    row_products(weights->in.bytes, weights->in.columns, 0, weights->in.rows, work->y_BD, (size_t)work->y_stride, count,
-                 work->product_BR, (size_t)work->product_stride);
+    multiply(&weights->in, work, count, work->y_BD, work->y_stride);
     for (int b = 0; b < count; b++) {
         float *restrict scaled = work->scaled_BE + b * 3 * D;
         const int32_t *restrict product = work->product_BR + b * work->product_stride;
@@ -240,7 +247,8 @@ static void attention_layer(const Network *network, Work *work, int layer, int c
         keep(network, work, layer, b);
     }
     attend(network, work, layer, count);
-    add_to_residual(network, work, count, &weights->out, weights->out_scale, work->y_BD, work->y_stride);
+    multiply(&weights->out, work, count, work->y_BD, work->y_stride);
+    add_to_residual(network, work, count, weights->out_scale);
 }
 
 /* Squared ReLU of scaled products, as int8. */
@@ -271,11 +279,11 @@ static void convolution_layer(const Network *network, Work *work, int layer, int
             else memcpy(taps + tap * D, ring + then % places * D, (size_t)D);
         }
     }
-    row_products(weights->in.bytes, weights->in.columns, 0, weights->in.rows, work->taps_BD, (size_t)work->taps_stride,
-                 count, work->product_BR, (size_t)work->product_stride);
+    multiply(&weights->in, work, count, work->taps_BD, work->taps_stride);
     for (int b = 0; b < count; b++)
         squared_relu(work->product_BR + b * work->product_stride, weights->in_scale, D, work->y_BD + b * work->y_stride);
-    add_to_residual(network, work, count, &weights->out, weights->out_scale, work->y_BD, work->y_stride);
+    multiply_sparse(&weights->out, work, count, work->y_BD, work->y_stride);
+    add_to_residual(network, work, count, weights->out_scale);
 }
 
 static void feed_forward(const Network *network, Work *work, int layer, int count) {
@@ -283,13 +291,12 @@ static void feed_forward(const Network *network, Work *work, int layer, int coun
     const int D = network->d_model;
     for (int b = 0; b < count; b++)
         norm(network, work->x_BD + b * D, 2 * layer + 1, work->y_BD + b * work->y_stride);
-    row_products(weights->expand.bytes, weights->expand.columns, 0, weights->expand.rows, work->y_BD,
-                 (size_t)work->y_stride, count, work->product_BR, (size_t)work->product_stride);
+    multiply(&weights->expand, work, count, work->y_BD, work->y_stride);
     for (int b = 0; b < count; b++)
         squared_relu(work->product_BR + b * work->product_stride, weights->expand_scale, network->d_feed_forward,
                      work->hidden_BF + b * work->hidden_stride);
-    add_to_residual(network, work, count, &weights->contract, weights->contract_scale, work->hidden_BF,
-                    work->hidden_stride);
+    multiply_sparse(&weights->contract, work, count, work->hidden_BF, work->hidden_stride);
+    add_to_residual(network, work, count, weights->contract_scale);
 }
 
 /* Products to logits; returns the highest. */
@@ -360,8 +367,7 @@ static int64_t to_frequencies(const Network *network, int flat, int32_t *restric
 
 /* Products for symbols from what the layers left in y. */
 INLINE void head_products(const Network *network, Work *work, int count) {
-    row_products(network->head.bytes, network->head.columns, 0, network->head.rows, work->y_BD, (size_t)work->y_stride,
-                 count, work->frequency_BS, (size_t)work->frequency_stride);
+    products(&network->head, work->y_BD, (size_t)work->y_stride, count, work->frequency_BS, (size_t)work->frequency_stride);
 }
 
 INLINE int is_flat(const Work *work, int b) { return work->records_S[work->slot_B[b]].flat; }
@@ -377,11 +383,10 @@ static void head(const Network *network, Work *work, int count) {
 /* Products for the tokens of a cluster into work->member_Z, from what the step before left of its b-th token; returns their
  * scales. */
 INLINE const float *member_products(const Network *network, Work *work, int b, int cluster) {
-    const int begin = cluster << network->vocab.shift, size = 1 << network->vocab.shift;
-    const int columns = network->members.columns;
-    row_products(network->members.bytes + (size_t)begin * (size_t)columns, columns, 0, size, work->y_BD + b * work->y_stride,
-                 (size_t)work->y_stride, 1, work->member_Z, (size_t)size);
-    return network->member_scale_V + begin;
+    Packed members = network->members;
+    members.bytes += (size_t)cluster * (size_t)members.rows * (size_t)members.columns;
+    products(&members, work->y_BD + b * work->y_stride, (size_t)work->y_stride, 1, work->member_Z, (size_t)members.rows);
+    return network->member_scale_V + (cluster << network->vocab.shift);
 }
 
 /* Their frequencies; returns the sum. */
@@ -400,8 +405,8 @@ static void member_distances(const Model *model, Work *work, int b, int cluster)
 static void take_in(const Network *network, Work *work, int count) {
     const int D = network->d_model;
     for (int b = 0; b < count; b++) embed(network, work, b);
-    add_to_residual(network, work, count, &network->memory_in, network->memory_in_scale_D, work->memory_BM,
-                    work->memory_stride);
+    multiply(&network->memory_in, work, count, work->memory_BM, work->memory_stride);
+    add_to_residual(network, work, count, network->memory_in_scale_D);
     for (int layer = 0; layer < network->n_layers; layer++) {
         if (network->layers[layer].kind == ATTENTION) attention_layer(network, work, layer, count);
         else convolution_layer(network, work, layer, count);

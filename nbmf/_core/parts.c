@@ -128,18 +128,24 @@ static const float *factors(Held *held, PyObject *arrays, const char *name, Py_s
 
 #define ANY (-3.4e38f)
 
-static int packed(Held *held, const Path *path, PyObject *arrays, const char *name, int rows, int columns, Packed *to) {
-    const int8_t *matrix = nbmf_array(held, arrays, name, 'b', (Py_ssize_t)rows * columns, NULL);
+/* `parts` matrices of so many rows, one behind the other, each packed by `pack`. */
+static int packed(Held *held, const Path *path, PyObject *arrays, const char *name, int parts, int rows, int columns,
+                  void (*pack)(const int8_t *matrix, int rows, int columns, Packed *packed), Packed *to) {
+    const size_t size = (size_t)rows * (size_t)columns, bytes = path->packed_bytes(rows, columns);
+    const int8_t *matrix = nbmf_array(held, arrays, name, 'b', (Py_ssize_t)size * parts, NULL);
     if (!matrix) return -1;
-    for (size_t i = 0; i < (size_t)rows * (size_t)columns; i++)
+    for (size_t i = 0; i < size * (size_t)parts; i++)
         if (matrix[i] < -INT8_LIMIT) {
             PyErr_Format(PyExc_ValueError, "%s: a weight of -128", name);
             return -1;
         }
-    uint8_t *memory = nbmf_own(held, path->packed_bytes(rows, columns) + 64);
+    uint8_t *memory = nbmf_own(held, bytes * (size_t)parts + 64);
     if (!memory) return -1;
-    to->bytes = memory + (64 - (uintptr_t)memory % 64) % 64;
-    path->pack(matrix, rows, columns, to);
+    memory += (64 - (uintptr_t)memory % 64) % 64;
+    for (int part = parts - 1; part >= 0; part--) {
+        to->bytes = memory + (size_t)part * bytes;
+        pack(matrix + (size_t)part * size, rows, columns, to);
+    }
     return 0;
 }
 
@@ -167,10 +173,10 @@ static int fill_layer(Layer *layer, const Network *network, Held *held, const Pa
     layer->kind = PyDict_GetItemString(arrays, "dilation") ? CONVOLUTION : ATTENTION;
     if (layer->kind == CONVOLUTION && size(arrays, "dilation", 1, 1 << 12, &layer->dilation)) return -1;
     const int rows = layer->kind == CONVOLUTION ? D : 3 * D, columns = layer->kind == CONVOLUTION ? TAPS * D : D;
-    if (packed(held, path, arrays, "in", rows, columns, &layer->in) ||
-        packed(held, path, arrays, "out", D, D, &layer->out) ||
-        packed(held, path, arrays, "expand", F, D, &layer->expand) ||
-        packed(held, path, arrays, "contract", D, F, &layer->contract))
+    if (packed(held, path, arrays, "in", 1, rows, columns, path->pack, &layer->in) ||
+        packed(held, path, arrays, "out", 1, D, D, layer->kind == CONVOLUTION ? path->pack_columns : path->pack, &layer->out) ||
+        packed(held, path, arrays, "expand", 1, F, D, path->pack, &layer->expand) ||
+        packed(held, path, arrays, "contract", 1, D, F, path->pack_columns, &layer->contract))
         return -1;
     if (!(layer->in_scale = factors(held, arrays, "in_scale", rows, ANY)) ||
         !(layer->out_scale = factors(held, arrays, "out_scale", D, ANY)) ||
@@ -219,9 +225,9 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
         !(network->bigram_RM = nbmf_array(held, arrays, "bigram_RM", 'b', ((Py_ssize_t)1 << network->bigram_bits) * M, NULL)) ||
         !(network->trigram_RM = nbmf_array(held, arrays, "trigram_RM", 'b', ((Py_ssize_t)1 << network->trigram_bits) * M, NULL)) ||
         !(network->embedding_scale_I = factors(held, arrays, "embedding_scale_I", network->input_ids, ANY)) ||
-        packed(held, path, arrays, "memory_in_DM", D, 2 * M, &network->memory_in) ||
+        packed(held, path, arrays, "memory_in_DM", 1, D, 2 * M, path->pack, &network->memory_in) ||
         !(network->memory_in_scale_D = factors(held, arrays, "memory_in_scale_D", D, ANY)) ||
-        packed(held, path, arrays, "head_VD", S, D, &network->head) ||
+        packed(held, path, arrays, "head_VD", 1, S, D, path->pack, &network->head) ||
         !(network->head_scale_V = factors(held, arrays, "head_scale_V", S, ANY)) ||
         !(network->rotary_cos_P = factors(held, arrays, "rotary_cos_P", network->rotary_period, -2.0f)))
         return -1;
@@ -235,7 +241,7 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
     if (PyDict_GetItemString(arrays, "norm_step_ND") &&
         !(network->norm_step_ND = factors(held, arrays, "norm_step_ND", norms * D, 0.0f)))
         return -1;
-    if (members && (packed(held, path, arrays, "member_VD", members, D, &network->members) ||
+    if (members && (packed(held, path, arrays, "member_VD", clusters, 1 << network->vocab.shift, D, path->pack, &network->members) ||
                     !(network->member_scale_V = factors(held, arrays, "member_scale_V", members, ANY))))
         return -1;
     if (PyDict_GetItemString(arrays, "hash_id_I") &&

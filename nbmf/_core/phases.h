@@ -4,19 +4,24 @@
 
 #include "record_loop.h"
 
-/* Of all layers, as the names in nbmf/_core.pyi stand. */
-static void repeat_phase(const Model *model, Work *work, int phase, int count, int64_t times) {
+/* Of all layers, as the names in nbmf/_core.pyi stand. The whole takes in `count` or more inputs, again and again: how much
+ * it has to read depends on them. */
+static void repeat_phase(const Model *model, Work *work, const int32_t *inputs, int64_t n_inputs, int phase, int count,
+                         int64_t times) {
     const Network *network = model->network;
     for (int64_t time = 0; time < times; time++) {
-        if (phase == 7) next_frequencies(model, work, count);
+        if (phase == 7) {
+            for (int b = 0; b < count; b++) work->token_B[b] = inputs[(time * count + b) % n_inputs];
+            next_frequencies(model, work, count);
+        }
         if (phase == 6 && network->members.bytes)
             for (int b = 0; b < count; b++)
                 member_frequencies(model, work, b, (int)((time + b) % (network->vocab.symbols - network->vocab.singles)));
         if (phase == 5) head(network, work, count);
         if (phase == 4) {
             for (int b = 0; b < count; b++) embed(network, work, b);
-            add_to_residual(network, work, count, &network->memory_in, network->memory_in_scale_D, work->memory_BM,
-                            work->memory_stride);
+            multiply(&network->memory_in, work, count, work->memory_BM, work->memory_stride);
+            add_to_residual(network, work, count, network->memory_in_scale_D);
         }
         if (phase == 3)
             for (int n = 0; n <= 2 * network->n_layers; n++)

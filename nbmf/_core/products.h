@@ -4,7 +4,12 @@
  * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
  * vector's absolute values and the rows with its signs: two products of at most 128 * 127 fit 16 bits, as no weight is -128
  * (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
- * A tile of several blocks of rows passes by several vectors, so that neither is read again from far.
+ *
+ * A tile of several blocks of rows passes by several vectors, so that neither is read again from far. Its blocks lie side by
+ * side, so that a matrix is read from its first byte to its last: alone, a vector waits for little else than the matrix.
+ *
+ * Vectors most of whose values are zero have no use for most columns: of a matrix that lies column by column, they read those
+ * of the others, four at a time, and put the bytes of each row together on the way.
  */
 #ifndef NBMF_PRODUCTS_H
 #define NBMF_PRODUCTS_H
@@ -19,13 +24,19 @@ INLINE int padded(int size, int to) { return (size + to - 1) / to * to; }
 
 #if defined(PATH_AVX512)
 #include <immintrin.h>
-enum { LANES = 16, TALL = 4, WIDE = 6 };
+enum { LANES = 16, TALL = 4, WIDE = 4, BANDS = 4 };
 #define WITH_OFFSET 1
 typedef __m512i Sums;
 typedef __m512i Rows;
 typedef __m512i Columns;
 INLINE Sums no_sums(void) { return _mm512_setzero_si512(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm512_loadu_si512(bytes); }
+INLINE void interleave(Rows *of) {
+    const __m512i a = _mm512_unpacklo_epi8(of[0], of[1]), b = _mm512_unpackhi_epi8(of[0], of[1]);
+    const __m512i c = _mm512_unpacklo_epi8(of[2], of[3]), d = _mm512_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm512_unpacklo_epi16(a, c), of[1] = _mm512_unpackhi_epi16(a, c);
+    of[2] = _mm512_unpacklo_epi16(b, d), of[3] = _mm512_unpackhi_epi16(b, d);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -41,6 +52,12 @@ typedef __m256i Sums;
 typedef __m256i Rows;
 INLINE Sums no_sums(void) { return _mm256_setzero_si256(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm256_loadu_si256((const __m256i *)bytes); }
+INLINE void interleave(Rows *of) {
+    const __m256i a = _mm256_unpacklo_epi8(of[0], of[1]), b = _mm256_unpackhi_epi8(of[0], of[1]);
+    const __m256i c = _mm256_unpacklo_epi8(of[2], of[3]), d = _mm256_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm256_unpacklo_epi16(a, c), of[1] = _mm256_unpackhi_epi16(a, c);
+    of[2] = _mm256_unpacklo_epi16(b, d), of[3] = _mm256_unpackhi_epi16(b, d);
+}
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     _mm256_storeu_si256((__m256i *)out, _mm256_sub_epi32(sums, _mm256_set1_epi32(taken_off)));
 }
@@ -50,13 +67,13 @@ INLINE __m256i group_in_all_lanes(const int8_t *x) {
     return _mm256_set1_epi32(group);
 }
 #if defined(PATH_AVXVNNI)
-enum { LANES = 8, TALL = 4, WIDE = 2 };
+enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 1
 typedef __m256i Columns;
 INLINE Columns load_columns(const int8_t *x) { return group_in_all_lanes(x); }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm256_dpbusd_avx_epi32(sums, rows, columns); }
 #else
-enum { LANES = 8, TALL = 4, WIDE = 2 };
+enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 0
 typedef struct {
     __m256i sign, size;
@@ -72,7 +89,7 @@ INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
 #endif
 #elif defined(PATH_SSE41)
 #include <smmintrin.h>
-enum { LANES = 4, TALL = 4, WIDE = 2 };
+enum { LANES = 4, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 0
 typedef __m128i Sums;
 typedef __m128i Rows;
@@ -81,6 +98,12 @@ typedef struct {
 } Columns;
 INLINE Sums no_sums(void) { return _mm_setzero_si128(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
+INLINE void interleave(Rows *of) {
+    const __m128i a = _mm_unpacklo_epi8(of[0], of[1]), b = _mm_unpackhi_epi8(of[0], of[1]);
+    const __m128i c = _mm_unpacklo_epi8(of[2], of[3]), d = _mm_unpackhi_epi8(of[2], of[3]);
+    of[0] = _mm_unpacklo_epi16(a, c), of[1] = _mm_unpackhi_epi16(a, c);
+    of[2] = _mm_unpacklo_epi16(b, d), of[3] = _mm_unpackhi_epi16(b, d);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -97,13 +120,22 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 }
 #elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
 #include <arm_neon.h>
-enum { LANES = 4, TALL = 4, WIDE = 4 };
+enum { LANES = 4, TALL = 4, WIDE = 4, BANDS = 4 };
 #define WITH_OFFSET 0
 typedef int32x4_t Sums;
 typedef int8x16_t Rows;
 typedef int8x16_t Columns;
 INLINE Sums no_sums(void) { return vdupq_n_s32(0); }
 INLINE Rows load_rows(const uint8_t *bytes) { return vld1q_s8((const int8_t *)bytes); }
+INLINE Rows zip16(int8x16_t a, int8x16_t b, const int high) {
+    const int16x8_t c = vreinterpretq_s16_s8(a), d = vreinterpretq_s16_s8(b);
+    return vreinterpretq_s8_s16(high ? vzip2q_s16(c, d) : vzip1q_s16(c, d));
+}
+INLINE void interleave(Rows *of) {
+    const int8x16_t a = vzip1q_s8(of[0], of[1]), b = vzip2q_s8(of[0], of[1]);
+    const int8x16_t c = vzip1q_s8(of[2], of[3]), d = vzip2q_s8(of[2], of[3]);
+    of[0] = zip16(a, c, 0), of[1] = zip16(a, c, 1), of[2] = zip16(b, d, 0), of[3] = zip16(b, d, 1);
+}
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
@@ -123,20 +155,33 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     vst1q_s32(out, sums);
 }
 #else
-enum { LANES = 4, TALL = 1, WIDE = 1 };
+enum { LANES = 4, TALL = 1, WIDE = 1, BANDS = 1 };
 #define WITH_OFFSET 0
 typedef struct {
     int32_t lane[LANES];
 } Sums;
-typedef const int8_t *Rows;
+typedef struct {
+    int8_t byte[LANES * COLUMNS];
+} Rows;
 typedef const int8_t *Columns;
 INLINE Sums no_sums(void) { return (Sums){{0}}; }
-INLINE Rows load_rows(const uint8_t *bytes) { return (const int8_t *)bytes; }
+INLINE Rows load_rows(const uint8_t *bytes) {
+    Rows rows;
+    memcpy(rows.byte, bytes, sizeof rows.byte);
+    return rows;
+}
+INLINE void interleave(Rows *of) {
+    Rows made[COLUMNS];
+    for (int row = 0; row < LANES * COLUMNS; row++)
+        for (int column = 0; column < COLUMNS; column++)
+            made[row / LANES].byte[row % LANES * COLUMNS + column] = of[column].byte[row];
+    memcpy(of, made, sizeof made);
+}
 INLINE Columns load_columns(const int8_t *x) { return x; }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
     for (int lane = 0; lane < LANES; lane++)
         for (int column = 0; column < COLUMNS; column++)
-            sums.lane[lane] += rows[lane * COLUMNS + column] * columns[column];
+            sums.lane[lane] += rows.byte[lane * COLUMNS + column] * columns[column];
     return sums;
 }
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
@@ -147,27 +192,51 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 
 enum { OFFSET = WITH_OFFSET ? 128 : 0 };
 
-static size_t packed_bytes(int rows, int columns) { return (size_t)padded(rows, ROWS) * (size_t)padded(columns, COLUMNS); }
+enum {
+    SOON = 16,             /* columns of a sparse product that are fetched before they are needed */
+    TILE = TALL * LANES,   /* rows that pass by together */
+    BAND = LANES * COLUMNS, /* rows of a column that are loaded together */
+    CHUNK = 64,            /* bytes that are fetched together */
+    AHEAD = 1024           /* bytes of weights that are fetched before they are needed */
+};
 
-INLINE size_t packed_at(int columns, int row, int column) {
-    return (size_t)(row / LANES) * LANES * (size_t)columns + (size_t)(column / COLUMNS) * LANES * COLUMNS +
-           (size_t)(row % LANES) * COLUMNS + (size_t)(column % COLUMNS);
+static size_t packed_bytes(int rows, int columns) {
+    return (size_t)padded(rows, MATRIX_ROWS) * (size_t)padded(columns, COLUMNS);
+}
+
+INLINE size_t packed_at(int tile, int columns, int row, int column) {
+    return (size_t)(row / tile) * (size_t)tile * (size_t)columns + (size_t)(column / COLUMNS) * (size_t)tile * COLUMNS +
+           (size_t)(row % tile) * COLUMNS + (size_t)(column % COLUMNS);
 }
 
 /* Into packed->bytes, which has room for packed_bytes. */
 static void pack(const int8_t *matrix, int rows, int columns, Packed *packed) {
-    packed->rows = padded(rows, ROWS);
+    packed->rows = padded(rows, MATRIX_ROWS);
     packed->columns = padded(columns, COLUMNS);
     memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
-            packed->bytes[packed_at(packed->columns, row, column)] =
+            packed->bytes[packed_at(TILE, packed->columns, row, column)] =
                 (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
 }
 
-/* Sets a row of a packed matrix of so many columns, a multiple of COLUMNS. */
+/* The same for sparse_products: column by column, in each the rows such that `interleave` brings them into order. */
+static void pack_columns(const int8_t *matrix, int rows, int columns, Packed *packed) {
+    packed->rows = padded(rows, MATRIX_ROWS);
+    packed->columns = padded(columns, COLUMNS);
+    memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
+    for (int row = 0; row < rows; row++) {
+        const int in_band = row % BAND, lane = in_band % LANES;
+        const int at = row - in_band + lane / 4 * 16 + in_band / LANES * 4 + lane % 4;
+        for (int column = 0; column < columns; column++)
+            packed->bytes[(size_t)column * (size_t)packed->rows + (size_t)at] =
+                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
+    }
+}
+
+/* Sets a row of a matrix of keys of so many columns, a multiple of COLUMNS. */
 INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values) {
-    uint8_t *to = matrix + packed_at(columns, row, 0);
+    uint8_t *to = matrix + packed_at(LANES, columns, row, 0);
     for (int group = 0; group < columns / COLUMNS; group++) {
         uint32_t bytes;
         memcpy(&bytes, values + group * COLUMNS, COLUMNS);
@@ -176,20 +245,33 @@ INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values)
     }
 }
 
-/* Sets a column of a packed matrix without offset: as many values as it has rows. */
-INLINE void put_column(int8_t *matrix, int rows, int columns, int column, const int8_t *values) {
-    for (int row = 0; row < rows; row++) matrix[packed_at(columns, row, column)] = values[row];
+/* Sets a column of a matrix of values, which weighted_sums reads, of so many rows: the first `count` of it. */
+INLINE void put_column(int8_t *matrix, int rows, int column, const int8_t *values, int count) {
+    int8_t *to = matrix + (size_t)(column - column % COLUMNS) * (size_t)rows + column % COLUMNS;
+    for (int row = 0; row < count; row++) to[row * COLUMNS] = values[row];
 }
 
-INLINE void tile(const uint8_t *rows, size_t block_bytes, int groups, const int8_t *x, size_t x_stride, int32_t *out,
-                 size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors) {
+INLINE int32_t offset_of(const int8_t *x, int columns) {
+    int32_t sum = 0;
+    if (WITH_OFFSET)
+        for (int column = 0; column < columns; column++) sum += x[column];
+    return OFFSET * sum;
+}
+
+INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
+                 int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors,
+                 const size_t ahead) {
     Sums sums[TALL][WIDE];
     for (int block = 0; block < blocks; block++)
         for (int vector = 0; vector < vectors; vector++) sums[block][vector] = no_sums();
     for (int group = 0; group < groups; group++) {
+        const uint8_t *here = rows + (size_t)group * group_bytes;
         Rows loaded[TALL];
-        for (int block = 0; block < blocks; block++)
-            loaded[block] = load_rows(rows + (size_t)block * block_bytes + (size_t)group * LANES * COLUMNS);
+        for (int block = 0; block < blocks; block++) {
+            if (block_bytes >= CHUNK || block * LANES * COLUMNS % CHUNK == 0)
+                __builtin_prefetch(here + (size_t)block * block_bytes + ahead);
+            loaded[block] = load_rows(here + (size_t)block * block_bytes);
+        }
         for (int vector = 0; vector < vectors; vector++) {
             Columns columns = load_columns(x + (size_t)vector * x_stride + (size_t)group * COLUMNS);
             for (int block = 0; block < blocks; block++)
@@ -201,39 +283,135 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, int groups, const int8
             store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector], taken_off[vector]);
 }
 
-/* Rows begin to end, multiples of ROWS, of a packed matrix times up to AT_ONCE vectors of as many columns, into columns
- * begin to end of `out`. */
-static void row_products(const uint8_t *matrix, int columns, int begin, int end, const int8_t *x, size_t x_stride,
-                         int vectors, int32_t *out, size_t out_stride) {
-    int32_t taken_off[AT_ONCE] = {0};
-    if (WITH_OFFSET)
-        for (int vector = 0; vector < vectors; vector++) {
-            int32_t sum = 0;
-            for (int column = 0; column < columns; column++) sum += x[(size_t)vector * x_stride + (size_t)column];
-            taken_off[vector] = OFFSET * sum;
-        }
+/* Some blocks of rows times all vectors. */
+INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
+                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, int vectors,
+                  const size_t ahead) {
+    for (int vector = 0; vector < vectors;) {
+        const int left = vectors - vector;
+#define TILES(count)                                                                                                   \
+    tile(rows, block_bytes, group_bytes, groups, x + (size_t)vector * x_stride, x_stride,                              \
+         out + (size_t)vector * out_stride, out_stride, taken_off + vector, blocks, count, ahead),                     \
+        vector += count
+        if (WIDE >= 4 && left >= 4) TILES(WIDE >= 4 ? 4 : 1);
+        else if (WIDE >= 3 && left >= 3) TILES(WIDE >= 3 ? 3 : 1);
+        else if (WIDE >= 2 && left >= 2) TILES(WIDE >= 2 ? 2 : 1);
+        else TILES(1);
+#undef TILES
+    }
+}
+
+/* A packed matrix times up to AT_ONCE vectors. */
+static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride) {
+    int32_t taken_off[AT_ONCE];
+    for (int vector = 0; vector < vectors; vector++)
+        taken_off[vector] = offset_of(x + (size_t)vector * x_stride, matrix->columns);
+    for (int row = 0; row < matrix->rows; row += TILE)
+        tiles(matrix->bytes + (size_t)row * (size_t)matrix->columns, LANES * COLUMNS, TILE * COLUMNS,
+              matrix->columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL, vectors, AHEAD);
+}
+
+/* Rows begin to end, multiples of ROWS, of a matrix of keys times vectors, into columns begin to end of `out`. */
+static void scores(const uint8_t *keys, int columns, int begin, int end, const int8_t *x, size_t x_stride, int vectors,
+                   int32_t *out, size_t out_stride) {
+    int32_t taken_off[AT_ONCE];
     const size_t block_bytes = (size_t)LANES * (size_t)columns;
-    const int groups = columns / COLUMNS;
+    for (int vector = 0; vector < vectors; vector++) taken_off[vector] = offset_of(x + (size_t)vector * x_stride, columns);
     for (int row = begin; row < end;) {
-        const int tall = row + TALL * LANES <= end;
-        const uint8_t *rows = matrix + (size_t)(row / LANES) * block_bytes;
-        for (int vector = 0; vector < vectors;) {
-            const int left = vectors - vector;
-            const int8_t *from = x + (size_t)vector * x_stride;
-            int32_t *to = out + (size_t)vector * out_stride + row;
-#define TILE(blocks, count)                                                                                     \
-    tile(rows, block_bytes, groups, from, x_stride, to, out_stride, taken_off + vector, blocks, count), vector += count
-            if (tall && WIDE >= 6 && left >= 6) TILE(TALL, WIDE >= 6 ? 6 : 1);
-            else if (tall && WIDE >= 4 && left >= 4) TILE(TALL, WIDE >= 4 ? 4 : 1);
-            else if (tall && WIDE >= 3 && left >= 3) TILE(TALL, WIDE >= 3 ? 3 : 1);
-            else if (tall && WIDE >= 2 && left >= 2) TILE(TALL, WIDE >= 2 ? 2 : 1);
-            else if (tall) TILE(TALL, 1);
-            else if (WIDE >= 4 && left >= 4) TILE(1, WIDE >= 4 ? 4 : 1);
-            else if (WIDE >= 2 && left >= 2) TILE(1, WIDE >= 2 ? 2 : 1);
-            else TILE(1, 1);
-#undef TILE
+        const uint8_t *rows = keys + (size_t)row * (size_t)columns;
+        if (row + TILE <= end) {
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL,
+                  vectors, TALL * block_bytes);
+            row += TILE;
+        } else {
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, 1,
+                  vectors, block_bytes);
+            row += LANES;
         }
-        row += tall ? TALL * LANES : LANES;
+    }
+}
+
+/* The values of a vector that are not zero, and where a packed matrix has their columns; returns how many. Both arrays have
+ * room for MARGIN more. */
+INLINE int nonzero(const int8_t *x, int columns, int rows, int8_t *value, int32_t *at) {
+    int count = 0;
+#if defined(PATH_AVX512)
+    __m512i here = _mm512_slli_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), 8);
+    for (int column = 0; column < columns; column += 16) {
+        const __m512i values = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(x + column)));
+        const __mmask16 kept = _mm512_test_epi32_mask(values, values);
+        const __m512i packed = _mm512_maskz_compress_epi32(kept, _mm512_or_si512(here, values));
+        _mm_storeu_si128((__m128i *)(void *)(value + count), _mm512_cvtepi32_epi8(packed));
+        _mm512_storeu_si512(at + count, _mm512_mullo_epi32(_mm512_srli_epi32(packed, 8), _mm512_set1_epi32(rows)));
+        here = _mm512_add_epi32(here, _mm512_set1_epi32(16 << 8));
+        count += __builtin_popcount(kept);
+    }
+#elif defined(PATH_AVX2) || defined(PATH_AVXVNNI) || defined(PATH_SSE41)
+#define LANE(i) 4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3
+#define ORDER(a, b, c, d) {LANE(a), LANE(b), LANE(c), LANE(d)}
+    static const uint8_t order[16][16] = {
+        ORDER(0, 0, 0, 0), ORDER(0, 0, 0, 0), ORDER(1, 0, 0, 0), ORDER(0, 1, 0, 0), ORDER(2, 0, 0, 0), ORDER(0, 2, 0, 0),
+        ORDER(1, 2, 0, 0), ORDER(0, 1, 2, 0), ORDER(3, 0, 0, 0), ORDER(0, 3, 0, 0), ORDER(1, 3, 0, 0), ORDER(0, 1, 3, 0),
+        ORDER(2, 3, 0, 0), ORDER(0, 2, 3, 0), ORDER(1, 2, 3, 0), ORDER(0, 1, 2, 3)};
+    static const uint8_t lanes[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    __m128i here = _mm_slli_epi32(_mm_setr_epi32(0, 1, 2, 3), 8);
+    for (int column = 0; column < columns; column += 4) {
+        int32_t four;
+        memcpy(&four, x + column, 4);
+        const __m128i values = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+        const int kept = 15 ^ _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(values, _mm_setzero_si128())));
+        const __m128i in_front = _mm_loadu_si128((const __m128i *)(const void *)order[kept]);
+        _mm_storeu_si128((__m128i *)(void *)(at + count), _mm_shuffle_epi8(_mm_or_si128(here, values), in_front));
+        here = _mm_add_epi32(here, _mm_set1_epi32(4 << 8));
+        count += lanes[kept];
+    }
+    for (int i = 0; i < count; i++) value[i] = (int8_t)at[i];
+    for (int i = 0; i < count; i++) at[i] = (at[i] >> 8) * rows;
+#else
+    for (int column = 0; column < columns; column++) {
+        value[count] = x[column];
+        at[count] = column * rows;
+        count += x[column] != 0;
+    }
+#endif
+    return count;
+}
+
+INLINE void sparse_tile(const uint8_t *matrix, const int8_t *value, const int32_t *at, int groups, int32_t *out,
+                        int32_t taken_off, const int bands) {
+    Sums sums[BANDS][COLUMNS];
+    for (int band = 0; band < bands; band++)
+        for (int block = 0; block < COLUMNS; block++) sums[band][block] = no_sums();
+    for (int group = 0; group < groups; group++, at += COLUMNS) {
+        const Columns columns = load_columns(value + group * COLUMNS);
+        for (int column = 0; column < COLUMNS; column++)
+            for (int byte = 0; byte < bands * BAND; byte += CHUNK) __builtin_prefetch(matrix + at[SOON + column] + byte);
+        for (int band = 0; band < bands; band++) {
+            Rows rows[COLUMNS];
+            for (int column = 0; column < COLUMNS; column++) rows[column] = load_rows(matrix + at[column] + band * BAND);
+            interleave(rows);
+            for (int block = 0; block < COLUMNS; block++)
+                sums[band][block] = add_products(sums[band][block], rows[block], columns);
+        }
+    }
+    for (int band = 0; band < bands; band++)
+        for (int block = 0; block < COLUMNS; block++)
+            store_sums(out + band * BAND + block * LANES, sums[band][block], taken_off);
+}
+
+/* A matrix of pack_columns times vectors most of whose values are zero: of each only the columns are read that matter. */
+static void sparse_products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
+                            int32_t *out, size_t out_stride) {
+    for (int vector = 0; vector < vectors; vector++, x += x_stride, out += out_stride) {
+        const int count = nonzero(x, matrix->columns, matrix->rows, value, at);
+        for (int more = 0; more < MARGIN; more++) value[count + more] = 0, at[count + more] = 0;
+        const int32_t taken_off = offset_of(value, count);
+        for (int row = 0; row < matrix->rows;) {
+            const int bands = row + BANDS * BAND <= matrix->rows ? BANDS : 1;
+            if (bands == BANDS) sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, BANDS);
+            else sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, 1);
+            row += bands * BAND;
+        }
     }
 }
 
@@ -388,22 +566,29 @@ INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weight
 INLINE void store_weighted(int32_t *out, WeightedSums sums) { store_sums(out, sums, 0); }
 #endif
 
-/* Sums over positions first to last, multiples of COLUMNS, of a packed matrix without offset [rows, positions] times split
- * weights. */
+INLINE void weighted_tile(const int8_t *values, int rows, int positions, const uint8_t *digits, int first, int last, int32_t *out,
+                          const int blocks) {
+    WeightedSums sums[TALL];
+    for (int block = 0; block < blocks; block++) sums[block] = no_weighted_sums();
+    for (int c = first; c < last; c += COLUMNS) {
+        const int8_t *here = values + (size_t)c * (size_t)rows;
+        const Weights weights = load_weights(digits, positions, c);
+        for (int block = 0; block < blocks; block++) {
+            if (block * LANES * COLUMNS % CHUNK == 0) __builtin_prefetch(here + block * LANES * COLUMNS + AHEAD);
+            sums[block] = add_weighted(sums[block], here + block * LANES * COLUMNS, weights);
+        }
+    }
+    for (int block = 0; block < blocks; block++) store_weighted(out + block * LANES, sums[block]);
+}
+
+/* Sums over positions first to last, multiples of COLUMNS, of a matrix of values [rows, positions] times split weights: its
+ * groups of COLUMNS positions, in each the rows. */
 static void weighted_sums(const int8_t *matrix, int rows, int positions, const uint8_t *digits, int first, int last,
                           int32_t *out) {
-    enum { BLOCKS = ROWS / LANES };
-    const size_t block_bytes = (size_t)LANES * (size_t)positions;
-    for (int row = 0; row < rows; row += ROWS) {
-        const int8_t *values = matrix + (size_t)row * (size_t)positions;
-        WeightedSums sums[BLOCKS];
-        for (int block = 0; block < BLOCKS; block++) sums[block] = no_weighted_sums();
-        for (int c = first; c < last; c += COLUMNS) {
-            const Weights weights = load_weights(digits, positions, c);
-            for (int block = 0; block < BLOCKS; block++)
-                sums[block] = add_weighted(sums[block], values + (size_t)block * block_bytes + (size_t)c * LANES, weights);
-        }
-        for (int block = 0; block < BLOCKS; block++) store_weighted(out + row + block * LANES, sums[block]);
+    for (int row = 0; row < rows;) {
+        const int8_t *values = matrix + row * COLUMNS;
+        if (row + TILE <= rows) weighted_tile(values, rows, positions, digits, first, last, out + row, TALL), row += TILE;
+        else weighted_tile(values, rows, positions, digits, first, last, out + row, 1), row += LANES;
     }
 }
 

@@ -55,10 +55,10 @@ static void cut_scratch(Arena *arena, const Network *network, Work *work) {
     const int D = network->d_model, K = network->d_head, C = network->ring, F = network->d_feed_forward;
     const int B = work->slots > work->at_once ? work->slots : work->at_once;
     const int widest = 3 * D > F ? 3 * D : F;
-    work->product_stride = padded(widest, ROWS);
+    work->product_stride = padded(widest, MATRIX_ROWS);
     work->frequency_stride = network->head.rows;
-    work->hidden_stride = padded(F, COLUMNS);
-    work->y_stride = padded(D, COLUMNS);
+    work->hidden_stride = padded(F, MATRIX_ROWS);
+    work->y_stride = padded(D, MATRIX_ROWS);
     work->memory_stride = padded(2 * network->d_memory, COLUMNS);
     work->query_stride = padded(K, COLUMNS);
     work->taps_stride = padded(TAPS * D, COLUMNS);
@@ -70,10 +70,12 @@ static void cut_scratch(Arena *arena, const Network *network, Work *work) {
     TAKE(work->score_BC, B * C);
     TAKE(work->mixed_K, padded(K, ROWS));
     TAKE(work->frequency_BS, (size_t)B * (size_t)work->frequency_stride);
-    TAKE(work->member_Z, 1 << network->vocab.shift);
+    TAKE(work->member_Z, padded(1 << network->vocab.shift, MATRIX_ROWS));
     TAKE(work->y_BD, B * work->y_stride);
     TAKE(work->memory_BM, B * work->memory_stride);
     TAKE(work->hidden_BF, B * work->hidden_stride);
+    TAKE(work->nonzero_F, padded(widest, MATRIX_ROWS) + MARGIN);
+    TAKE(work->column_F, padded(widest, MATRIX_ROWS) + MARGIN);
     TAKE(work->query_BK, B * work->query_stride);
     TAKE(work->value_K, padded(K, ROWS));
     TAKE(work->taps_BD, B * work->taps_stride);

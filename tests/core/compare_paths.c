@@ -52,6 +52,24 @@ static Packed packed(const Path *path, int rows, int columns) {
     return made;
 }
 
+static Packed packed_columns(const Path *path, int rows, int columns) {
+    Packed made = {.bytes = zeros(path->packed_bytes(rows, columns))};
+    path->pack_columns(weights((size_t)rows * (size_t)columns), rows, columns, &made);
+    return made;
+}
+
+static Packed packed_parts(const Path *path, int parts, int rows, int columns) {
+    const size_t bytes = path->packed_bytes(rows, columns);
+    uint8_t *memory = zeros((size_t)parts * bytes);
+    Packed made = {0};
+    for (int part = 0; part < parts; part++) {
+        made.bytes = memory + (size_t)part * bytes;
+        path->pack(weights((size_t)rows * (size_t)columns), rows, columns, &made);
+    }
+    made.bytes = memory;
+    return made;
+}
+
 static int32_t *falling(int32_t peak, int32_t least) {
     int32_t *made = zeros(TABLE * sizeof *made);
     for (int i = 0; i < TABLE; i++, peak -= peak / 48) made[i] = peak > least ? peak : least;
@@ -89,9 +107,9 @@ static Network *network_of(const Path *path, Shape shape) {
         layer->dilation = 1 + 3 * number;
         const int rows = layer->kind == CONVOLUTION ? D : 3 * D;
         layer->in = packed(path, rows, layer->kind == CONVOLUTION ? TAPS * D : D);
-        layer->out = packed(path, D, D);
+        layer->out = (layer->kind == CONVOLUTION ? packed_columns : packed)(path, D, D);
         layer->expand = packed(path, F, D);
-        layer->contract = packed(path, D, F);
+        layer->contract = packed_columns(path, D, F);
         layer->in_scale = factors(rows, 0.001f);
         layer->out_scale = factors(D, 0.01f);
         layer->expand_scale = factors(F, 0.0005f);
@@ -105,7 +123,7 @@ static Network *network_of(const Path *path, Shape shape) {
         const int members = shape.clusters << shape.shift;
         int32_t *ids = zeros((size_t)made->input_ids * sizeof *ids);
         for (int id = 0; id < made->input_ids; id++) ids[id] = below(1 << 16);
-        made->members = packed(path, members, D);
+        made->members = packed_parts(path, shape.clusters, 1 << shape.shift, D);
         made->member_scale_V = factors(members, 0.004f);
         made->hash_id_I = ids;
     }

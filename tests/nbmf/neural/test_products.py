@@ -8,7 +8,8 @@ from nbmf import _core
 
 @pytest.mark.parametrize(("rows", "columns"), [(16, 4), (1, 1), (48, 64), (100, 30), (64, 192), (200, 768), (576, 20)])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 11, 16])
-def test_products_are_exact(path, rows, columns, count) -> None:
+@pytest.mark.parametrize("sparse", [False, True])
+def test_products_are_exact(path, rows, columns, count, sparse) -> None:
     generator = np.random.default_rng(rows + count)
     extremes = np.array([-127, 127], dtype=np.int8)
     matrix, x = generator.choice(extremes, (rows, columns)), generator.choice(extremes, (count, columns))
@@ -17,15 +18,19 @@ def test_products_are_exact(path, rows, columns, count) -> None:
     matrix[-1], x[-1] = -127, 127
     if count > 2:
         x[2] = -128  # a table's row may hold it
-    out = np.full((count, -(-rows // 16) * 16), 7, dtype=np.int32)
-    _core.products(matrix, rows, columns, x, count, out)
+    if sparse:
+        x[generator.random(x.shape) < 0.7] = 0
+    if count > 3:
+        x[3] = 0
+    out = np.full((count, -(-rows // 64) * 64), 7, dtype=np.int32)
+    _core.products(matrix, rows, columns, x, count, out, sparse)
     np.testing.assert_array_equal(out[:, :rows], x.astype(np.int64) @ matrix.T.astype(np.int64))
     assert not out[:, rows:].any()
 
 
 def test_arrays_of_other_sizes_and_types_are_refused() -> None:
-    matrix, x, out = np.zeros((16, 4), np.int8), np.zeros((1, 4), np.int8), np.zeros((1, 16), np.int32)
-    for wrong in ((matrix[:8], x, out), (matrix, x[:, :2].copy(), out), (matrix, x, out[:, :8].copy())):
+    matrix, x, out = np.zeros((16, 4), np.int8), np.zeros((1, 4), np.int8), np.zeros((1, 64), np.int32)
+    for wrong in ((matrix[:8], x, out), (matrix, x[:, :2].copy(), out), (matrix, x, out[:, :16].copy())):
         with pytest.raises(ValueError, match="numbers of type"):
             _core.products(wrong[0], 16, 4, wrong[1], 1, wrong[2])
     for wrong in ((matrix.astype(np.int16), x, out), (matrix, x, out.astype(np.float32)), (matrix, x, out[:, ::2])):
