@@ -167,14 +167,17 @@ def from_bytes(canonical: bytes) -> Array:
 def to_npy(canonical: bytes) -> bytes:
     """A file in numpy's format (.npy); a tensor's numbers are those of an array there.
 
-    Raises CorruptBlob, UnsupportedPayload for bfloat16, which the format has not.
+    Raises CorruptBlob; UnsupportedPayload for bfloat16, which the format has not, and for shapes that numpy has not.
     """
     np = _library("numpy", "numpy's arrays")
     form, at = split(canonical)
     if form.type == "bfloat16":
         raise UnsupportedPayload("$", "an array of bfloat16 cannot be written as .npy; decode it to JSON")
     buffer = io.BytesIO()
-    np.save(buffer, _to_numpy(form, canonical, at))
+    try:
+        np.save(buffer, _to_numpy(form, canonical, at))
+    except ValueError as error:  # an empty array whose other dimensions are beyond what can be held
+        raise UnsupportedPayload("$", f"an array of shape {form.shape} cannot be written as .npy: {error}") from error
     return buffer.getvalue()
 
 

@@ -91,6 +91,14 @@ def from_canonical(
     return with_object_hook(value, object_hook) if object_hook else value
 
 
+def check_canonical(kind: Kind, canonical: bytes) -> None:
+    """Raises as `from_canonical`, but of arrays looks at the form only: their library need not be here."""
+    if kind is Kind.ARRAY:
+        arrays.split(canonical)
+    else:
+        from_canonical(kind, canonical)
+
+
 def is_message_list(value: Payload) -> bool:
     """A non-empty list of dicts that each have a `role` (str) and a `content`."""
     return (

@@ -34,7 +34,7 @@ from serve_app.origins import own_pages_only
 from serve_app.parameters import KNOWN_ONLY, of_octets_only
 from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
-from serve_app.results import Failure, RequestFailed
+from serve_app.results import Failure, RequestFailed, attempt_each
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.rollout.traffic import Traffic
 from serve_app.service import CodecService, Encoded
@@ -299,7 +299,7 @@ def _decoded_results(results: list[tuple[int, bytes] | Failure]) -> bytes:
 
 
 def _decoded_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
-    return bodies.join_batch([r if isinstance(r, Failure) else (r[0], _octets_of(r)) for r in results])
+    return bodies.join_batch(attempt_each(lambda result: (result[0], _octets_of(result)), results))
 
 
 def _octets_of(result: tuple[int, bytes]) -> bytes:

@@ -21,7 +21,7 @@ from nbmf.codec import Codec, Effort, parse_bounded
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
-from nbmf.payload import Kind, from_canonical, to_canonical
+from nbmf.payload import Kind, check_canonical, to_canonical
 from serve_app.batching import Batcher, Overloaded
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import DeadlineExceeded, check
@@ -247,5 +247,5 @@ def _payload_bytes(frame: Frame | Failure) -> int:
 def _readable(decoded: Canonical) -> Canonical:
     """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
     kind, canonical = decoded
-    from_canonical(Kind(kind), canonical)
+    check_canonical(Kind(kind), canonical)
     return decoded

@@ -21,7 +21,7 @@ from nbmf.engine import configure
 from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError
 from nbmf.frame import Frame
 from nbmf.manifest import read_version
-from nbmf.payload import from_canonical, to_canonical
+from nbmf.payload import check_canonical, to_canonical
 from serve_app.isolation import pipes
 from serve_app.isolation.limits import LOADING_S, MAX_BLOB_BYTES, MAX_BLOBS, limit_s
 from serve_app.isolation.pipes import Refusal
@@ -105,7 +105,7 @@ def _readable(frame: Frame, canonical: bytes | NbmfError) -> bytes:
     """As of other versions: a forged blob can have a true checksum over bytes that are no JSON."""
     if isinstance(canonical, NbmfError):
         raise canonical
-    from_canonical(frame.kind, canonical)
+    check_canonical(frame.kind, canonical)
     return canonical
 
 
