@@ -9,7 +9,8 @@ from typing import Any
 
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, NbmfError
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from nbmf.json_text import DEFAULT_MAX_VALUES
+from nbmf.payload import Kind, Payload, from_canonical, to_canonical, too_many_values
 from nbmf.text_encoding import decode_text, encoding_of
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
@@ -83,23 +84,25 @@ def dump(value: Any) -> bytes:
     return _utf8(json_text.dumps(value))
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes, max_values: int = DEFAULT_MAX_VALUES) -> Any:
     """The value of a body's JSON text, in which payloads stand: UTF-8, unless a byte order mark says otherwise.
 
-    Raises ValueError if it is not JSON, json_text.DuplicateKey where an object has a key twice.
+    Raises ValueError if it is not JSON, json_text.DuplicateKey where an object has a key twice, TooManyValues.
     """
-    return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS)
+    return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS, max_values=max_values)
 
 
-def load_named(data: bytes, what: str) -> Any:
-    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input."""
+def load_named(data: bytes, what: str, max_values: int = DEFAULT_MAX_VALUES) -> Any:
+    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input; PayloadTooLarge."""
     try:
-        return load(data)
+        return load(data, max_values)
     except ValueError as error:
         raise _not_json(what, error) from error
 
 
-def _not_json(what: str, error: ValueError) -> BadWire:
+def _not_json(what: str, error: ValueError) -> NbmfError:
+    if isinstance(error, json_text.TooManyValues):
+        return too_many_values(f"{what} is {error}")
     if isinstance(error, json_text.DuplicateKey):
         return BadWire(f"{what}: {error}")
     return BadWire(f"{what} is not JSON: {error}")
@@ -110,15 +113,17 @@ def _utf8(text: str) -> bytes:
 
 
 def from_wire(fields: dict[str, Any]) -> Payload:
-    """The payload. Raises BadWire, MissingLibrary."""
+    """The payload. Raises BadWire, MissingLibrary, PayloadTooLarge."""
     field, value = _given(fields)
     return arrays.from_bytes(_array(value)) if field == "array" else _value(field, value)
 
 
-def canonical_from_wire(fields: dict[str, Any]) -> tuple[Kind, bytes]:
-    """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload."""
+def canonical_from_wire(fields: dict[str, Any], max_values: int = DEFAULT_MAX_VALUES) -> tuple[Kind, bytes]:
+    """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload, PayloadTooLarge."""
     field, value = _given(fields)
-    return (Kind.ARRAY, _array(value)) if field == "array" else to_canonical(_value(field, value))
+    if field == "array":
+        return Kind.ARRAY, _array(value)
+    return to_canonical(_value(field, value, max_values), max_values=max_values)
 
 
 def _given(fields: dict[str, Any]) -> tuple[str, Any]:
@@ -128,15 +133,21 @@ def _given(fields: dict[str, Any]) -> tuple[str, Any]:
     return given[0], fields[given[0]]
 
 
-def _value(field: str, value: Any) -> Payload:
+def _value(field: str, value: Any, max_values: int = DEFAULT_MAX_VALUES) -> Payload:
     if field == "payload":
         return value
     data = from_base64(value, field)
-    return data if field == "bytes_base64" else from_utf8(data, field, as_json=field == "json_base64")
+    return (
+        data
+        if field == "bytes_base64"
+        else from_utf8(data, field, as_json=field == "json_base64", max_values=max_values)
+    )
 
 
-def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
-    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire.
+def from_utf8(data: bytes, field: str, *, as_json: bool, max_values: int = DEFAULT_MAX_VALUES) -> Payload:
+    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes.
+
+    Raises BadWire, PayloadTooLarge.
 
     JSON may begin with a byte order mark, as in bodies and files; of text a mark is kept.
     """
@@ -146,7 +157,7 @@ def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
     except ValueError as error:
         raise BadWire(f"{field} is not text: {error}") from error
     try:
-        return json_text.loads(text) if as_json else text
+        return json_text.loads(text, max_values=max_values) if as_json else text
     except ValueError as error:
         raise _not_json(field, error) from error
 

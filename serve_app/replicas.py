@@ -21,6 +21,7 @@ from nbmf.codec import Codec, Effort, parse_bounded
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
+from nbmf.json_text import values_within
 from nbmf.payload import Kind, check_canonical, to_canonical
 from serve_app.batching import Batcher, Overloaded
 from serve_app.config import BatchConfig, DecoderLimits
@@ -159,7 +160,7 @@ class Decoder:
 
     def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
         service_metrics().batch("decode", len(parsed))
-        return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
+        return attempt_each(self._readable, attempt_batch(self._decode_frames, parsed))
 
     def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
         results = self._versions.catalog.decode_canonical_batch(frames)
@@ -167,6 +168,12 @@ class Decoder:
             result if isinstance(result, NbmfError) else (int(parsed.kind), result)
             for parsed, result in zip(frames, results, strict=True)
         ]
+
+    def _readable(self, decoded: Canonical) -> Canonical:
+        """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
+        kind, canonical = decoded
+        check_canonical(Kind(kind), canonical, values_within(self._max_payload_bytes))
+        return decoded
 
     def _load(self, version: str, trusted: bool) -> None:
         """Loads a version, which decodes its golden records; one that the service encodes with into this process, where
@@ -242,10 +249,3 @@ class _DecodeCall:
 
 def _payload_bytes(frame: Frame | Failure) -> int:
     return 0 if isinstance(frame, Failure) else frame.payload_bytes
-
-
-def _readable(decoded: Canonical) -> Canonical:
-    """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
-    kind, canonical = decoded
-    check_canonical(Kind(kind), canonical)
-    return decoded

@@ -12,19 +12,15 @@ import json
 import random
 import re
 import shutil
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import blobs
+import keys
 import mutate
 from google.protobuf.message import DecodeError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-import keys
 from in_process import Context, make_ingress, make_replicas
 from octets import frame_items, split_items
 
@@ -287,10 +283,11 @@ async def _ask(service: _Service, request: Input, body: bytes) -> tuple[int, lis
 
 
 def _is_batch(request: Input, body: bytes) -> bool:
+    media_type = next((value for name, value in request["headers"] if name == "content-type"), _JSON)
+    if _OCTETS in media_type.lower():
+        return "batch=true" in request["query"].split("&")
     fields = _read_elsewhere(body)
-    return "batch=true" in request["query"] or (
-        isinstance(fields, dict) and not fields.keys().isdisjoint(("records", "blobs"))
-    )
+    return isinstance(fields, dict) and ("records" in fields or "blobs" in fields)
 
 
 def _pieces(request: Input, body: bytes) -> Any:
@@ -466,8 +463,15 @@ async def _over_grpc(service: _Service, request: Input) -> str:
             message = pb.DecodeRequest(blob=result.blob).SerializeToString()
             decoded, ended = await _call(service, False, "Decode", message, [])
             assert ended.status.name == "OK"
-            assert messages.canonical_of(decoded.payload) == messages.canonical_of(record.payload)
+            assert _canonical(decoded.payload) == _canonical(record.payload)
     return f"OK {method}"
+
+
+def _canonical(payload: Any) -> Any:
+    """What a payload's message stands for."""
+    if payload.WhichOneof("value") == "json":
+        return wire.canonical_from_wire({"json_base64": base64.b64encode(payload.json)})
+    return messages.keyed_of(pb.Record(payload=payload), None, _LIMITS["max_payload_bytes"]).record
 
 
 async def _call(

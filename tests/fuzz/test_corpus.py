@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbmf import _core
+from nbmf import _core, engine
 
 HERE = Path(__file__).parent
 MADE = 60
@@ -21,13 +21,14 @@ def _module(name):
 
 
 _module("mutate")
-TARGETS = [_module("blobs"), _module("versions"), _module("vocabularies"), _module("floating")]
+TARGETS = [_module(name) for name in ("blobs", "versions", "vocabularies", "floating", "http_requests")]
 run = _module("run")
 
 
 @pytest.fixture(autouse=True)
-def path():
-    """A target chooses among the paths of this processor."""
+def path(monkeypatch):
+    """A target chooses among the paths of this processor, and has replicas, which set an engine."""
+    monkeypatch.setattr(engine, "_engine", None)
     before = _core.cpu()
     yield
     _core.use(before)

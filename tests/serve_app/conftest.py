@@ -100,7 +100,12 @@ def in_process(tmp_path, monkeypatch):
     registry = Registry(tmp_path / "registry").location
     encoder, decoder = make_replicas(registry, "none")
 
-    def make(encode=encoder.encode, decode=decoder.decode, **settings):
-        return ServiceInProcess(make_ingress(registry, "none", encode, decode, **settings))
+    made = []
 
-    return make
+    def make(encode=encoder.encode, decode=decoder.decode, **settings):
+        made.append(ServiceInProcess(make_ingress(registry, "none", encode, decode, **settings)))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.ingress._reader.close()

@@ -184,26 +184,7 @@ def test_connections_of_others_stay(in_process):
     assert not closes(ask("GET", "/v1/versions"))
 
 
-# --- large bodies -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["parse_object", "record_from_json", "encoded_fields"])
-def test_large_bodies_are_not_read_on_the_loop(in_process, monkeypatch, name):
-    """Where everybody's requests would wait for one; small ones are."""
-    threads, function = [], getattr(bodies, name)
-
-    def told(*arguments):
-        threads.append(threading.current_thread())
-        return function(*arguments)
-
-    monkeypatch.setattr(bodies, name, told)
-    ask = in_process()
-    incompressible = "".join(chr(0x4E00 + i * 7919 % 20_000) for i in range(off_loop.LARGE_BYTES))
-    assert ask("POST", "/v1/encode", json={"payload": "x"}).status_code == 200
-    assert ask("POST", "/v1/encode", json={"payload": incompressible}).status_code == 200
-    small, large = threads
-    assert small is threading.main_thread()
-    assert large.name.startswith("bodies")
+# --- large answers -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [False, True])
