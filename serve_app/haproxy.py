@@ -4,8 +4,8 @@ Serve starts it in HAProxy's place, by RAY_SERVE_HAPROXY_BINARY_PATH, with HAPro
 configuration and becomes HAProxy.
 
 Connections that say nothing, or not all, are ended. Only this user reaches HAProxy's own socket, by which requests can
-be sent elsewhere, and only this machine its statistics. A request that loses its replica goes to another if that is safe, and is else answered 503, where
-Serve has HAProxy say 500.
+be sent elsewhere, and only this machine its statistics. A request that loses its replica goes to another if that is
+safe, and is else answered 503, where Serve has HAProxy say 500.
 
 With the variables of TLS its ports have TLS, and a configuration that it does not know ends it: nothing is then ever
 served in plain text.

@@ -2,7 +2,8 @@
 what is encoded is decoded to what was sent.
 
 An input is a request as the service gets it from a server of HTTP: bytes are written as Latin-1. A path of gRPC calls
-that method; the headers are its metadata, the body its message.
+that method; the headers are its metadata, the body its message. `keys`: of the service that has API keys; `apart`: the
+body is read in a process of its own, as large ones are.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from serve_app import request_ids, schemas
 from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import parsed_if_possible
+from serve_app.reading import reader
 from serve_app.results import Failure
 
 Input: TypeAlias = dict[str, Any]
@@ -42,6 +44,7 @@ _LIMITS = {
     "max_batch_records": 8,
     "max_batch_payload_bytes": 1 << 17,
 }
+_OWN_PROCESS_BYTES = reader.OWN_PROCESS_BYTES
 _MOST_ANSWER_BYTES = 8 * _LIMITS["max_batch_payload_bytes"]  # a character of text is six bytes of JSON at most
 _KEY = "nbmf_a-key"
 _GRPC = "/nbmf.v1.Codec/"
@@ -149,6 +152,7 @@ def seeds() -> list[Input]:
 def _request(path: str, body: str, query: str = "", media_type: str = _JSON, method: str = "POST") -> Input:
     return {
         "keys": False,
+        "apart": False,
         "method": method,
         "path": path,
         "query": query,
@@ -186,6 +190,7 @@ def _grpc_seeds(some: list[bytes]) -> list[tuple[str, Any]]:
 def run(request: Input) -> str:
     """What became of it; after the first line, in which words. Raises whatever must not happen."""
     service = _service()
+    reader.OWN_PROCESS_BYTES = 0 if request["apart"] else _OWN_PROCESS_BYTES
     if request["path"].startswith(_GRPC) and request["path"][len(_GRPC) :] in _METHODS:
         return service.run(_over_grpc(service, request))
     return service.run(_over_http(service, request))
@@ -196,8 +201,8 @@ class _Service:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        folder = Path(tempfile.mkdtemp(prefix="nbmf-fuzz-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="nbmf-fuzz-"))
+        atexit.register(self._close)
         (folder / "versions").mkdir()
         shutil.copytree(_VERSION, folder / "versions" / _VERSION.name)
         registry = Registry(folder)
@@ -213,6 +218,11 @@ class _Service:
             for listed in ([], [entry])
         ]
         self.apps = [ingress.__serve_build_asgi_app__() for ingress in self.ingresses]
+
+    def _close(self) -> None:
+        for ingress in self.ingresses:
+            ingress._reader.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)
@@ -503,6 +513,8 @@ def mutated(request: Input, rng: random.Random, other: Input) -> Input:
                 size = len(changed["body"]) + 1
                 changed["cuts"] = [rng.randrange(size) for _ in range(rng.randrange(4))]
                 changed["cut off"] = rng.random() < 0.3
+            case 4 if rng.random() < 0.5:
+                changed["apart"] = not changed["apart"]
             case 4:
                 changed["keys"] = not changed["keys"]
                 if changed["keys"] and rng.random() < 0.7:
