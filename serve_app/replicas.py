@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -24,11 +25,13 @@ from nbmf.frame import Frame
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, check_canonical, to_canonical
 from serve_app.batching import Batcher, Overloaded
+from serve_app.collector import paused_collector
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.isolation.versions import IsolatedVersions
 from serve_app.loaded_versions import LoadedVersions
 from serve_app.metrics import service_metrics
+from serve_app.off_loop import LARGE_BYTES
 from serve_app.results import Failure, attempt_batch, attempt_each, failure_of
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
@@ -172,7 +175,8 @@ class Decoder:
     def _readable(self, decoded: Canonical) -> Canonical:
         """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
         kind, canonical = decoded
-        check_canonical(Kind(kind), canonical, values_within(self._max_payload_bytes))
+        with paused_collector() if len(canonical) > LARGE_BYTES else nullcontext():
+            check_canonical(Kind(kind), canonical, values_within(self._max_payload_bytes))
         return decoded
 
     def _load(self, version: str, trusted: bool) -> None:
