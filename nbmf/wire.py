@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.json_text import DEFAULT_MAX_VALUES
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical, too_many_values
+from nbmf.payload import Kind, Payload, to_canonical, too_many_values
 from nbmf.text_encoding import decode_text, encoding_of
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
 _ARRAY_FIELDS = {"dtype", "shape", "data_base64"}
 _ARRAY_OPTIONS = {"byte_order": ("little", "big"), "library": ("numpy", "torch")}
+
+_PIECE_BYTES = 1 << 16
 
 _BATCH_LEVELS = 3
 """Of `{"results": [{"payload": …}]}`, around a payload that may itself be as deep as a payload can."""
@@ -69,14 +72,33 @@ def _base64(data: bytes) -> str:
 
 
 def canonical_to_json(kind: Kind, canonical: bytes) -> bytes:
-    """JSON text of `to_wire` of a payload's canonical bytes, which are taken as they are: no JSON is parsed."""
-    if kind in (Kind.JSON, Kind.MESSAGES):
-        if _ENCODED_JOIN.search(canonical):
-            return dump(_exact("json", canonical))
-        return b'{"payload":' + _utf8(canonical.decode("utf-8", "surrogatepass")) + b"}"
+    """JSON text of `to_wire` of a payload's canonical bytes, which are taken as they are: no JSON is parsed.
+
+    Raises CorruptBlob for what is no text.
+    """
     if kind is Kind.ARRAY:
         return dump({"array": _array_fields(canonical)})
-    return dump(to_wire(from_canonical(kind, canonical)))
+    if kind is Kind.BYTES:
+        return dump(to_wire(canonical))
+    if _ENCODED_JOIN.search(canonical):
+        return dump(_exact("text" if kind is Kind.TEXT else "json", canonical))
+    if kind is Kind.TEXT:
+        return b"".join([b'{"payload":"', *(dump(piece)[1:-1] for piece in _pieces(canonical)), b'"}'])
+    return b"".join([b'{"payload":', *map(_utf8, _pieces(canonical)), b"}"])
+
+
+def _pieces(canonical: bytes) -> Iterator[str]:
+    """The text in parts: a whole one may take long, in which no other thread runs. Raises CorruptBlob."""
+    at = 0
+    while at < len(canonical):
+        end = at + _PIECE_BYTES
+        while end < len(canonical) and canonical[end] & 0xC0 == 0x80:  # in a character
+            end += 1
+        try:
+            yield canonical[at:end].decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise CorruptBlob(f"not UTF-8 from byte {at} on: {error}") from error
+        at = end
 
 
 def dump(value: Any) -> bytes:

@@ -28,12 +28,13 @@ MAX_PART_BYTES = (1 << 32) - 1
 def main() -> None:
     """Answers until nobody asks any more."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold records
-    gc.disable()  # there are no cycles, and each collection would go through all that was parsed
+    gc.disable()  # each collection would go through all that was parsed
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed must not get among the answers
     while (asked := pipes.read(requests, MAX_PARTS, MAX_PART_BYTES)) is not None:
         question, *parts = (part for part in asked if isinstance(part, bytes))
         pipes.write(answers, _answer(question, parts))
+        gc.collect()
 
 
 def _answer(question: bytes, parts: Sequence[bytes]) -> list[bytes | Refusal]:

@@ -102,8 +102,8 @@ def in_process(tmp_path, monkeypatch):
 
     made = []
 
-    def make(encode=encoder.encode, decode=decoder.decode, **settings):
-        made.append(ServiceInProcess(make_ingress(registry, "none", encode, decode, **settings)))
+    def make(encode=encoder.encode, decode=decoder.decode, **how):
+        made.append(ServiceInProcess(make_ingress(registry, "none", encode, decode, **how)))
         return made[-1]
 
     yield make

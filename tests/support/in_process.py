@@ -18,8 +18,8 @@ def handle(**methods):
     return found
 
 
-async def ready():
-    """A replica's."""
+async def is_ready():
+    """A replica's answer to whether it is there."""
     return True
 
 
@@ -30,7 +30,7 @@ def make_replicas(registry, version, max_payload_bytes=100_000):
     return encoder, Decoder(registry, version, Engine(), BatchConfig(), limits)
 
 
-def make_ingress(registry, version, encode, decode, **settings):
+def make_ingress(registry, version, encode, decode, ready=is_ready, **settings):
     """The ingress, with the packaged settings but for these, in front of replicas that encode and decode so."""
     config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
     encoder = handle(encode=encode, ready=ready)
