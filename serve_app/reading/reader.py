@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 
 from nbmf.errors import NbmfError
 from serve_app.batching import Overloaded
+from serve_app.collector import paused_collector
 from serve_app.deadlines import check, until
 from serve_app.isolation.child import Child
 from serve_app.isolation.pipes import Refusal
@@ -61,7 +62,7 @@ class Reader:
         """
         size_bytes = sum(map(len, parts))
         if size_bytes < OWN_PROCESS_BYTES or not has_json:
-            read = await off_loop(size_bytes, function, parts, self._bounds, *arguments)
+            read = await off_loop(size_bytes, _read, function, parts, self._bounds, *arguments)
             return read.is_batch, [failure_of(one) if isinstance(one, NbmfError) else one for one in read.items]
         question = json.dumps([function.__name__, self._bounds, arguments]).encode()
         answer = await self._ask([question, *parts], deadline)
@@ -114,6 +115,11 @@ class _Process:
         if child is not None:
             with contextlib.suppress(OSError):
                 child.close()
+
+
+def _read(function: Callable[..., Read[T]], parts: Sequence[bytes], bounds: Bounds, *arguments: str | None) -> Read[T]:
+    with paused_collector():
+        return function(parts, bounds, *arguments)
 
 
 def _failure(refusal: Refusal) -> Failure:

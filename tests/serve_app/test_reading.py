@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import os
 import signal
 import threading
@@ -45,12 +46,14 @@ def test_large_bodies_are_not_read_on_the_loop(in_process, monkeypatch, size_byt
     threads, function = [], items.parse_object
 
     def told(*arguments):
+        assert not gc.isenabled()  # it would go through all values that are made, again and again
         threads.append(threading.current_thread())
         return function(*arguments)
 
     monkeypatch.setattr(items, "parse_object", told)
     answer = in_process()("POST", "/v1/encode", json={"payload": "x" * size_bytes})
     assert answer.status_code == 200
+    assert gc.isenabled()
     assert Codec().decode(base64.b64decode(answer.json()["blob"])) == "x" * size_bytes
     match where:
         case "loop":
