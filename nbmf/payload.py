@@ -140,9 +140,9 @@ def check_json_value(value: Payload, max_digits: int = json_text.DEFAULT_MAX_VAL
                 path.pop()
 
 
-def too_many_values(problem: object) -> PayloadTooLarge:
-    """What is raised for json_text.TooManyValues."""
-    return PayloadTooLarge(f"{problem}; a larger max_payload_bytes allows more, one for 8 bytes")
+def too_many_values(problem: object, limit: str = "max_payload_bytes") -> PayloadTooLarge:
+    """What is raised for json_text.TooManyValues; `limit` is what they were bounded by."""
+    return PayloadTooLarge(f"{problem}; a larger {limit} allows more, one for 8 bytes")
 
 
 def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int, Payload]]:

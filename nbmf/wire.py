@@ -114,10 +114,13 @@ def load(data: bytes, max_values: int = DEFAULT_MAX_VALUES) -> Any:
     return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS, max_values=max_values)
 
 
-def load_named(data: bytes, what: str, max_values: int = DEFAULT_MAX_VALUES) -> Any:
-    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input; PayloadTooLarge."""
+def load_named(data: bytes, what: str, max_values: int = DEFAULT_MAX_VALUES, limit: str = "max_payload_bytes") -> Any:
+    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input; PayloadTooLarge, which
+    names the `limit` that bounds the values."""
     try:
         return load(data, max_values)
+    except json_text.TooManyValues as error:
+        raise too_many_values(f"{what} is {error}", limit) from error
     except ValueError as error:
         raise _not_json(what, error) from error
 

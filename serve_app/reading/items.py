@@ -85,8 +85,8 @@ def records_of_utf8(parts: Sequence[bytes], bounds: Bounds) -> Read[Record]:
 
 
 def parse_object(body: bytes, max_body_bytes: int) -> dict[str, Any]:
-    """The JSON object in a body. Raises BadWire."""
-    value = load_named(body, "the body", values_within(max_body_bytes))
+    """The JSON object in a body. Raises BadWire, PayloadTooLarge."""
+    value = load_named(body, "the body", values_within(max_body_bytes), "max_body_bytes")
     if type(value) is not dict:
         raise BadWire(f"the body is a JSON {type(value).__name__}, not an object")
     return value

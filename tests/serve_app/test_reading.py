@@ -134,7 +134,7 @@ def test_values_are_bounded_by_the_services_limits():
         (error,) = function(parts, bounds, *arguments).items
         assert isinstance(error, PayloadTooLarge)
         assert "values" in str(error)
-    with pytest.raises(PayloadTooLarge, match="the body is JSON of more than 2097152 values"):
+    with pytest.raises(PayloadTooLarge, match="the body is JSON of more than 2097152 values; a larger max_body_bytes"):
         items.records_of_json([b'{"payload":' + too_many + b"}"], bounds, None)
 
 
