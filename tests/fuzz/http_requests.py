@@ -22,14 +22,15 @@ import blobs
 import keys
 import mutate
 from google.protobuf.message import DecodeError
+from grpc_payloads import canonical_of
 from in_process import Context, make_ingress, make_replicas
 from octets import frame_items, split_items
 
 from cluster.registry import Registry
 from nbmf import wire
 from serve_app import request_ids, schemas
-from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
+from serve_app.grpc import statuses
 from serve_app.grpc.registration import parsed_if_possible
 from serve_app.reading import reader
 from serve_app.results import Failure
@@ -473,15 +474,8 @@ async def _over_grpc(service: _Service, request: Input) -> str:
             message = pb.DecodeRequest(blob=result.blob).SerializeToString()
             decoded, ended = await _call(service, False, "Decode", message, [])
             assert ended.status.name == "OK"
-            assert _canonical(decoded.payload) == _canonical(record.payload)
+            assert canonical_of(decoded.payload) == canonical_of(record.payload)
     return f"OK {method}"
-
-
-def _canonical(payload: Any) -> Any:
-    """What a payload's message stands for."""
-    if payload.WhichOneof("value") == "json":
-        return wire.canonical_from_wire({"json_base64": base64.b64encode(payload.json)})
-    return messages.keyed_of(pb.Record(payload=payload), None, _LIMITS["max_payload_bytes"]).record
 
 
 async def _call(
