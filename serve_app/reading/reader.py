@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 from nbmf.errors import NbmfError
 from serve_app.batching import Overloaded
 from serve_app.collector import paused_collector
-from serve_app.deadlines import check, until
+from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.isolation.child import Child
 from serve_app.isolation.pipes import Refusal
 from serve_app.off_loop import off_loop
@@ -76,8 +76,9 @@ class Reader:
             raise Overloaded
         self._waiting += 1
         try:
-            async with until(deadline):
-                process = await self._idle.get()
+            process = await asyncio.wait_for(self._idle.get(), max(deadline - time.time(), 0))
+        except TimeoutError as error:
+            raise DeadlineExceeded from error
         finally:
             self._waiting -= 1
         work = asyncio.get_running_loop().run_in_executor(self._threads, process.ask, asked, deadline)
@@ -100,7 +101,10 @@ class _Process:
 
     def ask(self, asked: list[bytes], deadline: float) -> list[bytes | Refusal]:
         """Its answer. Raises RequestFailed where it ended, DeadlineExceeded where it was ended, as it took too long."""
-        child = self._child = self._child or Child(_MODULE)
+        try:
+            child = self._child = self._child or Child(_MODULE)
+        except OSError as error:  # there is no room for a process
+            raise RequestFailed(DOWN) from error
         seconds = min(deadline - time.time(), _LONGEST_S)
         answer = child.call(asked, self._max_items, self._max_item_bytes, max(seconds, 0))
         if answer:

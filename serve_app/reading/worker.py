@@ -21,8 +21,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (items.records_of_json, items.blobs_of_json, items.records_of_octets, items.records_of_utf8)
 }
-MAX_PARTS = 1 << 16
-MAX_PART_BYTES = (1 << 32) - 1
+_MOST = (1 << 32) - 1
+"""Of parts, and of bytes of one: who asks keeps to the service's limits."""
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     gc.disable()  # each collection would go through all that was parsed
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed must not get among the answers
-    while (asked := pipes.read(requests, MAX_PARTS, MAX_PART_BYTES)) is not None:
+    while (asked := pipes.read(requests, _MOST, _MOST)) is not None:
         question, *parts = (part for part in asked if isinstance(part, bytes))
         pipes.write(answers, _answer(question, parts))
         gc.collect()
