@@ -72,18 +72,22 @@ class Reader:
         return is_batch, [_failure(one) if isinstance(one, Refusal) else cast(T, one) for one in items]
 
     async def _ask(self, asked: list[bytes], deadline: float) -> list[bytes | Refusal]:
-        if self._idle.empty() and self._waiting >= self._max_waiting:
+        check(deadline)
+        process = await self._next_idle(deadline) if self._idle.empty() else self._idle.get_nowait()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, process.ask, asked, deadline)
+        work.add_done_callback(lambda _: self._idle.put_nowait(process))  # whether anybody still waits for it or not
+        return await asyncio.shield(work)
+
+    async def _next_idle(self, deadline: float) -> _Process:
+        if self._waiting >= self._max_waiting:
             raise Overloaded
         self._waiting += 1
         try:
-            process = await asyncio.wait_for(self._idle.get(), max(deadline - time.time(), 0))
+            return await asyncio.wait_for(self._idle.get(), max(deadline - time.time(), 0))
         except TimeoutError as error:
             raise DeadlineExceeded from error
         finally:
             self._waiting -= 1
-        work = asyncio.get_running_loop().run_in_executor(self._threads, process.ask, asked, deadline)
-        work.add_done_callback(lambda _: self._idle.put_nowait(process))  # whether anybody still waits for it or not
-        return await asyncio.shield(work)
 
     def close(self) -> None:
         """Ends the processes."""

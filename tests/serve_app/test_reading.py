@@ -181,6 +181,10 @@ def test_what_takes_too_long_is_ended(make, large):
         signalled(of, signal.SIGSTOP)
         with pytest.raises(DeadlineExceeded):
             await large(of, 0.2)
+        ended = [process._child for process in of._processes]
+        with pytest.raises(DeadlineExceeded):
+            await large(of, 0)
+        assert [process._child for process in of._processes] == ended  # none was started for it
         return await large(of)
 
     assert asyncio.run(run()) == [base64.b64decode(BLOB)]
@@ -208,6 +212,8 @@ def test_who_waits_for_a_process(make, large):
         signalled(of, signal.SIGSTOP)
         first = [asyncio.create_task(large(of)) for _ in range(2)]
         await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceeded):
+            await large(of, 0.05)
         third = asyncio.create_task(large(of))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
