@@ -202,8 +202,8 @@ def _array(fields: Any) -> bytes:
         if fields.get(name, known[0]) not in known:
             raise BadWire(f"array.{name} is {' or '.join(known)}")
     shape = fields["shape"]
-    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadWire("array.shape is a list of sizes")
+    if type(shape) is not list or not all(type(n) is int and 0 <= n <= arrays.MAX_ELEMENTS for n in shape):
+        raise BadWire(f"array.shape is a list of sizes, which are at most {arrays.MAX_ELEMENTS}")
     return array_of(
         fields["dtype"],
         shape,
