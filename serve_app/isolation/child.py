@@ -17,11 +17,12 @@ from serve_app.isolation.pipes import Refusal
 class Child:
     """Runs a module with arguments. One call at a time.
 
-    `ended` says why it was ended from here; it is empty where the process ended by itself.
+    `ended` says why it was ended from here, `timed_out` whether as it took too long; where the process ended by itself
+    neither says anything.
     """
 
     def __init__(self, module: str, *arguments: object) -> None:
-        self.ended = ""
+        self.ended, self.timed_out = "", False
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", module, *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -37,7 +38,7 @@ class Child:
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None  # noqa: S101
         assert answers is not None  # noqa: S101
-        timer = threading.Timer(seconds, self._end, [f"did not come to an end in {seconds:g} s"])
+        timer = threading.Timer(seconds, self._time_out, [seconds])
         timer.start()
         try:
             if asked is not None:
@@ -67,6 +68,10 @@ class Child:
             assert pipe is not None  # noqa: S101
             with contextlib.suppress(OSError):  # of what it did not read
                 pipe.close()
+
+    def _time_out(self, seconds: float) -> None:
+        self.timed_out = True
+        self._end(f"did not come to an end in {seconds:g} s")
 
     def _end(self, why: str) -> None:
         self.ended = why

@@ -114,7 +114,8 @@ class _Process:
         if answer:
             return answer
         self.close()
-        check(deadline)
+        if child.timed_out:
+            raise DeadlineExceeded
         raise RequestFailed(DOWN)
 
     def close(self) -> None:
