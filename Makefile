@@ -39,8 +39,8 @@ test-all: install ## Run the tests, the slow ones too
 	@$(PYTEST)
 
 SECONDS ?= 600
-fuzz: install ## Fuzz blobs, versions, vocabularies and vectors, SECONDS=600 each, with sanitizers (needs gcc)
-	@for target in blobs versions vocabularies floating; do $(BIN)/python tests/fuzz/run.py $$target --seconds $(SECONDS) || exit 1; done
+fuzz: install ## Fuzz blobs, versions, vocabularies, vectors and requests, SECONDS=600 each, with sanitizers (needs gcc)
+	@for target in blobs versions vocabularies floating http_requests; do $(BIN)/python tests/fuzz/run.py $$target --seconds $(SECONDS) || exit 1; done
 
 check: install ## Lint, types, import rules
 	@$(BIN)/ruff check .

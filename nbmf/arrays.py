@@ -33,7 +33,7 @@ _EXTENDED = 15
 _BIG_ENDIAN, _TENSOR = 16, 32
 """Flags of the second header byte, which an extended header has, beside the type's number."""
 _MAX_DIMENSIONS = 8
-_MAX_ELEMENTS = 2**48
+MAX_ELEMENTS = 2**48
 _REMEDIES = {"numpy": "'nbmf[array]'"}
 
 
@@ -91,8 +91,8 @@ def to_bytes(array: Array) -> bytes:
     form, numbers = _of_tensor(array) if _is_tensor(array) else _of_numpy(array)
     if len(form.shape) > _MAX_DIMENSIONS:
         raise UnsupportedPayload("$", f"array of {len(form.shape)} dimensions (at most {_MAX_DIMENSIONS})")
-    if max(form.shape, default=0) > _MAX_ELEMENTS:
-        raise UnsupportedPayload("$", f"array of shape {form.shape} (at most {_MAX_ELEMENTS} along a dimension)")
+    if max(form.shape, default=0) > MAX_ELEMENTS:
+        raise UnsupportedPayload("$", f"array of shape {form.shape} (at most {MAX_ELEMENTS} along a dimension)")
     return form.header() + numbers
 
 
@@ -150,7 +150,7 @@ def read_header(head: bytes, canonical_bytes: int) -> tuple[Form, int]:
             size, at = varint.read(head, at)
             sizes.append(size)
         shape = tuple(sizes)
-    if max(shape, default=0) > _MAX_ELEMENTS:
+    if max(shape, default=0) > MAX_ELEMENTS:
         raise CorruptBlob(f"array of shape {shape}")
     return Form(TYPES[code], shape, bool(flags & _BIG_ENDIAN), bool(flags & _TENSOR)), at
 
@@ -167,14 +167,17 @@ def from_bytes(canonical: bytes) -> Array:
 def to_npy(canonical: bytes) -> bytes:
     """A file in numpy's format (.npy); a tensor's numbers are those of an array there.
 
-    Raises CorruptBlob, UnsupportedPayload for bfloat16, which the format has not.
+    Raises CorruptBlob; UnsupportedPayload for bfloat16, which the format has not, and for shapes that numpy has not.
     """
     np = _library("numpy", "numpy's arrays")
     form, at = split(canonical)
     if form.type == "bfloat16":
         raise UnsupportedPayload("$", "an array of bfloat16 cannot be written as .npy; decode it to JSON")
     buffer = io.BytesIO()
-    np.save(buffer, _to_numpy(form, canonical, at))
+    try:
+        np.save(buffer, _to_numpy(form, canonical, at))
+    except ValueError as error:  # an empty array whose other dimensions are beyond what can be held
+        raise UnsupportedPayload("$", f"an array of shape {form.shape} cannot be written as .npy: {error}") from error
     return buffer.getvalue()
 
 

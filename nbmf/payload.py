@@ -62,7 +62,7 @@ def to_canonical(
     try:
         json_text.check_values(text, max_values)
     except json_text.TooManyValues as error:
-        raise _too_many(error) from error
+        raise too_many_values(error) from error
     return kind, text.encode("utf-8", "surrogatepass")
 
 
@@ -89,6 +89,14 @@ def from_canonical(
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CorruptBlob(f"not {kind.label}: {error}") from error
     return with_object_hook(value, object_hook) if object_hook else value
+
+
+def check_canonical(kind: Kind, canonical: bytes, max_values: int) -> None:
+    """Raises as `from_canonical`, but of arrays looks at the form only: their library need not be here."""
+    if kind is Kind.ARRAY:
+        arrays.split(canonical)
+    else:
+        from_canonical(kind, canonical, None, max_values)
 
 
 def is_message_list(value: Payload) -> bool:
@@ -121,7 +129,7 @@ def check_json_value(value: Payload, max_digits: int = json_text.DEFAULT_MAX_VAL
                         raise _integer_too_long([*path, key])
                     digits += json_integer.most_digits(child)
                     if digits > max_digits:
-                        raise _too_many(f"long integers of more than {max_digits} digits together")
+                        raise too_many_values(f"long integers of more than {max_digits} digits together")
                 continue
             path.append(key)
             stack.append(_children(child, path))
@@ -132,8 +140,9 @@ def check_json_value(value: Payload, max_digits: int = json_text.DEFAULT_MAX_VAL
                 path.pop()
 
 
-def _too_many(problem: object) -> PayloadTooLarge:
-    return PayloadTooLarge(f"{problem}; a larger max_payload_bytes allows more, one for 8 bytes")
+def too_many_values(problem: object, limit: str = "max_payload_bytes") -> PayloadTooLarge:
+    """What is raised for json_text.TooManyValues; `limit` is what they were bounded by."""
+    return PayloadTooLarge(f"{problem}; a larger {limit} allows more, one for 8 bytes")
 
 
 def _children(value: Payload, path: list[str | int]) -> Iterator[tuple[str | int, Payload]]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, NbmfError
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from nbmf.json_text import DEFAULT_MAX_VALUES
+from nbmf.payload import Kind, Payload, to_canonical, too_many_values
 from nbmf.text_encoding import decode_text, encoding_of
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
 
 _ARRAY_FIELDS = {"dtype", "shape", "data_base64"}
 _ARRAY_OPTIONS = {"byte_order": ("little", "big"), "library": ("numpy", "torch")}
+
+_PIECE_BYTES = 1 << 16
 
 _BATCH_LEVELS = 3
 """Of `{"results": [{"payload": …}]}`, around a payload that may itself be as deep as a payload can."""
@@ -68,14 +72,33 @@ def _base64(data: bytes) -> str:
 
 
 def canonical_to_json(kind: Kind, canonical: bytes) -> bytes:
-    """JSON text of `to_wire` of a payload's canonical bytes, which are taken as they are: no JSON is parsed."""
-    if kind in (Kind.JSON, Kind.MESSAGES):
-        if _ENCODED_JOIN.search(canonical):
-            return dump(_exact("json", canonical))
-        return b'{"payload":' + _utf8(canonical.decode("utf-8", "surrogatepass")) + b"}"
+    """JSON text of `to_wire` of a payload's canonical bytes, which are taken as they are: no JSON is parsed.
+
+    Raises CorruptBlob for what is no text.
+    """
     if kind is Kind.ARRAY:
         return dump({"array": _array_fields(canonical)})
-    return dump(to_wire(from_canonical(kind, canonical)))
+    if kind is Kind.BYTES:
+        return dump(to_wire(canonical))
+    if _ENCODED_JOIN.search(canonical):
+        return dump(_exact("text" if kind is Kind.TEXT else "json", canonical))
+    if kind is Kind.TEXT:
+        return b"".join([b'{"payload":"', *(dump(piece)[1:-1] for piece in _pieces(canonical)), b'"}'])
+    return b"".join([b'{"payload":', *map(_utf8, _pieces(canonical)), b"}"])
+
+
+def _pieces(canonical: bytes) -> Iterator[str]:
+    """The text in parts: a whole one may take long, in which no other thread runs. Raises CorruptBlob."""
+    at = 0
+    while at < len(canonical):
+        end = at + _PIECE_BYTES
+        while end < len(canonical) and canonical[end] & 0xC0 == 0x80:  # in a character
+            end += 1
+        try:
+            yield canonical[at:end].decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise CorruptBlob(f"not UTF-8 from byte {at} on: {error}") from error
+        at = end
 
 
 def dump(value: Any) -> bytes:
@@ -83,23 +106,28 @@ def dump(value: Any) -> bytes:
     return _utf8(json_text.dumps(value))
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes, max_values: int = DEFAULT_MAX_VALUES) -> Any:
     """The value of a body's JSON text, in which payloads stand: UTF-8, unless a byte order mark says otherwise.
 
-    Raises ValueError if it is not JSON, json_text.DuplicateKey where an object has a key twice.
+    Raises ValueError if it is not JSON, json_text.DuplicateKey where an object has a key twice, TooManyValues.
     """
-    return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS)
+    return json_text.loads(decode_text(data), json_text.MAX_DEPTH + _BATCH_LEVELS, max_values=max_values)
 
 
-def load_named(data: bytes, what: str) -> Any:
-    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input."""
+def load_named(data: bytes, what: str, max_values: int = DEFAULT_MAX_VALUES, limit: str = "max_payload_bytes") -> Any:
+    """As `load`. Raises BadWire, which says what is wrong with `what`: the body, the input; PayloadTooLarge, which
+    names the `limit` that bounds the values."""
     try:
-        return load(data)
+        return load(data, max_values)
+    except json_text.TooManyValues as error:
+        raise too_many_values(f"{what} is {error}", limit) from error
     except ValueError as error:
         raise _not_json(what, error) from error
 
 
-def _not_json(what: str, error: ValueError) -> BadWire:
+def _not_json(what: str, error: ValueError) -> NbmfError:
+    if isinstance(error, json_text.TooManyValues):
+        return too_many_values(f"{what} is {error}")
     if isinstance(error, json_text.DuplicateKey):
         return BadWire(f"{what}: {error}")
     return BadWire(f"{what} is not JSON: {error}")
@@ -110,15 +138,17 @@ def _utf8(text: str) -> bytes:
 
 
 def from_wire(fields: dict[str, Any]) -> Payload:
-    """The payload. Raises BadWire, MissingLibrary."""
+    """The payload. Raises BadWire, MissingLibrary, PayloadTooLarge."""
     field, value = _given(fields)
     return arrays.from_bytes(_array(value)) if field == "array" else _value(field, value)
 
 
-def canonical_from_wire(fields: dict[str, Any]) -> tuple[Kind, bytes]:
-    """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload."""
+def canonical_from_wire(fields: dict[str, Any], max_values: int = DEFAULT_MAX_VALUES) -> tuple[Kind, bytes]:
+    """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload, PayloadTooLarge."""
     field, value = _given(fields)
-    return (Kind.ARRAY, _array(value)) if field == "array" else to_canonical(_value(field, value))
+    if field == "array":
+        return Kind.ARRAY, _array(value)
+    return to_canonical(_value(field, value, max_values), max_values=max_values)
 
 
 def _given(fields: dict[str, Any]) -> tuple[str, Any]:
@@ -128,15 +158,21 @@ def _given(fields: dict[str, Any]) -> tuple[str, Any]:
     return given[0], fields[given[0]]
 
 
-def _value(field: str, value: Any) -> Payload:
+def _value(field: str, value: Any, max_values: int = DEFAULT_MAX_VALUES) -> Payload:
     if field == "payload":
         return value
     data = from_base64(value, field)
-    return data if field == "bytes_base64" else from_utf8(data, field, as_json=field == "json_base64")
+    return (
+        data
+        if field == "bytes_base64"
+        else from_utf8(data, field, as_json=field == "json_base64", max_values=max_values)
+    )
 
 
-def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
-    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes. Raises BadWire.
+def from_utf8(data: bytes, field: str, *, as_json: bool, max_values: int = DEFAULT_MAX_VALUES) -> Payload:
+    """Text, or the value that a JSON text writes, of UTF-8 in which a lone surrogate is three bytes.
+
+    Raises BadWire, PayloadTooLarge.
 
     JSON may begin with a byte order mark, as in bodies and files; of text a mark is kept.
     """
@@ -146,7 +182,7 @@ def from_utf8(data: bytes, field: str, *, as_json: bool) -> Payload:
     except ValueError as error:
         raise BadWire(f"{field} is not text: {error}") from error
     try:
-        return json_text.loads(text) if as_json else text
+        return json_text.loads(text, max_values=max_values) if as_json else text
     except ValueError as error:
         raise _not_json(field, error) from error
 
@@ -166,8 +202,8 @@ def _array(fields: Any) -> bytes:
         if fields.get(name, known[0]) not in known:
             raise BadWire(f"array.{name} is {' or '.join(known)}")
     shape = fields["shape"]
-    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadWire("array.shape is a list of sizes")
+    if type(shape) is not list or not all(type(n) is int and 0 <= n <= arrays.MAX_ELEMENTS for n in shape):
+        raise BadWire(f"array.shape is a list of sizes, which are at most {arrays.MAX_ELEMENTS}")
     return array_of(
         fields["dtype"],
         shape,

@@ -33,13 +33,13 @@ from serve_app.admin_schemas import (
     TransitionView,
 )
 from serve_app.api_keys import Authenticator, Forbidden
-from serve_app.bodies import parse_object
 from serve_app.calls import call_of
 from serve_app.config import ServeConfig
 from serve_app.deadlines import deadline_of
 from serve_app.incoming import IncomingBodies
 from serve_app.origins import check_origin
 from serve_app.parameters import KNOWN_ONLY
+from serve_app.reading.items import parse_object
 from serve_app.recent import Series
 from serve_app.replica_calls import call as call_replica
 from serve_app.results import Failure, RequestFailed
@@ -213,7 +213,7 @@ class Admin:
 
     async def _asked(self, request: Request, model: type[M]) -> M:
         """What the body asks for. Raises BadWire."""
-        fields = parse_object(await self._body(request))
+        fields = parse_object(await self._body(request), MAX_BODY_BYTES)
         try:
             return model.model_validate_json(dump(fields))
         except ValidationError as error:
@@ -222,7 +222,7 @@ class Admin:
     async def _seen(self, request: Request) -> SeenRollout | None:
         """Where the caller saw the rollout, if there is a body and it says so. Raises BadWire."""
         body = await self._body(request)
-        if not body or not parse_object(body):
+        if not body or not parse_object(body, MAX_BODY_BYTES):
             return None
         try:
             return SeenRollout.model_validate_json(body)

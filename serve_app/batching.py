@@ -20,6 +20,8 @@ from serve_app.deadlines import DeadlineExceeded, check
 
 _KEPT = 0.9
 """Of a batch's weight, when the next one is counted."""
+_RECORD_BYTES = 256
+"""What a record takes beside its bytes: else many of one byte would make all others look as slow."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +109,7 @@ class Batcher(Generic[T, R]):
             return []
         if self._waiting_bytes and self._speed.time_of(self._waiting_bytes) > self._max_wait_s:
             raise Overloaded
-        self._waiting_bytes += sum(sizes_bytes)
+        self._waiting_bytes += _cost_bytes(sizes_bytes)
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(how, items, sizes_bytes, deadline, future))
         self._start()
@@ -132,7 +134,7 @@ class Batcher(Generic[T, R]):
         while self._queue:
             one = self._queue.popleft()
             if not _is_wanted(one):
-                self._waiting_bytes -= sum(one.sizes_bytes[one.taken :])
+                self._waiting_bytes -= _cost_bytes(one.sizes_bytes[one.taken :])
                 continue
             if batch and one.how != batch[0][0].how:
                 passed.append(one)
@@ -143,7 +145,7 @@ class Batcher(Generic[T, R]):
                     break
                 batch.append((one, one.taken))
                 held_bytes += size_bytes
-                self._waiting_bytes -= size_bytes
+                self._waiting_bytes -= size_bytes + _RECORD_BYTES
                 one.taken += 1
             if one.taken < len(one.items):
                 # One that got nothing of this batch keeps its place: else it might wait for ever.
@@ -159,7 +161,8 @@ class Batcher(Generic[T, R]):
             begin = time.perf_counter()
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
-            self._speed.add(sum(one.sizes_bytes[index] for one, index in batch), time.perf_counter() - begin)
+            coded_bytes = _cost_bytes([one.sizes_bytes[index] for one, index in batch])
+            self._speed.add(coded_bytes, time.perf_counter() - begin)
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
                 if len(one.results) == len(one.items) and not one.future.done():
@@ -171,6 +174,10 @@ class Batcher(Generic[T, R]):
         finally:
             self._free += 1
             self._start()
+
+
+def _cost_bytes(sizes_bytes: Sequence[int]) -> int:
+    return sum(sizes_bytes) + _RECORD_BYTES * len(sizes_bytes)
 
 
 def _is_wanted(one: _Waiting[T, R]) -> bool:

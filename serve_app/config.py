@@ -15,6 +15,7 @@ from nbmf.codec import Effort
 from nbmf.engine import EngineName
 from nbmf.wire import BadWire
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
+from serve_app.reading.items import Bounds
 from serve_app.rollout.policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
@@ -161,6 +162,11 @@ class ServeConfig(StrictModel):
     def decoder_limits(self) -> DecoderLimits:
         """Those of decoder replicas."""
         return DecoderLimits(max_payload_bytes=self.max_payload_bytes, max_loaded_versions=self.max_loaded_versions)
+
+    @property
+    def bounds(self) -> Bounds:
+        """Those of what stands in a body."""
+        return Bounds(self.max_body_bytes, self.max_payload_bytes, self.max_batch_records)
 
     @property
     def follows_rollouts(self) -> bool:

@@ -3,9 +3,9 @@
 Serve starts it in HAProxy's place, by RAY_SERVE_HAPROXY_BINARY_PATH, with HAProxy's arguments. It completes the
 configuration and becomes HAProxy.
 
-Connections that say nothing, or not all, are ended, and only this user reaches HAProxy's own socket, by which requests
-can be sent elsewhere. A request that loses its replica goes to another if that is safe, and is else answered 503, where
-Serve has HAProxy say 500.
+Connections that say nothing, or not all, are ended. Only this user reaches HAProxy's own socket, by which requests can
+be sent elsewhere, and only this machine its statistics. A request that loses its replica goes to another if that is
+safe, and is else answered 503, where Serve has HAProxy say 500.
 
 With the variables of TLS its ports have TLS, and a configuration that it does not know ends it: nothing is then ever
 served in plain text.
@@ -44,6 +44,9 @@ _SPLICED = re.compile(r"^ +option splice-(?:request|response)\n", re.MULTILINE)
 """With either, HAProxy 2.8 now and then keeps a connection for ever whose body was answered before it had ended."""
 _SOCKET = re.compile(r"^( +stats socket (\S+)) mode \d+ ", re.MULTILINE)
 
+_STATISTICS = re.compile(r"^((?:frontend prometheus|listen stats)\n +bind )\*?:(\d+)$", re.MULTILINE)
+"""Ports that tell of replicas and traffic, without a key; Serve has them on all addresses."""
+
 _RETRIES = re.compile(r"^ +retry-on (.+)$", re.MULTILINE)
 _SERVES_OWN_RETRIES = "conn-failure"
 _ERROR_FILES = re.compile(r"(?:^ +errorfile 50[234] \S+\n){3}", re.MULTILINE)
@@ -75,15 +78,18 @@ class UnknownConfiguration(Exception):
 
 
 def with_limits(configuration: str) -> str:
-    """Serve's configuration, in which a client has so long to say what it wants, and HAProxy's socket is its user's.
+    """Serve's configuration, in which a client has so long to say what it wants, HAProxy's socket is its user's, and
+    its statistics are this machine's.
 
-    Serve has clients silent for an hour, and any local user tell HAProxy where requests go.
+    Serve has clients silent for an hour, any local user tell HAProxy where requests go, and whoever reaches the machine
+    read its statistics.
     """
     for pattern, seconds in _TIMEOUTS:
         configuration = pattern.sub(rf"\g<1>{seconds}s", configuration)
     if "timeout http-request " not in configuration:
         configuration = _DEFAULTS.sub(rf"\g<0>    timeout http-request {_HEAD_TIMEOUT_S}s\n", configuration)
     configuration = _SPLICED.sub("", configuration)
+    configuration = _STATISTICS.sub(r"\g<1>127.0.0.1:\2", configuration)
     return _SOCKET.sub(r"\1 mode 600 ", configuration)
 
 

@@ -5,7 +5,7 @@ Whatever a client sends is answered with a 4xx and a reason that a program can r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import FastAPI, Header, Query, Request, Response
@@ -16,7 +16,7 @@ from cluster.registry import Registry
 from nbmf.codec import Effort, inspect
 from nbmf.payload import Kind
 from nbmf.version import __version__
-from nbmf.wire import BadWire, dump
+from nbmf.wire import dump
 from serve_app import answers, api_page, bodies, console_page, deadlines, request_log, schemas
 from serve_app.admin import Admin
 from serve_app.api_keys import Authenticator
@@ -32,9 +32,11 @@ from serve_app.observer import Observer
 from serve_app.off_loop import off_loop
 from serve_app.origins import own_pages_only
 from serve_app.parameters import KNOWN_ONLY, of_octets_only
+from serve_app.reading.items import Record, blobs_of_json, records_of_json, records_of_octets, split_batch
+from serve_app.reading.reader import Reader
 from serve_app.recent import RecentReporter
 from serve_app.request_log import RequestLog
-from serve_app.results import Failure, RequestFailed
+from serve_app.results import Failure, RequestFailed, attempt_each
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.rollout.traffic import Traffic
 from serve_app.service import CodecService, Encoded
@@ -71,6 +73,7 @@ class Ingress(GrpcMethods):
             decoder, lambda: traffic.shares_percent, config.decoded_cache_bytes, config.max_payload_bytes
         )
         self._service = CodecService(config, Registry(registry), traffic, decoders)
+        self._reader = Reader(config.bounds, config.max_queued_requests)
         self._incoming = IncomingBodies(config.max_incoming_bodies, config.body_timeout_s)
         self._admin = Admin(config, Registry(registry), version, controller, self._incoming)
         self._authenticator = Authenticator(config.api_keys)
@@ -152,35 +155,28 @@ class Ingress(GrpcMethods):
         timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
-        limit = self._config.max_payload_bytes
         asked = self._config.effort_of(effort, latency_budget_ms)
         media_type, body = await self._body(request, timeout_ms)
+        call = call_of(request)
         if media_type == OCTETS:
-
-            def record(data: bytes) -> tuple[int, bytes]:
-                return bodies.record_from_octets(data, kind, limit)
-
+            items = list(split_batch(body, self._config.max_batch_records)) if batch else [body]
+            _, records = await self._reader.read(
+                records_of_octets, items, kind, key, deadline=call.deadline, has_json=kind == "json"
+            )
+            blobs = await self._service.encode(call, _keyed(records), asked)
             if batch:
-                items = list(bodies.split_batch(body, self._config.max_batch_records))
-                blobs = await self._encode_each(request, record, items, asked, key)
                 return _octets(await off_loop(_size_bytes(blobs), _encoded_batch, blobs))
-            (blob,) = await self._encode_each(request, record, [body], asked, key)
+            (blob,) = blobs
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
             info = inspect(blob.blob)
             return _octets(blob.blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
-
-        def from_json(fields: Any) -> tuple[int, bytes]:
-            return bodies.record_from_json(fields, limit)
-
         of_octets_only(request, "kind", "batch")
-        fields = await off_loop(len(body), bodies.parse_object, body)
-        if "records" in fields:
-            blobs = await self._encode_each(request, from_json, bodies.batch_of(fields, "records"), asked, key)
+        is_batch, records = await self._reader.read(records_of_json, [body], key, deadline=call.deadline)
+        blobs = await self._service.encode(call, _keyed(records), asked)
+        if is_batch:
             return _json(await off_loop(_size_bytes(blobs), _encoded_results, blobs))
-        if key is not None and fields.get("key", key) != key:
-            raise BadWire("the record has another `key` than the query")
-        (blob,) = await self._encode_each(request, from_json, [fields], asked, key)
+        (blob,) = blobs
         if isinstance(blob, Failure):
             raise RequestFailed(blob)
         return _json(await off_loop(len(blob.blob), _encoded_result, blob))
@@ -193,29 +189,27 @@ class Ingress(GrpcMethods):
     ) -> Response:
         """Decode a blob, or a batch of them, of any registered codec version."""
         media_type, body = await self._body(request, timeout_ms)
+        call = call_of(request)
         if media_type == OCTETS:
+            items = list(split_batch(body, self._config.max_batch_records)) if batch else [body]
+            results = await self._service.decode(call, items)
             if batch:
-                items = list(bodies.split_batch(body, self._config.max_batch_records))
-                results = await self._decode_each(request, bytes, items)
                 return _octets(await off_loop(_size_bytes(results), _decoded_batch, results))
-            (result,) = await self._decode_each(request, bytes, [body])
+            (result,) = results
             if isinstance(result, Failure):
                 raise RequestFailed(result)
             kind = Kind(result[0])
-            octets = await off_loop(_size_bytes([result]), _octets_of, result)
+            octets = await off_loop(_size_bytes(results), _octets_of, result)
             return Response(octets, 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
         of_octets_only(request, "batch")
-        fields = await off_loop(len(body), bodies.parse_object, body)
-        if "blobs" in fields:
-            results = await self._decode_each(request, bodies.blob_from_json, bodies.batch_of(fields, "blobs"))
+        is_batch, blobs = await self._reader.read(blobs_of_json, [body], deadline=call.deadline)
+        results = await self._service.decode(call, blobs)
+        if is_batch:
             return _json(await off_loop(_size_bytes(results), _decoded_results, results))
-        bodies.check_fields(fields, "blob")
-        if "blob" not in fields:
-            raise BadWire("a body has `blob`, or `blobs` for a batch")
-        (result,) = await self._decode_each(request, bodies.blob_from_json, [fields["blob"]])
+        (result,) = results
         if isinstance(result, Failure):
             raise RequestFailed(result)
-        return _json(await off_loop(_size_bytes([result]), _decoded, result))
+        return _json(await off_loop(_size_bytes(results), _decoded, result))
 
     async def versions(self) -> Any:
         """Codec versions in the registry. One that cannot be used has an error in place of what it is."""
@@ -244,28 +238,14 @@ class Ingress(GrpcMethods):
         call.deadline = deadline_of(call.arrived, timeout_ms, self._config.request_timeout_s)
         return media_type, await self._incoming.read(request, self._config.max_body_bytes)
 
-    async def _encode_each(
-        self,
-        request: Request,
-        read: Callable[[Any], tuple[int, bytes]],
-        items: list[Any],
-        asked: tuple[Effort, float],
-        key: str | None,
-    ) -> list[Encoded | Failure]:
-        def keyed(item: Any) -> Keyed:
-            return keyed_record(read(item), item.get("key", key) if isinstance(item, dict) else key)
-
-        return await self._service.encode(call_of(request), keyed, items, asked)
-
-    async def _decode_each(
-        self, request: Request, read: Callable[[Any], bytes], items: list[Any]
-    ) -> list[tuple[int, bytes] | Failure]:
-        return await self._service.decode(call_of(request), read, items)
-
 
 def _size_bytes(results: Sequence[Encoded | tuple[int, bytes] | Failure]) -> int:
     """Of what an answer is made of."""
     return sum(len(r.blob if isinstance(r, Encoded) else r[1]) for r in results if not isinstance(r, Failure))
+
+
+def _keyed(records: list[Record | Failure]) -> list[Keyed | Failure]:
+    return [r if isinstance(r, Failure) else keyed_record((r.kind, r.canonical), r.key) for r in records]
 
 
 def _encoded(encoded: Encoded) -> dict[str, Any]:
@@ -299,7 +279,7 @@ def _decoded_results(results: list[tuple[int, bytes] | Failure]) -> bytes:
 
 
 def _decoded_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
-    return bodies.join_batch([r if isinstance(r, Failure) else (r[0], _octets_of(r)) for r in results])
+    return bodies.join_batch(attempt_each(lambda result: (result[0], _octets_of(result)), results))
 
 
 def _octets_of(result: tuple[int, bytes]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -21,13 +22,16 @@ from nbmf.codec import Codec, Effort, parse_bounded
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
-from nbmf.payload import Kind, from_canonical, to_canonical
+from nbmf.json_text import values_within
+from nbmf.payload import Kind, check_canonical, to_canonical
 from serve_app.batching import Batcher, Overloaded
+from serve_app.collector import paused_collector
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.isolation.versions import IsolatedVersions
 from serve_app.loaded_versions import LoadedVersions
 from serve_app.metrics import service_metrics
+from serve_app.off_loop import LARGE_BYTES
 from serve_app.results import Failure, attempt_batch, attempt_each, failure_of
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.store import RolloutStore
@@ -159,7 +163,7 @@ class Decoder:
 
     def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
         service_metrics().batch("decode", len(parsed))
-        return attempt_each(_readable, attempt_batch(self._decode_frames, parsed))
+        return attempt_each(self._readable, attempt_batch(self._decode_frames, parsed))
 
     def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
         results = self._versions.catalog.decode_canonical_batch(frames)
@@ -167,6 +171,13 @@ class Decoder:
             result if isinstance(result, NbmfError) else (int(parsed.kind), result)
             for parsed, result in zip(frames, results, strict=True)
         ]
+
+    def _readable(self, decoded: Canonical) -> Canonical:
+        """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
+        kind, canonical = decoded
+        with paused_collector() if len(canonical) > LARGE_BYTES else nullcontext():
+            check_canonical(Kind(kind), canonical, values_within(self._max_payload_bytes))
+        return decoded
 
     def _load(self, version: str, trusted: bool) -> None:
         """Loads a version, which decodes its golden records; one that the service encodes with into this process, where
@@ -242,10 +253,3 @@ class _DecodeCall:
 
 def _payload_bytes(frame: Frame | Failure) -> int:
     return 0 if isinstance(frame, Failure) else frame.payload_bytes
-
-
-def _readable(decoded: Canonical) -> Canonical:
-    """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
-    kind, canonical = decoded
-    from_canonical(Kind(kind), canonical)
-    return decoded

@@ -30,6 +30,8 @@ _log = logging.getLogger("nbmf.requests")
 _SMALL_BYTES = 64 * 1024
 _REST_S = 1.0
 """A small body that an answer did not wait for is read for so long, so that the connection can stay."""
+_REST_BYTES = 16 * 1024 * 1024
+"""Of a larger one so much, for as long, after the answer: it may be lost where a connection ends amid a body."""
 
 
 def write_to_stderr() -> None:
@@ -59,7 +61,7 @@ class RequestLog:
         calls.begin(scope, call)
         started = time.perf_counter()
 
-        whole = not _length(scope)
+        whole, closes = not _length(scope), False
 
         async def counted_receive() -> Message:
             nonlocal whole
@@ -69,22 +71,29 @@ class RequestLog:
             return message
 
         async def rest() -> None:
+            most = call.bytes_in + _REST_BYTES
             with suppress(TimeoutError):
                 async with asyncio.timeout(_REST_S):
-                    while (await counted_receive())["type"] == "http.request" and not whole:
+                    while (await counted_receive())["type"] == "http.request" and not whole and call.bytes_in < most:
                         pass
 
         async def counted_send(message: Message) -> None:
+            nonlocal closes
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 if not whole and _length(scope) <= _SMALL_BYTES:
                     await rest()
-                if not whole:  # the server would read on for as long as the client sends
+                closes = not whole
+                if closes:  # the server would read on for as long as the client sends
                     MutableHeaders(scope=message).append("Connection", "close")
                 # Serve itself answers with the id that a request came with, and gives one to those without.
                 if call.request_id != received_id:
                     MutableHeaders(scope=message).append(request_ids.HEADER, call.request_id)
             call.bytes_out += len(message.get("body", b""))
+            if closes and message["type"] == "http.response.body" and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await rest()
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:

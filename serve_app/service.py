@@ -1,28 +1,30 @@
-"""What is done with a request's records, whatever protocol they came by: read, coded by the replicas, counted."""
+"""What is done with a request's records, whatever protocol they came by: coded by the replicas, counted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from cluster.errors import QuarantinedCodec
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.codec import Effort
 from nbmf.errors import NbmfError
-from serve_app.bodies import BatchTooLarge
 from serve_app.calls import Call
 from serve_app.config import ServeConfig
 from serve_app.deadlines import check
 from serve_app.decoders import Decoders, declared_bytes
-from serve_app.off_loop import off_loop
-from serve_app.results import Failure, RequestFailed, attempt_each
+from serve_app.reading.items import BatchTooLarge, check_count
+from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
 from serve_app.work_slots import WorkSlots
 
 _HEALTH_TIMEOUT_S = 5
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Encoded(NamedTuple):
@@ -43,59 +45,49 @@ class CodecService:
         self._slots = WorkSlots(config.ingress.max_ongoing_requests, config.max_queued_requests)
 
     async def encode(
-        self, call: Call, read: Callable[[Any], Keyed], items: list[Any], asked: tuple[Effort, float]
+        self, call: Call, records: Sequence[Keyed | Failure], asked: tuple[Effort, float]
     ) -> list[Encoded | Failure]:
-        """A blob, or why there is none, for each item. `asked`: effort and budget in ms for decoding a record.
+        """A blob, or why there is none, for each record. `asked`: effort and budget in ms for decoding a record.
 
-        Raises RequestFailed, DeadlineExceeded, BatchTooLarge.
+        Raises RequestFailed, DeadlineExceeded, Overloaded, BatchTooLarge.
         """
 
-        async def encoded(records: list[Keyed]) -> list[Encoded | Failure]:
-            blobs = await self._traffic.encode(records, asked, call.deadline)
+        async def encoded(good: list[Keyed]) -> list[Encoded | Failure]:
+            blobs = await self._traffic.encode(good, asked, call.deadline)
             return [
                 blob if isinstance(blob, Failure) else Encoded(blob, len(record.record[1]))
-                for record, blob in zip(records, blobs, strict=True)
+                for record, blob in zip(good, blobs, strict=True)
             ]
 
-        return await self._each(call, read, items, encoded)
+        return await self._each(call, records, encoded)
 
-    async def decode(
-        self, call: Call, read: Callable[[Any], bytes], items: list[Any]
-    ) -> list[tuple[int, bytes] | Failure]:
-        """(kind, canonical bytes), or why there is nothing, for each item. Raises as `encode`."""
+    async def decode(self, call: Call, blobs: Sequence[bytes | Failure]) -> list[tuple[int, bytes] | Failure]:
+        """(kind, canonical bytes), or why there is nothing, for each blob. Raises as `encode`."""
 
-        def decode(blobs: list[bytes]) -> Awaitable[list[tuple[int, bytes] | Failure]]:
+        def decoded(good: list[bytes]) -> Awaitable[list[tuple[int, bytes] | Failure]]:
             # What is over max_payload_bytes is refused unread.
-            declared = [size for size in map(declared_bytes, blobs) if size <= self.config.max_payload_bytes]
+            declared = [size for size in map(declared_bytes, good) if size <= self.config.max_payload_bytes]
             limit = self.config.max_batch_payload_bytes
             if sum(declared) > limit:
                 raise BatchTooLarge(f"the blobs declare {sum(declared)} bytes; the server takes {limit} at a time")
-            return self._decoders.decode(blobs, call.deadline)
+            return self._decoders.decode(good, call.deadline)
 
-        return await self._each(call, read, items, decode)
+        return await self._each(call, blobs, decoded)
 
     async def _each(
-        self,
-        call: Call,
-        read: Callable[[Any], Any],
-        items: list[Any],
-        work: Callable[[list[Any]], Awaitable[list[Any]]],
-    ) -> list[Any]:
-        """Reads the items, gives those that could be read to `work` in one call, and returns results in order."""
-        limit = self.config.max_batch_records
-        if len(items) > limit:
-            raise BatchTooLarge(f"{len(items)} records; the server takes {limit} at a time")
+        self, call: Call, items: Sequence[T | Failure], work: Callable[[list[T]], Awaitable[list[R]]]
+    ) -> list[R | Failure]:
+        """Gives the items that could be read to `work` in one call, and returns results in order."""
+        check_count(len(items), self.config.max_batch_records)
         call.records = len(items)
-        async with self._slots.taken(call.deadline):
-            results: list[Any] = await off_loop(call.bytes_in, attempt_each, read, items)
-            good = [index for index, result in enumerate(results) if not isinstance(result, Failure)]
-            if good:
+        good = [item for item in items if not isinstance(item, Failure)]
+        done: Iterator[R] = iter(())
+        if good:
+            async with self._slots.taken(call.deadline):
                 check(call.deadline)
-                done = await work([results[index] for index in good])
+                done = iter(await work(good))
                 check(call.deadline)
-                for index, result in zip(good, done, strict=True):
-                    results[index] = result
-        return results
+        return [item if isinstance(item, Failure) else next(done) for item in items]
 
     async def versions(self) -> dict[str, Any]:
         """Codec versions in the registry. One that cannot be used has an error in place of what it is."""

@@ -32,7 +32,8 @@ from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
 from nbmf.errors import NbmfError
-from nbmf.payload import Kind, Payload, from_canonical
+from nbmf.json_text import values_within
+from nbmf.payload import Kind, Payload, check_canonical, from_canonical
 from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, load_named
 
@@ -133,7 +134,9 @@ def decode(
             fields = load_named(line, "the line")
             if type(fields) is not dict or "blob" not in fields:
                 raise BadWire('a line is not an object with a "blob"')
-            return canonical_to_json(*canonical_of(from_base64(fields["blob"], "blob")))
+            kind, canonical = canonical_of(from_base64(fields["blob"], "blob"))
+            check_canonical(kind, canonical, values_within(max_output_bytes))  # what is no JSON might be lines of JSON
+            return canonical_to_json(kind, canonical)
 
         _each_line(file, output, decode_line)
         return

@@ -12,8 +12,8 @@ from nbmf.codec import Effort, inspect
 from nbmf.errors import UnsupportedFidelity
 from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
-from serve_app.bodies import bounded
 from serve_app.grpc import nbmf_pb2 as pb
+from serve_app.reading.items import Record, bounded
 from serve_app.results import Failure
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.service import Encoded
@@ -37,23 +37,32 @@ def check_known(message: Message, within: str = "") -> None:
                 check_known(inner, f"{within or message.DESCRIPTOR.name}.{field.name}")
 
 
-def keyed_of(record: pb.Record, max_payload_bytes: int) -> Keyed:
-    """The record to encode. Raises BadWire, UnsupportedFidelity, UnsupportedPayload, PayloadTooLarge."""
+def json_of(record: pb.Record) -> bytes | None:
+    """The JSON text, if the record's payload is one."""
+    return record.payload.json if record.payload.WhichOneof("value") == "json" else None
+
+
+def keyed_of(record: pb.Record, parsed: Record | Failure | None, max_payload_bytes: int) -> Keyed | Failure:
+    """The record to encode; `parsed` is what its JSON text was read as.
+
+    Raises BadWire, UnsupportedFidelity, UnsupportedPayload, PayloadTooLarge.
+    """
     if record.fidelity == pb.FIDELITY_SEMANTIC:
         raise UnsupportedFidelity
     if record.fidelity not in pb.Fidelity.values():
         raise BadWire("fidelity is FIDELITY_LOSSLESS")
     key = record.key if record.HasField("key") else None
-    return keyed_record(bounded(*canonical_of(record.payload), max_payload_bytes), key)
+    if isinstance(parsed, Failure):
+        return parsed
+    if parsed is not None:
+        return keyed_record((parsed.kind, parsed.canonical), key)
+    return keyed_record(bounded(*_canonical_of(record.payload), max_payload_bytes), key)
 
 
-def canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
-    """The payload's kind and canonical bytes. Raises BadWire, UnsupportedPayload."""
+def _canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
     match message.WhichOneof("value"):
         case "text":
             return to_canonical(from_utf8(message.text, "text", as_json=False))
-        case "json":
-            return to_canonical(from_utf8(message.json, "json", as_json=True))
         case "binary":
             return to_canonical(message.binary)
         case "array":

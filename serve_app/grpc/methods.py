@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -23,7 +22,11 @@ from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import TIMEOUT_MS, Unparseable
 from serve_app.metrics import service_metrics
-from serve_app.results import Failure, RequestFailed, fault_of
+from serve_app.off_loop import off_loop
+from serve_app.reading.items import check_count, records_of_utf8
+from serve_app.reading.reader import Reader
+from serve_app.results import Failure, RequestFailed, attempt_each, fault_of
+from serve_app.rollout.split import Keyed
 from serve_app.service import CodecService, Encoded
 
 A = TypeVar("A", bound=Message)
@@ -35,6 +38,7 @@ class GrpcMethods:
     """Methods of nbmf.proto. Whatever a client sends ends with a status and a code that a program can read."""
 
     _config: ServeConfig
+    _reader: Reader
     _service: CodecService
     _authenticator: Authenticator
 
@@ -91,17 +95,25 @@ class GrpcMethods:
         self, call: Call, records: Sequence[pb.Record], options: pb.EncodeOptions
     ) -> list[Encoded | Failure]:
         asked = self._config.effort_of(*messages.options_of(options))
-        read = partial(messages.keyed_of, max_payload_bytes=self._config.max_payload_bytes)
-        return await self._service.encode(call, read, list(records), asked)
+        check_count(len(records), self._config.max_batch_records)
+        texts = {index: text for index, record in enumerate(records) if (text := messages.json_of(record)) is not None}
+        _, read = await self._reader.read(records_of_utf8, list(texts.values()), deadline=call.deadline)
+        parsed = dict(zip(texts, read, strict=True))
+
+        def keyed(index: int) -> Keyed | Failure:
+            return messages.keyed_of(records[index], parsed.get(index), self._config.max_payload_bytes)
+
+        items = await off_loop(call.bytes_in, attempt_each, keyed, range(len(records)))
+        return await self._service.encode(call, items, asked)
 
     async def _grpc_decode(self, call: Call, request: pb.DecodeRequest) -> pb.Decoded:
-        (result,) = await self._service.decode(call, bytes, [request.blob])
+        (result,) = await self._service.decode(call, [request.blob])
         if isinstance(result, Failure):
             raise RequestFailed(result)
         return messages.decoded_message(result)
 
     async def _grpc_decode_batch(self, call: Call, request: pb.DecodeBatchRequest) -> pb.DecodeBatchResponse:
-        results = await self._service.decode(call, bytes, list(request.blobs))
+        results = await self._service.decode(call, list(request.blobs))
         message = pb.DecodeBatchResponse.Result
         return pb.DecodeBatchResponse(
             results=[

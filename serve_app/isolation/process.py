@@ -6,18 +6,13 @@ the replica nor the blobs of others wait for it.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from nbmf.engine import Engine
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, UnsupportedFormat
-from serve_app.isolation import pipes
+from serve_app.isolation.child import Child
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S, LOADING_S, limit_s
 from serve_app.isolation.pipes import Refusal
 
@@ -48,18 +43,11 @@ class IsolatedProcess:
         self, folder: Path, engine: Engine, max_payload_bytes: int, timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> None:
         self._max_payload_bytes, self._timeout_s = max_payload_bytes, timeout_s
-        self._ended = ""
         arguments = (folder, engine.name, engine.threads, max_payload_bytes, timeout_s)
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "serve_app.isolation.worker", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
-            start_new_session=True,
-        )
+        self._child = Child("serve_app.isolation.worker", *arguments)
         try:
             if self._call(None, 0, LOADING_S) is None:
-                raise ProcessLost(f"the process of a version did not start: it ended with {self._ending()}")
+                raise ProcessLost(f"the process of a version did not start: it ended with {self._child.ending()}")
             problems = self._done("loading", self._call(None, 1, LOADING_S))
             for problem in problems:
                 assert isinstance(problem, Refusal)  # noqa: S101
@@ -81,49 +69,17 @@ class IsolatedProcess:
 
     def close(self) -> None:
         """Ends the process, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None  # noqa: S101
-            with contextlib.suppress(OSError):  # of what it did not read
-                pipe.close()
+        self._child.close()
 
     def _call(self, blobs: Sequence[bytes] | None, max_items: int, seconds: float) -> list[bytes | Refusal] | None:
-        """The answer; None where the process ended before, or was ended as it took too long."""
-        requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None  # noqa: S101
-        assert answers is not None  # noqa: S101
-        timer = threading.Timer(seconds, self._end, [f"did not come to an end in {seconds:g} s"])
-        timer.start()
-        try:
-            if blobs is not None:
-                pipes.write(requests, blobs)
-            return pipes.read(answers, max_items, self._max_payload_bytes + _OF_A_REFUSAL_BYTES)
-        except pipes.BadMessage as error:
-            self._end(f"gave an answer that is none: {error}")
-            return None
-        except OSError:  # a pipe whose other end is no more
-            return None
-        finally:
-            timer.cancel()
-
-    def _end(self, why: str) -> None:
-        self._ended = why
-        self._process.kill()
+        return self._child.call(blobs, max_items, self._max_payload_bytes + _OF_A_REFUSAL_BYTES, seconds)
 
     def _done(self, what: str, answer: list[bytes | Refusal] | None) -> list[bytes | Refusal]:
         if answer is not None:
             return answer
-        ending = self._ending()
-        if self._ended:
-            raise VersionKilled(f"{what} {self._ended}")
+        ending = self._child.ending()
+        if self._child.ended:
+            raise VersionKilled(f"{what} {self._child.ended}")
         if ending == signal.SIGKILL.name:
             raise ProcessLost(f"the process of a version was killed from outside while {what}")
         raise VersionKilled(f"{what} ended its process by {ending}")
-
-    def _ending(self) -> str:
-        status = self._process.wait()
-        try:
-            return signal.Signals(-status).name
-        except ValueError:
-            return f"exit status {status}"

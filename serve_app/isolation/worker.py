@@ -20,8 +20,9 @@ from nbmf.codec import Codec, attempt, parse_bounded
 from nbmf.engine import configure
 from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError
 from nbmf.frame import Frame
+from nbmf.json_text import values_within
 from nbmf.manifest import read_version
-from nbmf.payload import from_canonical, to_canonical
+from nbmf.payload import check_canonical, to_canonical
 from serve_app.isolation import pipes
 from serve_app.isolation.limits import LOADING_S, MAX_BLOB_BYTES, MAX_BLOBS, limit_s
 from serve_app.isolation.pipes import Refusal
@@ -55,7 +56,7 @@ def main() -> None:
         parsed = [attempt(parse_bounded, blob, int(max_payload_bytes)) for blob in blobs]
         frames = [one for one in parsed if isinstance(one, Frame)]
         _set_alarm(limit_s(float(timeout_s), sum(frame.payload_bytes for frame in frames)))
-        decoded = iter(_decoded(codec, frames))
+        decoded = iter(_decoded(codec, frames, values_within(int(max_payload_bytes))))
         results = [next(decoded) if isinstance(one, Frame) else one for one in parsed]
         pipes.write(answers, [Refusal(r.code, str(r)) if isinstance(r, NbmfError) else r for r in results])
         signal.alarm(0)
@@ -90,22 +91,22 @@ def _damaged(body: bytes) -> list[bytes]:
     return [b"", body[:middle], body[::-1], flipped]
 
 
-def _decoded(codec: Codec, frames: list[Frame]) -> list[bytes | NbmfError]:
+def _decoded(codec: Codec, frames: list[Frame], max_values: int) -> list[bytes | NbmfError]:
     """Canonical bytes or an error of each; an error that nobody foresaw is one blob's only."""
     try:
         results = codec.decode_canonical_batch(frames)
     except Exception as error:
         if len(frames) > 1:
-            return [result for frame in frames for result in _decoded(codec, [frame])]
+            return [result for frame in frames for result in _decoded(codec, [frame], max_values)]
         return [DamagedCodec(f"a blob could not be decoded: {type(error).__name__}")]
-    return [attempt(_readable, *pair) for pair in zip(frames, results, strict=True)]
+    return [attempt(_readable, *pair, max_values) for pair in zip(frames, results, strict=True)]
 
 
-def _readable(frame: Frame, canonical: bytes | NbmfError) -> bytes:
+def _readable(frame: Frame, canonical: bytes | NbmfError, max_values: int) -> bytes:
     """As of other versions: a forged blob can have a true checksum over bytes that are no JSON."""
     if isinstance(canonical, NbmfError):
         raise canonical
-    from_canonical(frame.kind, canonical)
+    check_canonical(frame.kind, canonical, max_values)
     return canonical
 
 

@@ -16,8 +16,8 @@ import synthetic
 import typer
 
 from cluster.registry import Registry
-from nbmf import Codec, builtin, inspect, json_text
-from nbmf.payload import to_canonical
+from nbmf import Codec, builtin, frame, inspect, json_text
+from nbmf.payload import Kind, to_canonical
 
 COMMANDS = [
     "encode",
@@ -279,6 +279,16 @@ def test_other_payloads_in_json_lines(nbmf_command, stable, registry):
     first, second = map(json.loads, out.splitlines())
     assert base64.b64decode(first["bytes_base64"]) == b"\xff"
     assert (second["array"]["dtype"], second["array"]["shape"]) == ("float64", [3])
+
+
+@pytest.mark.parametrize("canonical", [b'1}\n{"payload":2', b'"\xff"'])
+def test_a_forged_blob_is_one_line(nbmf_command, canonical):
+    """Its checksum is right, what it holds is no JSON."""
+    blob = frame.pack_stored(Kind.JSON, canonical)
+    result = nbmf_command("decode", "--jsonl", stdin=json.dumps({"blob": base64.b64encode(blob).decode()}).encode())
+    assert result.code == 3
+    (line,) = map(json.loads, result.out.splitlines())
+    assert line["error"] == "corrupt_blob"
 
 
 def test_bad_lines_are_named_and_the_others_done(nbmf_command, registry):

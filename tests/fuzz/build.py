@@ -36,7 +36,7 @@ def build(folder: Path) -> dict[str, str]:
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=2000:"
         f"hard_rss_limit_mb={_MOST_MEMORY_MB}",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT, ROOT / "tests" / "support"))),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbmf import _core
+from nbmf import _core, engine
 
 HERE = Path(__file__).parent
 MADE = 60
@@ -21,13 +21,14 @@ def _module(name):
 
 
 _module("mutate")
-TARGETS = [_module("blobs"), _module("versions"), _module("vocabularies"), _module("floating")]
+TARGETS = [_module(name) for name in ("blobs", "versions", "vocabularies", "floating", "http_requests")]
 run = _module("run")
 
 
 @pytest.fixture(autouse=True)
-def path():
-    """A target chooses among the paths of this processor."""
+def path(monkeypatch):
+    """A target chooses among the paths of this processor, and has replicas, which set an engine."""
+    monkeypatch.setattr(engine, "_engine", None)
     before = _core.cpu()
     yield
     _core.use(before)
@@ -46,7 +47,7 @@ def test_what_is_kept(target):
 
 
 def test_a_target_notices(monkeypatch):
-    blobs, versions, *_ = TARGETS
+    blobs, versions, *_, http_requests = TARGETS
     blob = next(blob for blob in blobs.seeds() if blobs.run(blob) == "decoded")
     with monkeypatch.context() as patch:
         patch.setattr(blobs, "from_canonical", lambda *_: 1 / 0)
@@ -57,3 +58,22 @@ def test_a_target_notices(monkeypatch):
         patch.setattr(versions, "_SELDOM", 1)
         with pytest.raises(AssertionError, match="does not give back"):
             [versions.run(one) for one in versions.seeds()]
+    from serve_app import bodies, ingress
+
+    seeds = http_requests.seeds()
+    encode, decode = (
+        next(one for one in seeds if http_requests.run(one).startswith(f"{what}\n")) for what in ("encoded", "decoded")
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(bodies, "decoded_json", lambda *_: b'{"kind":"text","payload":"another"}')
+        with pytest.raises(AssertionError):
+            http_requests.run(encode)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingress, "inspect", lambda _: 1 / 0)
+        patch.setattr(bodies, "inspect", lambda _: 1 / 0)
+        with pytest.raises(AssertionError, match="internal_error"):
+            http_requests.run(encode)
+    with monkeypatch.context() as patch:
+        patch.setattr(bodies, "decoded_json", lambda *_: b'{"kind":"text","payload":"","secret":1}')
+        with pytest.raises(AssertionError):
+            http_requests.run(decode)

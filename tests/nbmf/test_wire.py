@@ -1,15 +1,18 @@
 """Payloads as JSON objects: equal after there and back, and every malformed object a BadWire."""
 
 import base64
+from unittest import mock
 
 import helpers
 import numpy as np
 import pytest
 import synthetic
 from hypothesis import given
+from hypothesis import strategies as st
 
-from nbmf import json_text
-from nbmf.payload import MAX_DEPTH, to_canonical
+from nbmf import json_text, wire
+from nbmf.errors import CorruptBlob
+from nbmf.payload import MAX_DEPTH, Kind, to_canonical
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_utf8, from_wire, load, load_named, to_wire
 
 ARRAY = {"dtype": "float32", "shape": [2], "data_base64": base64.b64encode(bytes(8)).decode()}
@@ -60,6 +63,19 @@ def test_what_escapes_would_join_is_written_otherwise():
     assert to_wire("\ude00\ud83d \U0001f600").keys() == {"payload"}
 
 
+@given(st.text(st.characters(exclude_categories=()), max_size=30), st.integers(1, 9), st.booleans())
+def test_long_text_is_written_in_parts(text, piece_bytes, in_json):
+    payload = [text] if in_json else text
+    with mock.patch.object(wire, "_PIECE_BYTES", piece_bytes):
+        assert canonical_to_json(*to_canonical(payload)) == dump(to_wire(payload))
+
+
+@pytest.mark.parametrize("kind", [Kind.TEXT, Kind.JSON])
+def test_what_is_no_text_is_corrupt(kind):
+    with pytest.raises(CorruptBlob, match="not UTF-8"):
+        canonical_to_json(kind, b'"\xff"')
+
+
 @given(helpers.payloads)
 def test_any_payload_from_its_value_or_its_canonical_bytes(payload):
     for text in (canonical_to_json(*to_canonical(payload)), dump(to_wire(payload))):
@@ -74,6 +90,7 @@ def test_any_payload_from_its_value_or_its_canonical_bytes(payload):
         ({"bytes_base64": "!"}, "bytes_base64 is not base64"),
         ({"bytes_base64": "AAA"}, "bytes_base64 is not base64"),
         ({"bytes_base64": "ÄÖÜß"}, "bytes_base64 is not base64"),
+        ({"array": {**ARRAY, "shape": [10**5000]}}, "array.shape is a list of sizes"),  # more than Python writes
         ({"bytes_base64": 3}, "bytes_base64 is not base64"),
         ({"bytes_base64": None}, "bytes_base64 is not base64"),
         ({"text_base64": "!"}, "text_base64 is not base64"),

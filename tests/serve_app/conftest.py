@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -89,33 +88,24 @@ class ServiceInProcess:
         return asyncio.run(send())
 
 
-def handle(name, method):
-    """What a deployment's handle is to those who call one method of it."""
-    found = SimpleNamespace(**{name: SimpleNamespace(remote=method)})
-    found.options = lambda **_options: found
-    return found
-
-
 @pytest.fixture
 def in_process(tmp_path, monkeypatch):
     """A function: a service in this process, of no version, with other settings, or other replicas, than the usual."""
-    from cluster import config as configuration
+    from in_process import make_ingress, make_replicas
+
     from cluster.registry import Registry
     from nbmf import engine
-    from nbmf.engine import Engine
-    from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
-    from serve_app.ingress import Ingress
-    from serve_app.replicas import Decoder, Encoder
 
     monkeypatch.setattr(engine, "_engine", None)  # which a replica sets, for its process
     registry = Registry(tmp_path / "registry").location
-    encoder = Encoder(registry, "none", Engine(), BatchConfig())
-    limits = DecoderLimits(max_payload_bytes=100_000, max_loaded_versions=2)
-    decoder = Decoder(registry, "none", Engine(), BatchConfig(), limits)
+    encoder, decoder = make_replicas(registry, "none")
 
-    def make(encode=encoder.encode, decode=decoder.decode, **settings):
-        config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
-        encoders = SimpleNamespace(of=lambda _version: handle("encode", encode))
-        return ServiceInProcess(Ingress(config, registry, "none", encoders, handle("decode", decode)))
+    made = []
 
-    return make
+    def make(encode=encoder.encode, decode=decoder.decode, **how):
+        made.append(ServiceInProcess(make_ingress(registry, "none", encode, decode, **how)))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.ingress._reader.close()

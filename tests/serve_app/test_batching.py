@@ -5,11 +5,13 @@ import math
 import pickle
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve_app import batching
 from serve_app.batching import Batcher, Overloaded, Speed
 from serve_app.deadlines import DeadlineExceeded
 
@@ -121,7 +123,8 @@ def test_everyone_gets_its_own(calls, max_records, max_bytes, concurrency):
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Batchers that find ten bytes a second to be their speed."""
+    """Batchers that find ten bytes a second to be their speed, however many records."""
+    monkeypatch.setattr(batching, "_RECORD_BYTES", 0)
     monkeypatch.setattr(Speed, "time_of", lambda _, size_bytes: size_bytes / 10)
 
 
@@ -164,6 +167,21 @@ def test_batches_make_up_the_speed(work):
         return await asyncio.gather(first, second, third, return_exceptions=True)
 
     assert [type(result) for result in asyncio.run(twice())] == [list, list, Overloaded]
+
+
+def test_small_records_make_no_others_look_slow(monkeypatch):
+    """A second was expected for a thousand bytes where one byte had taken a millisecond."""
+    clock = SimpleNamespace(perf_counter=iter(number / 1000 for number in range(100)).__next__)
+    monkeypatch.setattr(batching, "time", clock)
+    work = Work()
+    work.free.set()
+    batcher = Batcher(work, 4, 1000, 1, 0.5)
+
+    async def calls():
+        await batcher("a", [1], [1], math.inf)
+        return await asyncio.gather(*(batcher("a", [1], [1000], math.inf) for _ in range(5)))
+
+    assert asyncio.run(calls()) == [[2]] * 5
 
 
 def test_calls_that_nobody_waits_for_hold_no_place(work):

@@ -91,6 +91,13 @@ def test_times_that_a_user_chose_stay(written):
     assert after.count("timeout http-request") == 1
 
 
+def test_statistics_are_for_this_machine(written):
+    before, after = (set(binds(text)) for text in (written().read_text(), with_limits(written().read_text())))
+    ports = (HAProxyConfig.metrics_port, HAProxyConfig.stats_port)
+    assert {bind.removeprefix("bind ") for bind in after - before} == {f"127.0.0.1:{port}" for port in ports}
+    assert not [bind for bind in after if bind.startswith(("bind *", "bind :"))]
+
+
 def test_bodies_are_not_spliced(written):
     """Else HAProxy keeps a connection whose body is answered before it ends, one time in three, for ever."""
     assert "option splice-" in written().read_text()

@@ -9,7 +9,7 @@ import pytest
 from keys import entry
 from octets import OCTETS
 
-from serve_app import bodies, incoming, off_loop
+from serve_app import bodies, incoming, off_loop, request_log
 from serve_app.batching import Overloaded
 from serve_app.bodies import BodyTooLarge
 from serve_app.calls import Call, begin
@@ -169,6 +169,29 @@ def test_a_connection_that_goes_on_sending_is_closed(in_process, path, options, 
     assert (answer.status_code, closes(answer)) == (status, True)
 
 
+@pytest.mark.parametrize(("rest_bytes", "pieces"), [(10**6, 50), (5000, 16)])
+def test_an_answer_is_given_time_to_arrive(in_process, monkeypatch, rest_bytes, pieces):
+    """The rest of a body is read behind the answer, as far as that may be, and then the answer ends."""
+    monkeypatch.setattr(request_log, "_REST_BYTES", rest_bytes)
+    app = in_process(max_body_bytes=10_000).ingress.__serve_build_asgi_app__()
+    headers = [(b"host", b"127.0.0.1"), (b"transfer-encoding", b"chunked"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/encode", "query_string": b"", "headers": headers}
+    events = []
+
+    async def receive():
+        events.append("received")
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": events.count("received") < 50}
+
+    async def send(message):
+        events.append(message.get("status", (bool(message.get("body")), message.get("more_body", False))))
+
+    asyncio.run(app(scope, receive, send))
+    assert events.count("received") == pieces
+    assert [event for event in events if event != "received"] == [413, (True, True), (False, False)]
+    assert events.index((True, True)) < 16
+    assert events[-1] == (False, False)
+
+
 def test_who_has_no_key_goes_on_sending(in_process):
     ask = in_process(api_keys=[entry("writer", "a key", "encode")])
     answer = ask("POST", "/v1/encode", content=endless(), headers=OCTETS)
@@ -184,26 +207,7 @@ def test_connections_of_others_stay(in_process):
     assert not closes(ask("GET", "/v1/versions"))
 
 
-# --- large bodies -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["parse_object", "record_from_json", "encoded_fields"])
-def test_large_bodies_are_not_read_on_the_loop(in_process, monkeypatch, name):
-    """Where everybody's requests would wait for one; small ones are."""
-    threads, function = [], getattr(bodies, name)
-
-    def told(*arguments):
-        threads.append(threading.current_thread())
-        return function(*arguments)
-
-    monkeypatch.setattr(bodies, name, told)
-    ask = in_process()
-    incompressible = "".join(chr(0x4E00 + i * 7919 % 20_000) for i in range(off_loop.LARGE_BYTES))
-    assert ask("POST", "/v1/encode", json={"payload": "x"}).status_code == 200
-    assert ask("POST", "/v1/encode", json={"payload": incompressible}).status_code == 200
-    small, large = threads
-    assert small is threading.main_thread()
-    assert large.name.startswith("bodies")
+# --- large answers -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [False, True])

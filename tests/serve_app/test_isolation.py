@@ -139,7 +139,7 @@ def test_a_process_that_is_killed_from_outside(registry, decoder):
         assert codes(asyncio.run(replica.decode([blob]))) == [to_canonical(RECORD)[1]]
         assert Quarantine(registry).lines() == []
         (one,) = replica._versions.isolated._versions.values()
-        os.kill(one._process._process.pid, signal.SIGKILL)
+        os.kill(one._process._child._process.pid, signal.SIGKILL)
         assert codes(asyncio.run(replica.decode([blob]))) == [code]
     assert list(Quarantine(registry).read()) == [version]
 
@@ -149,8 +149,8 @@ def test_a_process_that_answers_with_nonsense(registry, monkeypatch):
     isolated = IsolatedProcess(folder, Engine(), 100_000)
     reading, writing = os.pipe()
     os.write(writing, b"\xff" * 100)
-    isolated._process.stdout.close()
-    monkeypatch.setattr(isolated._process, "stdout", os.fdopen(reading, "rb"))
+    isolated._child._process.stdout.close()
+    monkeypatch.setattr(isolated._child._process, "stdout", os.fdopen(reading, "rb"))
     with pytest.raises(VersionKilled, match="too many items"):
         isolated.decode([b"x"], 1)
     isolated.close()

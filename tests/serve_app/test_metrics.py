@@ -68,7 +68,7 @@ def exported(ray_session, service, version, repository):
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 series.setdefault(sample.name, []).append((sample.labels, sample.value))
-        missing = {name for name in expected if not {name, f"{name}_count"} & series.keys()}
+        missing = {name for name in expected if not {name, f"{name}_count"} & series.keys()} | RAYS - series.keys()
         if not missing and all(total(series, name, **labels) >= least for name, labels, least in SENT):
             return series, text
         time.sleep(1)

@@ -1,6 +1,7 @@
 """Encoder and decoder replicas in this process: one call a request, errors of single records, warm from the start."""
 
 import asyncio
+import gc
 import math
 import shutil
 import threading
@@ -18,6 +19,7 @@ from nbmf.codec import inspect
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
+from serve_app import replicas
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.replicas import Decoder, Encoder
 from serve_app.results import Failure, attempt_batch, attempt_each
@@ -98,6 +100,25 @@ def test_a_blob_over_the_servers_limit(registry, encoder):
     first, second = decoded(small, encoded(encoder, [RECORDS[0], (RECORDS[0][0], RECORDS[0][1] + b" ")]))
     assert first == RECORDS[0]
     assert second.code == "output_too_large"
+
+
+def test_a_blob_of_more_values_than_the_servers_limit(registry):
+    """Each takes many times the memory, and the time, of its bytes, which are many times those of a blob."""
+    bounded = Decoder(registry, "none", Engine(), BatchConfig(), limits(max_payload_bytes=4 * 2**20))
+    blob = Codec().encode([0] * 1_100_000)
+    assert len(blob) < 10_000
+    (failure,) = asyncio.run(bounded.decode([blob]))
+    assert failure.code == "output_too_large"
+    assert "values" in failure.message
+
+
+def test_values_are_made_without_looking_for_cycles(decoder, monkeypatch):
+    looked, check = [], replicas.check_canonical
+    monkeypatch.setattr(replicas, "check_canonical", lambda *how: (looked.append(gc.isenabled()), check(*how)))
+    small, large = Codec().encode([0]), Codec().encode([0] * 40_000)
+    assert [type(one) for one in asyncio.run(decoder.decode([small, large, small]))] == [tuple] * 3
+    assert looked == [True, False, True]
+    assert gc.isenabled()
 
 
 def test_a_record_that_breaks_the_whole_call_is_alone_in_failing(encoder, decoder, monkeypatch):

@@ -97,9 +97,13 @@ REQUESTS = {
 }
 
 
+async def is_lost():
+    raise ConnectionError
+
+
 @pytest.mark.parametrize(("method", "path", "body", "status"), REQUESTS.values(), ids=REQUESTS.keys())
 def test_every_answer_and_line_has_an_id(in_process, log, method, path, body, status):
-    ask = in_process()
+    ask = in_process(ready=is_lost) if status == 503 else in_process()
     answer = ask(method, path, content=body)
     made = answer.headers["X-Request-Id"]
     line = _only(log)

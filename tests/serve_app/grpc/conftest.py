@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from in_process import Context
 
 from serve_app.deploy import APPLICATION
 from serve_app.grpc.nbmf_pb2_grpc import CodecStub
@@ -26,32 +27,12 @@ def stub(service):
         yield CodecStub(grpc.intercept_channel(channel, NamesApplication()))
 
 
-class Context:
-    """What Serve hands to a method of its context."""
-
-    def __init__(self, **metadata):
-        self._metadata = [(name.replace("_", "-"), value) for name, value in metadata.items()]
-        self.status, self.details, self.trailing = grpc.StatusCode.OK, "", {}
-
-    def invocation_metadata(self):
-        return self._metadata
-
-    def set_code(self, status):
-        self.status = status
-
-    def set_details(self, details):
-        self.details = details
-
-    def set_trailing_metadata(self, metadata):
-        self.trailing = dict(metadata)
-
-
 @pytest.fixture
 def call(in_process):
     """A function: one call of a method of the service in this process; (answer, context)."""
 
     def make(method, request, settings=None, replicas=None, **metadata):
-        context = Context(**metadata)
+        context = Context([(name.replace("_", "-"), value) for name, value in metadata.items()])
         ingress = in_process(**(replicas or {}), **(settings or {})).ingress
         answer = asyncio.run(getattr(ingress, method)(request, context))
         return SimpleNamespace(answer=answer, context=context)

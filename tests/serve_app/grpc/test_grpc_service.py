@@ -6,6 +6,7 @@ import pytest
 import synthetic
 import torch
 from google.protobuf.json_format import MessageToDict
+from grpc_payloads import canonical_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from payloads import payloads as any_payload
@@ -15,7 +16,7 @@ from nbmf import Codec, inspect, json_text
 from nbmf.client import Client
 from nbmf.payload import Kind, from_canonical, to_canonical
 from serve_app.grpc import nbmf_pb2 as pb
-from serve_app.grpc.messages import canonical_of, payload_message
+from serve_app.grpc.messages import payload_message
 
 PAYLOADS = [
     "Remember the milk.",
