@@ -172,9 +172,10 @@ static int fill_layer(Layer *layer, const Network *network, Held *held, const Pa
     }
     layer->kind = PyDict_GetItemString(arrays, "dilation") ? CONVOLUTION : ATTENTION;
     if (layer->kind == CONVOLUTION && size(arrays, "dilation", 1, 1 << 12, &layer->dilation)) return -1;
-    const int rows = layer->kind == CONVOLUTION ? D : 3 * D, columns = layer->kind == CONVOLUTION ? TAPS * D : D;
+    const int is_convolution = layer->kind == CONVOLUTION;
+    const int rows = is_convolution ? D : 3 * D, columns = is_convolution ? TAPS * D : D;
     if (packed(held, path, arrays, "in", 1, rows, columns, path->pack, &layer->in) ||
-        packed(held, path, arrays, "out", 1, D, D, layer->kind == CONVOLUTION ? path->pack_columns : path->pack, &layer->out) ||
+        packed(held, path, arrays, "out", 1, D, D, is_convolution ? path->pack_columns : path->pack, &layer->out) ||
         packed(held, path, arrays, "expand", 1, F, D, path->pack, &layer->expand) ||
         packed(held, path, arrays, "contract", 1, D, F, path->pack_columns, &layer->contract))
         return -1;
@@ -241,7 +242,8 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
     if (PyDict_GetItemString(arrays, "norm_step_ND") &&
         !(network->norm_step_ND = factors(held, arrays, "norm_step_ND", norms * D, 0.0f)))
         return -1;
-    if (members && (packed(held, path, arrays, "member_VD", clusters, 1 << network->vocab.shift, D, path->pack, &network->members) ||
+    if (members && (packed(held, path, arrays, "member_VD", clusters, 1 << network->vocab.shift, D, path->pack,
+                           &network->members) ||
                     !(network->member_scale_V = factors(held, arrays, "member_scale_V", members, ANY))))
         return -1;
     if (PyDict_GetItemString(arrays, "hash_id_I") &&

@@ -406,12 +406,12 @@ static void sparse_products(const Packed *matrix, const int8_t *x, size_t x_stri
         const int count = nonzero(x, matrix->columns, matrix->rows, value, at);
         for (int more = 0; more < MARGIN; more++) value[count + more] = 0, at[count + more] = 0;
         const int32_t taken_off = offset_of(value, count);
-        for (int row = 0; row < matrix->rows;) {
-            const int bands = row + BANDS * BAND <= matrix->rows ? BANDS : 1;
-            if (bands == BANDS) sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, BANDS);
-            else sparse_tile(matrix->bytes + row, value, at, padded(count, COLUMNS) / COLUMNS, out + row, taken_off, 1);
-            row += bands * BAND;
-        }
+        const int groups = padded(count, COLUMNS) / COLUMNS;
+        int row = 0;
+        for (; row + BANDS * BAND <= matrix->rows; row += BANDS * BAND)
+            sparse_tile(matrix->bytes + row, value, at, groups, out + row, taken_off, BANDS);
+        for (; row < matrix->rows; row += BAND)
+            sparse_tile(matrix->bytes + row, value, at, groups, out + row, taken_off, 1);
     }
 }
 
@@ -566,8 +566,8 @@ INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weight
 INLINE void store_weighted(int32_t *out, WeightedSums sums) { store_sums(out, sums, 0); }
 #endif
 
-INLINE void weighted_tile(const int8_t *values, int rows, int positions, const uint8_t *digits, int first, int last, int32_t *out,
-                          const int blocks) {
+INLINE void weighted_tile(const int8_t *values, int rows, int positions, const uint8_t *digits, int first, int last,
+                          int32_t *out, const int blocks) {
     WeightedSums sums[TALL];
     for (int block = 0; block < blocks; block++) sums[block] = no_weighted_sums();
     for (int c = first; c < last; c += COLUMNS) {

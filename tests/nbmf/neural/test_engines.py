@@ -175,3 +175,10 @@ def test_a_processor_that_this_is_not() -> None:
     assert b"NBMF_CPU=6502 is not for this processor" in done.stderr
     with pytest.raises(ValueError, match="6502"):
         _core.use("6502")
+
+
+def test_a_phase_needs_as_many_inputs_as_it_takes_in_at_once(codec: NeuralCodec) -> None:
+    inputs = np.zeros(7, np.int32)
+    codec.model.repeat_phase(inputs, 7, 7, 2)
+    with pytest.raises(ValueError, match="7 inputs, of which 8 are taken in at once"):
+        codec.model.repeat_phase(inputs, 7, 8, 1)
