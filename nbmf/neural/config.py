@@ -110,7 +110,10 @@ PRESETS: dict[str, NeuralConfig] = {
         vocab_size=512, d_model=32, n_layers=2, n_heads=2, d_feed_forward=64, d_memory=16,
         bigram_bits=10, trigram_bits=10, window=64, d_shift=8,
     ),
-    "small": NeuralConfig(),
+    "small": NeuralConfig(
+        vocab_size=8192, n_clusters=60, cluster_size=128, d_model=256, n_layers=2, n_heads=4, d_feed_forward=1024,
+        d_shift=64, layer_kinds="ca",
+    ),
     "base": NeuralConfig(
         vocab_size=4096, d_model=768, n_layers=6, n_heads=12, d_feed_forward=3072, d_memory=64,
         bigram_bits=17, trigram_bits=18, d_shift=192,

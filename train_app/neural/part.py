@@ -15,7 +15,7 @@ from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.errors import NbmfError
 from nbmf.manifest import CountsPart, NeuralPart, read_version
-from nbmf.neural.config import PRESETS
+from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
@@ -109,7 +109,7 @@ def _train_part(
             model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
-        tokenizer = train_tokenizer(texts, PRESETS["small"].with_(**plan.settings.network).vocab_size)
+        tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
     else:
         config = PRESETS[plan.preset].with_(**plan.settings.network)
         begin = Start.of_run(plan.init_from, config) if plan.init_from else config

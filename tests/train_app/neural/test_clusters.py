@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from nbmf.neural.config import EXTRA_TOKENS, PRESETS
+from nbmf.neural.config import EXTRA_TOKENS, PRESETS, NeuralConfig
 from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.clusters import fitted, learn_slots
 from train_app.neural.given import load_given
@@ -66,7 +66,7 @@ def test_a_smaller_vocabulary_has_fewer_clusters():
     assert (smaller.vocab_size, smaller.n_clusters, smaller.n_singles) == (3000, 21, 312)
     none = fitted(asked, 130)
     assert (none.vocab_size, none.n_clusters, none.cluster_size, none.n_symbols) == (130, 0, 0, 130)
-    assert fitted(PRESETS["small"], 300) == PRESETS["small"].with_(vocab_size=300)
+    assert fitted(NeuralConfig(), 300) == NeuralConfig(vocab_size=300)
 
 
 def test_a_renumbered_vocabulary_cuts_the_same(samples, vocabulary):
@@ -92,7 +92,7 @@ def test_a_run_keeps_its_clusters(samples, vocabulary, tmp_path):
 
 
 def test_without_clusters_ids_stay(samples, vocabulary, tmp_path):
-    assert _tokenizer(samples, PRESETS["tiny"], tmp_path, None).to_str() == vocabulary.to_str()
+    assert _tokenizer(samples, PRESETS["tiny"], tmp_path).to_str() == vocabulary.to_str()
 
 
 def test_the_network_of_a_folder(vocabulary, tmp_path):

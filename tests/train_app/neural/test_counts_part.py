@@ -4,7 +4,7 @@ import networks
 import pytest
 
 from nbmf import Codec, errors, inspect, manifest
-from nbmf.neural.config import PRESETS
+from nbmf.neural.config import NeuralConfig
 from nbmf.neural.counts_file import load_counts
 from nbmf.payload import from_canonical
 from train_app.neural import version
@@ -51,7 +51,7 @@ def test_it_names_what_it_has(part, settings):
 
 def test_the_vocabulary_is_that_of_the_small_network(part):
     counts = load_counts(part[1][part[0]["counts"]["counts"]])
-    assert counts.vocab_size <= PRESETS["small"].vocab_size
+    assert counts.vocab_size <= NeuralConfig().vocab_size
 
 
 def test_a_version_of_it_is_exact(folder, samples):
