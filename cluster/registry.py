@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import pyarrow.fs as pafs
 from pydantic import BaseModel, Field
 
 from cluster import local_documents
@@ -32,6 +32,9 @@ from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
 from nbmf.places import is_uri
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSelector, FileSystem
 
 Channel: TypeAlias = Literal["stable", "candidate"]
 
@@ -76,19 +79,32 @@ class Registry:
         self.location = str(location or default_location())
         if not is_uri(self.location):
             self.location = str(Path(self.location).expanduser().absolute())
+        self._root = self.location
+        if is_uri(self.location):
+            self._fs, self._root = self._opened()
+        self._cache = Path("~/.cache/nbmf/versions").expanduser()
+
+    @cached_property
+    def _fs(self) -> FileSystem:
+        """A local one is made when it is first asked: pyarrow takes longer to import than a blob to decode."""
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem()
+
+    def _opened(self) -> tuple[FileSystem, str]:
+        from pyarrow.fs import FileSystem
+
         try:
-            if is_uri(self.location):
-                self._fs, self._root = pafs.FileSystem.from_uri(self.location)
-            else:
-                self._fs, self._root = pafs.LocalFileSystem(), self.location
+            opened: tuple[FileSystem, str] = FileSystem.from_uri(self.location)
         except (OSError, ValueError) as error:
             raise RegistryError(f"registry {self.location}: {error}") from error
-        self._cache = Path("~/.cache/nbmf/versions").expanduser()
+        return opened
 
     @property
     def is_local(self) -> bool:
         """Whether versions can be read in place."""
-        return isinstance(self._fs, pafs.LocalFileSystem)
+        not_opened_yet = "_fs" not in vars(self)
+        return not_opened_yet or self._fs.type_name == "local"
 
     def publish(self, manifest: dict[str, Any], files: dict[str, bytes]) -> str:
         """Writes a version and returns its id. It is on no channel: `assign` says who uses it."""
@@ -103,10 +119,14 @@ class Registry:
     def list_ids(self) -> list[str]:
         """Ids of all complete versions, sorted."""
         base = self._path("versions")
-        infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
-        ids = [i.base_name for i in infos if i.type == pafs.FileType.Directory and is_id(i.base_name)]
+        if self.is_local:
+            versions = Path(base)
+            names = [folder.name for folder in versions.iterdir()] if versions.exists() else []
+            return sorted(name for name in names if is_id(name) and (versions / name / MANIFEST).is_file())
+        infos = self._fs.get_file_info(_selector(base, allow_not_found=True))
+        ids = [i.base_name for i in infos if not i.is_file and is_id(i.base_name)]
         manifests = self._fs.get_file_info([f"{base}/{i}/{MANIFEST}" for i in ids])
-        return sorted(i for i, m in zip(ids, manifests, strict=True) if m.type == pafs.FileType.File)
+        return sorted(i for i, m in zip(ids, manifests, strict=True) if m.is_file)
 
     def resolve(self, name: str = DEFAULT) -> str:
         """The version called `name`: its full id, or "builtin" or "none". Raises VersionNotFound.
@@ -152,7 +172,7 @@ class Registry:
     def fetch(self, version_id: str) -> Path:
         """A local folder with the version's files: in place, or a verified copy in the user's cache."""
         source = self._path("versions", version_id)
-        if self._fs.get_file_info(f"{source}/{MANIFEST}").type != pafs.FileType.File:
+        if not self._fs.get_file_info(f"{source}/{MANIFEST}").is_file:
             raise VersionNotFound(f"registry {self.location} has no version {version_id}")
         if self.is_local:
             return Path(source)
@@ -166,7 +186,7 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=cached.parent) as scratch:
             folder = Path(scratch) / cached.name
             folder.mkdir()
-            for info in self._fs.get_file_info(pafs.FileSelector(source)):
+            for info in self._fs.get_file_info(_selector(source)):
                 (folder / info.base_name).write_bytes(self._read(info.path))
             read_version(folder)
             try:
@@ -239,7 +259,7 @@ class Registry:
     def read_document(self, name: str) -> bytes | None:
         """A file beside channels.json; None if it is not there."""
         path = self._path(name)
-        if self._fs.get_file_info(path).type != pafs.FileType.File:
+        if not self._fs.get_file_info(path).is_file:
             return None
         return self._read(path)
 
@@ -281,7 +301,7 @@ class Registry:
             self._fs.move(f"{target}/{MANIFEST}{new}", f"{target}/{MANIFEST}")
         except OSError:
             with contextlib.suppress(OSError):
-                if self._fs.get_file_info(f"{target}/{MANIFEST}").type != pafs.FileType.File:  # of another process
+                if not self._fs.get_file_info(f"{target}/{MANIFEST}").is_file:  # of another process
                     self._fs.delete_dir(target)
             raise
 
@@ -307,6 +327,12 @@ class Registry:
     def _write(self, path: str, content: bytes) -> None:
         with self._fs.open_output_stream(path, compression=None) as stream:
             stream.write(content)
+
+
+def _selector(folder: str, allow_not_found: bool = False) -> FileSelector:
+    from pyarrow.fs import FileSelector
+
+    return FileSelector(folder, allow_not_found=allow_not_found)
 
 
 class _RegistryCatalog(Catalog):
