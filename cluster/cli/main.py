@@ -70,7 +70,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(EXIT_ERROR)
     except OSError as error:
-        console.print(f"nbmf: {error.filename or 'input/output'}: {error.strerror or error}", markup=False)
+        told = f"nbmf: {error.filename or 'input/output'}: {error.strerror or error}"
+        console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_ERROR)
 
 

@@ -15,7 +15,7 @@ from nbmf.neural.config import EXTRA_TOKENS, PRESETS, NeuralConfig
 from nbmf.neural.tokenizer import NeuralTokenizer
 from train_app.neural.clusters import fitted, learn_slots
 from train_app.neural.given import load_given
-from train_app.neural.job import TOKENIZER_FILE, _tokenizer, tokenise_samples
+from train_app.neural.job import _tokenizer, tokenise_samples
 from train_app.neural.tokenizer import renumbered
 
 CONFIG = hybrids.CONFIG
@@ -78,17 +78,13 @@ def test_a_renumbered_vocabulary_cuts_the_same(samples, vocabulary):
 
 
 def test_a_run_keeps_its_clusters(samples, vocabulary, tmp_path):
-    made = _tokenizer(samples, CONFIG, tmp_path, None)
+    made = _tokenizer(samples, CONFIG, tmp_path)
     assert made.get_vocab() != vocabulary.get_vocab()
     assert made.get_vocab().keys() == vocabulary.get_vocab().keys()
     count = Counter(tokenise_samples(samples, made).tokens_N.tolist())
     assert sum(count[token] for token in range(CONFIG.n_singles)) > 0.6 * sum(count.values())
-    again = _tokenizer(samples[::2], CONFIG, tmp_path, None)
+    again = _tokenizer(samples[::2], CONFIG, tmp_path)
     assert again.to_str() == made.to_str()
-    (tmp_path / "next").mkdir()
-    started = _tokenizer(samples[::3], CONFIG, tmp_path / "next", tmp_path)
-    assert started.to_str() == made.to_str()
-    assert (tmp_path / "next" / TOKENIZER_FILE).exists()
 
 
 def test_without_clusters_ids_stay(samples, vocabulary, tmp_path):

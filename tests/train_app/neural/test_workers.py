@@ -145,6 +145,6 @@ def test_wrong_numbers_are_wrong_usage(nbmf_command, tmp_path):
     result = nbmf_command(*asked, "8:2", "--preset", "tiny")
     assert result.code == 2
     assert "a number of workers, as 2" in result.err
-    result = nbmf_command(*asked, "2")
+    result = nbmf_command(*asked, "2", "--preset", "builtin")
     assert result.code == 2
     assert "needs a --preset that trains a network" in result.err
