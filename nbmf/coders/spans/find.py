@@ -111,7 +111,7 @@ def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes]:
 class _Strings:
     """Where a record's strings are; looked for when it is first asked."""
 
-    _PATTERN = re.compile(rb'"(?:[^"\\]|\\.)*"')
+    _PATTERN = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 
     def __init__(self, canonical: bytes) -> None:
         self._canonical = canonical
