@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nbmf.coders.spans.find import LEAST_DIMS
+from nbmf.coders.spans.find import LEAST_DIMS_IN_JSON
 
 
 def cosines(given: Any, decoded: Any) -> list[float] | None:
@@ -28,7 +28,7 @@ def cosines(given: Any, decoded: Any) -> list[float] | None:
         elif isinstance(a, list):
             if len(a) != len(b):
                 return None
-            if len(a) >= LEAST_DIMS and all(type(x) is float for x in (*a, *b)):
+            if len(a) >= LEAST_DIMS_IN_JSON and all(type(x) is float for x in (*a, *b)):
                 if list(map(repr, a)) != list(map(repr, b)):
                     cosine = _cosine(a, b)
                     if cosine is None:

@@ -38,7 +38,7 @@ MIN_NUMBERS = 8
 _LEAST_OF_STREAM = 24
 """Numbers: what shorter runs give to a stream of their own they take from the planes of all together."""
 
-LEAST_DIMS = 64
+LEAST_DIMS_IN_JSON = 64
 """Of what is taken for a vector, which fidelity "semantic" may change: shorter arrays are coordinates and series."""
 
 _CLEAR = 128
@@ -70,7 +70,7 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
 def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | None:
     """The record with other vectors in place of its own, up to `aim`, and that without its spans; None without vectors.
 
-    Vectors are whole arrays of JSON, of LEAST_DIMS floats at least: not numbers in text, nor inside strings.
+    Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in text, nor inside strings.
     """
     if kind not in (Kind.JSON, Kind.MESSAGES):
         return None
@@ -92,7 +92,7 @@ def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | 
 
 def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
     whole = canonical[span.begin - 1 : span.begin] == b"[" and canonical[span.end : span.end + 1] == b"]"
-    return whole and span.count >= LEAST_DIMS and not in_strings.hold(span.begin)
+    return whole and span.count >= LEAST_DIMS_IN_JSON and not in_strings.hold(span.begin)
 
 
 def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes]:

@@ -10,7 +10,7 @@ import nbmf
 from nbmf import json_text
 from nbmf.codec import WITHOUT_VERSION as CODEC
 from nbmf.coders import spans
-from nbmf.coders.spans.find import LEAST_DIMS
+from nbmf.coders.spans.find import LEAST_DIMS_IN_JSON
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind, to_canonical
 from nbmf.vectors import Aim
@@ -52,7 +52,7 @@ def test_nothing_but_the_vectors_changes(style):
     """Whole arrays of floats, at any path; not shorter ones, nor what is in strings, nor arrays with other things."""
     vector, other, third, fourth, fifth = (STYLES[style](unit(128, seed)) for seed in range(5))
     kept = {
-        "short": vector[: LEAST_DIMS - 1],
+        "short": vector[: LEAST_DIMS_IN_JSON - 1],
         "in a string": f'he said "{json_text.dumps(third)}" and \\ left',
         "with others": [*fourth, "x"],
         "with an integer": [1, *fifth],
