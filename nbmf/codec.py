@@ -364,9 +364,9 @@ class Codec:
         return decode_each(blobs, max_output_bytes, self.decode_canonical_batch, object_hook)
 
     def warm_up(self) -> None:
-        """Loads the learned parts, compiles what codes with them, and decodes the version's golden records.
+        """Loads the learned parts and decodes the version's golden records, so that no record waits.
 
-        It takes half a minute once a machine, then a second. Raises InexactMachine.
+        Raises InexactMachine.
         """
         for kind, data in ((Kind.JSON, b"{}"), (Kind.TEXT, b"warm")):
             for coder in self._coders.values():
