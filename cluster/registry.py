@@ -20,9 +20,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-from pydantic import BaseModel, Field
+from typing import TYPE_CHECKING, Any
 
 from cluster import local_documents
 from cluster.errors import RegistryError, VersionInUse, VersionNotFound
@@ -36,7 +34,7 @@ from nbmf.places import is_uri
 if TYPE_CHECKING:
     from pyarrow.fs import FileSelector, FileSystem
 
-Channel: TypeAlias = Literal["stable", "candidate"]
+    from cluster.channels import Channel, Channels
 
 DEFAULT, BUILTIN, NONE = "default", "builtin", "none"
 """Names of versions that are no ids: see Registry.resolve."""
@@ -46,22 +44,6 @@ _held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
 
 DEFAULT_LOCATION = "~/.nbmf/registry"
 LOCATION_VARIABLE = "NBMF_REGISTRY"
-
-
-class Transition(BaseModel):
-    """One change of a channel."""
-
-    at: str
-    channel: Channel
-    version: str | None
-
-
-class Channels(BaseModel):
-    """channels.json. `history` is append-only: a version in it may be named by blobs."""
-
-    stable: str | None = None
-    candidate: str | None = None
-    history: list[Transition] = Field(default_factory=list)
 
 
 def default_location() -> str:
@@ -197,6 +179,8 @@ class Registry:
 
     def channels(self) -> Channels:
         """What is stable and candidate now, and the history."""
+        from cluster.channels import Channels
+
         content = self.read_document("channels.json")
         if content is None:
             return Channels()
@@ -211,6 +195,8 @@ class Registry:
         On a local filesystem, processes that do so at once wait for one another. Elsewhere there is no lock:
         one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
         """
+        from cluster.channels import Transition
+
         with self.locked():
             if version_id is not None and version_id not in self.list_ids():
                 raise VersionNotFound(f"registry {self.location} has no version {version_id}")

@@ -12,7 +12,7 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, EngineOption, RegistryOption, ThreadsOption
 
-_STARTING = "starting the service (a new machine first compiles the coders: a minute)"
+_STARTING = "starting the service"
 
 
 def serve(

@@ -6,7 +6,7 @@ import enum
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 from rich.table import Table
@@ -16,7 +16,7 @@ from cluster.cli.options import LOCAL, RegistryOption
 from cluster.errors import QuarantinedCodec, VersionNotFound
 from cluster.progress import console, progress, results
 from cluster.quarantine import Quarantine
-from cluster.registry import BUILTIN, NONE, Channel, Registry
+from cluster.registry import BUILTIN, NONE, Registry
 from nbmf import builtin
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest, is_id, read_version
@@ -186,7 +186,7 @@ def promote(
     """Put a version on a channel. Servers that run take it over when they are next started."""
     place = Registry(registry)
     version_id = place.resolve(version)
-    name: Channel = "stable" if channel is ChannelName.STABLE else "candidate"
+    name: Literal["stable", "candidate"] = "stable" if channel is ChannelName.STABLE else "candidate"
     place.assign(name, version_id)
     typer.echo(f"{version_id[:12]} is now {name} in {place.location}")
 
