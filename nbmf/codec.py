@@ -15,6 +15,7 @@ from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
 from nbmf.vectors.aim import Aim
+from nbmf.vectors.spaces import Spaces
 
 if TYPE_CHECKING:
     from nbmf.manifest import Manifest
@@ -98,6 +99,8 @@ class Codec:
                 counts = coders.CountsCoder(manifest.counts, files or {})
                 learned += [counts, coders.CountsAloneCoder(counts)]
             learned += _windows(learned)
+            if manifest.vectors:
+                learned.append(coders.LearnedVectorsCoder(_spaces(manifest, files or {})))
         self._golden = (files or {}).get(manifest.golden) if manifest and manifest.golden else None
         self._exact: set[int] = set()
         self.learned: tuple[coders.Coder, ...] = tuple(learned)
@@ -116,6 +119,14 @@ class Codec:
         codec = cls(*read_version(local_path(path)))
         default_catalog().add(codec)
         return codec
+
+    @cached_property
+    def _learned_vectors(self) -> coders.LearnedVectorsCoder | None:
+        return next((coder for coder in self.learned if isinstance(coder, coders.LearnedVectorsCoder)), None)
+
+    @cached_property
+    def _spaces(self) -> Spaces | None:
+        return self._learned_vectors.spaces if self._learned_vectors else None
 
     @cached_property
     def reference(self) -> bytes:
@@ -193,12 +204,14 @@ class Codec:
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
             blobs[index] = min(blobs[index], self._spans_frame(records[index], cut, inner), key=len)
-            near = coders.spans.approximated(*records[index], aim) if aim else None
+            near = coders.spans.approximated(*records[index], aim, self._spaces) if aim else None
             if near:  # what remains beside the vectors is the same
                 changed = self._spans_frame((records[index][0], near[0]), near[1], inner, "semantic")
                 blobs[index] = min(blobs[index], changed, key=len)
         if aim:
-            blobs = [_vector(*pair, aim) for pair in zip(records, blobs, strict=True)]
+            if self._learned_vectors:
+                self._check_golden(self._learned_vectors)
+            blobs = [self._vector(*pair, aim) for pair in zip(records, blobs, strict=True)]
         return blobs
 
     def _ladder(
@@ -255,9 +268,18 @@ class Codec:
     def _spans_frame(
         self, record: tuple[Kind, bytes], cut: coders.spans.Cut, inner: _Body, fidelity: Fidelity = "lossless"
     ) -> bytes:
-        learned = inner[0] in frame.CODERS_WITH_REFERENCE
+        learned = cut.learned or inner[0] in frame.CODERS_WITH_REFERENCE
         number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
         return self._frame(record, number, cut.body(*inner), fidelity)
+
+    def _vector(self, record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
+        """The blob of what an array may be changed to, where it is smaller than the lossless one."""
+        blobs = [lossless]
+        for coder in (_VECTORS, self._learned_vectors):
+            near = coder.approximate(*record, aim) if coder else None
+            if coder and near and near[0] != record[1]:
+                blobs.append(self._frame((record[0], near[0]), coder.number, near[1], "semantic"))
+        return min(blobs, key=len)
 
     def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
         return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
@@ -296,7 +318,7 @@ class Codec:
                 results[index] = UnknownCodec(parsed.reference.hex(), [repr(self)])
                 continue
             if parsed.coder in coders.spans.NAMES:
-                cut = attempt(_open_spans, parsed)
+                cut = attempt(_open_spans, parsed, self._spaces)
                 if isinstance(cut, NbmfError):
                     results[index] = cut
                     continue
@@ -398,23 +420,21 @@ WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
 
 
-def _vector(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
-    """The blob of what an array may be changed to, if it is smaller than the lossless one and anything was changed."""
-    approximated = _VECTORS.approximate(*record, aim)
-    if approximated is None or approximated[0] == record[1]:
-        return lossless
-    blob = frame.pack(record[0], _VECTORS.number, "semantic", b"", b"", *approximated)
-    return min(lossless, blob, key=len)
+def _spaces(manifest: Manifest, files: dict[str, bytes]) -> Spaces:
+    return Spaces([space.dims for space in manifest.vectors], [files[space.file] for space in manifest.vectors])
 
 
-def _open_spans(parsed: frame.Frame) -> coders.spans.Parsed:
-    """The parts of a blob with spans. Raises CorruptBlob, UnsupportedFormat."""
+def _open_spans(parsed: frame.Frame, spaces: Spaces | None = None) -> coders.spans.Parsed:
+    """The parts of a blob with spans, by the vector spaces of its version. Raises CorruptBlob, UnsupportedFormat."""
     inner = _inner_coder(parsed)
-    if inner in coders.spans.NAMES or (inner in frame.CODERS_WITH_REFERENCE) != bool(parsed.reference):
+    if inner in coders.spans.NAMES or (inner in frame.CODERS_WITH_REFERENCE and not parsed.reference):
         raise CorruptBlob(f"what remains beside spans of {coders.NAMES[parsed.coder]} by {coders.NAMES[inner]}")
     if parsed.kind not in coders.spans.KINDS:
         raise CorruptBlob(f"spans in {parsed.kind.label}")
-    return coders.spans.parse(parsed.body, parsed.payload_bytes)
+    opened = coders.spans.parse(parsed.body, parsed.payload_bytes, spaces)
+    if parsed.reference and not (opened.learned or inner in frame.CODERS_WITH_REFERENCE):
+        raise CorruptBlob(f"{coders.NAMES[parsed.coder]} of which nothing needs a version")
+    return opened
 
 
 def _inner_coder(parsed: frame.Frame) -> int:

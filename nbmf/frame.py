@@ -54,8 +54,8 @@ _RESERVED = range(0x80, 0xC0)
 
 STORED = 0
 DEFLATE = 11
-CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9, 14, 15})
-_CODERS = frozenset({*range(1, 10), 12, 13})  # of full frames
+CODERS_WITH_REFERENCE = frozenset({2, 4, 5, 6, 8, 9, 10, 14, 15})
+_CODERS = frozenset({*range(1, 11), 12, 13})  # of full frames
 _ALONE = frozenset({14, 15})  # their streams tell the length
 
 _LONGEST_TOLD_BY_STREAM = (1 << 20) - 1

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nbmf.coders.vectors import LearnedVectorsCoder
 from nbmf.errors import DamagedCodec, InexactMachine
 from nbmf.payload import Kind, Payload, to_canonical
 
@@ -49,6 +50,10 @@ def write(coders: Sequence[Coder]) -> bytes:
         bodies = {coder.number: coder.encode(kind, canonical) for coder in coders}
         written = {str(number): _text(body) for number, body in bodies.items() if body is not None}
         records.append({"kind": kind.label, "canonical": _text(canonical), "bodies": written})
+    for learned in (coder for coder in coders if isinstance(coder, LearnedVectorsCoder)):
+        for canonical, body in learned.golden_vectors():
+            written = {str(learned.number): _text(body)}
+            records.append({"kind": Kind.ARRAY.label, "canonical": _text(canonical), "bodies": written})
     return json.dumps({"records": records}, indent=1).encode()
 
 

@@ -19,10 +19,14 @@ from typing import Any, Self
 from nbmf.errors import DamagedCodec, UnsupportedFormat
 from nbmf.limits import MAX_MANIFEST_BYTES, VERSION_VARIABLE, max_version_bytes
 from nbmf.payload import Kind
+from nbmf.vectors.aim import LEAST_DIMS
 
 MANIFEST = "manifest.json"
 READER = 2
 """The newest version format this package reads: 1 dictionaries and networks, 2 counts as well."""
+
+MOST_SPACES = 64
+"""Vector spaces of a version."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -121,6 +125,19 @@ class CountsPart(_LearnedPart):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VectorsPart(_Part):
+    """A vector space of a version."""
+
+    file: str
+    dims: int
+    place: str = ""  # where its vectors stand in the records that it was learnt from: for people
+
+    def __post_init__(self) -> None:
+        self._check_text("file", "place")
+        self._check_whole("dims", LEAST_DIMS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest(_Part):
     """What a version is, what it learnt from and what was measured."""
 
@@ -132,6 +149,7 @@ class Manifest(_Part):
     dictionaries: dict[str, str] = field(default_factory=dict)  # payload kind -> dictionary file
     neural: NeuralPart | None = None
     counts: CountsPart | None = None
+    vectors: list[VectorsPart] = field(default_factory=list)  # numbered as they stand here
     golden: str | None = None  # records decoded when the version is loaded: nbmf.golden
     files: dict[str, FileEntry]
     data: dict[str, Any] = field(default_factory=dict)  # summary of the training data
@@ -144,6 +162,9 @@ class Manifest(_Part):
         if isinstance(held, dict):
             parts: dict[str, type[_Part]] = {"neural": NeuralPart, "counts": CountsPart}
             made = {name: part.of(held[name]) for name, part in parts.items() if held.get(name) is not None}
+            vectors = held.get("vectors")
+            if vectors is None or isinstance(vectors, list):
+                made["vectors"] = [VectorsPart.of(space) for space in vectors or []]  # type: ignore[assignment]
             files = held.get("files")
             if isinstance(files, dict):
                 made["files"] = {name: FileEntry.of(entry) for name, entry in files.items()}  # type: ignore[assignment]
@@ -158,6 +179,8 @@ class Manifest(_Part):
         self._check("name", len(self.name) <= 200, "of 200 characters at most")
         for name in ("dictionaries", "files", "data", "measured"):
             self._check(name, isinstance(getattr(self, name), dict), "an object")
+        few = isinstance(self.vectors, list) and len(self.vectors) <= MOST_SPACES
+        self._check("vectors", few, f"a list of {MOST_SPACES} vector spaces at most")
         labels = {kind.label for kind in Kind}
         known = all(label in labels and isinstance(name, str) for label, name in self.dictionaries.items())
         self._check("dictionaries", known, "names of files by kinds of payload")
@@ -234,6 +257,7 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
         named |= {manifest.counts.counts, manifest.counts.tokenizer, manifest.counts.constants}
     if manifest.golden:
         named.add(manifest.golden)
+    named |= {space.file for space in manifest.vectors}
     if missing := named - files.keys():
         raise DamagedCodec(f"{folder}: {MANIFEST} names files that it does not list: {sorted(missing)}")
     return version_id, manifest, files

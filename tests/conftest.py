@@ -100,6 +100,10 @@ def train_config():
         max_holdout_bytes=200_000,
         max_record_bytes=20_000,
         min_records=50,
+        min_space_vectors=100,
+        max_space_vectors=2_000,
+        max_vector_spaces=4,
+        max_space_bytes=1_000_000,
         dictionary_sizes_bytes=(4096, 16384),
         dictionary_segments_bytes=(200,),
     )

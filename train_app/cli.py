@@ -217,6 +217,8 @@ def train(
     for line in trained.rejections:
         typer.echo(line)
     results().print(report.ratio_table(trained.measured, trained.before))
+    if "vectors" in trained.measured:
+        results().print(report.vectors_table(trained.measured["vectors"]))
     typer.echo(f"Published {trained.version_id} in {registry.location}.")
     typer.echo(trained.verdict)
     if not trained.stable:

@@ -21,8 +21,9 @@ from nbmf.manifest import Manifest
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.evaluate import evaluate
-from train_app.prepare import Sample, is_held_out, prepare
+from train_app.prepare import Prepared, Sample, is_held_out, prepare, without_spans
 from train_app.stability import InUse, MakeStable, in_use, settle
+from train_app.vector_spaces import Learned, learn_spaces
 
 if TYPE_CHECKING:
     from train_app.neural.part import LearningPlan
@@ -83,14 +84,18 @@ def run(
             prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
             watching = _watching(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
+        learnt_from = without_spans(prepared.training)
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
-        samples = prepared.training if dictionaries else []
+        samples = learnt_from if dictionaries else []
         data = prepared.summary(name_classes)
         manifest, files = dictionary_part(samples, config, name, data, lambda: bars.advance(learning))
         if network:
-            fields, network_files, measured = _train_network(bars, prepared.training, watching, network)
+            fields, network_files, measured = _train_network(bars, learnt_from, without_spans(watching), network)
             manifest |= fields
             files |= network_files
+        spaces = _train_spaces(bars, prepared, config)
+        manifest |= spaces.fields
+        files |= spaces.files
         files |= attachments or {}
         measuring = bars.add_task("measuring on held-out records", total=len(prepared.holdout))
         with working("measuring on held-out records"):
@@ -103,6 +108,8 @@ def run(
             )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
+    if spaces.measured:
+        measured["vectors"] = spaces.measured
     measured["compared_with"] = {label: codec.id for label, codec in before.codecs.items()}
     files[golden.FILE] = golden.write(Codec(None, Manifest.of({**manifest, "files": {}}), files).learned)
     version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
@@ -147,6 +154,17 @@ def _train_network(
         bars.update(building, advance=1, visible=True)
 
     return train_part(samples, validation, plan, on_line, on_step)
+
+
+def _train_spaces(bars: Progress, prepared: Prepared, config: TrainConfig) -> Learned:
+    looking = bars.add_task("looking for vectors", total=None, visible=config.max_vector_spaces > 0)
+
+    def on_space(done: int, total: int) -> None:
+        bars.update(looking, completed=done, total=total, description="learning vector spaces")
+
+    learned = learn_spaces(prepared.training, prepared.holdout, config, on_space)
+    bars.update(looking, completed=len(learned.measured), total=len(learned.measured), visible=bool(learned.measured))
+    return learned
 
 
 def dictionary_part(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError, TooFewRecords
 from cluster.sources import BadRecord, Shard, Source
+from nbmf.coders import spans
 from nbmf.errors import UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
 from train_app.config import TrainConfig
@@ -116,6 +117,12 @@ class Prepared:
             "kinds": dict(sorted(Counter(s.kind.label for s in (*self.training, *self.holdout)).items())),
             **({"classes": dict(sorted(classes.items()))} if with_classes else {}),
         }
+
+
+def without_spans(samples: list[Sample]) -> list[Sample]:
+    """With what remains of each where spans are cut out, base64 and floats: what other coders are given of it."""
+    cuts = [spans.cut(sample.kind, sample.canonical) for sample in samples]
+    return [replace(one, canonical=cut.remaining) if cut else one for one, cut in zip(samples, cuts, strict=True)]
 
 
 def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:

@@ -24,3 +24,16 @@ def ratio_table(measured: dict[str, Any], before: InUse) -> Table:
             table.add_row(group, names.get(name, name), f"{row['records']:,}", f"{row['coded_bytes']:,}", *ratios)
         table.add_row()
     return table
+
+
+def vectors_table(measured: list[dict[str, Any]]) -> Table:
+    """What fidelity semantic makes of vectors that were not learnt from."""
+    table = Table(title="Vectors, fidelity semantic: bytes of each", box=None, pad_edge=False)
+    for column in ("where", "dims", "learnt", "float32", "untrained", "nbmf", "cosine mean", "min"):
+        where = column == "where"
+        table.add_column(column, justify="left" if where else "right", no_wrap=not where, overflow="fold")
+    for space in measured:
+        sizes = (f"{4 * space['dims']:,}", f"{space['bytes_untrained']:,.0f}", f"{space['bytes']:,.0f}")
+        cosines = (f"{space['cosine_mean']:.4f}", f"{space['cosine_min']:.4f}")
+        table.add_row(space["place"], f"{space['dims']:,}", f"{space['learnt_from']:,}", *sizes, *cosines)
+    return table

@@ -15,7 +15,7 @@ from nbmf.coders.deflate import DeflateCoder
 from nbmf.coders.floats import FloatsCoder
 from nbmf.coders.neural import RECORD_TYPES, CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
-from nbmf.coders.vectors import VectorsCoder
+from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
@@ -29,6 +29,7 @@ CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(),
 
 _OF_VERSIONS: tuple[type[Coder], ...] = (
     ZstdDictionaryCoder, NeuralCoder, NeuralAloneCoder, CountsCoder, CountsAloneCoder, SegmentsCoder, WindowsCoder,
+    LearnedVectorsCoder,
 )  # fmt: skip
 
 NAMES = (
@@ -94,6 +95,7 @@ __all__ = [
     "CountsCoder",
     "DeflateCoder",
     "FloatsCoder",
+    "LearnedVectorsCoder",
     "NeuralAloneCoder",
     "NeuralCoder",
     "SegmentsCoder",

@@ -15,6 +15,7 @@ from nbmf.neural.tensors import views
 from nbmf.vectors import coding
 from nbmf.vectors.aim import LEAST_DIMS, TYPES, Aim, Similarity, type_and_flags
 from nbmf.vectors.fitting import Transform, directions, fit
+from nbmf.vectors.spaces import FILE_FORMAT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +26,6 @@ Quantization = Literal["int8", "fp16"]
 
 MOST_FITTED_DIMS = 8_192
 MOST_FILE_BYTES = 256 << 20
-_FORMAT = "nbmf latent compressor 1"
 _STEPS_TO_FIT = 10
 """Latents a training vector has at most: fewer vectors fit their own noise."""
 
@@ -127,7 +127,7 @@ class LatentCompressor:
         transform = self._fitted()
         header: dict[str, Any] = {
             "__metadata__": {
-                "format": _FORMAT,
+                "format": FILE_FORMAT,
                 "quantization": self.quantization,
                 "cosine": repr(self.cosine),
                 "least_cosine": repr(self.aim.least_cosine),
@@ -153,7 +153,7 @@ class LatentCompressor:
             raise ValueError(f"a compressor of {len(data)} bytes: {MOST_FILE_BYTES} at most")
         found, metadata = views(data)
         arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.items()}
-        if metadata.get("format") != _FORMAT or set(arrays) != set(Transform.__slots__):
+        if metadata.get("format") != FILE_FORMAT or set(arrays) != set(Transform.__slots__):
             raise ValueError("not the file of a latent compressor")
         forward = arrays["forward_LD"]
         expected = {"forward_LD": np.int16, "mean_D": np.int32, "level_L": np.int32, "step_offset": np.int32}

@@ -25,9 +25,11 @@ import ml_dtypes
 import networks
 import numpy as np
 import torch
+import vector_spaces
 
 from nbmf import Codec, builtin, compat, frame, manifest, stub, varint
 from nbmf.coders import (
+    NAMES,
     CountsAloneCoder,
     CountsCoder,
     FloatsCoder,
@@ -46,6 +48,7 @@ HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
 ATTENTION, ATTENTION_WITH_COUNTS = "golden-attention", "golden-attention-counts"
 HYBRID_WITH_COUNTS = "golden-hybrid-counts"  # both kinds of layers, softmax in two steps
+WITH_SPACES = "golden-spaces"  # of vectors
 _RNG = random.Random(2026)
 _RECORD = helpers.record(_RNG)
 _SENTENCES = " ".join(helpers.sentence(_RNG) for _ in range(8))
@@ -322,6 +325,19 @@ VECTORS_BLOBS = {
     "floats_special": (np.concatenate([_F4, _UNIT.astype("<f4"), [0, 1e30, -1e-40]]).astype("<f4"), None),
 }
 
+# By WITH_SPACES, fidelity semantic: name -> the value
+_IN_SPACE = vector_spaces.vectors(1, 96, seed=5)[0]
+_SHORT_IN_SPACE = [float(str(x)) for x in _IN_SPACE]
+SPACES_BLOBS = {
+    "vectors_learned_float32": _IN_SPACE,
+    "vectors_learned_float16": _IN_SPACE.astype("<f2"),
+    "vectors_learned_float64_norm": _IN_SPACE.astype("<f8") * 3e7,
+    "vectors_learned_big_endian": vector_spaces.vectors(1, 24, seed=6)[0].astype(">f4"),
+    "spans_spaces_binary32": {"id": 7, "embedding": _IN_SPACE.tolist()},
+    "spans_spaces_short_binary32": [1, _SHORT_IN_SPACE],
+    "spans_spaces_two": {"a": _IN_SPACE.tolist(), "b": _SHORT_IN_SPACE, "c": _SENTENCES},
+}
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
@@ -446,15 +462,29 @@ def _vectors(array, aim):
     return blob, described | {"payload_bytes": len(canonical), "expected": _wire(from_canonical(kind, canonical))}
 
 
+def _by_spaces(value):
+    """By the version's spaces, of 96 and of 24 dims."""
+    folder = _kept(WITH_SPACES)
+    if not folder:
+        compressors = [vector_spaces.compressor(dims) for dims in (96, 24)]
+        folder = _keep(vector_spaces.write(HERE / "versions", compressors, name=WITH_SPACES))
+    codec = Codec(*manifest.read_version(folder))
+    blob = codec.encode(value, "semantic")
+    parsed, decoded = frame.parse(blob), codec.decode(blob)
+    described = {"format": "blob", "kind": parsed.kind.label, "coder": NAMES[parsed.coder], "fidelity": "semantic"}
+    described |= {"inner": NAMES[spans.inner_coder(parsed.body)]} if parsed.coder in spans.NAMES else {}
+    expected = _json(decoded) if parsed.coder in spans.NAMES else _wire(decoded)
+    return blob, described | {"codec": codec.id, "payload_bytes": parsed.payload_bytes, "expected": expected}
+
+
 def _streams_in_spans(value, fidelity):
     """Numbers of JSON in streams of their own."""
     codec = Codec()
     blob = codec.encode(value, fidelity)
     described = {"format": "blob", "kind": "json", "coder": "spans", "fidelity": fidelity, "codec": None}
     parsed = frame.parse(blob)
-    inner = {0: "stored", 1: "zstd", 11: "deflate"}[spans.inner_coder(parsed.body)]
     return blob, described | {
-        "inner": inner,
+        "inner": NAMES[spans.inner_coder(parsed.body)],
         "payload_bytes": parsed.payload_bytes,
         "expected": _json(codec.decode(blob)),
     }
@@ -508,6 +538,8 @@ def main():
         _write_pair(name, *_vectors(array, aim))
     for name, described in SPANS_STREAMS.items():
         _write_pair(name, *_streams_in_spans(*described))
+    for name, value in SPACES_BLOBS.items():
+        _write_pair(name, *_by_spaces(value))
     for name, (expected, blob) in DICT_BLOBS.items():
         _write_pair(name, json.dumps(blob).encode(), {"format": "dict", "expected": expected})
 

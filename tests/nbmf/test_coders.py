@@ -37,6 +37,7 @@ def test_numbers_and_names():
     assert (
         dict(enumerate([*names, "spans_learned", "windows"]))
         | {
+            10: "vectors_learned",
             11: "deflate",
             12: "vectors",
             13: "floats",

@@ -90,7 +90,7 @@ COMPACT = {  # coder -> first byte of a text
     7: 0x9C,
 }
 ALONE = {14: 0xA8, 15: 0xAC}
-WITH_REFERENCE = (2, 4, 5, 6, 8, 9, 14, 15)
+WITH_REFERENCE = (2, 4, 5, 6, 8, 9, 10, 14, 15)
 FROM_256_TO_511 = b"\x60"  # begins a stream of that class
 
 
@@ -168,7 +168,7 @@ def test_frames_of_numbered_versions(kind, coder, number):
 
 
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("coder", [*range(1, 10), 12, 13])
+@pytest.mark.parametrize("coder", [*range(1, 11), 12, 13])
 def test_other_blobs_get_full_frames(kind, coder):
     """Those with length too, which had compact ones."""
     parts = (ID[:2] if coder in WITH_REFERENCE else b"", ID, bytes(300), b"body")
@@ -205,7 +205,7 @@ def test_every_first_byte(first):
 def test_every_flags_byte(flags):
     blob = bytes([0xB1, flags]) + b"\xaa\xbb\x05" + bytes(20)
     coder, kind, semantic = flags % 16, flags // 16 % 8, flags // 128
-    if coder in {*range(1, 10), 12, 13} and kind < 5:
+    if coder in {*range(1, 11), 12, 13} and kind < 5:
         parsed = frame.parse(blob)
         assert (parsed.coder, parsed.kind, parsed.fidelity == "semantic") == (coder, kind, bool(semantic))
         assert parsed.reference == (b"\xaa\xbb" if coder in WITH_REFERENCE else b"")

@@ -35,6 +35,12 @@ VERSIONS = {
     ],
     "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
     "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
+    "146623f85b7df8b39e503cb73c7daa960039734b17d556a09c766036efaf3d85": [
+        "golden.json",
+        "manifest.json",
+        "vectors-0.safetensors",
+        "vectors-1.safetensors",
+    ],
 }
 
 # Append only. A file that is missing here, or there, fails.
@@ -144,7 +150,16 @@ SPANS_STREAMS = [
     "spans_vectors_binary32",
     "spans_vectors_short_binary32",
 ]
-BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS + SPANS_STREAMS
+SPACES_BLOBS = [
+    "vectors_learned_float32",
+    "vectors_learned_float16",
+    "vectors_learned_float64_norm",
+    "vectors_learned_big_endian",
+    "spans_spaces_binary32",
+    "spans_spaces_short_binary32",
+    "spans_spaces_two",
+]
+BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS + SPANS_STREAMS + SPACES_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
 DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
 
@@ -218,7 +233,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     assert [*make["BLOBS"], *make["DICT_BLOBS"]] == BLOBS + DICT_BLOBS
     assert [*make["SHORT_DEFLATE_BLOBS"], *make["SPANS_BLOBS"]] == SHORT_DEFLATE_BLOBS + SPANS_BLOBS
     assert [*make["VECTORS_BLOBS"]] == VECTORS_BLOBS
-    assert [*make["SPANS_STREAMS"]] == SPANS_STREAMS
+    assert [*make["SPANS_STREAMS"], *make["SPACES_BLOBS"]] == SPANS_STREAMS + SPACES_BLOBS
     assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
     assert [*make["ALONE"], *make["ALONE_HYBRID"], *make["NUMBERED"]] == ALONE_BLOBS
     kept = tmp_path / "kept.blob"
@@ -306,11 +321,12 @@ def test_a_reader_written_from_the_page_agrees(name):
 
 
 @pytest.mark.parametrize("path", _core.paths())
-def test_blobs_of_vectors_on_every_kind_of_processor(path):
+def test_blobs_of_vectors_on_every_kind_of_processor(path, fresh_default_catalog):
+    fresh_default_catalog(GOLDEN / "versions")
     before = _core.cpu()
     try:
         _core.use(path)
-        for name in VECTORS_BLOBS:
+        for name in VECTORS_BLOBS + SPACES_BLOBS:
             blob, described = _read(name)
             assert same(nbmf.decode(blob), build(described["expected"])), name
     finally:

@@ -132,6 +132,7 @@ def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, di
         raise TrainingFailed(f"{whose} with a network; choose another --preset")
     parts = [part.to_dict() for part in (manifest.neural, manifest.counts) if part]
     coding = {name for part in parts for name in part.values()} | {manifest.golden, *manifest.dictionaries.values()}
+    coding |= {space.file for space in manifest.vectors}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
     before = Before(constants=load_constants(files[manifest.neural.constants]).numpy())

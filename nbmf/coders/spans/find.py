@@ -14,15 +14,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
+from nbmf import varint
 from nbmf.coders.floats import FloatsCoder, encode_numbers
 from nbmf.coders.spans import numbers, planes
 from nbmf.coders.spans.layout import MAX_NUMBERS, Cut, Numbers, Octets, Span, cut_out
 from nbmf.coders.spans.numbers import Form
 from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
-from nbmf.coders.vectors import VectorsCoder
+from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
 from nbmf.payload import Kind
 from nbmf.vectors import coding
 from nbmf.vectors.aim import Aim
+from nbmf.vectors.spaces import Spaces
 
 KINDS = frozenset({Kind.TEXT, Kind.MESSAGES, Kind.JSON})
 """That spans are cut out of: the format has no others."""
@@ -67,10 +69,11 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
     return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
 
 
-def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | None:
+def approximated(kind: Kind, canonical: bytes, aim: Aim, spaces: Spaces | None = None) -> tuple[bytes, Cut] | None:
     """The record with other vectors in place of its own, up to `aim`, and that without its spans; None without vectors.
 
     Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in text, nor inside strings.
+    `spaces`: of the version that encodes.
     """
     if kind not in (Kind.JSON, Kind.MESSAGES):
         return None
@@ -82,7 +85,7 @@ def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | 
         between, text = canonical[at : span.begin], canonical[span.begin : span.end]
         at = span.end
         if isinstance(span, Numbers) and _is_vector(span, canonical, in_strings):
-            span, text = _near(span, text, aim)
+            span, text = _near(span, text, aim, spaces)
         parts += between, text
         spans.append(replace(span, begin=size + len(between), end=size + len(between) + len(text)))
         size = spans[-1].end
@@ -95,17 +98,22 @@ def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
     return whole and span.count >= LEAST_DIMS_IN_JSON and not in_strings.hold(span.begin)
 
 
-def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes]:
+def _near(span: Numbers, text: bytes, aim: Aim, spaces: Spaces | None) -> tuple[Numbers, bytes]:
     """A vector near to the span's, and its text; both as they are if it would not keep the aim, or take no less."""
     space, values = coding.space_of(span.count), numbers.binary32(text.split(span.separator))
     if space is None or values is None:
         return span, text
     form = Form.BINARY32 if span.form is Form.BINARY32 else Form.SHORT_BINARY32
     (body,), decoded, _ = coding.encode(space, values, 1, form.type, aim)
-    if body is None or len(body) >= len(span.data):
+    found = [] if body is None else [(body, bytes(decoded), VectorsCoder.number)]
+    near = spaces.nearest(values, span.count, form.type, aim) if spaces else None
+    if near:
+        found.append((varint.to_bytes(near.space) + near.body, near.decoded, LearnedVectorsCoder.number))
+    data, values, coder = min(found, key=lambda one: len(one[0]), default=(b"", b"", 0))
+    if not found or len(data) >= len(span.data):
         return span, text
-    written = numbers.write(form, 0, bytes(decoded), span.separator, sys.maxsize)
-    return replace(span, form=form, scale=0, data=body, coder=VectorsCoder.number), written
+    written = numbers.write(form, 0, values, span.separator, sys.maxsize)
+    return replace(span, form=form, scale=0, data=data, coder=coder), written
 
 
 class _Strings:

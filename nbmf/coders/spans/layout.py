@@ -13,8 +13,9 @@ from nbmf.coders import floats, vectors
 from nbmf.coders.spans import numbers, planes
 from nbmf.coders.spans.numbers import Form
 from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
-from nbmf.coders.vectors import VectorsCoder
+from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
 from nbmf.errors import CorruptBlob
+from nbmf.vectors.spaces import Spaces
 
 MAX_NUMBERS = 1 << 20
 """In all spans of a record: to write one takes a hundred times as long as to copy its text."""
@@ -32,6 +33,8 @@ _STREAMS = {
     26: (Form.BINARY64, floats.FloatsCoder.number),
     28: (Form.BINARY32, VectorsCoder.number),
     29: (Form.SHORT_BINARY32, VectorsCoder.number),
+    30: (Form.BINARY32, LearnedVectorsCoder.number),
+    31: (Form.SHORT_BINARY32, LearnedVectorsCoder.number),
 }
 """Type -> what of the numbers is kept, and the coder of a stream of their own that holds it."""
 _SEPARATORS = (b",", b", ")
@@ -74,11 +77,13 @@ Span = Octets | Numbers
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A record whose spans are cut out. `clear`: the whole record is not worth the time of a learned coder."""
+    """A record whose spans are cut out. `clear`: the whole record is not worth the time of a learned coder. `learned`:
+    of a span that a version's vector spaces code."""
 
     remaining: bytes
     head: bytes
     clear: bool
+    learned: bool = False
 
     def body(self, inner: int, inner_body: bytes) -> bytes:
         """The body, where coder `inner` made `inner_body` of what remains."""
@@ -102,7 +107,8 @@ def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
     for span in spans:
         if isinstance(span, Numbers) and span.coder is not None:
             head += varint.to_bytes(len(span.data)) + span.data
-    return Cut(b"".join(kept) + canonical[at:], bytes(head), clear)
+    learned = any(isinstance(span, Numbers) and span.coder == LearnedVectorsCoder.number for span in spans)
+    return Cut(b"".join(kept) + canonical[at:], bytes(head), clear, learned)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:
@@ -161,11 +167,15 @@ class _NumbersRead:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A body taken apart; its spans are written out, what remains is not decoded."""
+    """A body taken apart; its spans are written out, what remains is not decoded.
+
+    `learned`: a version's vector spaces coded some.
+    """
 
     inner: int
     inner_body: bytes
     remaining_bytes: int
+    learned: bool
     _pieces: list[tuple[int, bytes | _OctetsRead]]
 
     def join(self, remaining: bytes) -> bytes:
@@ -192,14 +202,15 @@ def inner_coder(body: bytes) -> int:
     return body[0]
 
 
-def parse(body: bytes, payload_bytes: int) -> Parsed:
+def parse(body: bytes, payload_bytes: int, spaces: Spaces | None = None) -> Parsed:
     """Takes a body apart. Neither work nor memory exceed what `payload_bytes` and MAX_NUMBERS allow.
 
-    Raises CorruptBlob if it cannot be the body of so many canonical bytes.
+    `spaces`: of the version that the blob names. Raises CorruptBlob if it cannot be the body of so many canonical
+    bytes.
     """
     inner = inner_coder(body)
     spans, at = _read_spans(body, payload_bytes)
-    texts, at = _read_sections(body, at, spans, payload_bytes)
+    texts, at = _read_sections(body, at, spans, payload_bytes, spaces or Spaces((), ()))
     in_place = sum(span.length for span in spans if isinstance(span, _OctetsRead) and span.in_place)
     remaining = payload_bytes + in_place
     pieces: list[tuple[int, bytes | _OctetsRead]] = []
@@ -211,7 +222,8 @@ def parse(body: bytes, payload_bytes: int) -> Parsed:
         pieces.append((span.gap, text))
     if remaining < in_place + sum(span.gap for span in spans):
         raise CorruptBlob("spans body: its spans do not fit the payload")
-    return Parsed(inner, body[at:], remaining, pieces)
+    learned = any(isinstance(span, _NumbersRead) and span.coder == LearnedVectorsCoder.number for span in spans)
+    return Parsed(inner, body[at:], remaining, learned, pieces)
 
 
 def _read_spans(body: bytes, payload_bytes: int) -> tuple[list[_OctetsRead | _NumbersRead], int]:
@@ -271,7 +283,7 @@ def _read_separator(body: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _read_sections(
-    body: bytes, at: int, spans: Sequence[_OctetsRead | _NumbersRead], payload_bytes: int
+    body: bytes, at: int, spans: Sequence[_OctetsRead | _NumbersRead], payload_bytes: int, spaces: Spaces
 ) -> tuple[list[bytes | _OctetsRead], int]:
     """The text of each span, or the span where it is in place, and the offset behind the sections."""
     texts: list[bytes | _OctetsRead] = [span if isinstance(span, _OctetsRead) else b"" for span in spans]
@@ -310,13 +322,15 @@ def _read_sections(
             stream, at = body[at : at + length], at + length
             if len(stream) < length:
                 raise CorruptBlob("spans body: truncated inside a stream of numbers")
-            texts[index] = text = numbers.write(one.form, 0, _read_stream(one, stream), one.separator, most)
+            texts[index] = text = numbers.write(one.form, 0, _read_stream(one, stream, spaces), one.separator, most)
             most -= len(text)
     return texts, at
 
 
-def _read_stream(span: _NumbersRead, stream: bytes) -> bytes:
-    """The binary numbers of a span. Raises CorruptBlob."""
+def _read_stream(span: _NumbersRead, stream: bytes, spaces: Spaces) -> bytes:
+    """The binary numbers of a span. Raises CorruptBlob, DamagedCodec."""
+    if span.coder == LearnedVectorsCoder.number:
+        return vectors.decode_learned_numbers(stream, span.form.type, span.count, spaces)
     if span.coder == VectorsCoder.number:
         return vectors.decode_numbers(stream, span.form.type, span.count)
     _, begin = varint.read(stream, 1)
