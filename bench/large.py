@@ -13,7 +13,7 @@ from bench.machine import facts
 from bench.records import BenchRecord, NothingToMeasure, payload_bytes
 from bench.timed import Ours, Peer, Timed
 from nbmf import Codec
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.payload import Payload, from_canonical, to_canonical
 
 SIZES_BYTES = 50_000, 200_000, 1_000_000, 5_000_000

@@ -16,8 +16,8 @@ from bench.records import BenchRecord, NothingToMeasure, payload_bytes, spaced
 from bench.timed import Measured, Ours, Timed, timed_peers
 from cluster.registry import Registry
 from nbmf import Codec
-from nbmf.codec import Effort
 from nbmf.coders.neural import RECORD_TYPES
+from nbmf.effort import Effort
 from nbmf.manifest import read_version
 
 SIZES_BYTES = (100, 250, 500, 1000, 2000, 4000, 8000)

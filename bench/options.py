@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from cluster.cli.options import LOCAL, EffortChoice
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 
 DataOption: TypeAlias = Annotated[
     str, typer.Option("--data", help="Records to measure on (.jsonl, .parquet, a folder).", show_default=False)

@@ -14,7 +14,8 @@ from bench.records import BenchRecord, payload_bytes
 from bench.throughput import REPEATS, best_batch, compiled_loops_on_one_core
 from bench.timed import Measured, Ours
 from cluster.registry import Registry
-from nbmf.codec import WITHOUT_VERSION, Codec, Effort
+from nbmf.codec import WITHOUT_VERSION, Codec
+from nbmf.effort import Effort
 
 _barrier: Any = None
 _codec: Codec = WITHOUT_VERSION

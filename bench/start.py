@@ -16,7 +16,7 @@ from bench.machine import facts
 from bench.records import NotEqual
 from cluster.registry import Registry
 from nbmf import Codec, inspect
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
 

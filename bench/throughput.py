@@ -14,7 +14,7 @@ from bench.peers import primed_ppmd
 from bench.records import BenchRecord, NothingToMeasure, payload_bytes, spaced
 from bench.timed import WARM_PPMD, Measured, Ours, Timed, timed_peers
 from nbmf import Codec, engine
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 
 REPEATS = 3
 """The median of so many is reported."""

@@ -31,7 +31,7 @@ from bench.peers import (
 from bench.ratio import column
 from bench.records import BenchRecord, NotEqual, NothingToMeasure
 from nbmf import Codec, NbmfError
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.payload import Kind, from_canonical, to_canonical
 
 T = TypeVar("T")

@@ -110,7 +110,7 @@ def main(parent: Connection) -> None:
 
 
 def _load(plan: Plan) -> Codec:
-    from migrate_job.shard import load_codec
+    from migrate_job.codec import load_codec
     from nbmf.engine import configure
 
     configure(plan.engine.name, plan.engine.threads)

@@ -23,7 +23,7 @@ from migrate_job.report_html import to_html
 from migrate_job.selection import find_cut
 from migrate_job.tasks import migrate_shards
 from migrate_job.verification import ALL
-from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 from nbmf.places import is_uri

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
+from cluster.cli.manifest_options import ClusterOption, ImageOption, PlaceOption, load_cluster
 from nbmf.places import is_uri
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import LOCK, NAMES, done_file
 from migrate_job.listing import Shards
 from migrate_job.verification import ALL
-from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, Effort
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
 from nbmf.store.files import write_whole

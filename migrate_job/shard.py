@@ -6,11 +6,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
-from cluster.registry import Registry
 from cluster.sources import BadRecord, check_unchanged
+from migrate_job.codec import load_codec
 from migrate_job.coding import Row, migrate_records
 from migrate_job.details import details
 from migrate_job.isolation import isolated_records
@@ -81,11 +80,3 @@ def _letter(bad: BadRecord) -> dict[str, Any]:
         "detail": bad.detail,
         "source_bytes": bad.source_bytes,
     }
-
-
-@lru_cache(maxsize=2)
-def load_codec(registry: str, version: str) -> Codec:
-    """Loaded once a worker process, and tried: a version that cannot code is no fault of the records."""
-    codec = Registry(registry).load(version)
-    codec.warm_up()
-    return codec

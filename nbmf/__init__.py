@@ -7,10 +7,21 @@
 """
 
 from nbmf import errors
-from nbmf.api import decode, encode
+from nbmf.api import decode, encode, load
 from nbmf.codec import BlobInfo, Codec, inspect
 from nbmf.errors import NbmfError
 from nbmf.json_number import JsonNumber
 from nbmf.version import __version__
 
-__all__ = ["BlobInfo", "Codec", "JsonNumber", "NbmfError", "__version__", "decode", "encode", "errors", "inspect"]
+__all__ = [
+    "BlobInfo",
+    "Codec",
+    "JsonNumber",
+    "NbmfError",
+    "__version__",
+    "decode",
+    "encode",
+    "errors",
+    "inspect",
+    "load",
+]

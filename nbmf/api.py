@@ -1,13 +1,26 @@
-"""encode and decode for those who need no more."""
+"""encode, decode and load for those who need no more."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
-from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_PAYLOAD_BYTES, Codec, Effort, parse_bounded
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Codec, parse_bounded
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.hooks import Default, ObjectHook
 from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Payload, from_canonical
+
+
+def load(path: str | Path) -> Codec:
+    """The codec version in folder `path`, verified; from then on `nbmf.decode` knows it in this process.
+
+    Raises DamagedCodec if a file is missing or altered, UnsupportedFormat if it needs a newer nbmf.
+    """
+    codec = Codec.load(path)
+    default_catalog().add(codec)
+    return codec
 
 
 def encode(
@@ -51,7 +64,7 @@ def decode(
     `object_hook`, as that of json.loads, is called with each object in it, the inner ones first, and gives what is to
     stand there.
 
-    The version that the blob names is `codec` if it matches, else one loaded with Codec.load, else one
+    The version that the blob names is `codec` if it matches, else one loaded with nbmf.load, else one
     in a folder of NBMF_CODEC_PATH. Raises BlobError, UnknownCodec, DamagedCodec, MissingLibrary.
     """
     parsed = parse_bounded(blob, max_output_bytes)

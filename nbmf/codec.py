@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from nbmf import coders, frame, golden, payload
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.errors import CorruptBlob, NbmfError, OutputTooLarge, PayloadTooLarge, UnknownCodec, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook
 from nbmf.json_text import values_within
@@ -25,15 +26,8 @@ T = TypeVar("T")
 DEFAULT_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 """Largest payload, in canonical bytes, that is encoded or decoded unless the caller says otherwise."""
 
-DEFAULT_LATENCY_BUDGET_MS = 100.0
-"""How long decoding a record may take with effort "auto", as far as can be told when it is encoded."""
-
 DEFAULT_AIM = Aim()
 """How closely semantic fidelity keeps vectors."""
-
-Effort = Literal["auto", "fast", "max"]
-"""max: the smallest blob, however long it takes to encode and decode. auto: that within the latency budget. fast: no
-network; of records that are too large for the counts as a whole, as much by them as the latency budget allows."""
 
 _DEFLATE_SHARE = 0.7
 """Of zstd's size: where a learned coder needs less, deflate is not tried: zlib is never so much smaller."""
@@ -78,7 +72,7 @@ class BlobInfo:
 class Codec:
     """Encodes with one codec version; decodes blobs of that version and those that need none.
 
-    `Codec.load(path)` for a version; `Codec()` has no learned parts. Immutable, safe to share between threads.
+    `nbmf.load(path)` for a version; `Codec()` has no learned parts. Immutable, safe to share between threads.
     """
 
     def __init__(
@@ -109,16 +103,13 @@ class Codec:
 
     @classmethod
     def load(cls, path: str | Path) -> Codec:
-        """The version in folder `path`, verified; from then on `nbmf.decode` knows it in this process.
+        """The version in folder `path`, verified. `nbmf.load` gives the same, and makes it known to `nbmf.decode`.
 
         Raises DamagedCodec if a file is missing or altered, UnsupportedFormat if it needs a newer nbmf.
         """
-        from nbmf.catalog import default_catalog
         from nbmf.manifest import read_version
 
-        codec = cls(*read_version(local_path(path)))
-        default_catalog().add(codec)
-        return codec
+        return cls(*read_version(local_path(path)))
 
     @cached_property
     def _learned_vectors(self) -> coders.LearnedVectorsCoder | None:

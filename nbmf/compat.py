@@ -93,7 +93,7 @@ class ProductionNBMFEncoder:
     def __init__(self, domain: str = "general", model_path: str | Path | None = None) -> None:
         self.domain = domain
         self.model_path = model_path
-        self.codec = Codec.load(model_path) if model_path else None
+        self.codec = api.load(model_path) if model_path else None
 
     def encode(self, payload: Payload, fidelity: Fidelity = "semantic") -> dict[str, Any]:
         """As `compat.encode`, with `meta.encoder_domain`."""

@@ -153,7 +153,7 @@ class UnknownCodec(CodecError):
         places = "; ".join(searched) if searched else "nowhere (no version is loaded)"
         super().__init__(
             f"codec version {reference}… is not here; looked in: {places}. "
-            "Load it with Codec.load(path), or name its parent folder in NBMF_CODEC_PATH."
+            "Load it with nbmf.load(path), or name its parent folder in NBMF_CODEC_PATH."
         )
 
     @classmethod

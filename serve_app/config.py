@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.engine import EngineName
 from nbmf.wire import BadWire
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.cli.manifest_options import ClusterOption, ImageOption, PlaceOption, load_cluster
 from cluster.cli.options import LOCAL
-from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
 
 if TYPE_CHECKING:
     from cluster.manifests.config import ClusterConfig

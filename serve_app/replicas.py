@@ -18,7 +18,8 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
 from nbmf import golden
-from nbmf.codec import Codec, Effort, parse_bounded
+from nbmf.codec import Codec, parse_bounded
+from nbmf.effort import Effort
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame

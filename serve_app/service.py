@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from cluster.errors import QuarantinedCodec
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from serve_app.calls import Call
 from serve_app.config import ServeConfig

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nbmf import arrays, json_text
-from nbmf.coders.spans.find import LEAST_DIMS_IN_JSON
 from nbmf.manifest import MOST_SPACES
 from nbmf.payload import Kind
 from nbmf.vectors import LatentCompressor, coding
-from nbmf.vectors.aim import LEAST_DIMS, TYPES
+from nbmf.vectors.aim import LEAST_DIMS, LEAST_DIMS_IN_JSON, TYPES
 from nbmf.vectors.compressor import MOST_FITTED_DIMS
 from nbmf.vectors.fitting import directions
 from train_app.config import TrainConfig

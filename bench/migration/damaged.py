@@ -15,7 +15,7 @@ from bench.migration.stores import MAX_RECORD_BYTES, damage_of, fingerprints, wr
 from cluster.registry import Registry
 from cluster.sources import LegacyStore
 from nbmf import Codec, store
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
 from nbmf.store.layout import DEAD_LETTERS

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 
 _PERIOD_S = 0.2

@@ -11,7 +11,7 @@ from bench.machine import facts
 from bench.migration.measured_run import Job, measure
 from bench.migration.stores import write_jsonl, write_legacy
 from cluster.registry import NONE
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 
 WORKERS = (1, 2)
 TARGET_RECORDS = 1_000_000_000

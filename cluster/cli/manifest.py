@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cluster.manifests.options import ClusterOption, ImageOption, PlaceOption, load_cluster
+from cluster.cli.manifest_options import ClusterOption, ImageOption, PlaceOption, load_cluster
 
 app = typer.Typer(help="Print deployment manifests: for Serve's REST API, KubeRay and `ray up`.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from nbmf.codec import DEFAULT_LATENCY_BUDGET_MS
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS
 from nbmf.engine import NAME_VARIABLE, THREADS_VARIABLE
 from nbmf.errors import NotALocalPath
 from nbmf.places import local_path

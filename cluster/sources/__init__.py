@@ -5,7 +5,6 @@ from cluster.sources.base import (
     BadRecord,
     Item,
     Record,
-    Shard,
     Source,
     SourceOptions,
 )
@@ -14,9 +13,10 @@ from cluster.sources.jsonl import JsonLines
 from cluster.sources.legacy import LegacyStore
 from cluster.sources.opening import open_source
 from cluster.sources.parquet import ParquetFiles
+from cluster.sources.shards import Shard, SourceChanged, check_unchanged
 from cluster.sources.sqlite import SqliteTable
 from cluster.sources.sqlite_store import SqliteStore
-from cluster.sources.stamps import FileStamp, SourceChanged, check_unchanged, stamp
+from cluster.sources.stamps import FileStamp, stamp
 from cluster.sources.storage import SourceUnavailable
 from cluster.sources.walk import NotRead
 

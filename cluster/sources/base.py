@@ -9,14 +9,12 @@ differ where other records would be read, and show no secret.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow.fs as pafs
 
-from cluster.sources.stamps import FileStamp, join
-from cluster.sources.storage import LOCAL, Storage, printable
+from cluster.sources.shards import Shard
 from nbmf.encryption import StoreKey
 from nbmf.payload import Payload
 
@@ -52,38 +50,6 @@ class BadRecord:
 
 
 Item: TypeAlias = Record | BadRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A part of a source that one task reads. `span` is whatever its source needs to find it, as JSON values.
-
-    `files` are the files it is in, as they were when it was planned; `size_bytes` is its share of them, about.
-    """
-
-    path: str
-    span: tuple[Any, ...] = field(default=())
-    files: tuple[FileStamp, ...] = field(default=())
-    size_bytes: int = 0
-    storage: Storage = LOCAL
-
-    @property
-    def file(self) -> str:
-        """The path of the first of its files."""
-        return join(self.path, self.files[0].name if self.files else "")
-
-    @property
-    def file_name(self) -> str:
-        """What that file is called in keys: its name, and that of the folders in which it is below the source's."""
-        return printable((self.files[0].name if self.files else "") or PurePosixPath(self.path).name)
-
-
-def below(shard: Shard, root: str | None) -> Shard:
-    """A shard of one file; of the folder `root`, where the file is not directly in it: keys name the folders then."""
-    name = shard.path.removeprefix(f"{root}/")
-    if root is None or "/" not in name:
-        return shard
-    return replace(shard, path=root, files=(shard.files[0]._replace(name=name),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import converter
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.blobs import BATCH_RECORDS
 from cluster.sources.kinds import PARQUET_SUFFIXES
 from cluster.sources.parquet import DAMAGE, Chosen, row_groups, rows_of, split_rows
+from cluster.sources.shards import Shard
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from cluster.sources.walk import NotRead, not_read

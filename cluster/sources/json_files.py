@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
 from cluster.errors import RecordsError
-from cluster.sources.base import Shard
 from cluster.sources.json_values import Document, Value
 from cluster.sources.kinds import DOCUMENT, is_packed, is_plain_lines, kind_of
 from cluster.sources.parsing import Refused, parse_json
-from cluster.sources.stamps import FileStamp, changed, open_planned, stamp
+from cluster.sources.shards import Shard, changed, open_planned
+from cluster.sources.stamps import FileStamp, stamp
 from cluster.sources.storage import Storage
 from cluster.text_encoding import HEAD_BYTES, Utf8Check
 from cluster.text_files import Damaged, NotUtf8, go_to, open_text

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.choice import PayloadField, Whole
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.json_files import Bounds, plan_shards, raw_records
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
+from cluster.sources.shards import Shard
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.walk import NotRead, not_read
 

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cluster.errors import RecordsError
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy_files import cold_artefact, content, legacy_record
 from cluster.sources.parsing import too_large
+from cluster.sources.shards import Shard
 from cluster.sources.stamps import stamp
 from cluster.sources.storage import LOCAL, leads_out, raise_if_unavailable
 from cluster.sources.walk import HIDDEN, LINKED_FOLDER, LINKED_OUT, LINKED_OUT_DETAIL, NotRead, not_read

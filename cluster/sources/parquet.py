@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import Convert, converter, could_be_payload, value_bytes
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard, below
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.choice import Column, PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import record_from_payload, too_large
-from cluster.sources.stamps import changed, open_planned, stamp
+from cluster.sources.shards import Shard, below, changed, open_planned
+from cluster.sources.stamps import stamp
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.walk import NotRead, not_read
 from nbmf import json_text

@@ -16,11 +16,12 @@ from typing import Any
 
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import base64_form
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
 from cluster.sources.choice import PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
+from cluster.sources.shards import Shard
 from cluster.sources.sqlite_catalog import check_readable, find_table, tables_with_rows
 from cluster.sources.sqlite_file import Text, connect
 from cluster.sources.sqlite_shards import damage, plan_table, read_table, split_table

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cluster.errors import RecordsError
-from cluster.sources.base import BadRecord, Shard
+from cluster.sources.base import BadRecord
+from cluster.sources.shards import Shard, changed
 from cluster.sources.sqlite_cuts import cuts
 from cluster.sources.sqlite_file import connect, is_damage, is_of_the_query, stamps
 from cluster.sources.sqlite_numbered import checked_rows, numbered_cuts, numbered_split
 from cluster.sources.sqlite_table import Bounds, Position, Row, Table, Wanted, key_of
-from cluster.sources.stamps import changed
 from cluster.sources.storage import SourceUnavailable, raise_if_unavailable
 
 Choose: TypeAlias = Callable[[sqlite3.Connection], tuple[Table, Wanted]]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import RecordsError
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item, Shard
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
 from cluster.sources.parsing import Refused, too_large
+from cluster.sources.shards import Shard
 from cluster.sources.sqlite_catalog import find_table
 from cluster.sources.sqlite_file import Text
 from cluster.sources.sqlite_shards import plan_table, read_table, split_table

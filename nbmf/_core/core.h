@@ -314,5 +314,7 @@ typedef struct {
 } Path;
 
 extern const Path *const nbmf_paths[]; /* best first, NULL at the end */
+const Path *nbmf_chosen_path(void); /* what is made now runs on */
+void nbmf_choose_path(const Path *path);
 
 #endif

@@ -8,10 +8,6 @@
 
 enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096 };
 
-static const Path *chosen;
-
-const Path *nbmf_chosen_path(void) { return chosen; }
-
 /* ---- which path ---- */
 
 static const Path *path_named(const char *name) {
@@ -40,7 +36,7 @@ static int choose(const char *name) {
         Py_XDECREF(names);
         return -1;
     }
-    chosen = path;
+    nbmf_choose_path(path);
     return 0;
 }
 
@@ -49,12 +45,12 @@ static PyObject *use(PyObject *module, PyObject *name) {
     const char *text = NULL;
     if (name != Py_None && !(text = PyUnicode_AsUTF8AndSize(name, NULL))) return NULL;
     if (choose(text)) return NULL;
-    return PyUnicode_FromString(chosen->name);
+    return PyUnicode_FromString(nbmf_chosen_path()->name);
 }
 
 static PyObject *cpu(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    return PyUnicode_FromString(chosen->name);
+    return PyUnicode_FromString(nbmf_chosen_path()->name);
 }
 
 /* ---- networks and counts: parts that models share ---- */
@@ -81,7 +77,7 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *named
         return NULL;
     NetworkObject *self = (NetworkObject *)nbmf_new_object(type);
     if (!self) return NULL;
-    self->path = chosen;
+    self->path = nbmf_chosen_path();
     if (nbmf_fill_network(&self->network, &self->held, self->path, sizes, arrays, layers)) Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -150,7 +146,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     ModelObject *self = (ModelObject *)nbmf_new_object(type);
     if (!self) return NULL;
     Model *model = &self->model;
-    self->path = chosen; /* before anything fails: it frees */
+    self->path = nbmf_chosen_path(); /* before anything fails: it frees */
     Py_ssize_t begins, n_bytes;
     if (!(model->token_begin_V = nbmf_array_of(&self->held, token_begin, "token_begin_V", 'i', -1, &begins, 0)) ||
         !(model->token_bytes = nbmf_array_of(&self->held, token_bytes, "token_bytes", 'B', -1, &n_bytes, 0)) ||
@@ -772,6 +768,7 @@ static PyObject *products(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OiiOiO|p", &matrix, &rows, &columns, &x, &vectors, &out, &sparse)) return NULL;
     if (rows < 1 || columns < 1 || rows > 1 << 14 || columns > 1 << 16 || vectors < 1 || vectors > AT_ONCE)
         return PyErr_Format(PyExc_ValueError, "sizes out of range");
+    const Path *path = nbmf_chosen_path();
     Held held = {0};
     Packed packed = {0};
     const int wide = filled_up(columns), tall = filled_up(rows);
@@ -780,14 +777,14 @@ static PyObject *products(PyObject *module, PyObject *args) {
     int8_t *wide_BK, *nonzero_K;
     if (matrix_RK && (x_BK = nbmf_array_of(&held, x, "x", 'b', (Py_ssize_t)vectors * columns, NULL, 0)) &&
         (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
-        (packed.bytes = nbmf_own(&held, chosen->packed_bytes(rows, columns))) &&
+        (packed.bytes = nbmf_own(&held, path->packed_bytes(rows, columns))) &&
         (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) && (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
         (column_K = nbmf_own(&held, ((size_t)wide + MARGIN) * sizeof *column_K))) {
-        (sparse ? chosen->pack_columns : chosen->pack)(matrix_RK, rows, columns, &packed);
+        (sparse ? path->pack_columns : path->pack)(matrix_RK, rows, columns, &packed);
         for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
         if (sparse)
-            chosen->sparse_products(&packed, wide_BK, (size_t)wide, vectors, nonzero_K, column_K, out_BR, (size_t)tall);
-        else chosen->products(&packed, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
+            path->sparse_products(&packed, wide_BK, (size_t)wide, vectors, nonzero_K, column_K, out_BR, (size_t)tall);
+        else path->products(&packed, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
         result = Py_NewRef(Py_None);
     }
     nbmf_release(&held);
@@ -815,7 +812,7 @@ static PyObject *range_encode(PyObject *module, PyObject *array) {
     PyObject *result = NULL;
     const uint64_t *intervals = intervals_of(&held, array, &count);
     uint8_t *out = intervals ? nbmf_own(&held, BYTES_A_TOKEN * count + BYTES_A_STREAM) : NULL;
-    if (out) result = PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)chosen->range_encode(intervals, count, out));
+    if (out) result = PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)nbmf_chosen_path()->range_encode(intervals, count, out));
     nbmf_release(&held);
     return result;
 }
@@ -831,7 +828,7 @@ static PyObject *range_decode(PyObject *module, PyObject *args) {
     const uint64_t *intervals = intervals_of(&held, array, &count);
     const uint8_t *bytes = intervals ? nbmf_array_of(&held, stream, "stream", 'B', -1, &length, 0) : NULL;
     if (bytes && (targets = (uint64_t *)nbmf_array_of(&held, out, "targets", 'q', (Py_ssize_t)count, NULL, 1))) {
-        chosen->range_decode(bytes, (size_t)length, intervals, count, targets);
+        nbmf_chosen_path()->range_decode(bytes, (size_t)length, intervals, count, targets);
         result = Py_NewRef(Py_None);
     }
     nbmf_release(&held);
@@ -878,7 +875,7 @@ static PyObject *stream_size(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     if (bytes) {
         uint64_t least, most;
-        chosen->stream_size(bytes, (size_t)length, sizing, &least, &most);
+        nbmf_chosen_path()->stream_size(bytes, (size_t)length, sizing, &least, &most);
         result = Py_BuildValue("(KK)", (unsigned long long)least, (unsigned long long)most);
     }
     nbmf_release(&held);

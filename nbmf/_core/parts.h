@@ -41,9 +41,6 @@ int nbmf_fill_network(Network *network, Held *held, const Path *path, PyObject *
 int nbmf_fill_counts(Counts *counts, Held *held, PyObject *arrays, int vocab, int clusters, int cluster_size);
 int nbmf_fill_constants(Constants *constants, PyObject *numbers);
 
-/* What is made now runs on. */
-const Path *nbmf_chosen_path(void);
-
 /* Functions of floats.c. */
 PyObject *nbmf_encode_floats(PyObject *module, PyObject *args);
 PyObject *nbmf_decode_floats(PyObject *module, PyObject *args);

@@ -1,4 +1,4 @@
-/* The paths that were compiled, best first. */
+/* The paths that were compiled, best first, and the one that is used. */
 #include "cpu.h"
 
 extern const Path nbmf_path_plain;
@@ -16,3 +16,9 @@ const Path *const nbmf_paths[] = {
 #endif
     &nbmf_path_plain, NULL,
 };
+
+static const Path *chosen;
+
+const Path *nbmf_chosen_path(void) { return chosen; }
+
+void nbmf_choose_path(const Path *path) { chosen = path; }

@@ -15,7 +15,7 @@ from nbmf.client.interface import Health, Version
 from nbmf.client.messages import Answer
 from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload

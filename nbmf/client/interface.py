@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, get_args
 
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import NbmfError, UnsupportedFidelity
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload

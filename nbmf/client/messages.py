@@ -11,7 +11,7 @@ from typing import Any
 from nbmf import frame
 from nbmf.client.errors import BadAnswer, ServiceError, Unavailable, class_of, error_of
 from nbmf.client.interface import Version
-from nbmf.codec import Effort
+from nbmf.effort import Effort
 from nbmf.errors import BlobError, NbmfError, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.payload import Payload, to_canonical

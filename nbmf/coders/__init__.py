@@ -22,7 +22,7 @@ from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
-    from nbmf.codec import Effort
+    from nbmf.effort import Effort
 
 CODEC_FREE: tuple[Coder, ...] = (ZstdCoder(), BytePlanesCoder(), DeflateCoder(), VectorsCoder(), FloatsCoder())
 """Coders that need no codec version: their blobs are readable with the package alone."""

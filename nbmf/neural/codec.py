@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbmf import _core
 from nbmf.engine import engine
 from nbmf.errors import DamagedCodec
+from nbmf.neural.batches import Batches, CoreBatches, CoreStream, Tokens
 from nbmf.neural.config import RECORD_TYPES, NeuralConfig
 from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
@@ -21,18 +22,11 @@ from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
 
 if TYPE_CHECKING:
+    from nbmf.neural.torch_batches import TorchBatches
     from nbmf.neural.torch_engine import TorchEngine
-
-SIDE_BY_SIDE = _core.AT_ONCE
-"""Records decoded at once."""
 
 GPU_BATCH = 64
 """Records that make a batch worth a GPU's while."""
-
-_GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
-_SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
-
-R = TypeVar("R")
 
 
 class Stream(NamedTuple):
@@ -70,6 +64,7 @@ class NeuralCodec:
         self.constants = constants
         made = make_network(*network) if network else None
         self.model = make_model(tokenizer.bytes_of_id, constants, made, counts, self.vocabulary)
+        self._core_batches = CoreBatches(self.model)
 
     @classmethod
     def from_files(
@@ -113,18 +108,13 @@ class NeuralCodec:
         Raises DamagedCodec if the version's numbers code nothing, or for a record that a stream cannot tell the size
         of (_core.Model.encode).
         """
-        tokens = [tokens_T for tokens_T, _ in records]
-        type_ids = [self.type_id(record_type) for _, record_type in records]
-        types = [*zip(type_ids, sizings or [_core.SIZE_TOLD] * len(records), strict=True)]
+        told = sizings or [_core.SIZE_TOLD] * len(records)
+        given = [
+            Tokens(tokens_T, self.type_id(record_type), sizing)
+            for (tokens_T, record_type), sizing in zip(records, told, strict=True)
+        ]
         with _sound_version():
-            if self._by_torch(len(records)):
-                from nbmf.neural.torch_batches import encode_by_torch
-
-                return encode_by_torch(self, types, tokens)
-            return _in_groups(
-                lambda group: [self.model.encode(tokens[index], *types[index]) for index in group],
-                [*map(len, tokens)],
-            )
+            return self._batches(len(records)).encode(given)
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.
@@ -132,7 +122,7 @@ class NeuralCodec:
         Time and memory are bounded by `n_bytes`. A damaged stream may decode to other bytes:
         the blob's checksum tells.
         """
-        (data,) = self._decode_group([Stream(stream, n_bytes, record_type)])
+        (data,) = self._core_batches.decode_group(self.with_type_ids([Stream(stream, n_bytes, record_type)]))
         if data is None:
             raise ValueError(f"the stream does not end at {n_bytes} bytes")
         return data
@@ -142,30 +132,26 @@ class NeuralCodec:
 
         Raises DamagedCodec if the version's numbers code nothing.
         """
-        streams = [Stream(*stream) for stream in of_records]
+        streams = self.with_type_ids([Stream(*stream) for stream in of_records])
         with _sound_version():
-            if self._by_torch(len(streams)):
-                from nbmf.neural.torch_batches import decode_by_torch
+            return self._batches(len(streams)).decode(streams)
 
-                return decode_by_torch(self, streams)
-            return _in_groups(
-                lambda group: self._decode_group([streams[index] for index in group]),
-                [stream.n_bytes for stream in streams],
-            )
-
-    def _decode_group(self, streams: Sequence[Stream]) -> list[bytes | None]:
-        longest = max(stream.n_bytes for stream in streams)
-        side_by_side = min(SIDE_BY_SIDE, max(1, _SLOT_TOKENS // max(longest, 1)))
-        return self.model.decode(self.with_type_ids(streams), side_by_side)
-
-    def with_type_ids(self, streams: Sequence[Stream]) -> list[tuple[bytes, int, int, int]]:
+    def with_type_ids(self, streams: Sequence[Stream]) -> list[CoreStream]:
         """As the core takes them."""
-        return [(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing) for one in streams]
+        return [CoreStream(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing) for one in streams]
 
-    def _by_torch(self, records: int) -> bool:
+    def _batches(self, records: int) -> Batches:
+        """The engine for a batch of so many."""
         if self._network is None or records < 2 or engine().name == "cpu":
-            return False
-        return engine().name == "torch" or (records >= GPU_BATCH and gpu_is_there())
+            return self._core_batches
+        by_torch = engine().name == "torch" or (records >= GPU_BATCH and gpu_is_there())
+        return self._torch_batches if by_torch else self._core_batches
+
+    @cached_property
+    def _torch_batches(self) -> TorchBatches:
+        from nbmf.neural.torch_batches import TorchBatches
+
+        return TorchBatches(self.model, self.torch_engine)
 
     @cached_property
     def torch_engine(self) -> TorchEngine:
@@ -206,27 +192,3 @@ def gpu_is_there() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _in_groups(work: Callable[[list[int]], list[R]], sizes: list[int]) -> list[R]:
-    """What `work` gives for groups of indices of records of like size, shared among the engine's threads; in order."""
-    if not sizes:
-        return []
-    groups: list[list[int]] = []
-    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
-        if not groups or sizes[index] * _GROUP_SPREAD < sizes[groups[-1][0]]:
-            groups.append([])
-        groups[-1].append(index)
-    threads = engine().threads
-    hands = [group[hand::threads] for group in groups for hand in range(threads) if group[hand::threads]]
-    if threads == 1 or len(hands) == 1:
-        done = [work(hand) for hand in hands]
-    else:
-        from concurrent.futures import ThreadPoolExecutor  # with logging, which a process of one record does not need
-
-        with ThreadPoolExecutor(threads) as pool:
-            done = [*pool.map(work, hands)]
-    results: dict[int, R] = {}
-    for hand, parts in zip(hands, done, strict=True):
-        results.update(zip(hand, parts, strict=True))
-    return [results[index] for index in range(len(sizes))]

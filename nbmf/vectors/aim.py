@@ -12,6 +12,9 @@ TYPES = ("float16", "float32", "float64", "bfloat16")
 LEAST_DIMS, MOST_DIMS = 8, 65_536
 """Vectors that can be coded."""
 
+LEAST_DIMS_IN_JSON = 64
+"""Of an array in JSON that fidelity "semantic" may change: shorter ones are coordinates and series."""
+
 USUAL_STEP, FINEST_STEP = 37, 127
 """Of quantisation, sixteen to an octave: the one at which a rotated vector comes back with a cosine of .995."""
 

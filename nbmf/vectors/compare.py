@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nbmf.coders.spans.find import LEAST_DIMS_IN_JSON
+from nbmf.vectors.aim import LEAST_DIMS_IN_JSON
 
 
 def cosines(given: Any, decoded: Any) -> list[float] | None:

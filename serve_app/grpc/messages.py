@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nbmf import arrays
-from nbmf.codec import Effort, inspect
+from nbmf.codec import inspect
+from nbmf.effort import Effort
 from nbmf.errors import UnsupportedFidelity
 from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8

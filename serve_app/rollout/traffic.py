@@ -12,7 +12,8 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Effort
+from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
+from nbmf.effort import Effort
 from serve_app.deadlines import DeadlineExceeded, until
 from serve_app.encoders import Encoders
 from serve_app.metrics import Purpose

@@ -206,7 +206,7 @@ def test_a_missing_version_is_never_reported_as_corruption(codec, fresh_default_
 
 def test_load_makes_a_version_known(codec, version_folder, fresh_default_catalog):
     value = record(random.Random(3))
-    loaded = Codec.load(str(version_folder))
+    loaded = nbmf.load(str(version_folder))
     assert loaded.id == codec.id == version_folder.name
     assert loaded.manifest.name == "test"
     assert same(nbmf.decode(loaded.encode(value)), value)

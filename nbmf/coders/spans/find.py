@@ -23,7 +23,7 @@ from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
 from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
 from nbmf.payload import Kind
 from nbmf.vectors import coding
-from nbmf.vectors.aim import Aim
+from nbmf.vectors.aim import LEAST_DIMS_IN_JSON, Aim
 from nbmf.vectors.spaces import Spaces
 
 KINDS = frozenset({Kind.TEXT, Kind.MESSAGES, Kind.JSON})
@@ -39,9 +39,6 @@ MIN_NUMBERS = 8
 
 _LEAST_OF_STREAM = 24
 """Numbers: what shorter runs give to a stream of their own they take from the planes of all together."""
-
-LEAST_DIMS_IN_JSON = 64
-"""Of what is taken for a vector, which fidelity "semantic" may change: shorter arrays are coordinates and series."""
 
 _CLEAR = 128
 """Bytes of text: shorter runs, as hashes, may be in a version's static counts, which then need even less."""

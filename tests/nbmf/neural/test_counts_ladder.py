@@ -176,7 +176,7 @@ def test_decoding_imports_no_torch(counts_version, loaded, payloads, tmp_path):
     (tmp_path / "blob").write_bytes(loaded.encode(payloads[0]))
     code = (
         "import sys, nbmf; from pathlib import Path;"
-        f"codec = nbmf.Codec.load({str(counts_version)!r});"
+        f"codec = nbmf.load({str(counts_version)!r});"
         "assert 'tokenizers' not in sys.modules;"
         f"codec.decode(Path({str(tmp_path / 'blob')!r}).read_bytes());"
         "sys.exit('torch' in sys.modules)"

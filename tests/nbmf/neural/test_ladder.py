@@ -121,7 +121,7 @@ def test_decoding_imports_no_torch(version, blobs, tmp_path):
     (tmp_path / "blob").write_bytes(blobs[0][1])
     code = (
         "import sys, nbmf; from pathlib import Path;"
-        f"codec = nbmf.Codec.load({str(version)!r});"
+        f"codec = nbmf.load({str(version)!r});"
         "assert 'tokenizers' not in sys.modules;"
         f"codec.decode(Path({str(tmp_path / 'blob')!r}).read_bytes());"
         "sys.exit('torch' in sys.modules)"

@@ -15,6 +15,7 @@ from nbmf.catalog import Catalog
 from nbmf.codec import parse_bounded
 from nbmf.errors import CorruptBlob, DamagedCodec, UnsupportedFormat
 from nbmf.neural import tensors
+from nbmf.neural.batches import CoreBatches
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.payload import Kind
 
@@ -202,7 +203,7 @@ def test_numbers_that_give_no_probabilities_are_the_versions_fault(monkeypatch):
             raise ValueError("the version's numbers give no probabilities")
 
     for coder in (network, next(coder for coder in codec.learned if isinstance(coder, coders.CountsCoder))):
-        monkeypatch.setattr(coder.codec(), "model", Broken())
+        monkeypatch.setattr(coder.codec(), "_core_batches", CoreBatches(Broken()))
     for work in (lambda: codec.encode(TEXT, effort="max"), lambda: codec.decode(blob)):
         with pytest.raises(DamagedCodec, match="no probabilities"):
             work()

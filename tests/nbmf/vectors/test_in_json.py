@@ -10,10 +10,10 @@ import nbmf
 from nbmf import json_text
 from nbmf.codec import WITHOUT_VERSION as CODEC
 from nbmf.coders import spans
-from nbmf.coders.spans.find import LEAST_DIMS_IN_JSON
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind, to_canonical
 from nbmf.vectors import Aim
+from nbmf.vectors.aim import LEAST_DIMS_IN_JSON
 
 
 def unit(dims, seed=0):

@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def codec(folder):
-    return Codec.load(folder)
+    return nbmf.load(folder)
 
 
 def cosine(a, b):

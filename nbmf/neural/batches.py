@@ -1,0 +1,90 @@
+"""Batches of records by the compiled core, side by side and on several threads; what another engine has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from nbmf import _core
+from nbmf.engine import engine
+
+_GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
+_SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
+
+R = TypeVar("R")
+
+
+class Tokens(NamedTuple):
+    """A record to encode: its tokens (int32), the id of its type, and how its stream tells where it ends."""
+
+    tokens_T: memoryview
+    type_id: int
+    sizing: int
+
+
+class CoreStream(NamedTuple):
+    """A stream to decode, as the core takes it: see nbmf.neural.codec.Stream for `n_bytes`."""
+
+    data: bytes
+    n_bytes: int
+    type_id: int
+    sizing: int
+
+
+class Batches(Protocol):
+    """An engine. All give the same streams, and read them."""
+
+    def encode(self, records: Sequence[Tokens]) -> list[bytes]:
+        """The streams of records."""
+
+    def decode(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
+        """The records; None for a stream that can't be one of its length."""
+
+
+class CoreBatches:
+    """The compiled core, on as many threads as `nbmf.engine` says."""
+
+    def __init__(self, model: _core.Model) -> None:
+        self._model = model
+
+    def encode(self, records: Sequence[Tokens]) -> list[bytes]:
+        return _in_groups(
+            lambda group: [self._model.encode(*records[index]) for index in group],
+            [len(record.tokens_T) for record in records],
+        )
+
+    def decode(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
+        return _in_groups(
+            lambda group: self.decode_group([streams[index] for index in group]),
+            [stream.n_bytes for stream in streams],
+        )
+
+    def decode_group(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
+        """On this thread; as many at once as memory allows."""
+        longest = max(stream.n_bytes for stream in streams)
+        side_by_side = min(_core.AT_ONCE, max(1, _SLOT_TOKENS // max(longest, 1)))
+        return self._model.decode([*streams], side_by_side)
+
+
+def _in_groups(work: Callable[[list[int]], list[R]], sizes: list[int]) -> list[R]:
+    """What `work` gives for groups of indices of records of like size, shared among the engine's threads; in order."""
+    if not sizes:
+        return []
+    groups: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        if not groups or sizes[index] * _GROUP_SPREAD < sizes[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(index)
+    threads = engine().threads
+    hands = [group[hand::threads] for group in groups for hand in range(threads) if group[hand::threads]]
+    if threads == 1 or len(hands) == 1:
+        done = [work(hand) for hand in hands]
+    else:
+        from concurrent.futures import ThreadPoolExecutor  # with logging, which a process of one record does not need
+
+        with ThreadPoolExecutor(threads) as pool:
+            done = [*pool.map(work, hands)]
+    results: dict[int, R] = {}
+    for hand, parts in zip(hands, done, strict=True):
+        results.update(zip(hand, parts, strict=True))
+    return [results[index] for index in range(len(sizes))]
