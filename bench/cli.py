@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bench import console_cli, faults_cli, presets_cli, speed_cli, vectors_cli
+from bench.console import cli as console_cli
+from bench.faults import cli as faults_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
 from bench.options import (
@@ -20,6 +21,9 @@ from bench.options import (
     TrainOption,
     efforts_of,
 )
+from bench.presets import cli as presets_cli
+from bench.speed import cli as speed_cli
+from bench.vectors import cli as vectors_cli
 from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
 
@@ -116,7 +120,7 @@ def exact(
     """
     import json
 
-    from bench import exact as exact_bench
+    from bench.exact import comparison as exact_bench
     from cluster.progress import progress, results
     from cluster.registry import Registry
     from cluster.sources import open_source

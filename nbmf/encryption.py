@@ -21,6 +21,7 @@ from nbmf.extras import require
 from nbmf.places import local_path
 
 KEY_VARIABLE = "NBMF_STORE_KEY"
+KEY_REMEDY = f"give its key: --key-file, or the environment variable {KEY_VARIABLE}"
 _NOT_TOLD = "the fault is inside an encrypted record: what it says of the content is not told here"
 ENVELOPE: Final = "__encrypted__"
 OVERHEAD_BYTES = 28

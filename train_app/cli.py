@@ -11,11 +11,11 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
-from train_app.stability import MakeStable
+from train_app.results.stability import MakeStable
 
 
 class Preset(enum.StrEnum):
-    """What can be learnt: train_app.neural.part, and networks that can be trained."""
+    """What can be learnt: train_app.learned_part, and networks that can be trained."""
 
     NONE = "none"
     COUNTS = "counts"
@@ -154,8 +154,9 @@ def train(
     from cluster.session import session
     from cluster.sources import Source, open_source
     from cluster.sources.unread import Unread
-    from train_app import job, report
+    from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
+    from train_app.results import report
 
     settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
     registry = Registry(out)
@@ -188,8 +189,8 @@ def train(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     plan = None
     if preset is not Preset.NONE:
-        from train_app.neural.part import LearningPlan
-        from train_app.neural.settings import NeuralTrainConfig, default_file, worker_range
+        from train_app.learned_part import LearningPlan
+        from train_app.network.settings import NeuralTrainConfig, default_file, worker_range
 
         try:
             count = worker_range(workers) if workers else None

@@ -20,13 +20,14 @@ from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
-from train_app.evaluate import evaluate
-from train_app.prepare import Prepared, Sample, is_held_out, prepare, without_spans
-from train_app.stability import InUse, MakeStable, in_use, settle
+from train_app.results.evaluate import evaluate
+from train_app.results.stability import InUse, MakeStable, in_use, settle
+from train_app.samples.prepare import Prepared, Sample, is_held_out, prepare
+from train_app.samples.split import for_learned_coders
 from train_app.vector_spaces import Learned, learn_spaces
 
 if TYPE_CHECKING:
-    from train_app.neural.part import LearningPlan
+    from train_app.learned_part import LearningPlan
 
 ARCHITECTURE = "zstd-dictionary"
 
@@ -73,7 +74,7 @@ def run(
     TooFewRecords, RecordsError, InexactVersion, TrainingFailed, TooManyWorkers.
     """
     if network and network.trains_network:
-        from train_app.neural.workers import check_room
+        from train_app.network.workers import check_room
 
         check_room(network.settings)
     before = in_use(registry)
@@ -84,13 +85,16 @@ def run(
             prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
             watching = _watching(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
-        learnt_from = without_spans(prepared.training)
+        learnt_from = for_learned_coders(prepared.training)
+        if network and not learnt_from:
+            console.print("No record has text to learn from: no network, no counts.", markup=False, highlight=False)
+            network = None
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = learnt_from if dictionaries else []
         data = prepared.summary(name_classes)
         manifest, files = dictionary_part(samples, config, name, data, lambda: bars.advance(learning))
         if network:
-            fields, network_files, measured = _train_network(bars, learnt_from, without_spans(watching), network)
+            fields, network_files, measured = _train_network(bars, learnt_from, for_learned_coders(watching), network)
             manifest |= fields
             files |= network_files
         spaces = _train_spaces(bars, prepared, config)
@@ -130,7 +134,7 @@ def _watching(sources: list[Source], config: TrainConfig, rejected_file: Path | 
 def _train_network(
     bars: Progress, samples: list[Sample], validation: list[Sample], plan: LearningPlan
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
-    from train_app.neural.part import STEPS, train_part
+    from train_app.learned_part import STEPS, train_part
 
     training = bars.add_task("training the network", total=100, visible=plan.trains_network)
     building = bars.add_task("counting and fitting", total=STEPS, visible=not plan.trains_network)

@@ -96,9 +96,9 @@ def _claim(folder: Path) -> None:
 def _train(old: Path, registry: Registry) -> str:
     from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
-    from train_app.neural.part import LearningPlan
-    from train_app.neural.settings import COUNTS_ONLY, NeuralTrainConfig, default_file
-    from train_app.stability import MakeStable
+    from train_app.learned_part import LearningPlan
+    from train_app.network.settings import COUNTS_ONLY, NeuralTrainConfig, default_file
+    from train_app.results.stability import MakeStable
 
     config = configuration.load(TrainConfig, None, DEFAULT_FILE)
     learning = configuration.load(NeuralTrainConfig, None, default_file(COUNTS_ONLY))

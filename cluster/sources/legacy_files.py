@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.sources.base import Item
-from cluster.sources.parsing import Refused, decrypt, inflate, parse_json, record_from_payload
+from cluster.sources.parsing import Refused, decrypt, inflate, parse_json, parse_record_file, record_from_payload
 from nbmf import stub
 from nbmf.encryption import ENVELOPE, StoreKey, is_envelope
-from nbmf.store.record_file import SEPARATOR, name_key
+from nbmf.store.record_file import name_key
 
 FIELDS = "__fields__"
+_OF_A_RECORD = {"payload", "meta", "cls"}
 _COLD, _CONTENT = "cold", "content"
 _URLSAFE = str.maketrans("-_", "+/")
 
@@ -21,22 +22,13 @@ _URLSAFE = str.maketrans("-_", "+/")
 def legacy_record(path: Path, _key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
     """A file of records/. What it has besides payload, meta and cls joins meta as `__fields__`."""
     place, size = str(path), len(data)
-    record_key, _, name_class = path.stem.rpartition(SEPARATOR)
     try:
-        if not record_key:
-            raise Refused("bad_name", f"not <key>{SEPARATOR}<class>.json")
-        value, encrypted = _opened(parse_json(data), key)
-        if type(value) is not dict or "payload" not in value:
-            raise Refused("no_payload", "not an object with a `payload`")
-        record_class = value.pop("cls", name_class)
-        if type(record_class) is not str:
-            raise Refused("bad_class", f"`cls` is {type(record_class).__name__}, not text")
-        payload = value.pop("payload")
-        meta = _with_fields(value.pop("meta", None), value)
+        file = parse_record_file(path.name, data, key)
     except Refused as refused:
-        return refused.bad(place, record_key or None, size)
-    record_key = name_key(path.name, record_class)
-    return record_from_payload(record_key, record_class, meta, payload, place, size, encrypted=encrypted)
+        return refused.bad(place, name_key(path.name) or None, size)
+    rest = {name: value for name, value in file.fields.items() if name not in _OF_A_RECORD}
+    meta = _with_fields(file.fields.get("meta"), rest)
+    return record_from_payload(file.key, file.record_class, meta, file.payload, place, size, encrypted=file.encrypted)
 
 
 def cold_artefact(path: Path, record_key: str, data: bytes, key: StoreKey | None, max_record_bytes: int) -> Item:

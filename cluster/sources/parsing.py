@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from cluster.sources.base import BadRecord, Item, Record
-from nbmf import json_text, stub
-from nbmf.encryption import KEY_VARIABLE, StoreKey, told
-from nbmf.errors import DamagedStubBlob, EncryptionError
+from nbmf import stub
+from nbmf.encryption import StoreKey, told
+from nbmf.errors import DamagedStubBlob
 from nbmf.payload import Payload
-from nbmf.text_encoding import decode_text
+from nbmf.store import record_file
+from nbmf.store.record_file import DamagedRecordFile, RecordFile, read_json
 
 META = "__meta__"
-KEY_REMEDY = f"give its key: --key-file, or the environment variable {KEY_VARIABLE}"
 _WRAPPER = {"value", META}
 
 
@@ -37,28 +39,29 @@ def too_large(size_bytes: int, max_record_bytes: int) -> Refused:
 
 
 def parse_json(data: bytes, *, encrypted: bool = False) -> Any:
-    """The JSON value in UTF-8 text, or in the encoding that a byte order mark tells.
-
-    Raises Refused, which quotes nothing of the text if it stands `encrypted` in its source.
-    """
-    try:
-        return json_text.loads(decode_text(data))
-    except UnicodeDecodeError as error:
-        raise Refused("not_utf8", told(error, encrypted)) from None
-    except json_text.DuplicateKey as error:
-        raise Refused("duplicate_key", told(error, encrypted)) from None
-    except ValueError as error:
-        raise Refused("not_json", told(error, encrypted)) from None
+    """As nbmf.store.record_file.read_json. Raises Refused."""
+    with _refused():
+        return read_json(data, encrypted=encrypted)
 
 
 def decrypt(envelope: object, key: StoreKey | None) -> bytes:
     """What an envelope holds. Raises Refused."""
-    if key is None:
-        raise Refused("encrypted", KEY_REMEDY)
+    with _refused():
+        return record_file.decrypt(envelope, key)
+
+
+def parse_record_file(name: str, data: bytes, key: StoreKey | None) -> RecordFile:
+    """As nbmf.store.record_file.parse. Raises Refused."""
+    with _refused():
+        return record_file.parse(name, data, key)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
     try:
-        return key.decrypt(envelope)
-    except EncryptionError as error:
-        raise Refused(error.code, str(error)) from None
+        yield
+    except DamagedRecordFile as damaged:
+        raise Refused(damaged.reason, damaged.detail) from None
 
 
 def inflate(data: bytes, max_record_bytes: int) -> bytes:

@@ -10,9 +10,9 @@ from typing import Any
 from cluster.errors import RecordsError
 from cluster.sources.base import BadRecord, Item, Record
 from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
-from cluster.sources.parsing import KEY_REMEDY, Refused, too_large
+from cluster.sources.parsing import Refused, too_large
 from cluster.sources.storage import Storage
-from nbmf.encryption import StoreKey, told
+from nbmf.encryption import KEY_REMEDY, StoreKey, told
 from nbmf.errors import CodecError, EncryptionError, NbmfError
 from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.layout import PLAN, REPORT

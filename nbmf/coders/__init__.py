@@ -13,12 +13,13 @@ from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
 from nbmf.coders.floats import FloatsCoder
-from nbmf.coders.neural import RECORD_TYPES, CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
+from nbmf.coders.neural import CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
 from nbmf.coders.windows import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def described(number: int, kind: Kind, body: bytes, payload_bytes: int) -> dict[
         return None
     if number in NETWORK | COUNTS | {spans.NUMBER_WITH_REFERENCE}:
         return None
-    return {"not_learned": NOT_LEARNED if kind in RECORD_TYPES else f"learned coders take no {kind.label}"}
+    return {"not_learned": NOT_LEARNED if kind in TYPE_OF_KIND else f"learned coders take no {kind.label}"}
 
 
 def ladder(every: Iterable[Coder], effort: Effort) -> Iterator[Coder]:

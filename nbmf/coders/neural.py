@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from nbmf import _core, frame, limits
 from nbmf.errors import CorruptBlob, DamagedCodec
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Kind
 
 if TYPE_CHECKING:
     from nbmf.manifest import CountsPart, NeuralPart
     from nbmf.neural.codec import NeuralCodec
-
-RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured", Kind.BYTES: "other"}
-"""What the network is told about a payload of each kind that it codes."""
 
 _TEXT_IN_BYTES = re.compile(rb"[\t\n\r -~]{4,}|(?:[\xc2-\xf4][\x80-\xbf]+){2,}")
 _LEAST_TEXT = 0.2  # of bytes; of random ones it is 0.06
@@ -29,7 +27,7 @@ _SAMPLES, _SAMPLE_BYTES = 8, 4096
 def worth_learning(kind: Kind, canonical: bytes) -> bool:
     """Whether a learned coder is tried: on bytes if, by samples, a fifth of them is text, as in a packed state."""
     if kind is not Kind.BYTES:
-        return kind in RECORD_TYPES
+        return kind in TYPE_OF_KIND
     step = max(len(canonical) // _SAMPLES, 1)
     samples = [canonical[at : at + min(step, _SAMPLE_BYTES)] for at in range(0, len(canonical), step)]
     text = sum(len(found.group()) for sample in samples for found in _TEXT_IN_BYTES.finditer(sample))
@@ -56,7 +54,7 @@ class _LearnedCoder:
 
     def takes(self, kind: Kind, size: int) -> bool:
         """Whether a payload of so many canonical bytes is one for this coder."""
-        return kind in RECORD_TYPES and 0 < size <= min(self._part.max_payload_bytes, limits.max_learned_bytes())
+        return kind in TYPE_OF_KIND and 0 < size <= min(self._part.max_payload_bytes, limits.max_learned_bytes())
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         return self.encode_batch([(kind, canonical)])[0]
@@ -78,7 +76,7 @@ class _LearnedCoder:
                 tokens_T = self.tokens(canonical)
                 if tokens_T is None:
                     continue
-                record = tokens_T, RECORD_TYPES[kind]
+                record = tokens_T, TYPE_OF_KIND[kind]
                 if latency_budget_ms is None or self.expected_ms(len(canonical), len(record[0])) <= latency_budget_ms:
                     taken.append(index)
                     tokens.append(record)
@@ -97,7 +95,7 @@ class _LearnedCoder:
             from nbmf.neural.codec import Stream
 
             chosen = [
-                Stream(body, size, RECORD_TYPES[kind], self.sizing(kind))
+                Stream(body, size, TYPE_OF_KIND[kind], self.sizing(kind))
                 for kind, body, size in (bodies[index] for index in taken)
             ]
             for index, data in zip(taken, self.codec().decode_batch(chosen), strict=True):

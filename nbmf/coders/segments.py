@@ -10,8 +10,9 @@ from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from nbmf import varint
-from nbmf.coders.neural import RECORD_TYPES, NeuralCoder, worth_learning
+from nbmf.coders.neural import NeuralCoder, worth_learning
 from nbmf.errors import CorruptBlob
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Kind
 
 MAX_SEGMENTS = 4
@@ -34,7 +35,7 @@ class SegmentsCoder:
         if not self._whole.takes(kind, len(canonical)) or len(canonical) < segments:
             return None
         tokens = [self._whole.tokens(canonical[begin:end]) for begin, end in pairwise(_cuts(len(canonical), segments))]
-        spelt = [(tokens_T, RECORD_TYPES[kind]) for tokens_T in tokens if tokens_T is not None]
+        spelt = [(tokens_T, TYPE_OF_KIND[kind]) for tokens_T in tokens if tokens_T is not None]
         if len(spelt) < segments:
             return None
         streams = self._whole.codec().encode_tokens(spelt)

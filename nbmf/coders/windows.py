@@ -14,10 +14,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from nbmf import varint
 from nbmf.coders import repeats
-from nbmf.coders.neural import RECORD_TYPES, CountsCoder, NeuralCoder, worth_learning
+from nbmf.coders.neural import CountsCoder, NeuralCoder, worth_learning
 from nbmf.coders.segments import fewest_segments
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Kind
 
 WINDOW_BYTES = 256 * 1024
@@ -157,7 +158,7 @@ class WindowsCoder:
     def _by(self, method: int, kind: Kind, pieces: Iterator[memoryview] | list[memoryview]) -> list[Window]:
         codec = self._writes[method].codec()
         tokens = [*pieces]
-        streams = codec.encode_tokens([(tokens_T, RECORD_TYPES[kind]) for tokens_T in tokens])
+        streams = codec.encode_tokens([(tokens_T, TYPE_OF_KIND[kind]) for tokens_T in tokens])
         return [
             Window(method, codec.n_bytes(tokens_T), stream) for tokens_T, stream in zip(tokens, streams, strict=True)
         ]
@@ -181,7 +182,7 @@ class WindowsCoder:
         return results
 
     def _decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        if kind not in RECORD_TYPES:
+        if kind not in TYPE_OF_KIND:
             raise CorruptBlob(f"{self.name} hold no {kind.label}")
         rest_bytes, count, table, windows = read_layout(body, payload_bytes)
         found = repeats.read_table(table, count, rest_bytes, payload_bytes) if count else []
@@ -199,7 +200,7 @@ class WindowsCoder:
             return [self._zstd.decode(kind, window.stream, window.size) for window in windows]
         if method not in self._parts:
             raise CorruptBlob(f"{self.name} body: the version has no coder {method}")
-        streams = [Stream(window.stream, window.size, RECORD_TYPES[kind]) for window in windows]
+        streams = [Stream(window.stream, window.size, TYPE_OF_KIND[kind]) for window in windows]
         decoded = [data for data in self._parts[method].codec().decode_batch(streams) if data is not None]
         if len(decoded) < len(windows):
             raise CorruptBlob(f"{self.name} body: a stream does not end where its window does")

@@ -13,10 +13,11 @@ from nbmf import _core
 from nbmf.engine import engine
 from nbmf.errors import DamagedCodec
 from nbmf.neural.batches import Batches, CoreBatches, CoreStream, Tokens
-from nbmf.neural.config import RECORD_TYPES, NeuralConfig
+from nbmf.neural.config import NeuralConfig
 from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
 from nbmf.neural.counts_file import load_counts
+from nbmf.neural.record_types import type_id
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.vocabulary import Vocabulary
 from nbmf.neural.weights import IntegerWeights
@@ -79,7 +80,7 @@ class NeuralCodec:
         )
 
     def type_id(self, record_type: str) -> int:
-        return self.tokenizer.vocab_size + RECORD_TYPES.index(record_type)
+        return type_id(self.tokenizer.vocab_size, record_type)
 
     def tokens(self, data: bytes) -> memoryview:
         """Of a record's bytes, int32. Raises TokensDiffer if the record is not what they spell."""

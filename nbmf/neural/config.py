@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nbmf._core import EXTRA_TOKENS, TAPS
+from nbmf.neural.record_types import type_id
 from nbmf.neural.vocabulary import Vocabulary
-
-RECORD_TYPES = ("text", "conversation", "structured", "other")
 
 ATTENTION, CONVOLUTION = "a", "c"
 KINDS = {ATTENTION, CONVOLUTION}
@@ -82,7 +81,7 @@ class NeuralConfig(Vocabulary):
         return self.vocab_size + EXTRA_TOKENS - 1
 
     def type_id(self, record_type: str) -> int:
-        return self.vocab_size + RECORD_TYPES.index(record_type)
+        return type_id(self.vocab_size, record_type)
 
     @property
     def macs_per_token(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbmf import compat, json_text, stub
-from nbmf.encryption import StoreKey, is_envelope, told
+from nbmf.encryption import ENVELOPE, KEY_REMEDY, StoreKey, told
 from nbmf.errors import EncryptionError
 from nbmf.payload import Fidelity, Payload
 from nbmf.store.errors import KeyRequired, StoreError
@@ -104,15 +104,11 @@ def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
     of_name, _, class_of_name = stem.rpartition(SEPARATOR)
     if not of_name:
         raise DamagedRecordFile("bad_name", f"{name} is not <key>{SEPARATOR}<class>{SUFFIX}")
-    value = _from_json(content)
-    encrypted = is_envelope(value)
+    value = read_json(content)
+    # with other fields beside the envelope's it is a damaged one, not a record in the clear
+    encrypted = type(value) is dict and ENVELOPE in value
     if encrypted:
-        if key is None:
-            raise DamagedRecordFile("encrypted", "no key was given; see NBMF_STORE_KEY")
-        try:
-            value = _from_json(key.decrypt(value), encrypted=True)
-        except EncryptionError as error:
-            raise DamagedRecordFile(error.code, str(error)) from error
+        value = read_json(decrypt(value, key), encrypted=True)
     if type(value) is not dict or "payload" not in value:
         raise DamagedRecordFile("no_payload", "not an object with a `payload`")
     record_class = value.get("cls", class_of_name)
@@ -121,7 +117,21 @@ def parse(name: str, content: bytes, key: StoreKey | None) -> RecordFile:
     return RecordFile(name_key(name, record_class), record_class, value, encrypted)
 
 
-def _from_json(content: bytes, *, encrypted: bool = False) -> Any:
+def decrypt(envelope: object, key: StoreKey | None) -> bytes:
+    """What an envelope holds. Raises DamagedRecordFile."""
+    if key is None:
+        raise DamagedRecordFile("encrypted", KEY_REMEDY)
+    try:
+        return key.decrypt(envelope)
+    except EncryptionError as error:
+        raise DamagedRecordFile(error.code, str(error)) from error
+
+
+def read_json(content: bytes, *, encrypted: bool = False) -> Any:
+    """The JSON value in UTF-8 text, or in the encoding that a byte order mark tells.
+
+    Raises DamagedRecordFile, which quotes nothing of the text if it stands `encrypted` in its store.
+    """
     try:
         return json_text.loads(decode_text(content))
     except UnicodeDecodeError as error:

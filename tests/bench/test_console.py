@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from bench.browser import BrowserMissing, find_chromium
+from bench.console.browser import BrowserMissing, find_chromium
 
 
 def test_without_a_browser(error_of, monkeypatch, tmp_path):

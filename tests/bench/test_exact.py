@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import synthetic
 
-from bench import exact, exact_worker
-from bench.exact import Mode
-from bench.exact_worker import Job
+from bench.exact import comparison as exact
+from bench.exact import worker as exact_worker
+from bench.exact.comparison import Mode
+from bench.exact.worker import Job
 from nbmf import _core
 from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.payload import from_canonical
 
@@ -72,7 +74,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def given():
-    return [(networks.RECORD_TYPES[s.kind], s.canonical) for s in short_samples()[:9]]
+    return [(TYPE_OF_KIND[s.kind], s.canonical) for s in short_samples()[:9]]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import synthetic
 
-from bench import presets as presets_bench
+from bench.presets import run as presets_bench
 from bench.records import BenchRecord
 from cluster.measure import BASELINES
 from nbmf import json_text
@@ -15,7 +15,7 @@ from nbmf.payload import to_canonical
 
 
 def test_dictionaries_of_few_and_of_many_records(nbmf_command, tmp_path, monkeypatch):
-    from bench import presets_cli
+    from bench.presets import cli as presets_cli
 
     monkeypatch.setattr(presets_cli, "PRESETS", ("none",))
     texts = [json_text.dumps(r) if type(r) is not str else r for r in synthetic.records(900, seed=31)]

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from bench.vectors import nearest, recall
+from bench.vectors.run import nearest, recall
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ POLICY = {
 
 @pytest.fixture(scope="module")
 def browser():
-    from bench.browser import BrowserMissing, chromium
+    from bench.console.browser import BrowserMissing, chromium
 
     with contextlib.ExitStack() as stack:
         try:

@@ -12,10 +12,9 @@ from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.weights import IntegerWeights
-from train_app.neural.count import train_counts
-from train_app.neural.data import TokenStream
-from train_app.neural.job import tokenise_samples
-from train_app.neural.version import _constants_file
+from train_app.counts.count import train_counts
+from train_app.learned_files import _constants_file
+from train_app.samples.tokens import TokenStream, tokenise_samples
 
 COUNTS_FILE, MIXED_CONSTANTS_FILE = "counts.zst", "adaptation.mixed.safetensors"
 UNBOUNDED = 1 << 30

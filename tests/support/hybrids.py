@@ -4,9 +4,8 @@ import networks
 import torch
 
 from nbmf.neural.config import PRESETS, NeuralConfig
-from train_app.neural.data import TokenStream
-from train_app.neural.job import tokenise_samples
-from train_app.neural.model import NeuralModel
+from train_app.network.model import NeuralModel
+from train_app.samples.tokens import TokenStream, tokenise_samples
 
 CONFIG = PRESETS["tiny"].with_(n_layers=4, layer_kinds="cacc", window=32, n_clusters=8, cluster_size=32)
 

@@ -15,15 +15,14 @@ from nbmf.manifest import NeuralPart, write_version
 from nbmf.neural.config import PRESETS
 from nbmf.neural.constants import default_constants, save_constants
 from nbmf.payload import Kind
-from train_app.neural.data import StreamBatches
-from train_app.neural.job import tokenise_samples
-from train_app.neural.model import AttentionLayer, NeuralModel
-from train_app.neural.quantise import calibrate, quantise
-from train_app.neural.tokenizer import train_tokenizer
-from train_app.prepare import Sample
+from train_app.integers.quantise import calibrate, quantise
+from train_app.network.batches import StreamBatches
+from train_app.network.model import AttentionLayer, NeuralModel
+from train_app.samples.prepare import Sample
+from train_app.samples.tokens import tokenise_samples
+from train_app.vocabulary.tokenizer import train_tokenizer
 
 FILES = {"model": "model.safetensors", "tokenizer": "tokenizer.json", "constants": "adaptation.safetensors"}
-RECORD_TYPES = {Kind.TEXT: "text", Kind.MESSAGES: "conversation", Kind.JSON: "structured"}
 
 
 def sample_records() -> list[Sample]:

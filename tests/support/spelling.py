@@ -12,11 +12,11 @@ from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
 from nbmf.neural.vocabulary import Vocabulary
 from nbmf.payload import Kind
-from train_app.neural.count import train_counts
-from train_app.neural.job import tokenise_samples
-from train_app.neural.tokenizer import train_tokenizer
-from train_app.neural.version import _constants_file
-from train_app.prepare import Sample
+from train_app.counts.count import train_counts
+from train_app.learned_files import _constants_file
+from train_app.samples.prepare import Sample
+from train_app.samples.tokens import tokenise_samples
+from train_app.vocabulary.tokenizer import train_tokenizer
 
 CLEAN = ("the garden is open until nine", "write to the office before noon, please", "17 of 24 apples were green")
 PLANTED = {

@@ -15,8 +15,8 @@ from nbmf import stub
 from nbmf.payload import to_canonical
 from nbmf.store.record_file import file_name as record_file_name
 from train_app import job
-from train_app.prepare import _read, prepare
-from train_app.stability import MakeStable
+from train_app.results.stability import MakeStable
+from train_app.samples.prepare import _read, prepare
 
 CODECS = {"zlib-9", "zstd-19", "built-in", "nbmf"}
 
@@ -235,8 +235,8 @@ def test_an_inexact_version_is_not_published(ray_session, train_config, tmp_path
 
 def test_a_record_that_does_not_come_back_is_counted(train_config):
     from nbmf import Codec
-    from train_app.evaluate import measure_chunk
-    from train_app.prepare import Sample
+    from train_app.results.evaluate import measure_chunk
+    from train_app.samples.prepare import Sample
 
     class Forgetful(Codec):
         def decode_batch(self, blobs, **_):

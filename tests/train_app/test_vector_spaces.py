@@ -1,6 +1,7 @@
 """Vector spaces: what is found in records, what is learnt of it, what is worth keeping."""
 
 import json
+import random
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +12,8 @@ import nbmf
 from nbmf import Codec
 from nbmf.payload import to_canonical
 from nbmf.vectors import LatentCompressor
-from train_app.prepare import Sample, without_spans
+from train_app.samples.prepare import Sample
+from train_app.samples.split import for_learned_coders
 from train_app.vector_spaces import WHOLE_RECORD, learn_spaces, vectors_in
 
 DIMS = 64
@@ -134,7 +136,8 @@ def test_zeros_are_not_learnt_from(train_config):
 def test_other_coders_learn_from_what_remains():
     vector = vector_spaces.vectors(1, DIMS)[0].tolist()
     plain, long = sample({"text": "Remember the milk."}), sample({"text": "Remember the milk.", "e": vector})
-    kept, cut = without_spans([plain, long])
+    array, image = sample(vector_spaces.vectors(1, DIMS)[0]), sample(random.Random(1).randbytes(2_000))
+    kept, cut = for_learned_coders([plain, array, long, image])
     assert kept is plain
     assert (cut.canonical, cut.digest) == (b'{"text":"Remember the milk.","e":[]}', long.digest)
 
@@ -142,7 +145,8 @@ def test_other_coders_learn_from_what_remains():
 def test_a_version_learns_its_spaces(ray_session, train_config, tmp_path):
     from cluster.registry import Registry
     from cluster.sources import open_source
-    from train_app import job, report
+    from train_app import job
+    from train_app.results import report
 
     path = tmp_path / "memory.jsonl"
     vectors = vector_spaces.vectors(400, DIMS, seed=1)

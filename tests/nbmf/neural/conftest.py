@@ -5,6 +5,7 @@ import torch
 
 from nbmf import _core
 from nbmf.neural.codec import NeuralCodec
+from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.neural.weights import IntegerWeights
 
 
@@ -39,7 +40,7 @@ def network(files):
 
 @pytest.fixture(scope="session")
 def records():
-    return [(s.canonical, networks.RECORD_TYPES[s.kind]) for s in networks.sample_records()]
+    return [(s.canonical, TYPE_OF_KIND[s.kind]) for s in networks.sample_records()]
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbmf._core import CONTEXTS, SCALE
-from nbmf.neural.config import RECORD_TYPES
 from nbmf.neural.constants import default_constants
 from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts import LENGTHS, Counts
 from nbmf.neural.counts_file import core_counts
+from nbmf.neural.record_types import RECORD_TYPES, TYPE_OF_KIND
 
 Sequence = tuple[int, ...]
 ROUNDED = 1e-7  # a frequency is rounded down once for each context
@@ -165,7 +165,7 @@ def test_following_any_tokens_finds_the_contexts_there_are(counts, names, token_
 
 def test_each_type_of_record_has_a_start_of_its_own(counts, codec):
     starts = [predictions(counts, (codec.config.type_id(kind),))[0][0] for kind in RECORD_TYPES]
-    counted = {networks.RECORD_TYPES[sample.kind] for sample in networks.sample_records()}
+    counted = {TYPE_OF_KIND[sample.kind] for sample in networks.sample_records()}
     text, conversation = (starts[RECORD_TYPES.index(kind)] for kind in ("text", "conversation"))
     assert counted >= {"text", "conversation"}
     assert text.argmax() != conversation.argmax()

@@ -10,8 +10,8 @@ import torch
 from nbmf.neural.config import EXTRA_TOKENS
 from nbmf.neural.torch_engine import EngineState, TorchEngine, last_distance
 from nbmf.neural.weights import IntegerWeights
-from train_app.neural.data import StreamBatches
-from train_app.neural.quantise import calibrate, quantise
+from train_app.integers.quantise import calibrate, quantise
+from train_app.network.batches import StreamBatches
 
 CONFIG = hybrids.CONFIG
 

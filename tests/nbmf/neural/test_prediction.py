@@ -14,7 +14,7 @@ from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.counts_file import core_counts
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.vocabulary import Vocabulary
-from train_app.neural.count import train_counts
+from train_app.counts.count import train_counts
 
 AWKWARD = [
     (b"", "text"),

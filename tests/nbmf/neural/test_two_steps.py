@@ -14,10 +14,10 @@ from nbmf.neural.core import make_adaptation
 from nbmf.neural.counts_file import core_counts, load_counts, read_counts, save_counts
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.neural.weights import IntegerWeights
-from train_app.neural.adaptation_facts import collect_facts
-from train_app.neural.core_engine import CoreEngine
-from train_app.neural.counts_facts import counts_facts, fit_network_share, joined_facts
-from train_app.neural.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
+from train_app.adaptation.adaptation_facts import collect_facts
+from train_app.adaptation.core_engine import CoreEngine
+from train_app.adaptation.counts_facts import counts_facts, fit_network_share, joined_facts
+from train_app.adaptation.fit_adaptation import Fit, fit_copy, fit_gates, fit_scalars
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,193 @@
+"""The learned part of a training run: train the network or go on, count, quantise, fit, time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from nbmf import builtin
+from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.errors import NbmfError
+from nbmf.manifest import CountsPart, NeuralPart, read_version
+from nbmf.neural.config import PRESETS, NeuralConfig
+from nbmf.neural.constants import load_constants
+from nbmf.neural.counts_file import read_counts
+from nbmf.neural.tokenizer import NeuralTokenizer
+from train_app.learned_files import (
+    CONSTANTS_FILE,
+    COUNTS_CONSTANTS_FILE,
+    COUNTS_FILE,
+    MODEL_FILE,
+    STEPS,
+    Before,
+    IntegerNetwork,
+    build,
+)
+from train_app.network.failure import TrainingFailed, failed
+from train_app.network.given import load_given
+from train_app.network.model import NeuralModel
+from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
+from train_app.network.start import Start
+from train_app.network.train import train_network
+from train_app.samples.prepare import Sample
+from train_app.samples.split import split
+from train_app.vocabulary.tokenizer import TOKENIZER_FILE, train_tokenizer
+
+_READER_OF_COUNTS = 2
+_TIMED_RECORDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPlan:
+    """Which network, and how to train it; `runs_folder` holds the checkpoints and logs."""
+
+    preset: str
+    settings: NeuralTrainConfig
+    runs_folder: Path
+    init_from: Path | None = None  # an earlier run's folder; to fine-tune, a version's, without one the built-in's
+    network: Path | None = None  # trained elsewhere, in place of the built-in version's
+
+    @property
+    def trains_network(self) -> bool:
+        return self.preset == FINETUNE or self.preset in PRESETS
+
+    def run_folder(self, samples: list[Sample]) -> Path:
+        """The same for the same records and settings, so that the same command goes on with a stopped run."""
+        begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
+        what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{begin or ''}".encode())
+        for sample in samples:
+            what.update(sample.digest)
+        return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
+
+
+def train_part(
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    on_line: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    """(manifest fields, files, measurements) of the learned part of a version. Raises TrainingFailed.
+
+    `validation` watches the training, and the adaptation is fitted on it; where empty, it is taken from `training`.
+    """
+    folder = plan.run_folder(training).absolute()
+    try:
+        return _train_part(training, validation, plan, folder, on_line, on_step)
+    except NbmfError:
+        raise
+    except Exception as error:
+        raise failed(f"learning with preset {plan.preset}", folder, error) from error
+
+
+def _train_part(
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
+        raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
+    if not validation:
+        training, validation = split(training)
+    model: NeuralModel | IntegerNetwork | None = None
+    attributions: dict[str, bytes] = {}
+    before = None
+    if plan.network:
+        model, tokenizer = load_given(plan.network)
+    elif plan.preset in (BUILTIN, FINETUNE):
+        model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
+        if plan.preset == FINETUNE:
+            start = Start.of_integers(model.file, tokenizer, folder)
+            model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
+    elif plan.preset == COUNTS_ONLY:
+        texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
+        tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
+    else:
+        config = PRESETS[plan.preset].with_(**plan.settings.network)
+        begin = Start.of_run(plan.init_from, config) if plan.init_from else config
+        model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line)
+    learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
+    fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
+    if isinstance(model, NeuralModel):
+        measured["parameters"] = model.config.n_parameters
+    return fields, learned.files | attributions, measured
+
+
+def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:
+    """The network, its vocabulary, what else is gone on from, and files that go wherever it goes: attributions.
+
+    Raises NbmfError, and TrainingFailed if the version has no network.
+    """
+    _, manifest, files = read_version(folder) if folder else ("", None, {})
+    if manifest is None or manifest.neural is None:
+        whose = "the package has no built-in version" if manifest is None else f"the version in {folder} is none"
+        raise TrainingFailed(f"{whose} with a network; choose another --preset")
+    parts = [part.to_dict() for part in (manifest.neural, manifest.counts) if part]
+    coding = {name for part in parts for name in part.values()} | {manifest.golden, *manifest.dictionaries.values()}
+    coding |= {space.file for space in manifest.vectors}
+    attributions = {name: content for name, content in files.items() if name not in coding}
+    tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
+    before = Before(constants=load_constants(files[manifest.neural.constants]).numpy())
+    if manifest.counts:
+        constants = load_constants(files[manifest.counts.constants]).numpy()
+        before = replace(before, counts=read_counts(files[manifest.counts.counts]), counts_constants=constants)
+    return IntegerNetwork(files[manifest.neural.model]), tokenizer, before, attributions
+
+
+def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
+    tokenizer = NeuralTokenizer.from_json(files[TOKENIZER_FILE].decode())
+    fields: dict[str, Any] = {"architecture": "transformer" if MODEL_FILE in files else "counts"}
+    if COUNTS_FILE in files:
+        counts = CountsPart(
+            counts=COUNTS_FILE,
+            tokenizer=TOKENIZER_FILE,
+            constants=COUNTS_CONSTANTS_FILE,
+            max_payload_bytes=settings.max_counts_payload_bytes,
+            decode_us_per_byte=1.0,
+        )
+        fields["counts"] = replace(counts, **_speed(CountsCoder(counts, files), tokenizer, timed)).to_dict()
+        fields["minimum_reader"] = _READER_OF_COUNTS
+    if MODEL_FILE in files:
+        network = NeuralPart(
+            model=MODEL_FILE,
+            tokenizer=TOKENIZER_FILE,
+            constants=CONSTANTS_FILE,
+            counts=COUNTS_FILE if COUNTS_FILE in files else None,
+            max_payload_bytes=settings.max_payload_bytes,
+            decode_us_per_byte=1.0,
+        )
+        fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
+    return fields
+
+
+def _speed(coder: NeuralCoder | CountsCoder, tokenizer: NeuralTokenizer, samples: list[Sample]) -> dict[str, Any]:
+    """Decoding's whole time over all bytes and tokens, after one record to warm up."""
+    seconds, size, tokens = 0.0, 0, 0
+    for index, sample in enumerate(samples[: _TIMED_RECORDS + 1]):
+        body = coder.encode(sample.kind, sample.canonical)
+        if body is None:
+            continue
+        start = time.perf_counter()
+        coder.decode(sample.kind, body, len(sample.canonical))
+        if index:
+            seconds += time.perf_counter() - start
+            size += len(sample.canonical)
+            tokens += len(tokenizer.encode(sample.canonical))
+    if not size:
+        return {}
+    return {
+        "decode_us_per_byte": round(seconds * 1e6 / size, 2),
+        "decode_us_per_token": round(seconds * 1e6 / tokens, 2),
+    }
+
+
+__all__ = ["BUILTIN", "COUNTS_ONLY", "STEPS", "LearningPlan", "train_part"]

@@ -1,0 +1,89 @@
+"""What a version does to records it has not seen: whole blobs against general-purpose codecs."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from cluster.measure import BASELINES, ratio_statistics
+from nbmf import Codec
+from nbmf.errors import NbmfError
+from nbmf.manifest import Manifest
+from nbmf.payload import to_canonical
+from train_app.results.stability import OURS
+from train_app.samples.prepare import Sample
+
+_CHUNK_RECORDS = 200
+# Sizes do not depend on the id, which is not known before the results are in the manifest.
+_PROVISIONAL_ID = "ff" * 32
+_loaded: dict[str, tuple[Codec, dict[str, Codec]]] = {}
+"""In a worker: the versions of the run that it measures, whose tables take a while to build."""
+
+
+def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Any]:
+    """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec) of some records."""
+    records = [(sample.kind, sample.canonical) for sample in samples]
+    sizes = {name: [measure(canonical) for _, canonical in records] for name, measure in BASELINES.items()}
+    for name, other in others.items():
+        sizes[name] = [len(blob) for blob in other.encode_canonical_batch(records)]
+    blobs = codec.encode_canonical_batch(records)
+    sizes[OURS] = [len(blob) for blob in blobs]
+    exact = [not isinstance(value, NbmfError) and to_canonical(value) for value in codec.decode_batch(blobs)]
+    return [
+        (
+            kind.label,
+            len(canonical),
+            exact[row] == (kind, canonical),
+            {name: coded[row] for name, coded in sizes.items()},
+        )
+        for row, (kind, canonical) in enumerate(records)
+    ]
+
+
+def _measure(samples: list[Sample], run: str, versions: tuple[tuple[Any, ...], dict[str, Codec]]) -> list[Any]:
+    if run not in _loaded:
+        _loaded.clear()
+        _loaded[run] = Codec(*versions[0]), versions[1]
+    return measure_chunk(samples, *_loaded[run])
+
+
+def evaluate(
+    holdout: list[Sample],
+    manifest: Manifest,
+    files: dict[str, bytes],
+    others: dict[str, Codec],
+    on_records: Callable[[int], None],
+) -> dict[str, Any]:
+    """Ratios of each codec over all records and by kind, for the manifest; `exact` counts equal round trips.
+
+    `others` are versions to compare with, by the names that they get in the results.
+    """
+    import ray
+
+    run = uuid.uuid4().hex
+    versions = ray.put(((_PROVISIONAL_ID, manifest, files), others))
+    measure = ray.remote(_measure)
+    chunks = [holdout[at : at + _CHUNK_RECORDS] for at in range(0, len(holdout), _CHUNK_RECORDS)]
+    pending = [measure.remote(chunk, run, versions) for chunk in chunks]
+    rows: list[Any] = []
+    while pending:
+        done, pending = ray.wait(pending)
+        for chunk_rows in ray.get(done):
+            rows += chunk_rows
+            on_records(len(chunk_rows))
+    by_kind = defaultdict(list)
+    for row in rows:
+        by_kind[row[0]].append(row)
+    return {
+        "exact": sum(row[2] for row in rows),
+        "records": len(rows),
+        "all": _table(rows),
+        "kinds": {kind: _table(kind_rows) for kind, kind_rows in sorted(by_kind.items())},
+    }
+
+
+def _table(rows: list[Any]) -> dict[str, Any]:
+    raw = [row[1] for row in rows]
+    return {name: ratio_statistics(raw, [row[3][name] for row in rows]) for name in rows[0][3]}

@@ -1,0 +1,39 @@
+"""A version's measurements as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from train_app.results.stability import BUILT_IN, OURS, STABLE, InUse
+
+
+def ratio_table(measured: dict[str, Any], before: InUse) -> Table:
+    """Ratios over all held-out records, then by kind: of zlib and zstd, of the versions there were, of the new one."""
+    names = {OURS: "nbmf, this version", BUILT_IN: "nbmf, built-in version"}
+    if before.stable:
+        names[STABLE] = f"nbmf, stable ({before.stable[:8]})"
+    # No lines: so it fits 80 columns.
+    table = Table(title="Held-out records, each coded alone: raw bytes / coded bytes", box=None, pad_edge=False)
+    for column in ("kind", "codec", "n", "bytes", "total", "mean", "p5", "min"):
+        table.add_column(column, justify="left" if column in ("kind", "codec") else "right", no_wrap=True)
+    for group, codecs in {"all kinds": measured["all"], **measured["kinds"]}.items():
+        for name, row in codecs.items():
+            ratios = [f"{row[key]:.2f}" for key in ("total_ratio", "mean_ratio", "p5_ratio", "min_ratio")]
+            table.add_row(group, names.get(name, name), f"{row['records']:,}", f"{row['coded_bytes']:,}", *ratios)
+        table.add_row()
+    return table
+
+
+def vectors_table(measured: list[dict[str, Any]]) -> Table:
+    """What fidelity semantic makes of vectors that were not learnt from."""
+    table = Table(title="Vectors, fidelity semantic: bytes of each", box=None, pad_edge=False)
+    for column in ("where", "dims", "learnt", "float32", "untrained", "nbmf", "cosine mean", "min"):
+        where = column == "where"
+        table.add_column(column, justify="left" if where else "right", no_wrap=not where, overflow="fold")
+    for space in measured:
+        sizes = (f"{4 * space['dims']:,}", f"{space['bytes_untrained']:,.0f}", f"{space['bytes']:,.0f}")
+        cosines = (f"{space['cosine_mean']:.4f}", f"{space['cosine_min']:.4f}")
+        table.add_row(space["place"], f"{space['dims']:,}", f"{space['learnt_from']:,}", *sizes, *cosines)
+    return table
