@@ -55,9 +55,9 @@ def serve(
     from cluster.registry import Registry
     from cluster.session import session
     from serve_app.config import DEFAULT_FILE, ServeConfig
-    from serve_app.exposure import warn_if_open
-    from serve_app.tls_files import absolute, check_absolute, check_files, warn_if_expiring
-    from serve_app.tls_nodes import local_environment
+    from serve_app.deploy.exposure import warn_if_open
+    from serve_app.tls.files import absolute, check_absolute, check_files, warn_if_expiring
+    from serve_app.tls.nodes import local_environment
 
     overrides = {
         "host": host,
@@ -79,7 +79,7 @@ def serve(
         settings = settings.model_copy(update={"tls": tls})
     stop = threading.Event()
     with local_environment(settings) if address is None else nullcontext(), session(address):
-        from serve_app.deploy import deploy, undeploy
+        from serve_app.deploy.deploy import deploy, undeploy
 
         with console.status(_STARTING):
             url = deploy(settings, Registry(registry))

@@ -16,7 +16,7 @@ from nbmf.engine import EngineName
 from nbmf.wire import BadWire
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
 from serve_app.reading.items import Bounds
-from serve_app.rollout.policy import RolloutPolicy
+from serve_app.rollout_policy import RolloutPolicy
 
 DEFAULT_FILE = "serve/local.yaml"
 Positive = Annotated[int, Field(gt=0)]

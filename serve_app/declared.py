@@ -10,10 +10,10 @@ from pydantic import Field
 from cluster import config as configuration
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
-from serve_app.deploy import APPLICATION, main_application, resolve_version
+from serve_app.deploy.deploy import APPLICATION, main_application, resolve_version
+from serve_app.deploy.serve_options import LOGGING, grpc_options, http_options
 from serve_app.message_limits import check_message_limits
-from serve_app.serve_options import LOGGING, grpc_options, http_options
-from serve_app.tls_nodes import check_environment
+from serve_app.tls.nodes import check_environment
 
 IMPORT_PATH = f"{__name__}:build"
 

@@ -63,7 +63,7 @@ def ray_service(settings: ServeConfig, nodes: ClusterConfig) -> dict[str, Any]:
     from cluster.manifests.text import to_yaml
     from serve_app.declared import serve_body
     from serve_app.message_limits import raised_environment
-    from serve_app.tls_nodes import node_environment
+    from serve_app.tls.nodes import node_environment
 
     variables = {} if settings.tls is None else node_environment(settings.tls, IMAGE_PROXY)
     variables |= nodes.env
@@ -103,7 +103,7 @@ def _tell_environment(tls: TlsConfig) -> None:
     """Tells, on standard error, with what variables Ray must be started on the nodes."""
     from cluster.manifests.environment import IMAGE_PROXY
     from cluster.progress import console
-    from serve_app.tls_nodes import node_environment
+    from serve_app.tls.nodes import node_environment
 
     variables = " ".join(f"{name}={value}" for name, value in node_environment(tls, IMAGE_PROXY).items())
     console.print(f"nbmf: tls: start Ray on every node with {variables}", markup=False, highlight=False, soft_wrap=True)
@@ -113,8 +113,8 @@ def load_service(file: Path | None) -> ServeConfig:
     """The service's configuration; a service that asks for no key is worth a warning. Raises ConfigError."""
     from cluster import config as configuration
     from serve_app.config import ServeConfig
-    from serve_app.exposure import warn_if_open
-    from serve_app.tls_files import check_absolute
+    from serve_app.deploy.exposure import warn_if_open
+    from serve_app.tls.files import check_absolute
 
     settings = configuration.load(ServeConfig, file, PRODUCTION_FILE)
     warn_if_open(settings)

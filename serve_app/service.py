@@ -11,15 +11,15 @@ from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.effort import Effort
 from nbmf.errors import NbmfError
-from serve_app.calls import Call
+from serve_app.admission.work_slots import WorkSlots
 from serve_app.config import ServeConfig
-from serve_app.deadlines import check
-from serve_app.decoders import Decoders, declared_bytes
+from serve_app.observe.calls import Call
 from serve_app.reading.items import BatchTooLarge, check_count
-from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
-from serve_app.work_slots import WorkSlots
+from serve_app.routing.decoders import Decoders, declared_bytes
+from serve_app.work.deadlines import check
+from serve_app.work.results import Failure, RequestFailed
 
 _HEALTH_TIMEOUT_S = 5
 

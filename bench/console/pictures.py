@@ -63,7 +63,7 @@ def train(folder: Path) -> tuple[Registry, str]:
 def service(registry: Registry) -> Iterator[str]:
     """A service of this registry under constant load; its URL."""
     from serve_app.config import DEFAULT_FILE, ServeConfig
-    from serve_app.deploy import deploy, undeploy
+    from serve_app.deploy.deploy import deploy, undeploy
 
     settings: dict[str, Any] = {"port": free_port(), "rollout": POLICY}
     url = deploy(configuration.load(ServeConfig, None, DEFAULT_FILE, settings), registry)

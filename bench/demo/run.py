@@ -110,7 +110,7 @@ def _train(old: Path, registry: Registry) -> str:
 
 def _serve(registry: Registry, unseen: list[Payload]) -> HttpResult:
     from serve_app.config import DEFAULT_FILE, ServeConfig
-    from serve_app.deploy import deploy, undeploy
+    from serve_app.deploy.deploy import deploy, undeploy
 
     with console.status("starting the service"):
         config = configuration.load(ServeConfig, None, DEFAULT_FILE, {"port": free_port()})

@@ -19,11 +19,11 @@ from cluster.registry import Registry
 from cluster.session import free_port, own_ports, prepare_environment, starting
 from nbmf.payload import Payload, to_canonical
 from serve_app.config import DeploymentConfig, ServeConfig
-from serve_app.deploy import APPLICATION, deploy
-from serve_app.encoders import encoder_name
-from serve_app.rollout.policy import RolloutPolicy
+from serve_app.deploy.deploy import APPLICATION, deploy
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
+from serve_app.rollout_policy import RolloutPolicy
+from serve_app.routing.encoders import encoder_name
 
 CLIENTS = 2
 _CALM_S = 3.0

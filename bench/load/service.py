@@ -19,7 +19,7 @@ def started(config: Path | None, codec: str, registry: str | None) -> Iterator[s
     overrides = {"host": "127.0.0.1", "port": free_port(), "version": codec, "api_keys": []}
     settings = configuration.load(ServeConfig, config, DEFAULT_FILE, overrides)
     with session():
-        from serve_app.deploy import deploy, undeploy
+        from serve_app.deploy.deploy import deploy, undeploy
 
         with console.status("starting the service"):
             url = deploy(settings, Registry(registry))

@@ -15,9 +15,9 @@ from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.reading.items import Record, bounded
-from serve_app.results import Failure
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.service import Encoded
+from serve_app.work.results import Failure
 
 _EFFORTS: dict[int, Effort | None] = {
     pb.EFFORT_UNSPECIFIED: None,

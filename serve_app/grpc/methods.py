@@ -12,22 +12,22 @@ from ray.serve.grpc_util import RayServegRPCContext
 
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire
-from serve_app import request_ids, request_log
-from serve_app.api_keys import Authenticator
-from serve_app.bodies import BodyTooLarge
-from serve_app.calls import Call
+from serve_app.admission.api_keys import Authenticator
+from serve_app.admission.incoming import BodyTooLarge
 from serve_app.config import Role, ServeConfig
-from serve_app.deadlines import deadline_of
 from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import TIMEOUT_MS, Unparseable
-from serve_app.metrics import service_metrics
-from serve_app.off_loop import off_loop
+from serve_app.observe import request_ids, request_lines
+from serve_app.observe.calls import Call
+from serve_app.observe.metrics import service_metrics
 from serve_app.reading.items import check_count, records_of_utf8
 from serve_app.reading.reader import Reader
-from serve_app.results import Failure, RequestFailed, attempt_each, fault_of
 from serve_app.rollout.split import Keyed
 from serve_app.service import CodecService, Encoded
+from serve_app.work.deadlines import deadline_of
+from serve_app.work.off_loop import off_loop
+from serve_app.work.results import Failure, RequestFailed, attempt_each, fault_of
 
 A = TypeVar("A", bound=Message)
 
@@ -167,7 +167,7 @@ class GrpcMethods:
             duration_s = time.perf_counter() - started
             service_metrics().request(call, _ROUTE + method, duration_s)
             if self._config.access_log:
-                request_log.write(call, "gRPC", _ROUTE + method, duration_s)
+                request_lines.write(call, "gRPC", _ROUTE + method, duration_s)
         return answer
 
     def _admit(self, call: Call, metadata: dict[str, str], roles: Sequence[Role]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from serve_app.deadlines import HEADER
 from serve_app.grpc.nbmf_pb2_grpc import add_CodecServicer_to_server
+from serve_app.work.deadlines import HEADER
 
 TIMEOUT_MS = HEADER.lower()
 PATH = f"{__name__}.add_to_server"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import grpc
 from ray.serve.grpc_util import RayServegRPCContext
 
-from serve_app.answers import RETRY_AFTER_S
-from serve_app.calls import Call
 from serve_app.grpc.messages import printable
-from serve_app.results import Failure
+from serve_app.observe.calls import Call
+from serve_app.work.results import RETRY_AFTER_S, Failure
 
 REQUEST_ID, CODE = "x-request-id", "nbmf-code"
 

@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
 from nbmf.errors import NbmfError
-from serve_app.batching import Overloaded
-from serve_app.collector import paused_collector
-from serve_app.deadlines import DeadlineExceeded, check
 from serve_app.isolation.child import Child
 from serve_app.isolation.pipes import Refusal
-from serve_app.off_loop import off_loop
 from serve_app.reading.answers import unpacked
 from serve_app.reading.items import Bounds, Read
-from serve_app.results import DOWN, Failure, RequestFailed, failure_of
+from serve_app.work.batching import Overloaded
+from serve_app.work.collector import paused_collector
+from serve_app.work.deadlines import DeadlineExceeded, check
+from serve_app.work.off_loop import off_loop
+from serve_app.work.results import DOWN, Failure, RequestFailed, failure_of
 
 OWN_PROCESS_BYTES = 256 * 1024
 """Less holds the loop for some ten milliseconds at worst. A process takes a millisecond or two to hand it over."""

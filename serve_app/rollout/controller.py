@@ -13,10 +13,10 @@ import uuid
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
-from serve_app.metrics import service_metrics
-from serve_app.recent import RecentCounts, RecentMeasurements, Series
+from serve_app.observe.measurements import Measurements
+from serve_app.observe.metrics import service_metrics
+from serve_app.observe.recent import RecentCounts, RecentMeasurements, Series
 from serve_app.rollout.encoder_apps import EncoderApps
-from serve_app.rollout.measurements import Measurements
 from serve_app.rollout.split import Route, route
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from serve_app.config import ServeConfig
-from serve_app.deployments import encoder_target
-from serve_app.encoders import encoder_name, encoder_prefix
+from serve_app.routing.deployments import encoder_target
+from serve_app.routing.encoders import encoder_name, encoder_prefix
 
 _KEPT_S = 10.0
 """A version that traffic no longer goes to keeps its encoder so long: every ingress has read its new route by then."""

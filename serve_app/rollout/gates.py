@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from serve_app.rollout.measurements import Measurements
-from serve_app.rollout.policy import RolloutPolicy
+from serve_app.observe.measurements import Measurements
+from serve_app.rollout_policy import RolloutPolicy
 
 
 @dataclass(frozen=True, slots=True)

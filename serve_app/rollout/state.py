@@ -6,16 +6,13 @@ staged -> canary (each share of steps_percent) -> stable; from staged and canary
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
 from nbmf.errors import NbmfError
+from serve_app.observe.measurements import Measurements
 from serve_app.rollout.gates import gates
-from serve_app.rollout.measurements import Measurements
-from serve_app.rollout.policy import RolloutPolicy
-
-State: TypeAlias = Literal["staged", "canary", "stable", "rolled_back"]
+from serve_app.rollout_policy import RolloutPolicy, State
 
 
 class RolloutError(NbmfError):

@@ -13,9 +13,9 @@ from cluster.quarantine import Quarantine
 from cluster.registry import BUILTIN, NONE, Registry
 from nbmf.engine import engine
 from serve_app.isolation.trial import tried
-from serve_app.rollout.measurements import Measurements
-from serve_app.rollout.policy import RolloutPolicy
-from serve_app.rollout.state import Lease, Rollout, RolloutError, Seen, State, decide
+from serve_app.observe.measurements import Measurements
+from serve_app.rollout.state import Lease, Rollout, RolloutError, Seen, decide
+from serve_app.rollout_policy import RolloutPolicy, State
 
 M = TypeVar("M", bound=BaseModel)
 

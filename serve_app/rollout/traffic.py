@@ -14,17 +14,17 @@ from ray.serve.handle import DeploymentHandle
 from cluster.registry import Registry
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.effort import Effort
-from serve_app.deadlines import DeadlineExceeded, until
-from serve_app.encoders import Encoders
-from serve_app.metrics import Purpose
-from serve_app.observer import Observer
-from serve_app.replica_calls import call_in_parts
-from serve_app.results import Failure, RequestFailed
+from serve_app.observe.measurements import Compared, Counts, Measurements
+from serve_app.observe.metrics import Purpose
+from serve_app.observe.observer import Observer
 from serve_app.rollout.loading import POLL_S
-from serve_app.rollout.measurements import Compared, Counts, Measurements
 from serve_app.rollout.split import Keyed, Route, route
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
+from serve_app.routing.encoders import Encoders
+from serve_app.routing.replica_calls import call_in_parts
+from serve_app.work.deadlines import DeadlineExceeded, until
+from serve_app.work.results import Failure, RequestFailed
 
 _MAX_COPIES = 8
 """Requests whose copies are in work at a time; others go without a copy, so that copies never hold up requests."""

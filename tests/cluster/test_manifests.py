@@ -19,7 +19,7 @@ from cluster.manifests.environment import IMAGE_PROXY
 from cluster.manifests.kuberay import cluster_spec
 from cluster.manifests.ray_up import ray_up
 from serve_app.config import ServeConfig, TlsConfig
-from serve_app.tls_nodes import check_environment
+from serve_app.tls.nodes import check_environment
 
 EXAMPLES = {
     "serve.yaml": ("serve",),

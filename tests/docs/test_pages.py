@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cluster.cli.main import app
-from serve_app import results
+from serve_app.work import results
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -28,12 +28,13 @@ from octets import frame_items, split_items
 
 from cluster.registry import Registry
 from nbmf import wire
-from serve_app import request_ids, schemas
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc import statuses
 from serve_app.grpc.registration import parsed_if_possible
+from serve_app.http import schemas
+from serve_app.observe import request_ids
 from serve_app.reading import reader
-from serve_app.results import Failure
+from serve_app.work.results import Failure
 
 Input: TypeAlias = dict[str, Any]
 

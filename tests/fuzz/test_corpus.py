@@ -58,7 +58,7 @@ def test_a_target_notices(monkeypatch):
         patch.setattr(versions, "_SELDOM", 1)
         with pytest.raises(AssertionError, match="does not give back"):
             [versions.run(one) for one in versions.seeds()]
-    from serve_app import bodies, ingress
+    from serve_app.http import bodies, ingress
 
     seeds = http_requests.seeds()
     encode, decode = (

@@ -59,7 +59,7 @@ def _sizes(config):
 def service(version):
     from cluster import config as configuration
     from serve_app.config import DEFAULT_FILE, ServeConfig
-    from serve_app.deploy import deploy, undeploy
+    from serve_app.deploy.deploy import deploy, undeploy
 
     ports = dict(zip(("port", "grpc_port"), free_ports(2), strict=True))
     packaged = configuration.load(ServeConfig, None, DEFAULT_FILE)

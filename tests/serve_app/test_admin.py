@@ -14,11 +14,11 @@ from ray.exceptions import ActorDiedError
 from cluster import config as configuration
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
-from serve_app.admin import MAX_BODY_BYTES
 from serve_app.config import DEFAULT_FILE, ServeConfig
-from serve_app.ingress import Ingress
-from serve_app.recent import RecentCounts, RecentMeasurements
-from serve_app.rollout.measurements import Compared, Counts, Measurements
+from serve_app.http.admin import MAX_BODY_BYTES
+from serve_app.http.ingress import Ingress
+from serve_app.observe.measurements import Compared, Counts, Measurements
+from serve_app.observe.recent import RecentCounts, RecentMeasurements
 from serve_app.rollout.store import RolloutStore
 
 WRITER, ADMIN = "nbmf_writers-key", "nbmf_admins-key"

@@ -12,7 +12,7 @@ from cluster import config as configuration
 from cluster.cli.api_keys import RoleChoice
 from cluster.errors import ConfigError
 from nbmf import Codec
-from serve_app.api_keys import Authenticator
+from serve_app.admission.api_keys import Authenticator
 from serve_app.config import DEFAULT_FILE, ApiKey, Role, ServeConfig
 
 WRITER, READER, ADMIN = "nbmf_writers-key", "nbmf_readers-key", "nbmf_admins-key"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app import batching
-from serve_app.batching import Batcher, Overloaded, Speed
-from serve_app.deadlines import DeadlineExceeded
+from serve_app.work import batching
+from serve_app.work.batching import Batcher, Overloaded, Speed
+from serve_app.work.deadlines import DeadlineExceeded
 
 
 class Work:

@@ -31,7 +31,7 @@ from nbmf.client import (
 )
 from nbmf.errors import ChecksumMismatch, NotABlob, PayloadTooLarge, UnknownCodec, UnsupportedPayload
 from nbmf.payload import to_canonical
-from serve_app.results import Failure
+from serve_app.work.results import Failure
 
 PAYLOADS = [
     "Remember the milk.",

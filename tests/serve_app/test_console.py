@@ -62,8 +62,8 @@ def candidate(registry):
 @pytest.fixture(scope="module")
 def url(browser, service, registry):
     """Of an application of its own, which asks for keys, under constant load."""
-    from serve_app.deploy import applications, run, undeploy
-    from serve_app.rollout.policy import RolloutPolicy
+    from serve_app.deploy.deploy import applications, run, undeploy
+    from serve_app.rollout_policy import RolloutPolicy
 
     small = {"max_replicas": 1, "num_cpus": 0.2}
     keys = [entry("ops", ADMIN, "admin"), entry("writer", WRITER, "encode", "decode")]

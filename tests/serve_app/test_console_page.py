@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import serve_app
-from serve_app.console_page import HEADERS
+from serve_app.http.console_page import HEADERS
 
 FILES = sorted((Path(serve_app.__file__).parent / "console").iterdir())
 MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

@@ -10,11 +10,12 @@ import pytest
 from cluster.registry import Registry
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
-from serve_app import deadlines, replicas
 from serve_app.config import BatchConfig, DecoderLimits
-from serve_app.deadlines import HEADER, DeadlineExceeded, deadline_of, until
-from serve_app.replicas import Decoder, Encoder
-from serve_app.results import Failure
+from serve_app.replicas import replicas
+from serve_app.replicas.replicas import Decoder, Encoder
+from serve_app.work import deadlines
+from serve_app.work.deadlines import HEADER, DeadlineExceeded, deadline_of, until
+from serve_app.work.results import Failure
 
 RECORDS = [(int(kind), data) for kind, data in map(to_canonical, ("a", {"b": 1}))]
 REQUEST = {"records": [{"payload": "a"}, {"payload": "b"}]}

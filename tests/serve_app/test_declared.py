@@ -9,7 +9,7 @@ from cluster import config as configuration
 from cluster.errors import ConfigError, VersionNotFound
 from serve_app.config import ServeConfig
 from serve_app.declared import APPLICATION, IMPORT_PATH, build, serve_body
-from serve_app.serve_options import http_options
+from serve_app.deploy.serve_options import http_options
 
 
 def strict(schema):

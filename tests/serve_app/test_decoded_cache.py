@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.decoded_cache import _ENTRY_BYTES, DecodedCache
+from serve_app.routing.decoded_cache import _ENTRY_BYTES, DecodedCache
 
 
 def test_those_not_used_for_longest_make_room():

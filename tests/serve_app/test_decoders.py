@@ -10,8 +10,8 @@ import synthetic
 from nbmf import Codec, builtin
 from nbmf.catalog import Catalog
 from nbmf.codec import inspect, parse_bounded
-from serve_app.decoders import Decoders
-from serve_app.results import Failure, RequestFailed
+from serve_app.routing.decoders import Decoders
+from serve_app.work.results import Failure, RequestFailed
 
 RECORD = synthetic.records(1, seed=70)[0]
 

@@ -17,7 +17,7 @@ from cluster.registry import Registry
 from nbmf import engine
 from nbmf.errors import DamagedCodec
 from serve_app.config import DEFAULT_FILE, ServeConfig
-from serve_app.deploy import resolve_version
+from serve_app.deploy.deploy import resolve_version
 
 
 def _config(version):

@@ -17,8 +17,8 @@ from nbmf import engine as engine_setting
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
-from serve_app.ingress import Ingress
-from serve_app.replicas import Encoder
+from serve_app.http.ingress import Ingress
+from serve_app.replicas.replicas import Encoder
 
 TEXT = "Remember that Anna prefers the window seat, and that the invoice of March is still open."
 LONG = " ".join(f"{TEXT} Note {number}." for number in range(90))

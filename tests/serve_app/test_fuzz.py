@@ -117,7 +117,7 @@ def test_a_fault_is_found(in_process):
 
 
 def test_an_answer_that_the_page_does_not_tell_is_found(in_process, monkeypatch):
-    from serve_app import bodies
+    from serve_app.http import bodies
 
     fields = bodies.encoded_fields
     monkeypatch.setattr(bodies, "encoded_fields", lambda *args: {**fields(*args), "secret": 1})

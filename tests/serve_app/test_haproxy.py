@@ -9,7 +9,7 @@ from certificates import Authority
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from serve_app.haproxy import UnknownConfiguration, with_limits, with_second_try, with_tls
+from serve_app.tls.haproxy import UnknownConfiguration, with_limits, with_second_try, with_tls
 
 
 @pytest.fixture(scope="module")

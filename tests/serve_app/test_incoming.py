@@ -9,13 +9,14 @@ import pytest
 from keys import entry
 from octets import OCTETS
 
-from serve_app import bodies, incoming, off_loop, request_log
-from serve_app.batching import Overloaded
-from serve_app.bodies import BodyTooLarge
-from serve_app.calls import Call, begin
-from serve_app.deadlines import DeadlineExceeded
-from serve_app.incoming import IncomingBodies, SlowBody
-from serve_app.work_slots import WorkSlots
+from serve_app.admission import incoming
+from serve_app.admission.incoming import BodyTooLarge, IncomingBodies, SlowBody
+from serve_app.admission.work_slots import WorkSlots
+from serve_app.http import bodies, request_log
+from serve_app.observe.calls import Call, begin
+from serve_app.work import off_loop
+from serve_app.work.batching import Overloaded
+from serve_app.work.deadlines import DeadlineExceeded
 
 
 @pytest.fixture(autouse=True)

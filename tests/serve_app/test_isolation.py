@@ -25,8 +25,8 @@ from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.isolation import limits, process
 from serve_app.isolation.process import IsolatedProcess, ProcessLost, VersionKilled
 from serve_app.isolation.trial import tried
-from serve_app.replicas import Decoder
-from serve_app.results import Failure
+from serve_app.replicas.replicas import Decoder
+from serve_app.work.results import Failure
 
 RECORD = synthetic.records(1, seed=91)[0]
 TRIGGER = RECORD.ljust(4242, "x")
@@ -99,7 +99,7 @@ def test_a_version_that_a_blob_has_do_harm(registry, decoder, name, reason):
 
 
 def test_a_version_that_another_replica_put_into_quarantine(registry, decoder, monkeypatch):
-    monkeypatch.setattr("serve_app.isolation.versions._QUARANTINE_IS_READ_EVERY_S", 0)
+    monkeypatch.setattr("serve_app.replicas.isolated_versions._QUARANTINE_IS_READ_EVERY_S", 0)
     version = publish(registry, "harmless", seed=41)
     (blob, _), replica = blobs_of(registry, version), decoder()
     assert codes(asyncio.run(replica.decode([blob]))) == [to_canonical(RECORD)[1]]
@@ -168,7 +168,7 @@ def test_a_python_that_does_not_start_is_not_the_versions_fault(registry, monkey
 BUSY = """
 import sys
 from poison import act
-from serve_app.watchdog import watched
+from serve_app.replicas.watchdog import watched
 print(watched(lambda how, items: items, len, 30)(None, [b"quick"]), flush=True)
 watched(lambda how, items: act("busy"), len, 0.5)(None, [b""])
 """

@@ -31,7 +31,7 @@ def config(service):
 
 @pytest.fixture(scope="module")
 def url(service, config, version):
-    from serve_app.deploy import applications, run, undeploy
+    from serve_app.deploy.deploy import applications, run, undeploy
 
     run(applications(config, version.registry.location, "none", NAME), route_prefix=f"/{NAME}")
     yield f"{service.url}/{NAME}"

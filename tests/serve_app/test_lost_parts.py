@@ -12,12 +12,12 @@ from ray.serve import exceptions as of_serve
 from ray.serve._private.common import DeploymentID
 
 from nbmf.errors import PayloadTooLarge
-from serve_app.deadlines import DeadlineExceeded
-from serve_app.lost_parts import is_lost
-from serve_app.replica_calls import call
-from serve_app.results import Failure, RequestFailed, fault_of
 from serve_app.rollout.split import keyed_record
 from serve_app.rollout.traffic import Traffic
+from serve_app.routing.replica_calls import call
+from serve_app.work.deadlines import DeadlineExceeded
+from serve_app.work.lost_parts import is_lost
+from serve_app.work.results import Failure, RequestFailed, fault_of
 
 
 def rpc_error(code):

@@ -8,11 +8,11 @@ import synthetic
 from prometheus_client.parser import text_string_to_metric_families
 from ray_metrics import RAYS
 
-from serve_app.calls import Call
-from serve_app.metrics import DEFINITIONS, EXPORT_PREFIX, VERSION_DIGITS, ServiceMetrics, short
-from serve_app.rollout.measurements import Counts
-from serve_app.rollout.policy import RolloutPolicy
+from serve_app.observe.calls import Call
+from serve_app.observe.measurements import Counts
+from serve_app.observe.metrics import DEFINITIONS, EXPORT_PREFIX, VERSION_DIGITS, ServiceMetrics, short
 from serve_app.rollout.state import Rollout
+from serve_app.rollout_policy import RolloutPolicy
 
 PATIENCE_S = 90
 """Ray exports what was counted within some ten seconds."""

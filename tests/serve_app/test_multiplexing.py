@@ -31,7 +31,7 @@ def registry(ray_session, tmp_path_factory):
 def client(service, registry):
     import ray.cloudpickle
 
-    from serve_app.deploy import applications, run, undeploy
+    from serve_app.deploy.deploy import applications, run, undeploy
 
     ray.cloudpickle.register_pickle_by_value(planted)
     small = {"max_replicas": 1, "num_cpus": 0.2}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ray_metrics import RAYS
 
-from serve_app.metrics import DEFINITIONS, EXPORT_PREFIX, exported_names
+from serve_app.observe.metrics import DEFINITIONS, EXPORT_PREFIX, exported_names
 
 OF_RAY = {"application", "deployment", "replica", "status_code", "le"}
 

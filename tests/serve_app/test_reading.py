@@ -18,14 +18,14 @@ from nbmf.client import messages
 from nbmf.errors import PayloadTooLarge
 from nbmf.payload import MAX_DEPTH, to_canonical
 from nbmf.wire import dump
-from serve_app.batching import Overloaded
-from serve_app.deadlines import DeadlineExceeded
 from serve_app.grpc import nbmf_pb2 as pb
-from serve_app.off_loop import LARGE_BYTES
 from serve_app.reading import items, reader
 from serve_app.reading.items import Bounds
 from serve_app.reading.reader import OWN_PROCESS_BYTES, Reader
-from serve_app.results import RequestFailed
+from serve_app.work.batching import Overloaded
+from serve_app.work.deadlines import DeadlineExceeded
+from serve_app.work.off_loop import LARGE_BYTES
+from serve_app.work.results import RequestFailed
 
 BOUNDS = Bounds(10**6, 10**6, 10)
 BLOB = base64.b64encode(Codec().encode({"a": [1.5, "x"]})).decode()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.recent import RecentCounts, RecentMeasurements, RecentReporter
-from serve_app.rollout.measurements import Counts
+from serve_app.observe.measurements import Counts
+from serve_app.observe.recent import RecentCounts, RecentMeasurements, RecentReporter
 
 
 def counts(records=1, payload_bytes=30, blob_bytes=10, ms=4.0, copies=0, faults=0):
@@ -82,7 +82,7 @@ def test_a_reporter_sends_each_count_once():
 
 
 def test_a_report_that_fails_ends_nothing(monkeypatch):
-    monkeypatch.setattr("serve_app.recent.REPORT_S", 0)
+    monkeypatch.setattr("serve_app.observe.recent.REPORT_S", 0)
     attempts = []
 
     async def until_sent():

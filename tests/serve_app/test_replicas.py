@@ -19,10 +19,10 @@ from nbmf.codec import inspect
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
-from serve_app import replicas
 from serve_app.config import BatchConfig, DecoderLimits
-from serve_app.replicas import Decoder, Encoder
-from serve_app.results import Failure, attempt_batch, attempt_each
+from serve_app.replicas import replicas
+from serve_app.replicas.replicas import Decoder, Encoder
+from serve_app.work.results import Failure, attempt_batch, attempt_each
 
 RECORDS = [(int(kind), data) for kind, data in map(to_canonical, synthetic.records(12, seed=91))]
 

@@ -15,7 +15,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
 from nbmf import Codec
-from serve_app.request_ids import request_id
+from serve_app.observe.request_ids import request_id
 
 MARKER = "Anna-prefers-the-window-seat"
 WRITER = "nbmf_writers-key"

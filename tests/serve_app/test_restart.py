@@ -16,8 +16,8 @@ from cluster import config as configuration
 from cluster.registry import Registry
 from cluster.session import free_port
 from serve_app.config import DEFAULT_FILE, ServeConfig
-from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
+from serve_app.rollout_policy import RolloutPolicy
 
 POLICY = RolloutPolicy(
     steps_percent=(50, 100), dwell_s=1, min_samples=20, shadow_sample_percent=100, max_p95_of_stable=1000

@@ -14,8 +14,8 @@ from dictionary_versions import publish
 
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
-from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.store import RolloutStore
+from serve_app.rollout_policy import RolloutPolicy
 
 POLICY = RolloutPolicy(
     steps_percent=(50, 100),
@@ -39,7 +39,7 @@ def client(service, registry):
     """For an application of its own, beside the one of the other tests."""
     import ray.cloudpickle
 
-    from serve_app.deploy import applications, run, undeploy
+    from serve_app.deploy.deploy import applications, run, undeploy
 
     ray.cloudpickle.register_pickle_by_value(planted)
     small = {"max_replicas": 1, "num_cpus": 0.2}
@@ -220,7 +220,7 @@ def test_a_candidate_that_does_wrong_is_rolled_back(registry, client, traffic, n
 def test_an_encoder_that_nobody_needs_ends(registry, client):
     from ray import serve
 
-    from serve_app.encoders import encoder_name, encoder_prefix
+    from serve_app.routing.encoders import encoder_name, encoder_prefix
 
     for _ in range(PATIENCE_S * 10):
         there = {name for name in serve.status().applications if name.startswith(encoder_prefix("rollouts"))}

@@ -14,14 +14,14 @@ from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
-from serve_app.results import Failure
+from serve_app.observe.measurements import Measurements
 from serve_app.rollout.loading import Loader
-from serve_app.rollout.measurements import Measurements
-from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.split import Route, fraction, route
 from serve_app.rollout.state import Rollout
 from serve_app.rollout.store import RolloutStore
 from serve_app.rollout.traffic import Keyed, Traffic
+from serve_app.rollout_policy import RolloutPolicy
+from serve_app.work.results import Failure
 
 STABLE, CANDIDATE = "a" * 64, "c" * 64
 ALL = RolloutPolicy(shadow_sample_percent=100)

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from serve_app.observe.measurements import Compared, Counts, Histogram, Measurements
 from serve_app.rollout.gates import gates
-from serve_app.rollout.measurements import Compared, Counts, Histogram, Measurements
-from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.state import Rollout, RolloutError, decide
+from serve_app.rollout_policy import RolloutPolicy
 
 POLICY = RolloutPolicy(dwell_s=60, min_samples=100)
 

@@ -12,11 +12,11 @@ from cluster.errors import QuarantinedCodec, RegistryError, VersionInUse
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.errors import DamagedCodec
+from serve_app.observe.measurements import Compared, Counts, Measurements
 from serve_app.rollout.cli import app
-from serve_app.rollout.measurements import Compared, Counts, Measurements
-from serve_app.rollout.policy import RolloutPolicy
 from serve_app.rollout.state import RolloutChanged, RolloutError
 from serve_app.rollout.store import DOCUMENT, HISTORY, RolloutStore
+from serve_app.rollout_policy import RolloutPolicy
 
 POLICY = RolloutPolicy(dwell_s=0, min_samples=1, steps_percent=(50, 100))
 MANIFEST = {"created_at": "2026-01-01", "architecture": "none"}
@@ -145,7 +145,7 @@ def test_a_policy_that_json_cannot_hold(field):
 JUDGE = """
 import sys
 from cluster.registry import Registry
-from serve_app.rollout.measurements import Compared, Measurements
+from serve_app.observe.measurements import Compared, Measurements
 from serve_app.rollout.store import RolloutStore
 location, holder, id_ = sys.argv[1:]
 store = RolloutStore(Registry(location))

@@ -19,7 +19,7 @@ from ray.serve.config import HTTPOptions, gRPCOptions
 from cluster.session import free_port
 from serve_app.grpc.nbmf_pb2 import VersionsRequest
 from serve_app.grpc.nbmf_pb2_grpc import CodecStub
-from serve_app.haproxy import UnknownConfiguration, with_second_try
+from serve_app.tls.haproxy import UnknownConfiguration, with_second_try
 
 
 def answer(status, media_type, body):

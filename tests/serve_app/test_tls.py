@@ -13,9 +13,9 @@ from cluster import session
 from cluster.errors import ConfigError
 from serve_app.config import DEFAULT_FILE, ServeConfig, TlsConfig
 from serve_app.declared import build, serve_body
-from serve_app.exposure import warn_if_open
-from serve_app.tls_files import absolute, check_absolute, check_files, warn_if_expiring
-from serve_app.tls_nodes import check_environment, local_environment, node_environment
+from serve_app.deploy.exposure import warn_if_open
+from serve_app.tls.files import absolute, check_absolute, check_files, warn_if_expiring
+from serve_app.tls.nodes import check_environment, local_environment, node_environment
 
 PROGRAM = "/opt/bin/nbmf-haproxy"
 TLS = TlsConfig(certificate_file="/tls/tls.crt", key_file="/tls/tls.key", client_ca_file="/tls/ca.crt")

@@ -7,8 +7,8 @@ import grpc
 from cluster import config as configuration
 from nbmf.engine import Engine
 from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
-from serve_app.ingress import Ingress
-from serve_app.replicas import Decoder, Encoder
+from serve_app.http.ingress import Ingress
+from serve_app.replicas.replicas import Decoder, Encoder
 
 
 def handle(**methods):

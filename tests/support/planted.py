@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from cluster.registry import Registry
-from serve_app.replicas import Decoder, Encoder
+from serve_app.replicas.replicas import Decoder, Encoder
 
 PROCESS = str(Path(__file__).with_name("planted_process"))
 """A folder on the path of which processes of isolated versions are planted as well."""

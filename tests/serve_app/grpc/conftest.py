@@ -7,7 +7,7 @@ import grpc
 import pytest
 from in_process import Context
 
-from serve_app.deploy import APPLICATION
+from serve_app.deploy.deploy import APPLICATION
 from serve_app.grpc.nbmf_pb2_grpc import CodecStub
 
 

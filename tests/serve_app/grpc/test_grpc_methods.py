@@ -15,12 +15,12 @@ import pytest
 from cluster import config as configuration
 from cluster.errors import ConfigError
 from nbmf import Codec
-from serve_app import results
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
 from serve_app.grpc.statuses import status_of
-from serve_app.results import Failure, RequestFailed
+from serve_app.work import results
+from serve_app.work.results import Failure, RequestFailed
 
 BLOB = Codec().encode("x")
 DECODE = pb.DecodeRequest(blob=BLOB)

@@ -1,0 +1,87 @@
+"""Request and response bodies: JSON, raw octets, and length-prefixed batches of octets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from email.message import Message
+from typing import Any
+
+from nbmf import arrays
+from nbmf.codec import inspect
+from nbmf.errors import NbmfError
+from nbmf.payload import Kind
+from nbmf.wire import canonical_to_json
+from serve_app.work.results import Failure
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+MEDIA_TYPES = {
+    Kind.TEXT: "text/plain; charset=utf-8",
+    Kind.MESSAGES: JSON,
+    Kind.JSON: JSON,
+    Kind.BYTES: OCTETS,
+    Kind.ARRAY: "application/x-npy",
+}
+_ITEM_HEAD = struct.Struct("<BBI")
+_OK, _FAILED = 0, 1
+
+
+def charset_of(content_type: str) -> str:
+    """The charset that a Content-Type names, in lower case; utf-8 if it names none."""
+    header = Message()
+    header["Content-Type"] = content_type
+    return str(header.get_content_charset("utf-8"))
+
+
+def encoded_fields(blob: bytes, payload_bytes: int) -> dict[str, Any]:
+    """What the response to an encoded record holds."""
+    info = inspect(blob)
+    return {
+        "blob": base64.b64encode(blob).decode(),
+        "kind": info.kind,
+        "coder": info.coder,
+        "codec": info.codec,
+        "payload_bytes": payload_bytes,
+        "blob_bytes": info.blob_bytes,
+    }
+
+
+def decoded_json(kind: Kind, canonical: bytes) -> bytes:
+    """The JSON response to a decoded record. JSON payloads are passed on as text, neither parsed nor written anew."""
+    return b'{"kind":"' + kind.label.encode() + b'",' + canonical_to_json(kind, canonical)[1:]
+
+
+def decoded_octets(kind: Kind, canonical: bytes) -> bytes:
+    """A decoded record as octets: text and JSON in UTF-8, bytes as they are, arrays as .npy. Raises NoNpy."""
+    if kind is not Kind.ARRAY:
+        return canonical
+    return arrays.to_npy(canonical)
+
+
+def join_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
+    """Items of a response: status (0 done, 1 failed), kind number, 4-byte little-endian length, then bytes.
+
+    The bytes of a failed one are JSON `{"code", "message"}`.
+    """
+    parts = []
+    for result in results:
+        if isinstance(result, Failure):
+            data = json.dumps(failure_fields(result)).encode()
+            parts += [_ITEM_HEAD.pack(_FAILED, 0, len(data)), data]
+        else:
+            kind, data = result
+            parts += [_ITEM_HEAD.pack(_OK, kind, len(data)), data]
+    return b"".join(parts)
+
+
+def failure_fields(failure: Failure) -> dict[str, str]:
+    """`{"code", "message"}`."""
+    return {"code": failure.code, "message": failure.message}
+
+
+class UnsupportedMediaType(NbmfError):
+    """A body is neither JSON nor octets."""
+
+    code = "unsupported_media_type"

@@ -1,0 +1,256 @@
+"""The deployments that do the work. They take and give bytes: payloads are parsed and written by the ingress.
+
+The coding runs in threads: Serve's throughput mode keeps a replica's own loop on its main thread, and
+health checks must be answered while a large record is coded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Hashable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from ray.serve.handle import DeploymentHandle
+
+from cluster.registry import Registry
+from nbmf import golden
+from nbmf.codec import Codec, parse_bounded
+from nbmf.effort import Effort
+from nbmf.engine import Engine, configure
+from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
+from nbmf.frame import Frame
+from nbmf.json_text import values_within
+from nbmf.payload import Kind, check_canonical, to_canonical
+from serve_app.config import BatchConfig, DecoderLimits
+from serve_app.observe.metrics import service_metrics
+from serve_app.replicas.isolated_versions import IsolatedVersions
+from serve_app.replicas.loaded_versions import LoadedVersions
+from serve_app.replicas.watchdog import watched
+from serve_app.rollout.loading import Loader
+from serve_app.rollout.store import RolloutStore
+from serve_app.work.batching import Batcher, Overloaded
+from serve_app.work.collector import paused_collector
+from serve_app.work.deadlines import DeadlineExceeded, check
+from serve_app.work.off_loop import LARGE_BYTES
+from serve_app.work.results import Failure, attempt_batch, attempt_each, failure_of
+
+Canonical: TypeAlias = tuple[int, bytes]
+"""A record's kind and canonical bytes."""
+
+
+class Encoder:
+    """Encodes with one codec version; records of several requests as one batch."""
+
+    def __init__(self, registry: str, version: str, engine: Engine, batch: BatchConfig) -> None:
+        self._codec = _warm(registry, version, engine)
+        encode = watched(self._encode, lambda record: len(record[1]), batch.timeout_s)
+        self._batcher: Batcher[Canonical, bytes | Failure] = Batcher(
+            encode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
+        )
+
+    async def encode(
+        self, records: list[Canonical], effort: Effort, latency_budget_ms: float, deadline: float = math.inf
+    ) -> list[bytes | Failure] | Failure:
+        """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record.
+
+        Nothing is coded after the deadline, in seconds since the epoch: the request fails as a whole.
+        """
+        sizes_bytes = [len(data) for _, data in records]
+        try:
+            return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
+        except Overloaded as error:
+            return failure_of(error)
+        except DeadlineExceeded as error:
+            service_metrics().deadline_drop("replica")
+            return failure_of(error)
+
+    def _encode(self, how: Hashable, records: list[Canonical]) -> list[bytes | Failure]:
+        assert isinstance(how, tuple)  # noqa: S101
+        effort, latency_budget_ms = how
+        service_metrics().batch("encode", len(records))
+        together = partial(self._codec.encode_canonical_batch, effort=effort, latency_budget_ms=latency_budget_ms)
+        return attempt_batch(together, [(Kind(kind), data) for kind, data in records])
+
+    def ready(self) -> bool:
+        """For the ingress's health page: this replica has its codec."""
+        return True
+
+
+class Decoder:
+    """Decodes blobs of any version of the registry; blobs of several requests as one batch.
+
+    `version` is warm from the start, others are loaded when a blob first names them, or, with a rollout's controller,
+    when the rollout begins, which it is told. What the service does not encode with, or no more, or not yet, is decoded
+    in a process of its own: what a version does there is done to its own blobs alone.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        version: str,
+        engine: Engine,
+        batch: BatchConfig,
+        limits: DecoderLimits,
+        controller: DeploymentHandle[Any] | None = None,
+    ) -> None:
+        self._registry = Registry(registry)
+        self._max_payload_bytes = limits.max_payload_bytes
+        isolated = IsolatedVersions(self._registry, engine, batch, limits.max_payload_bytes, limits.max_loaded_versions)
+        self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
+        self._versions.catalog.add(_warm(registry, version, engine))
+        decode = watched(self._decode, _payload_bytes, batch.timeout_s)
+        self._batcher: Batcher[Frame | Failure, Canonical | Failure] = Batcher(
+            decode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
+        )
+        self._following: asyncio.Task[None] | None = None
+        if controller is not None:
+            loader = Loader(RolloutStore(self._registry), self._load, self._release)
+            self._following = asyncio.get_running_loop().create_task(loader.run(controller))
+
+    async def decode(self, blobs: list[bytes], deadline: float = math.inf) -> list[Canonical | Failure] | Failure:
+        """(kind, canonical bytes) of each blob; as in Encoder.encode, nothing after the deadline."""
+        try:
+            check(deadline)
+            parsed = attempt_each(partial(parse_bounded, max_output_bytes=self._max_payload_bytes), blobs)
+            call = _DecodeCall(blobs, parsed, deadline)
+            here: list[int] = []
+            apart: dict[bytes, list[int]] = {}
+            for index, frame in enumerate(parsed):
+                if isinstance(frame, Failure) or not frame.reference or self._versions.is_here(frame.reference):
+                    here.append(index)
+                else:
+                    apart.setdefault(frame.reference, []).append(index)
+            parts = [self._decode_named(call, *part) for part in apart.items()]
+            await asyncio.gather(self._decode_here(call, here), *parts)
+            return [call.results[index] for index in range(len(blobs))]
+        except Overloaded as error:
+            return failure_of(error)
+        except DeadlineExceeded as error:
+            service_metrics().deadline_drop("replica")
+            return failure_of(error)
+
+    async def _decode_here(self, call: _DecodeCall, indices: list[int]) -> None:
+        """In this process."""
+        frames = [call.parsed[index] for index in indices]
+        sizes_bytes = [_payload_bytes(frame) for frame in frames]
+        done = await self._batcher(None, frames, sizes_bytes, call.deadline)
+        call.results.update(zip(indices, done, strict=True))
+        for reference, corrupt in call.corrupt(indices).items():
+            await self._decode_named(call, reference, corrupt, ("",))
+
+    async def _decode_named(
+        self, call: _DecodeCall, reference: bytes, indices: list[int], tried: tuple[str, ...] = ()
+    ) -> None:
+        """Blobs of one reference, where the version is that has it: what the first cannot decode, the next tries."""
+        place = await self._versions.place_of(reference, tried)
+        if place is None:
+            return await self._decode_here(call, indices)
+        if isinstance(place, Failure):
+            if not tried:  # else the others' word stands
+                call.results.update(dict.fromkeys(indices, place))
+            return None
+        try:
+            done = await place.decode([call.sized(index) for index in indices], call.deadline)
+        finally:
+            place.end_use()
+        call.results.update({index: call.record(index, result) for index, result in zip(indices, done, strict=True)})
+        for corrupt in call.corrupt(indices).values():
+            await self._decode_named(call, reference, corrupt, (*tried, place.version))
+        return None
+
+    def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
+        service_metrics().batch("decode", len(parsed))
+        return attempt_each(self._readable, attempt_batch(self._decode_frames, parsed))
+
+    def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
+        results = self._versions.catalog.decode_canonical_batch(frames)
+        return [
+            result if isinstance(result, NbmfError) else (int(parsed.kind), result)
+            for parsed, result in zip(frames, results, strict=True)
+        ]
+
+    def _readable(self, decoded: Canonical) -> Canonical:
+        """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
+        kind, canonical = decoded
+        with paused_collector() if len(canonical) > LARGE_BYTES else nullcontext():
+            check_canonical(Kind(kind), canonical, values_within(self._max_payload_bytes))
+        return decoded
+
+    def _load(self, version: str, trusted: bool) -> None:
+        """Loads a version, which decodes its golden records; one that the service encodes with into this process, where
+        they go the way of blobs. Raises NbmfError."""
+        if not trusted and version not in self._versions.catalog.loaded_ids:
+            self._versions.isolated.start(version)
+            self._versions.isolated.keep(version)
+            return
+        codec = self._registry.load(version)
+        codec.warm_up()
+        catalog = self._versions.catalog
+        catalog.add(codec)
+        records = [to_canonical(payload) for payload in golden.RECORDS]
+        blobs = codec.encode_canonical_batch(records)
+        frames = [parse_bounded(blob, self._max_payload_bytes) for blob in blobs]
+        for (kind, canonical), result in zip(records, catalog.decode_canonical_batch(frames), strict=True):
+            if isinstance(result, NbmfError):
+                raise result
+            if result != canonical:
+                raise CorruptBlob(f"a record of {kind.label} was not decoded as it was encoded")
+
+    def _release(self, version: str, trusted: bool) -> None:
+        if trusted:
+            self._versions.catalog.release(version)
+        else:
+            self._versions.isolated.release(version)
+
+    def ready(self) -> bool:
+        """For the ingress's health page."""
+        return True
+
+
+def _warm(registry: str, version: str, engine: Engine) -> Codec:
+    """The version, loaded and compiled, so that the replica's first request is as quick as others."""
+    configure(engine.name, engine.threads)
+    codec = Registry(registry).load(version)
+    codec.warm_up()
+    return codec
+
+
+@dataclass(frozen=True, slots=True)
+class _DecodeCall:
+    """A call of a decoder, and what came of its blobs so far, by their indices."""
+
+    blobs: list[bytes]
+    parsed: list[Frame | Failure]
+    deadline: float
+    results: dict[int, Canonical | Failure] = field(default_factory=dict)
+
+    def sized(self, index: int) -> tuple[bytes, int]:
+        """A blob, and how many canonical bytes it declares."""
+        return self.blobs[index], _payload_bytes(self.parsed[index])
+
+    def record(self, index: int, canonical: bytes | Failure) -> Canonical | Failure:
+        """What is told of a blob with these canonical bytes."""
+        frame = self.parsed[index]
+        if isinstance(canonical, Failure):
+            return canonical
+        assert isinstance(frame, Frame)  # noqa: S101
+        return int(frame.kind), canonical
+
+    def corrupt(self, indices: list[int]) -> dict[bytes, list[int]]:
+        """Those that a version found corrupt, by reference: another version of the same one may have written them."""
+        found: dict[bytes, list[int]] = {}
+        for index in indices:
+            frame, result = self.parsed[index], self.results[index]
+            if isinstance(frame, Failure) or not isinstance(result, Failure) or not frame.reference:
+                continue
+            if result.code in (CorruptBlob.code, ChecksumMismatch.code):
+                found.setdefault(frame.reference, []).append(index)
+        return found
+
+
+def _payload_bytes(frame: Frame | Failure) -> int:
+    return 0 if isinstance(frame, Failure) else frame.payload_bytes

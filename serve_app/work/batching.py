@@ -1,0 +1,191 @@
+"""Batches across calls: what waits while a batch is in work makes up the next one; nothing waits for more to come.
+
+Not Serve's `batch`: it counts calls, not bytes, lets a call that does not fit wait behind later ones for ever, and runs
+inside of Serve only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from nbmf.errors import NbmfError
+from serve_app.work.deadlines import DeadlineExceeded, check
+
+_KEPT = 0.9
+"""Of a batch's weight, when the next one is counted."""
+_RECORD_BYTES = 256
+"""What a record takes beside its bytes: else many of one byte would make all others look as slow."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting(Generic[T, R]):
+    """A call. Of its items those from `taken` on are in no batch yet."""
+
+    how: Hashable
+    items: Sequence[T]
+    sizes_bytes: Sequence[int]
+    deadline: float
+    future: asyncio.Future[list[R]]
+    results: dict[int, R] = field(default_factory=dict)
+    taken: int = 0
+
+
+class Overloaded(NbmfError):
+    """More waits than is worth waiting for."""
+
+    code = "overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("more waits here than can be done soon; try again later")
+
+    def __reduce__(self) -> tuple[type[Overloaded], tuple[()]]:
+        return type(self), ()
+
+
+class Speed:
+    """Of the last batches, some ten of them: bytes over seconds."""
+
+    def __init__(self) -> None:
+        self._bytes = self._seconds = 0.0
+
+    def add(self, size_bytes: int, seconds: float) -> None:
+        """Counts a batch."""
+        self._bytes = self._bytes * _KEPT + size_bytes
+        self._seconds = self._seconds * _KEPT + seconds
+
+    def time_of(self, size_bytes: int) -> float:
+        """About how many seconds so many bytes will take; 0 before the first batch."""
+        return size_bytes * self._seconds / self._bytes if self._bytes else 0.0
+
+
+class Batcher(Generic[T, R]):
+    """Gives items of several calls to `work(how, items)` together, in a thread, `concurrency` batches at a time.
+
+    The thread is one of `threads`, or of those that the loop has for everything.
+
+    A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
+    more. A call with more items than that is cut: after each batch it goes to the end of the queue, so that a small
+    call never waits for all of a large one.
+
+    A call that would have to wait for longer than `max_wait_s`, by the speed of the last batches, is refused; one that
+    finds nothing waiting is not. Serve's own limits are no good for that: its router, once a replica has
+    max_ongoing_requests, sleeps up to half a second before it looks again.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Hashable, list[T]], Sequence[R]],
+        max_records: int,
+        max_bytes: int,
+        concurrency: int = 1,
+        max_wait_s: float = math.inf,
+        threads: Executor | None = None,
+    ) -> None:
+        self._work = work
+        self._threads = threads
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._free = concurrency
+        self._max_wait_s = max_wait_s
+        self._waiting_bytes = 0
+        self._speed = Speed()
+        self._queue: deque[_Waiting[T, R]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, how: Hashable, items: Sequence[T], sizes_bytes: Sequence[int], deadline: float) -> list[R]:
+        """Results in order. Raises Overloaded, DeadlineExceeded if the last item's batch cannot begin before it, and as
+        `work`."""
+        if not items:
+            return []
+        if self._waiting_bytes and self._speed.time_of(self._waiting_bytes) > self._max_wait_s:
+            raise Overloaded
+        self._waiting_bytes += _cost_bytes(sizes_bytes)
+        future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(how, items, sizes_bytes, deadline, future))
+        self._start()
+        return await future
+
+    def _start(self) -> None:
+        while self._free and self._queue:
+            batch = self._next()
+            if not batch:
+                return
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _next(self) -> list[tuple[_Waiting[T, R], int]]:
+        """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
+        batch: list[tuple[_Waiting[T, R], int]] = []
+        held_bytes = 0
+        passed: list[_Waiting[T, R]] = []
+        cut: list[_Waiting[T, R]] = []
+        while self._queue:
+            one = self._queue.popleft()
+            if not _is_wanted(one):
+                self._waiting_bytes -= _cost_bytes(one.sizes_bytes[one.taken :])
+                continue
+            if batch and one.how != batch[0][0].how:
+                passed.append(one)
+                continue
+            while one.taken < len(one.items):
+                size_bytes = one.sizes_bytes[one.taken]
+                if batch and (len(batch) >= self._max_records or held_bytes + size_bytes > self._max_bytes):
+                    break
+                batch.append((one, one.taken))
+                held_bytes += size_bytes
+                self._waiting_bytes -= size_bytes + _RECORD_BYTES
+                one.taken += 1
+            if one.taken < len(one.items):
+                # One that got nothing of this batch keeps its place: else it might wait for ever.
+                (cut if batch[-1][0] is one else passed).append(one)
+                break
+        self._queue.extendleft(reversed(passed))
+        self._queue.extend(cut)
+        return batch
+
+    async def _run(self, batch: list[tuple[_Waiting[T, R], int]]) -> None:
+        try:
+            items = [one.items[index] for one, index in batch]
+            begin = time.perf_counter()
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
+            coded_bytes = _cost_bytes([one.sizes_bytes[index] for one, index in batch])
+            self._speed.add(coded_bytes, time.perf_counter() - begin)
+            for (one, index), result in zip(batch, results, strict=True):
+                one.results[index] = result
+                if len(one.results) == len(one.items) and not one.future.done():
+                    one.future.set_result([one.results[i] for i in range(len(one.items))])
+        except Exception as error:
+            for one, _ in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
+        finally:
+            self._free += 1
+            self._start()
+
+
+def _cost_bytes(sizes_bytes: Sequence[int]) -> int:
+    return sum(sizes_bytes) + _RECORD_BYTES * len(sizes_bytes)
+
+
+def _is_wanted(one: _Waiting[T, R]) -> bool:
+    if one.future.done():  # cancelled, or another part of it failed
+        return False
+    try:
+        check(one.deadline)
+    except DeadlineExceeded as error:
+        one.future.set_exception(error)
+        return False
+    return True
