@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from cluster.sources import BadRecord, Item, check_unchanged
 from cluster.sources.unread import Unread
-from migrate_job.coding import Row, migrate_records
-from migrate_job.plan import Plan
-from migrate_job.selection import selection_of
+from migrate_job.coding.records import Row, migrate_records
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.selection import selection_of
 from nbmf import Codec
 
 SAMPLE_RECORDS = 500

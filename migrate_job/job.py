@@ -14,15 +14,15 @@ from typing import Any
 from cluster.errors import DestinationError
 from cluster.sources import Source
 from cluster.sources.unread import Unread
+from migrate_job.coding.tasks import migrate_shards
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import LOCK
-from migrate_job.listing import Listing
-from migrate_job.plan import RECORD_TIMEOUT_S, Plan
-from migrate_job.report import Report as Report
-from migrate_job.report_html import to_html
-from migrate_job.selection import find_cut
-from migrate_job.tasks import migrate_shards
-from migrate_job.verification import ALL
+from migrate_job.plan.listing import Listing
+from migrate_job.plan.plan import RECORD_TIMEOUT_S, Plan
+from migrate_job.plan.selection import find_cut
+from migrate_job.plan.verification import ALL
+from migrate_job.report.report import Report as Report
+from migrate_job.report.report_html import to_html
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity

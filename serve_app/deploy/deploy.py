@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from cluster import ray_internals
 from cluster.errors import SessionError
 from cluster.registry import BUILTIN, NONE, Registry
 from cluster.session import starting
@@ -49,15 +50,11 @@ def deploy(config: ServeConfig, registry: Registry) -> str:
 
 def _check_address(config: ServeConfig) -> None:
     """Serve, once started, only logs that it goes on where it is. Raises SessionError."""
-    from ray.serve.context import _get_global_client
-
-    client = _get_global_client()
-    assert client is not None  # noqa: S101
-    held = client.http_config
-    if (held.host, held.port) != (config.host, config.port):
+    host, port = ray_internals.http_address_of_serve()
+    if (host, port) != (config.host, config.port):
         raise SessionError(
-            f"Serve of this Ray cluster listens on {held.host}:{held.port} already, and on one address only: serve "
-            f"there (host {held.host}, port {held.port}), or end what is served with `serve shutdown`"
+            f"Serve of this Ray cluster listens on {host}:{port} already, and on one address only: serve "
+            f"there (host {host}, port {port}), or end what is served with `serve shutdown`"
         )
 
 

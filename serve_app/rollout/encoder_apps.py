@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cluster import ray_internals
 from serve_app.config import ServeConfig
 from serve_app.routing.deployments import encoder_target
 from serve_app.routing.encoders import encoder_name, encoder_prefix
@@ -55,18 +56,11 @@ class EncoderApps:
 
     def _start(self, version: str, replicas: int) -> None:
         """With as many replicas as the others have: a share that grows must not find one too few."""
-        from ray.serve.api import RunTarget, _run_many
-
         size = self._config.encoder
         size = size.model_copy(update={"min_replicas": min(max(size.min_replicas, replicas), size.replica_limit)})
         config = self._config.model_copy(update={"encoder": size})
         name, target = encoder_target(self._encoder, config, self._registry, version, self._application)
-        # serve.run would wait until its replicas run, or for ever if there is no room for them.
-        _run_many(
-            [RunTarget(target, name=name, route_prefix=None)],
-            wait_for_ingress_deployment_creation=False,
-            wait_for_applications_running=False,
-        )
+        ray_internals.start_application(target, name)
 
     def state_of(self, version: str) -> EncoderState:
         """Of a version's encoder."""

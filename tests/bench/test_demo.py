@@ -13,8 +13,8 @@ from bench.demo.records import installation_records
 from bench.demo.run import count_equal, write_legacy_store
 from cluster.errors import DestinationError, TooFewRecords
 from cluster.sources import LegacyStore
-from migrate_job import shard
-from migrate_job.plan import Plan
+from migrate_job.coding import shard
+from migrate_job.plan.plan import Plan
 from nbmf import engine
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.payload import to_canonical

@@ -73,7 +73,7 @@ def test_commands_of_the_apps_are_entry_points():
     assert {n: found[n] for n in ("train", "serve", "migrate", "demo")} == {
         "train": "train_app.cli:train",
         "serve": "serve_app.cli:serve",
-        "migrate": "migrate_job.cli:migrate",
+        "migrate": "migrate_job.cli.migrate:migrate",
         "demo": "bench.demo.cli:demo",
     }
     (script,) = [e for e in entry_points(group="console_scripts") if e.name == "nbmf"]

@@ -95,7 +95,7 @@ def test_the_declared_service_answers(dashboard, version, free_port):
 @pytest.mark.slow
 def test_the_command_of_a_rayjob(dashboard, version, tmp_path, console_script, clean_environment):
     """As Ray's job supervisor starts it, on the session. One record cannot be read, which does not fail the job."""
-    from migrate_job.manifest import entrypoint
+    from migrate_job.cli.manifest import entrypoint
 
     records = synthetic.records(40, seed=91)
     source = synthetic.write_jsonl(tmp_path / "old.jsonl", records)

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from migrate_job.bar import Bar
-from migrate_job.rates import Rates
+from migrate_job.report.bar import Bar
+from migrate_job.report.rates import Rates
 
 
 def line(width, shards=1234):

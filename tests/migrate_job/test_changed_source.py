@@ -11,8 +11,9 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, SourceChanged, open_source
-from migrate_job import job, shard
-from migrate_job.plan import PLAN, Plan
+from migrate_job import job
+from migrate_job.coding import shard
+from migrate_job.plan.plan import PLAN, Plan
 from nbmf import store
 
 

@@ -7,8 +7,8 @@ import pytest
 import synthetic
 
 from cluster.sources import BadRecord, Record
-from migrate_job import coding
-from migrate_job.plan import Plan
+from migrate_job.coding import records as coding
+from migrate_job.plan.plan import Plan
 from nbmf import Codec, builtin, inspect, json_text
 from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.payload import to_canonical

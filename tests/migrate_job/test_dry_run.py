@@ -8,7 +8,7 @@ import synthetic
 
 from cluster.sources import jsonl, open_source
 from migrate_job import dry_run, job
-from migrate_job.plan import Plan
+from migrate_job.plan.plan import Plan
 from nbmf import Codec
 
 

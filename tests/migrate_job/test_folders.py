@@ -13,8 +13,8 @@ from cluster.sources import jsonl, open_source
 from migrate_job.destinations import InPlace, ParquetParts
 from migrate_job.destinations.in_place_files import StoreFolders
 from migrate_job.destinations.in_place_source import InPlaceRecords
-from migrate_job.report import Report
-from migrate_job.report_html import to_html
+from migrate_job.report.report import Report
+from migrate_job.report.report_html import to_html
 from nbmf import store
 
 

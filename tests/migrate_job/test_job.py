@@ -16,8 +16,9 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, jsonl, legacy, open_source
-from migrate_job import job, shard, tasks
-from migrate_job.plan import Plan
+from migrate_job import job
+from migrate_job.coding import shard, tasks
+from migrate_job.plan.plan import Plan
 from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.engine import Engine

@@ -6,8 +6,8 @@ import pytest
 import synthetic
 
 from cluster.sources import LegacyStore, Record, jsonl, open_source
-from migrate_job.listing import Listing
-from migrate_job.plan import Plan
+from migrate_job.plan.listing import Listing
+from migrate_job.plan.plan import Plan
 from nbmf.payload import to_canonical
 from nbmf.store import sorted_names
 

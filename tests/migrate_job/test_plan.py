@@ -8,7 +8,7 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import open_source
-from migrate_job.plan import PLAN, Plan
+from migrate_job.plan.plan import PLAN, Plan
 from nbmf.engine import Engine
 
 

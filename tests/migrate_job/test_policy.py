@@ -5,7 +5,7 @@ import synthetic
 from items import by_line
 
 from cluster.errors import ConfigError
-from migrate_job.policy import load_policy
+from migrate_job.plan.policy import load_policy
 from nbmf import store
 
 

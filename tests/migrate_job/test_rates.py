@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import TextColumn, TimeRemainingColumn
 
 from cluster import progress
-from migrate_job.rates import Rates
+from migrate_job.report.rates import Rates
 
 
 def counts(records, dead, payload_bytes, blob_bytes):

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from migrate_job import details as details_module
-from migrate_job.details import RATIO_EDGES, details
-from migrate_job.report import Report
-from migrate_job.report_html import to_html
+from migrate_job.report import details as details_module
+from migrate_job.report.details import RATIO_EDGES, details
+from migrate_job.report.report import Report
+from migrate_job.report.report_html import to_html
 from nbmf import Codec
 
 OLD_COUNTS = {

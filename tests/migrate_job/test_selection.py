@@ -8,7 +8,7 @@ import synthetic
 from cluster.errors import DestinationError
 from cluster.sources import jsonl, open_source
 from migrate_job import dry_run, job
-from migrate_job.plan import Plan
+from migrate_job.plan.plan import Plan
 from nbmf import Codec, store
 
 
@@ -80,7 +80,7 @@ def test_a_run_goes_on_with_the_same_records(migrate, tmp_path):
 def test_a_dry_run_counts_what_is_wanted(source, tmp_path, filters, wanted):
     from dataclasses import replace
 
-    from migrate_job.selection import find_cut
+    from migrate_job.plan.selection import find_cut
 
     plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless", **filters)
     found = dry_run.dry_run(replace(plan, cut=find_cut(plan)), Codec(), 2)

@@ -6,10 +6,11 @@ from ray import cloudpickle
 
 from cluster.errors import DestinationError
 from cluster.sources import jsonl, open_source
-from migrate_job import job, tasks
+from migrate_job import job
+from migrate_job.coding import tasks
+from migrate_job.coding.tasks import _Attempt
 from migrate_job.errors import WorkerDied
-from migrate_job.plan import Plan
-from migrate_job.tasks import _Attempt
+from migrate_job.plan.plan import Plan
 
 
 def test_a_node_that_is_lost_is_not_the_shards_fault_at_first():

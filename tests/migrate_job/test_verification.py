@@ -11,9 +11,10 @@ from items import by_line
 
 from cluster.errors import DestinationError
 from cluster.sources import Record, open_source
-from migrate_job import coding, job
-from migrate_job.plan import Plan
-from migrate_job.verification import is_chosen, parse_verify
+from migrate_job import job
+from migrate_job.coding import records as coding
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.verification import is_chosen, parse_verify
 from nbmf import Codec, store
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from migrate_job.plan import Plan
-from migrate_job.selection import find_cut
-from migrate_job.shard import migrate_shard
+from migrate_job.coding.shard import migrate_shard
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.selection import find_cut
 
 
 def plan_here(source, folder, target, **how):

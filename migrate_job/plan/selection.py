@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cluster.sources import BadRecord, Item
 
 if TYPE_CHECKING:
-    from migrate_job.plan import Plan
+    from migrate_job.plan.plan import Plan
 
 CLASS = "other_class"
 LIMIT = "over_limit"

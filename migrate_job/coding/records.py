@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cluster.sources import BadRecord, Record
-from migrate_job.plan import Plan
-from migrate_job.verification import is_chosen
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.verification import is_chosen
 from nbmf import Codec, inspect
 from nbmf.codec import DEFAULT_AIM
 from nbmf.encryption import told

@@ -1,6 +1,6 @@
 """A process that reads and codes records of one shard for its parent, which outlives it: see `isolation`.
 
-Run as `python -m migrate_job.coder_process FD`, FD being its end of a socket.
+Run as `python -m migrate_job.coding.coder_process FD`, FD being its end of a socket.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cluster.sources import BadRecord, Item, Shard
-from migrate_job.coding import BATCH_BYTES, Row, migrate_records
-from migrate_job.plan import Plan
-from migrate_job.selection import CLASS, Selection
+from migrate_job.coding.records import BATCH_BYTES, Row, migrate_records
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.selection import CLASS, Selection
 from nbmf import Codec
 
 _PR_SET_PDEATHSIG = 1
@@ -110,7 +110,7 @@ def main(parent: Connection) -> None:
 
 
 def _load(plan: Plan) -> Codec:
-    from migrate_job.codec import load_codec
+    from migrate_job.coding.codec import load_codec
     from nbmf.engine import configure
 
     configure(plan.engine.name, plan.engine.threads)
@@ -182,7 +182,7 @@ def _prepare() -> None:
 
 if __name__ == "__main__":
     _prepare()
-    from migrate_job import coder_process  # classes of messages are its, not those of __main__
+    from migrate_job.coding import coder_process  # classes of messages are its, not those of __main__
 
     with Connection(int(sys.argv[1])) as _parent:
         coder_process.main(_parent)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster.sources import BadRecord, check_unchanged
-from migrate_job.codec import load_codec
-from migrate_job.coding import Row, migrate_records
-from migrate_job.details import details
-from migrate_job.isolation import isolated_records
-from migrate_job.plan import Plan
-from migrate_job.selection import Selection, selection_of
-from migrate_job.watchdog import watchdog
+from migrate_job.coding.codec import load_codec
+from migrate_job.coding.isolation import isolated_records
+from migrate_job.coding.records import Row, migrate_records
+from migrate_job.coding.watchdog import watchdog
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.selection import Selection, selection_of
+from migrate_job.report.details import details
 from nbmf import Codec
 from nbmf.engine import configure
 from nbmf.store.files import write_whole

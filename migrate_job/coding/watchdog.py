@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 
-from migrate_job.coding import Allow
+from migrate_job.coding.records import Allow
 
 _STDERR = 2
 _MIN_INTERVAL_S = 0.5

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from cluster.sources import BadRecord
-from migrate_job.coder_process import (
+from migrate_job.coding.coder_process import (
     Coding,
     Done,
     Failed,
@@ -28,10 +28,10 @@ from migrate_job.coder_process import (
     Units,
     Work,
 )
-from migrate_job.coding import BATCH_RECORDS, Row
+from migrate_job.coding.records import BATCH_RECORDS, Row
 from migrate_job.errors import WorkerDied
-from migrate_job.plan import Plan
-from migrate_job.selection import CLASS, Selection
+from migrate_job.plan.plan import Plan
+from migrate_job.plan.selection import CLASS, Selection
 
 CRASHED = "crashed_worker"
 TIMED_OUT = "timed_out"
@@ -169,7 +169,7 @@ class _Coder:
         with theirs:
             fd = theirs.fileno()
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            command = [sys.executable, "-m", "migrate_job.coder_process", str(fd)]
+            command = [sys.executable, "-m", "migrate_job.coding.coder_process", str(fd)]
             self._process = subprocess.Popen(command, pass_fds=[fd], env=environment, start_new_session=True)  # noqa: S603 - ours
         self._child = child = Connection(ours.detach())
         try:

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from migrate_job.coding.shard import migrate_shard
 from migrate_job.errors import WorkerDied
-from migrate_job.plan import Plan
-from migrate_job.shard import migrate_shard
+from migrate_job.plan.plan import Plan
 from nbmf.errors import NbmfError
 
 _NODES_LOST = 3

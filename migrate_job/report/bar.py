@@ -11,7 +11,7 @@ from rich.progress import TimeRemainingColumn as RichTimeRemaining
 from rich.text import Text
 
 from cluster import progress
-from migrate_job.rates import Rates
+from migrate_job.report.rates import Rates
 
 _SPEED_PERIOD_S = 600
 _WIDE = 120

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
-from migrate_job.details import RATIO_EDGES
-from migrate_job.report import Report
+from migrate_job.report.details import RATIO_EDGES
+from migrate_job.report.report import Report
 
 _ROWS = 50
 """Classes that are shown, those of the most payload bytes; report.json has all of them."""

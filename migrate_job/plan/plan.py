@@ -13,8 +13,8 @@ from cluster.errors import DestinationError
 from cluster.sources import Source
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import LOCK, NAMES, done_file
-from migrate_job.listing import Shards
-from migrate_job.verification import ALL
+from migrate_job.plan.listing import Shards
+from migrate_job.plan.verification import ALL
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity

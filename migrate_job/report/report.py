@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cluster.sources.unread import Unread
-from migrate_job.details import Notable, Totals, add_totals, fold, largest, worst_ratio
+from migrate_job.report.details import Notable, Totals, add_totals, fold, largest, worst_ratio
 
 
 @dataclass(slots=True)

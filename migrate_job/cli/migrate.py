@@ -26,10 +26,10 @@ from cluster.cli.options import (
 )
 from cluster.progress import console, results
 from cluster.registry import DEFAULT
-from migrate_job.choice import Form, choose
-from migrate_job.cli_group import DefaultCommandGroup
-from migrate_job.in_place_commands import commit, rollback
-from migrate_job.tables import dry_run_table, report_table
+from migrate_job.cli.choice import Form, choose
+from migrate_job.cli.group import DefaultCommandGroup
+from migrate_job.cli.in_place import commit, rollback
+from migrate_job.cli.tables import dry_run_table, report_table
 from nbmf.encryption import KEY_VARIABLE, load_key
 
 EXIT_SOME_FAILED = 3
@@ -37,7 +37,7 @@ EXIT_INTERRUPTED = 130
 
 
 def _verify(text: str) -> float:
-    from migrate_job.verification import parse_verify
+    from migrate_job.plan.verification import parse_verify
 
     try:
         return parse_verify(text)
@@ -167,7 +167,7 @@ def run(
     from cluster.sources.unread import Unread
     from migrate_job import job
     from migrate_job.destinations.in_place_source import InPlaceRecords
-    from migrate_job.policy import load_policy
+    from migrate_job.plan.policy import load_policy
     from nbmf.engine import Engine
     from nbmf.store.layout import DEAD_LETTERS, REPORT, REPORT_PAGE
 
@@ -235,9 +235,9 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
     from cluster.progress import progress
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
-    from migrate_job.listing import Listing
-    from migrate_job.plan import Plan
-    from migrate_job.selection import find_cut
+    from migrate_job.plan.listing import Listing
+    from migrate_job.plan.plan import Plan
+    from migrate_job.plan.selection import find_cut
     from nbmf.engine import configure
 
     configure(how["engine"].name, how["engine"].threads)
@@ -258,7 +258,7 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
 
 def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
     """`job.run`, with a bar; `how` is passed on. Interrupted, it says what is done and exits."""
-    from migrate_job.bar import Bar
+    from migrate_job.report.bar import Bar
 
     with Bar() as bar:
         try:

@@ -62,7 +62,7 @@ def ray_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
 
 def entrypoint(arguments: Sequence[str]) -> str:
     """The command of the job, which ends well too if only single records were not migrated."""
-    from migrate_job.cli import EXIT_SOME_FAILED
+    from migrate_job.cli.migrate import EXIT_SOME_FAILED
 
     _check(arguments)
     command = shlex.join(["nbmf", "migrate", "--address", "auto", *arguments])
@@ -71,7 +71,7 @@ def entrypoint(arguments: Sequence[str]) -> str:
 
 def _check(arguments: Sequence[str]) -> None:
     """Mistakes are to be found here, not after a cluster was started."""
-    from migrate_job.cli import run
+    from migrate_job.cli.migrate import run
 
     command = typer.Typer(add_completion=False)
     command.command("migrate")(run)
