@@ -15,6 +15,7 @@ from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
 from nbmf.vectors.aim import Aim
+from nbmf.vectors.changed import Coded, changed
 
 if TYPE_CHECKING:
     from nbmf.manifest import Manifest
@@ -149,8 +150,8 @@ class Codec:
         fidelity or effort.
         """
         record = _canonical(value, fidelity, max_payload_bytes, default)
-        (blob,) = self._encode([record], effort, latency_budget_ms, aim if fidelity == "semantic" else None)
-        return blob
+        (coded,) = self._encode([record], [fidelity], effort, latency_budget_ms, aim)
+        return coded.blob
 
     def encode_canonical(
         self,
@@ -175,12 +176,31 @@ class Codec:
 
         Raises InexactMachine if this machine decodes the version's golden records otherwise: it is asked once.
         """
-        return self._encode(records, effort, latency_budget_ms)
+        lossless: list[Fidelity] = ["lossless"] * len(records)
+        return [coded.blob for coded in self._encode(records, lossless, effort, latency_budget_ms, DEFAULT_AIM)]
+
+    def encode_canonical_measured(
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        fidelities: Sequence[Fidelity],
+        *,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        aim: Aim = DEFAULT_AIM,
+    ) -> list[Coded]:
+        """As `encode_canonical_batch`, with a fidelity for each record, and what was changed of those that are
+        semantic."""
+        return self._encode(records, fidelities, effort, latency_budget_ms, aim)
 
     def _encode(
-        self, records: Sequence[tuple[Kind, bytes]], effort: Effort, latency_budget_ms: float, aim: Aim | None = None
-    ) -> list[bytes]:
-        """With an aim, vectors are changed to near ones where that makes the blob smaller."""
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        fidelities: Sequence[Fidelity],
+        effort: Effort,
+        latency_budget_ms: float,
+        aim: Aim,
+    ) -> list[Coded]:
+        """Of semantic ones, vectors are changed to near ones where that makes the blob smaller."""
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         cuts = [coders.spans.cut(*record) for record in records]
@@ -189,17 +209,21 @@ class Codec:
         largest_whole = _LARGEST_WHOLE if effort == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
-        blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
+        blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
-            blobs[index] = min(blobs[index], self._spans_frame(records[index], cut, inner), key=len)
-            near = coders.spans.approximated(*records[index], aim) if aim else None
+            lossless = min(blobs[index].blob, self._spans_frame(records[index], cut, inner), key=len)
+            blobs[index] = Coded(lossless)
+            semantic = fidelities[index] == "semantic"
+            near = coders.spans.approximated(*records[index], aim) if semantic else None
             if near:  # what remains beside the vectors is the same
-                changed = self._spans_frame((records[index][0], near[0]), near[1], inner, "semantic")
-                blobs[index] = min(blobs[index], changed, key=len)
-        if aim:
-            blobs = [_vector(*pair, aim) for pair in zip(records, blobs, strict=True)]
-        return blobs
+                record, near_cut, cosines = near
+                blob = self._spans_frame((records[index][0], record), near_cut, inner, "semantic")
+                blobs[index] = _smaller(lossless, blob, cosines)
+        return [
+            _vector(record, coded.blob, aim) if fidelity == "semantic" and record[0] is Kind.ARRAY else coded
+            for record, fidelity, coded in zip(records, fidelities, blobs, strict=True)
+        ]
 
     def _ladder(
         self,
@@ -348,10 +372,26 @@ class Codec:
         aim: Aim = DEFAULT_AIM,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
+        options: dict[str, Any] = {"effort": effort, "latency_budget_ms": latency_budget_ms, "default": default}
+        coded = self.encode_measured(values, fidelity, max_payload_bytes=max_payload_bytes, aim=aim, **options)
+        return [one if isinstance(one, NbmfError) else one.blob for one in coded]
+
+    def encode_measured(
+        self,
+        values: Iterable[payload.Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        default: Default | None = None,
+        aim: Aim = DEFAULT_AIM,
+    ) -> list[Coded | NbmfError]:
+        """As `encode_batch`, with what semantic fidelity changed of each payload, and how much."""
         read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
-        blobs = iter(self._encode(good, effort, latency_budget_ms, aim if fidelity == "semantic" else None))
-        return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
+        coded = iter(self._encode(good, [fidelity] * len(good), effort, latency_budget_ms, aim))
+        return [record if isinstance(record, NbmfError) else next(coded) for record in read]
 
     def decode_batch(
         self,
@@ -398,13 +438,19 @@ WITHOUT_VERSION = Codec()
 """The codec that every installation has: its blobs name no version."""
 
 
-def _vector(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
+def _vector(record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> Coded:
     """The blob of what an array may be changed to, if it is smaller than the lossless one and anything was changed."""
     approximated = _VECTORS.approximate(*record, aim)
     if approximated is None or approximated[0] == record[1]:
-        return lossless
-    blob = frame.pack(record[0], _VECTORS.number, "semantic", b"", b"", *approximated)
-    return min(lossless, blob, key=len)
+        return Coded(lossless)
+    canonical, body, cosine = approximated
+    return _smaller(lossless, frame.pack(record[0], _VECTORS.number, "semantic", b"", b"", canonical, body), [cosine])
+
+
+def _smaller(lossless: bytes, semantic: bytes, cosines: Sequence[float]) -> Coded:
+    if len(semantic) >= len(lossless):
+        return Coded(lossless)
+    return Coded(semantic, changed(cosines, len(lossless)))
 
 
 def _open_spans(parsed: frame.Frame) -> coders.spans.Parsed:

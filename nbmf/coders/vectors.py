@@ -22,9 +22,9 @@ class VectorsCoder(OneByOne):
     number: ClassVar[int] = 12
     name: ClassVar[str] = "vectors"
 
-    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes] | None:
-        """(canonical bytes of the vector that the body decodes to, body); None of what it cannot keep above the floor,
-        or is no vector of 8 to 65,536 floats."""
+    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes, float] | None:
+        """(canonical bytes of the vector that the body decodes to, body, cosine of both vectors); None of what it
+        cannot keep above the floor, or is no vector of 8 to 65,536 floats."""
         if kind is not Kind.ARRAY:
             return None
         form, at = arrays.split(canonical)
@@ -32,8 +32,8 @@ class VectorsCoder(OneByOne):
         if space is None or form.type not in TYPES:
             return None
         flags = canonical[1] if at == 2 else None
-        (body,), decoded, _ = coding.encode(space, canonical[at:], 1, form.type, aim, flags)
-        return None if body is None else (canonical[:at] + decoded, body)
+        (body,), decoded, (cosine,) = coding.encode(space, canonical[at:], 1, form.type, aim, flags)
+        return None if body is None else (canonical[:at] + decoded, body, cosine)
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         return None  # lossless only by chance

@@ -67,8 +67,9 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
     return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
 
 
-def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | None:
-    """The record with other vectors in place of its own, up to `aim`, and that without its spans; None without vectors.
+def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut, list[float]] | None:
+    """The record with other vectors in place of its own, up to `aim`, that without its spans, and the cosine of each
+    vector that changed; None where none did.
 
     Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in text, nor inside strings.
     """
@@ -77,17 +78,21 @@ def approximated(kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, Cut] | 
     in_strings = _Strings(canonical)
     parts: list[bytes] = []
     spans: list[Span] = []
+    cosines: list[float] = []
     at = size = 0
     for span in _chosen(kind, canonical):
         between, text = canonical[at : span.begin], canonical[span.begin : span.end]
         at = span.end
         if isinstance(span, Numbers) and _is_vector(span, canonical, in_strings):
-            span, text = _near(span, text, aim)
+            near = _near(span, text, aim)
+            if near:
+                cosines += [near[2]] if near[1] != text else []
+                span, text, _ = near
         parts += between, text
         spans.append(replace(span, begin=size + len(between), end=size + len(between) + len(text)))
         size = spans[-1].end
     record = b"".join(parts) + canonical[at:]
-    return None if record == canonical else (record, cut_out(record, spans, clear=True))
+    return (record, cut_out(record, spans, clear=True), cosines) if cosines else None
 
 
 def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
@@ -95,17 +100,18 @@ def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
     return whole and span.count >= LEAST_DIMS_IN_JSON and not in_strings.hold(span.begin)
 
 
-def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes]:
-    """A vector near to the span's, and its text; both as they are if it would not keep the aim, or take no less."""
+def _near(span: Numbers, text: bytes, aim: Aim) -> tuple[Numbers, bytes, float] | None:
+    """A vector near to the span's, its text, and the cosine of both; None if it would not keep the aim, or take no
+    less."""
     space, values = coding.space_of(span.count), numbers.binary32(text.split(span.separator))
     if space is None or values is None:
-        return span, text
+        return None
     form = Form.BINARY32 if span.form is Form.BINARY32 else Form.SHORT_BINARY32
-    (body,), decoded, _ = coding.encode(space, values, 1, form.type, aim)
+    (body,), decoded, (cosine,) = coding.encode(space, values, 1, form.type, aim)
     if body is None or len(body) >= len(span.data):
-        return span, text
+        return None
     written = numbers.write(form, 0, bytes(decoded), span.separator, sys.maxsize)
-    return replace(span, form=form, scale=0, data=body, coder=VectorsCoder.number), written
+    return replace(span, form=form, scale=0, data=body, coder=VectorsCoder.number), written, cosine
 
 
 class _Strings:
