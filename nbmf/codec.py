@@ -61,6 +61,7 @@ class BlobInfo:
 
     `payload_bytes` counts canonical bytes; None where only decoding tells: of small JSON that a learned coder wrote.
     `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
+    `vectors`: how many fidelity "semantic" made near ones of; None in a lossless blob.
     `detail`: the segments; or the repeats cut out and the windows by coder (with spans, of what remains; not told of
     payloads above 64 MiB); or why no learned coder wrote it.
     """
@@ -72,6 +73,7 @@ class BlobInfo:
     payload_bytes: int | None
     blob_bytes: int
     inner: str | None = None
+    vectors: int | None = None
     detail: dict[str, Any] | None = None
 
 
@@ -539,8 +541,19 @@ def inspect(blob: bytes) -> BlobInfo:
         payload_bytes=parsed.payload_bytes if parsed.payload_bytes == parsed.least_bytes else None,
         blob_bytes=len(blob),
         inner=None if inner is None else coders.NAMES[inner],
+        vectors=_near_vectors(parsed) if parsed.fidelity == "semantic" else None,
         detail=_detail(parsed, inner),
     )
+
+
+def _near_vectors(parsed: frame.Frame) -> int | None:
+    """None for a damaged blob."""
+    if parsed.coder not in coders.spans.NAMES:
+        return int(parsed.coder == _VECTORS.number)
+    try:
+        return coders.spans.near_vectors(parsed.body, parsed.payload_bytes)
+    except CorruptBlob:
+        return None
 
 
 def _detail(parsed: frame.Frame, inner: int | None) -> dict[str, Any] | None:

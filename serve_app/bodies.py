@@ -27,7 +27,6 @@ MEDIA_TYPES = {
 }
 _ITEM_HEAD = struct.Struct("<BBI")
 _OK, _FAILED = 0, 1
-_COSINE_DIGITS = 6
 
 
 def charset_of(content_type: str) -> str:
@@ -49,7 +48,7 @@ def encoded_fields(blob: bytes, payload_bytes: int, changed: Changed | None) -> 
         "blob_bytes": info.blob_bytes,
     }
     if changed is not None:
-        fields |= {"fidelity": info.fidelity, "similarity": _similarity(changed)}
+        fields |= {"fidelity": info.fidelity, "similarity": changed.similarity()}
     return fields
 
 
@@ -59,15 +58,9 @@ def encoded_headers(blob: bytes, changed: Changed | None) -> dict[str, str]:
     headers = {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder}
     if changed is not None:
         headers["X-Nbmf-Fidelity"] = info.fidelity
-        told = _similarity(changed)
+        told = changed.similarity()
         headers |= {f"X-Nbmf-{name.replace('_', '-').title()}": str(value) for name, value in told.items()}
     return headers
-
-
-def _similarity(changed: Changed) -> dict[str, float]:
-    """Of the vectors that fidelity semantic changed."""
-    mean, least = round(changed.cosine_mean, _COSINE_DIGITS), round(changed.cosine_min, _COSINE_DIGITS)
-    return {"vectors": changed.vectors, "cosine_mean": mean, "cosine_min": least}
 
 
 def decoded_json(kind: Kind, canonical: bytes) -> bytes:

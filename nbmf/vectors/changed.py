@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+_COSINE_DIGITS = 6
+
 
 class Changed(NamedTuple):
     """The vectors of a record that are others in its blob: how many, and their cosines with those that come back.
@@ -16,6 +18,11 @@ class Changed(NamedTuple):
     cosine_mean: float
     cosine_min: float
     lossless_bytes: int
+
+    def similarity(self) -> dict[str, float]:
+        """For JSON: `vectors`, `cosine_mean` and `cosine_min`."""
+        mean, least = round(self.cosine_mean, _COSINE_DIGITS), round(self.cosine_min, _COSINE_DIGITS)
+        return {"vectors": self.vectors, "cosine_mean": mean, "cosine_min": least}
 
 
 class Coded(NamedTuple):

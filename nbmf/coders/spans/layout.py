@@ -192,6 +192,12 @@ def inner_coder(body: bytes) -> int:
     return body[0]
 
 
+def near_vectors(body: bytes, payload_bytes: int) -> int:
+    """How many spans are vectors that are kept up to a cosine; nothing is written out. Raises CorruptBlob."""
+    spans, _ = _read_spans(body, payload_bytes)
+    return sum(isinstance(span, _NumbersRead) and span.coder == VectorsCoder.number for span in spans)
+
+
 def parse(body: bytes, payload_bytes: int) -> Parsed:
     """Takes a body apart. Neither work nor memory exceed what `payload_bytes` and MAX_NUMBERS allow.
 

@@ -62,7 +62,7 @@ def test_nothing_but_the_vectors_changes(style):
     record = {"a": vector, **kept, "deep": [{"embedding": other, "id": 12}]}
     blob = CODEC.encode(record, "semantic")
     info, found = nbmf.inspect(blob), nbmf.decode(blob)
-    assert (info.fidelity, info.coder) == ("semantic", "spans")
+    assert (info.fidelity, info.coder, info.vectors) == ("semantic", "spans", 2)
     assert {name: found[name] for name in kept} == kept
     assert list(found) == list(record)
     assert found["deep"][0]["id"] == 12
