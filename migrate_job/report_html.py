@@ -8,6 +8,7 @@ from typing import Any
 
 from migrate_job.details import RATIO_EDGES
 from migrate_job.report import Report
+from migrate_job.tables import semantic_rows
 
 _ROWS = 50
 """Classes that are shown, those of the most payload bytes; report.json has all of them."""
@@ -88,6 +89,7 @@ def _overview(fields: dict[str, Any]) -> list[tuple[str, str]]:
         ("bytes in the source", f"{fields['source_bytes']:,}"),
         ("payload bytes", f"{fields['payload_bytes']:,}"),
         ("blob bytes", f"{fields['blob_bytes']:,}"),
+        *semantic_rows(fields["semantic"]),
         ("payload bytes / blob bytes", _ratio(fields)),
         ("seconds, summed over parallel tasks", f"{fields['seconds']:,.1f}"),
     ]

@@ -27,10 +27,24 @@ def report_table(report: Any) -> Table:
     table.add_row("bytes in the source", f"{report.source_bytes:,}")
     table.add_row("payload bytes", f"{report.payload_bytes:,}")
     table.add_row("blob bytes", f"{report.blob_bytes:,}")
+    for name, value in semantic_rows(report.to_dict()["semantic"]):
+        table.add_row(name, value)
     if report.blob_bytes:
         table.add_row("payload bytes / blob bytes", f"{report.payload_bytes / report.blob_bytes:.2f}")
         table.add_row("source bytes / blob bytes", f"{report.source_bytes / report.blob_bytes:.2f}")
     return table
+
+
+def semantic_rows(semantic: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lines of a table about what fidelity semantic changed; none where it changed nothing."""
+    if not semantic["records"]:
+        return []
+    return [
+        ("records of which fidelity semantic changed vectors", f"{semantic['records']:,}"),
+        ("vectors that it changed", f"{semantic['vectors']:,}"),
+        ("their cosines, mean and least", f"{semantic['cosine_mean']:.5f}, {semantic['cosine_min']:.5f}"),
+        ("bytes of these blobs, and lossless", f"{semantic['blob_bytes']:,}, {semantic['lossless_bytes']:,}"),
+    ]
 
 
 def dry_run_table(run: DryRun) -> Table:
