@@ -16,6 +16,7 @@ from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind
 from nbmf.places import local_path
 from nbmf.vectors.aim import Aim
+from nbmf.vectors.changed import Coded, changed
 from nbmf.vectors.spaces import Spaces
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class BlobInfo:
 
     `payload_bytes` counts canonical bytes; None where only decoding tells: of small JSON that a learned coder wrote.
     `inner` is the coder of what remains where spans are cut out (coders spans and spans_learned), else None.
+    `vectors`: how many fidelity "semantic" made near ones of; None in a lossless blob.
     `detail`: the segments; or the repeats cut out and the windows by coder (with spans, of what remains; not told of
     payloads above 64 MiB); or why no learned coder wrote it.
     """
@@ -66,6 +68,7 @@ class BlobInfo:
     payload_bytes: int | None
     blob_bytes: int
     inner: str | None = None
+    vectors: int | None = None
     detail: dict[str, Any] | None = None
 
 
@@ -151,8 +154,8 @@ class Codec:
         fidelity or effort.
         """
         record = _canonical(value, fidelity, max_payload_bytes, default)
-        (blob,) = self._encode([record], effort, latency_budget_ms, aim if fidelity == "semantic" else None)
-        return blob
+        (coded,) = self._encode([record], [fidelity], effort, latency_budget_ms, aim)
+        return coded.blob
 
     def encode_canonical(
         self,
@@ -177,12 +180,31 @@ class Codec:
 
         Raises InexactMachine if this machine decodes the version's golden records otherwise: it is asked once.
         """
-        return self._encode(records, effort, latency_budget_ms)
+        lossless: list[Fidelity] = ["lossless"] * len(records)
+        return [coded.blob for coded in self._encode(records, lossless, effort, latency_budget_ms, DEFAULT_AIM)]
+
+    def encode_canonical_measured(
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        fidelities: Sequence[Fidelity],
+        *,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        aim: Aim = DEFAULT_AIM,
+    ) -> list[Coded]:
+        """As `encode_canonical_batch`, with a fidelity for each record, and what was changed of those that are
+        semantic."""
+        return self._encode(records, fidelities, effort, latency_budget_ms, aim)
 
     def _encode(
-        self, records: Sequence[tuple[Kind, bytes]], effort: Effort, latency_budget_ms: float, aim: Aim | None = None
-    ) -> list[bytes]:
-        """With an aim, vectors are changed to near ones where that makes the blob smaller."""
+        self,
+        records: Sequence[tuple[Kind, bytes]],
+        fidelities: Sequence[Fidelity],
+        effort: Effort,
+        latency_budget_ms: float,
+        aim: Aim,
+    ) -> list[Coded]:
+        """Of semantic ones, vectors are changed to near ones where that makes the blob smaller."""
         if effort not in get_args(Effort):
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         cuts = [coders.spans.cut(*record) for record in records]
@@ -191,19 +213,23 @@ class Codec:
         largest_whole = _LARGEST_WHOLE if effort == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
-        blobs = [self._smallest_frame(*pair) for pair in zip(records, coded, strict=False)]
+        blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
-            blobs[index] = min(blobs[index], self._spans_frame(records[index], cut, inner), key=len)
-            near = coders.spans.approximated(*records[index], aim, self._spaces) if aim else None
+            lossless = min(blobs[index].blob, self._spans_frame(records[index], cut, inner), key=len)
+            blobs[index] = Coded(lossless)
+            semantic = fidelities[index] == "semantic"
+            near = coders.spans.approximated(*records[index], aim, self._spaces) if semantic else None
             if near:  # what remains beside the vectors is the same
-                changed = self._spans_frame((records[index][0], near[0]), near[1], inner, "semantic")
-                blobs[index] = min(blobs[index], changed, key=len)
-        if aim:
-            if self._learned_vectors:
-                self._check_golden(self._learned_vectors)
-            blobs = [self._vector(*pair, aim) for pair in zip(records, blobs, strict=True)]
-        return blobs
+                record, near_cut, cosines = near
+                blob = self._spans_frame((records[index][0], record), near_cut, inner, "semantic")
+                blobs[index] = _smaller(lossless, blob, cosines)
+        if self._learned_vectors and "semantic" in fidelities:
+            self._check_golden(self._learned_vectors)
+        return [
+            self._vector(record, coded.blob, aim) if fidelity == "semantic" and record[0] is Kind.ARRAY else coded
+            for record, fidelity, coded in zip(records, fidelities, blobs, strict=True)
+        ]
 
     def _ladder(
         self,
@@ -263,14 +289,17 @@ class Codec:
         number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
         return self._frame(record, number, cut.body(*inner), fidelity)
 
-    def _vector(self, record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> bytes:
-        """The blob of what an array may be changed to, where it is smaller than the lossless one."""
-        blobs = [lossless]
+    def _vector(self, record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> Coded:
+        """The blob of what an array may be changed to, if it is smaller than the lossless one and anything changed."""
+        coded = Coded(lossless)
         for coder in (_VECTORS, self._learned_vectors):
             near = coder.approximate(*record, aim) if coder else None
             if coder and near and near[0] != record[1]:
-                blobs.append(self._frame((record[0], near[0]), coder.number, near[1], "semantic"))
-        return min(blobs, key=len)
+                canonical, body, cosine = near
+                blob = self._frame((record[0], canonical), coder.number, body, "semantic")
+                if len(blob) < len(coded.blob):
+                    coded = _smaller(lossless, blob, [cosine])
+        return coded
 
     def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
         return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
@@ -361,10 +390,26 @@ class Codec:
         aim: Aim = DEFAULT_AIM,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order; the same blobs as one by one."""
+        options: dict[str, Any] = {"effort": effort, "latency_budget_ms": latency_budget_ms, "default": default}
+        coded = self.encode_measured(values, fidelity, max_payload_bytes=max_payload_bytes, aim=aim, **options)
+        return [one if isinstance(one, NbmfError) else one.blob for one in coded]
+
+    def encode_measured(
+        self,
+        values: Iterable[payload.Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        effort: Effort = "auto",
+        latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
+        default: Default | None = None,
+        aim: Aim = DEFAULT_AIM,
+    ) -> list[Coded | NbmfError]:
+        """As `encode_batch`, with what semantic fidelity changed of each payload, and how much."""
         read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
-        blobs = iter(self._encode(good, effort, latency_budget_ms, aim if fidelity == "semantic" else None))
-        return [record if isinstance(record, NbmfError) else next(blobs) for record in read]
+        coded = iter(self._encode(good, [fidelity] * len(good), effort, latency_budget_ms, aim))
+        return [record if isinstance(record, NbmfError) else next(coded) for record in read]
 
     def decode_batch(
         self,
@@ -413,6 +458,12 @@ WITHOUT_VERSION = Codec()
 
 def _spaces(manifest: Manifest, files: dict[str, bytes]) -> Spaces:
     return Spaces([space.dims for space in manifest.vectors], [files[space.file] for space in manifest.vectors])
+
+
+def _smaller(lossless: bytes, semantic: bytes, cosines: Sequence[float]) -> Coded:
+    if len(semantic) >= len(lossless):
+        return Coded(lossless)
+    return Coded(semantic, changed(cosines, len(lossless)))
 
 
 def _open_spans(parsed: frame.Frame, spaces: Spaces | None = None) -> coders.spans.Parsed:
@@ -504,8 +555,19 @@ def inspect(blob: bytes) -> BlobInfo:
         payload_bytes=parsed.payload_bytes if parsed.payload_bytes == parsed.least_bytes else None,
         blob_bytes=len(blob),
         inner=None if inner is None else coders.NAMES[inner],
+        vectors=_near_vectors(parsed) if parsed.fidelity == "semantic" else None,
         detail=_detail(parsed, inner),
     )
+
+
+def _near_vectors(parsed: frame.Frame) -> int | None:
+    """None for a damaged blob."""
+    if parsed.coder not in coders.spans.NAMES:
+        return int(parsed.coder == _VECTORS.number)
+    try:
+        return coders.spans.near_vectors(parsed.body, parsed.payload_bytes)
+    except CorruptBlob:
+        return None
 
 
 def _detail(parsed: frame.Frame, inner: int | None) -> dict[str, Any] | None:

@@ -20,23 +20,24 @@ ENCODER_VERSION = "nbmf-1"
 _FAMILY = "nbmf-"
 
 
-def encode(payload_: Payload, fidelity: Fidelity = "semantic", *, codec: Codec | None = None) -> dict[str, Any]:
+def encode(payload_: Payload, fidelity: Fidelity | None = None, *, codec: Codec | None = None) -> dict[str, Any]:
     """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text
     (but not 1 beside "1", of which the stub lost one).
 
-    Lossless whatever `fidelity` permits: "semantic" is the stub's default, not a wish.
-    Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
+    "semantic" permits near vectors, as `nbmf.encode`. Without a fidelity the record is kept lossless, though the meta
+    says "semantic" as the stub's did: that was its default, not a wish of whoever calls it without.
+    Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold, ValueError for an unknown fidelity.
     """
-    held = payload_
+    held, kept = payload_, fidelity or "lossless"
     try:
-        blob = api.encode(held, codec=codec)
+        blob = api.encode(held, kept, codec=codec)
     except UnsupportedPayload as unsupported:
         try:
             held = json_text.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
-        blob = api.encode(held, codec=codec)
-    wrapped = wrap(blob, held, fidelity)
+        blob = api.encode(held, kept, codec=codec)
+    wrapped = wrap(blob, held, fidelity or "semantic")
     wrapped["meta"]["type"] = type(payload_).__name__
     return wrapped
 
@@ -95,7 +96,7 @@ class ProductionNBMFEncoder:
         self.model_path = model_path
         self.codec = api.load(model_path) if model_path else None
 
-    def encode(self, payload: Payload, fidelity: Fidelity = "semantic") -> dict[str, Any]:
+    def encode(self, payload: Payload, fidelity: Fidelity | None = None) -> dict[str, Any]:
         """As `compat.encode`, with `meta.encoder_domain`."""
         blob = encode(payload, fidelity, codec=self.codec)
         blob["meta"]["encoder_domain"] = self.domain

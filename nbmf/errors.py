@@ -3,7 +3,6 @@
     NbmfError
     ├── UnsupportedPayload     (also TypeError)   encode: the value cannot be represented; names the path
     ├── PayloadTooLarge        (also ValueError)  encode: over max_payload_bytes
-    ├── UnsupportedFidelity    (also ValueError)  encode, by a service or a client of one: semantic
     ├── BlobError                                 decode, inspect: the blob is at fault
     │   ├── NotABlob                              the first byte is not one of ours
     │   ├── UnsupportedFormat                     written by a newer nbmf than this one
@@ -77,15 +76,6 @@ class PayloadTooLarge(NbmfError, ValueError):
     """The payload is over `max_payload_bytes`."""
 
     code = "payload_too_large"
-
-
-class UnsupportedFidelity(NbmfError, ValueError):
-    """A service was asked to keep less of a record than all of it, which none can do yet."""
-
-    code = "unsupported_fidelity"
-
-    def __init__(self, message: str = "fidelity 'semantic' is not there yet: leave it out, records are kept lossless"):
-        super().__init__(message)
 
 
 class BlobError(NbmfError):

@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
+from nbmf.codec import DEFAULT_AIM
 from nbmf.effort import Effort
 from nbmf.engine import EngineName
+from nbmf.vectors.aim import FINEST_STEP, Aim
 from nbmf.wire import BadWire
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
 from serve_app.reading.items import Bounds
@@ -62,6 +64,20 @@ class BatchConfig(StrictModel):
     max_wait_s: float = Field(
         0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"
     )
+
+
+class SemanticConfig(StrictModel):
+    """How closely vectors are kept of records with fidelity semantic."""
+
+    least_cosine: float = Field(
+        DEFAULT_AIM.least_cosine, gt=0, lt=1, description="of each vector with what it decodes to, else it is kept"
+    )
+    step: int = Field(DEFAULT_AIM.step, ge=0, le=FINEST_STEP, description="of quantisation; 16 more halve the error")
+
+    @property
+    def aim(self) -> Aim:
+        """Of encoders."""
+        return Aim(least_cosine=self.least_cosine, step=self.step)
 
 
 class DecoderLimits(StrictModel):
@@ -121,6 +137,7 @@ class ServeConfig(StrictModel):
         description="with effort auto, coders that would take longer to decode a record are left out, unless the "
         "request has a budget of its own; null for no limit, which is what max does",
     )
+    semantic: SemanticConfig = Field(SemanticConfig(), description="of records with fidelity semantic")
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
     batch: BatchConfig = Field(BatchConfig(), description="records of several requests are coded together")

@@ -11,6 +11,7 @@ from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from nbmf.effort import Effort
 from nbmf.errors import NbmfError
+from nbmf.vectors.changed import Changed
 from serve_app.admission.work_slots import WorkSlots
 from serve_app.config import ServeConfig
 from serve_app.observe.calls import Call
@@ -28,10 +29,11 @@ R = TypeVar("R")
 
 
 class Encoded(NamedTuple):
-    """A blob, and the canonical bytes of what it was made of."""
+    """A blob, the canonical bytes of what it was made of, and what it changed of that, if anything."""
 
     blob: bytes
     payload_bytes: int
+    changed: Changed | None
 
 
 class CodecService:
@@ -53,10 +55,10 @@ class CodecService:
         """
 
         async def encoded(good: list[Keyed]) -> list[Encoded | Failure]:
-            blobs = await self._traffic.encode(good, asked, call.deadline)
+            coded = await self._traffic.encode(good, asked, call.deadline)
             return [
-                blob if isinstance(blob, Failure) else Encoded(blob, len(record.record[1]))
-                for record, blob in zip(good, blobs, strict=True)
+                one if isinstance(one, Failure) else Encoded(one.blob, len(item.record.canonical), one.changed)
+                for item, one in zip(good, coded, strict=True)
             ]
 
         return await self._each(call, records, encoded)

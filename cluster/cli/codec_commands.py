@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeAlias
+from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 
@@ -20,6 +20,8 @@ from cluster.cli.options import (
     CodecOption,
     EffortChoice,
     EffortOption,
+    FidelityChoice,
+    FidelityOption,
     LatencyBudgetOption,
     RegistryOption,
     latency_budget,
@@ -35,6 +37,7 @@ from nbmf.errors import NbmfError
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, Payload, check_canonical, from_canonical
 from nbmf.text_encoding import decode_text, encoding_of
+from nbmf.vectors.changed import Coded
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, load_named
 
 EXIT_SOME_FAILED = 3
@@ -75,12 +78,14 @@ def encode(
         typer.Option(
             "--as",
             help="What the input is. `auto`: by the file's suffix, else text if it is UTF-8, else bytes. "
-            "`jsonl`: a record a line, written as lines `{“blob”: base64}`.",
+            "`jsonl`: a record a line, written as lines `{“blob”: base64}`, "
+            "with `similarity` where `--fidelity semantic` changed something.",
         ),
     ] = InputFormat.AUTO,
     codec: CodecOption = DEFAULT,
     effort: EffortOption = EffortChoice.AUTO,
     latency_budget_ms: LatencyBudgetOption = None,
+    fidelity: FidelityOption = FidelityChoice.LOSSLESS,
     registry: RegistryOption = None,
 ) -> None:
     """Encode a record, or a record on each line, to nbmf blobs.
@@ -90,18 +95,33 @@ def encode(
     budget_ms = latency_budget(effort, latency_budget_ms)
     version = Registry(registry).load(codec)
 
-    def blob_of(payload: Payload) -> bytes:
-        return version.encode(payload, effort=effort.value, latency_budget_ms=budget_ms)
+    def coded(payload: Payload) -> Coded:
+        options: dict[str, Any] = {"effort": effort.value, "latency_budget_ms": budget_ms}
+        (result,) = version.encode_measured([payload], fidelity.value, **options)
+        if isinstance(result, NbmfError):
+            raise result
+        return result
 
     chosen = input_format if input_format is not InputFormat.AUTO else _SUFFIXES.get(file.suffix if file else "")
     if chosen is InputFormat.JSONL:
 
         def encode_line(line: bytes) -> bytes:
-            return dump({"blob": base64.b64encode(blob_of(load_named(line, "the line"))).decode()})
+            blob, changed = coded(load_named(line, "the line"))
+            fields: dict[str, Any] = {"blob": base64.b64encode(blob).decode()}
+            if changed:
+                fields |= {"fidelity": fidelity.value, "similarity": changed.similarity()}
+            return dump(fields)
 
         _each_line(file, output, encode_line)
     else:
-        _write(output, blob_of(_payload(_read(file), chosen)), binary=True)
+        blob, changed = coded(_payload(_read(file), chosen))
+        if changed:
+            told = changed.similarity()
+            console.print(
+                f"nbmf: vectors changed: {told['vectors']}, cosine {told['cosine_mean']:g} in the mean, "
+                f"{told['cosine_min']:g} at least; {len(blob)} bytes, lossless {changed.lossless_bytes}"
+            )
+        _write(output, blob, binary=True)
 
 
 def decode(
@@ -164,8 +184,9 @@ def inspect(
         typer.echo(json.dumps(info))
         return
     detail = info.pop("detail") or {}
-    if info["inner"] is None:
-        del info["inner"]
+    for name in ("inner", "vectors"):
+        if info[name] is None:
+            del info[name]
     for name, value in info.items():
         typer.echo(f"{name:14} {_NOT_TOLD[name] if value is None else value}")
     for name, value in {**detail, **detail.pop("by", {})}.items():

@@ -44,6 +44,22 @@ EffortOption: TypeAlias = Annotated[
     ),
 ]
 
+
+class FidelityChoice(enum.StrEnum):
+    """nbmf.payload.Fidelity, for the command line."""
+
+    LOSSLESS = "lossless"
+    SEMANTIC = "semantic"
+
+
+FidelityOption: TypeAlias = Annotated[
+    FidelityChoice,
+    typer.Option(
+        "--fidelity",
+        help="`semantic`: vectors (arrays of 64 floats and more) may become near ones; everything else is kept.",
+    ),
+]
+
 LatencyBudgetOption: TypeAlias = Annotated[
     float | None,
     typer.Option(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from migrate_job.report.details import semantic_rows
+
 if TYPE_CHECKING:
     from migrate_job.dry_run import DryRun, Estimate
 
@@ -27,6 +29,8 @@ def report_table(report: Any) -> Table:
     table.add_row("bytes in the source", f"{report.source_bytes:,}")
     table.add_row("payload bytes", f"{report.payload_bytes:,}")
     table.add_row("blob bytes", f"{report.blob_bytes:,}")
+    for name, value in semantic_rows(report.to_dict()["semantic"]):
+        table.add_row(name, value)
     if report.blob_bytes:
         table.add_row("payload bytes / blob bytes", f"{report.payload_bytes / report.blob_bytes:.2f}")
         table.add_row("source bytes / blob bytes", f"{report.source_bytes / report.blob_bytes:.2f}")

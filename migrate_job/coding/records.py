@@ -14,8 +14,9 @@ from nbmf import Codec, inspect
 from nbmf.codec import DEFAULT_AIM
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical
-from nbmf.vectors.compare import cosines
+from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.vectors.changed import Coded
+from nbmf.vectors.compare import is_near
 from nbmf.wire import dump
 
 _WITHOUT_CONTENT = {
@@ -31,11 +32,9 @@ BATCH_BYTES = 1024 * 1024
 BYTES_PER_TIMEOUT = 256 * 1024
 """A batch may take the time of a record once more for each so many bytes: 4 kB/s at 60 s."""
 
-_COSINE_ERROR = 1e-6
-"""What rounding a record's numbers to float32 makes of a cosine, and more."""
-
 Row: TypeAlias = dict[str, Any]
-"""Columns of the store; and `verified`, which says whether the blob was decoded and compared."""
+"""Columns of the store; `verified`, which says whether the blob was decoded and compared; and `changed`, what semantic
+fidelity made of the record, or None."""
 
 Allow: TypeAlias = Callable[[float], None]
 """Called before each step with the seconds that it may take."""
@@ -121,24 +120,24 @@ def _coded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRec
 
 
 def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRecord]:
-    blobs = _encoded(batch, codec, plan)
+    coded = _encoded(batch, codec, plan)
     chosen = [is_chosen(one.record.key, one.record.record_class, plan.verify) for one in batch]
-    good = [blob for blob, its in zip(blobs, chosen, strict=True) if its and not isinstance(blob, NbmfError)]
+    good = [made.blob for made, its in zip(coded, chosen, strict=True) if its and not isinstance(made, NbmfError)]
     decoded = iter(codec.decode_batch(good))
     outcomes: list[Row | BadRecord] = []
-    for one, blob, its in zip(batch, blobs, chosen, strict=True):
-        if isinstance(blob, NbmfError):
-            outcomes.append(_bad(one.record, blob.code, str(blob)))
+    for one, made, its in zip(batch, coded, chosen, strict=True):
+        if isinstance(made, NbmfError):
+            outcomes.append(_bad(one.record, made.code, str(made)))
         else:
-            outcomes.append(_verified(one, blob, next(decoded)) if its else _row(one, blob, verified=False))
+            outcomes.append(_verified(one, made, next(decoded)) if its else _row(one, made, verified=False))
     return outcomes
 
 
-def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[bytes | NbmfError]:
+def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Coded | NbmfError]:
     fidelities = [plan.fidelity_of(one.record.record_class) for one in batch]
     coded = {
         fidelity: iter(
-            codec.encode_batch(
+            codec.encode_measured(
                 [one.record.payload for one, its in zip(batch, fidelities, strict=True) if its == fidelity],
                 fidelity,
                 effort=plan.effort,
@@ -150,32 +149,33 @@ def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[bytes | Nb
     return [next(coded[fidelity]) for fidelity in fidelities]
 
 
-def _verified(one: _Checked, blob: bytes, decoded: Payload | NbmfError) -> Row | BadRecord:
+def _verified(one: _Checked, made: Coded, decoded: Payload | NbmfError) -> Row | BadRecord:
     if isinstance(decoded, NbmfError):
         return _bad(one.record, decoded.code, str(decoded))
-    if to_canonical(decoded) != one.written and not (inspect(blob).fidelity == "semantic" and _is_near(one, decoded)):
+    read = to_canonical(decoded)
+    if read != one.written and not (inspect(made.blob).fidelity == "semantic" and _is_near(one.written, read)):
         return _bad(one.record, "verification_failed", "the blob decodes to another payload")
-    return _row(one, blob, verified=True)
+    return _row(one, made, verified=True)
 
 
-def _is_near(one: _Checked, decoded: Payload) -> bool:
+def _is_near(written: tuple[Kind, bytes], read: tuple[Kind, bytes]) -> bool:
     """Whether nothing but vectors differs, and these by no more than the codec allows."""
-    found = cosines(from_canonical(*one.written), decoded)
-    return found is not None and min(found, default=1.0) >= DEFAULT_AIM.least_cosine - _COSINE_ERROR
+    return written[0] == read[0] and is_near(*written, read[1], DEFAULT_AIM.least_cosine)
 
 
-def _row(one: _Checked, blob: bytes, verified: bool) -> Row:
+def _row(one: _Checked, made: Coded, verified: bool) -> Row:
     return {
         "key": one.record.key,
         "class": one.record.record_class,
         "meta": one.meta,
-        "blob": blob,
+        "blob": made.blob,
         "preview": one.record.preview,
         "encrypted": one.record.encrypted,
         "place": one.record.place,
         "source_bytes": one.record.source_bytes,
         "payload_bytes": len(one.written[1]),
         "verified": verified,
+        "changed": made.changed,
     }
 
 

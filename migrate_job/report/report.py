@@ -6,7 +6,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cluster.sources.unread import Unread
-from migrate_job.report.details import Notable, Totals, add_totals, fold, largest, worst_ratio
+from migrate_job.report.details import (
+    NOTHING_CHANGED,
+    Notable,
+    Semantic,
+    Totals,
+    add_semantic,
+    add_totals,
+    fold,
+    largest,
+    worst_ratio,
+)
 
 
 @dataclass(slots=True)
@@ -16,7 +26,8 @@ class Report:
     `verified` blobs were decoded and compared. `ratios` counts records by the lower end of a range of ratios. `seconds`
     are those that its shards took, summed; loading the version is not among them. `latency_budget_ms` is None for an
     effort that has none. `unread` is what of the source was not read. `undetailed` records were migrated by an nbmf
-    that did not count classes, coders and seconds.
+    that did not count classes, coders and seconds. `semantic` is of the records of which fidelity semantic changed
+    vectors.
     """
 
     version: str
@@ -36,6 +47,7 @@ class Report:
     classes: Totals = field(default_factory=dict)
     coders: Totals = field(default_factory=dict)
     ratios: dict[str, int] = field(default_factory=dict)
+    semantic: Semantic = field(default_factory=lambda: dict(NOTHING_CHANGED))
     largest: list[Notable] = field(default_factory=list)
     worst_ratio: list[Notable] = field(default_factory=list)
     undetailed: int = 0
@@ -53,6 +65,8 @@ class Report:
                     totals: dict[str, int] = getattr(self, name)
                     for reason, count in value.items():
                         totals[reason] = totals.get(reason, 0) + count
+                case "semantic":
+                    self.semantic = add_semantic(self.semantic, value)
                 case "largest":
                     self.largest = largest([*self.largest, *value])
                 case "worst_ratio":
@@ -70,6 +84,9 @@ class Report:
         fields["not_read"] = self.unread.to_dict()
         del fields["unread"]
         fields["ratio"] = ratio(fields)
+        semantic = fields["semantic"]
+        cosine_sum = semantic.pop("cosine_sum")
+        semantic["cosine_mean"] = cosine_sum / semantic["vectors"] if semantic["vectors"] else None
         for sized in (*fields["classes"].values(), *fields["coders"].values()):
             sized["ratio"] = ratio(sized)
         for sized in (*fields["largest"], *fields["worst_ratio"]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
-from migrate_job.report.details import RATIO_EDGES
+from migrate_job.report.details import RATIO_EDGES, semantic_rows
 from migrate_job.report.report import Report
 
 _ROWS = 50
@@ -88,6 +88,7 @@ def _overview(fields: dict[str, Any]) -> list[tuple[str, str]]:
         ("bytes in the source", f"{fields['source_bytes']:,}"),
         ("payload bytes", f"{fields['payload_bytes']:,}"),
         ("blob bytes", f"{fields['blob_bytes']:,}"),
+        *semantic_rows(fields["semantic"]),
         ("payload bytes / blob bytes", _ratio(fields)),
         ("seconds, summed over parallel tasks", f"{fields['seconds']:,.1f}"),
     ]

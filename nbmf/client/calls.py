@@ -78,7 +78,7 @@ class Calls:
         """As CodecClient.encode."""
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
-        body = messages.record_json(payload, key, default)
+        body = messages.record_json(payload, key, fidelity, default)
         request = Request(messages.ENCODE, body, messages.effort_parameters(effort, latency_budget_ms))
         answer = yield from _ask(request, deadline, self.retries)
         return messages.blob_of(messages.fields_of(answer), answer)
@@ -105,7 +105,7 @@ class Calls:
         check_options(fidelity, effort, latency_budget_ms)
         payloads = list(payloads)
         named = zip(payloads, check_keys(keys, len(payloads)), strict=True)
-        items = [attempt(messages.record_json, payload, key, default) for payload, key in named]
+        items = [attempt(messages.record_json, payload, key, fidelity, default) for payload, key in named]
         parameters = messages.effort_parameters(effort, latency_budget_ms)
 
         def request(part: list[bytes]) -> Request:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, get_args
 
 from nbmf.effort import Effort
-from nbmf.errors import NbmfError, UnsupportedFidelity
+from nbmf.errors import NbmfError
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 
@@ -87,11 +87,9 @@ class CodecClient(Protocol):
 
 
 def check_options(fidelity: str, effort: str | None, latency_budget_ms: float | None) -> None:
-    """Raises ValueError for options that no codec takes, UnsupportedFidelity for semantic."""
+    """Raises ValueError for options that no codec takes."""
     if fidelity not in get_args(Fidelity):
         raise ValueError(f"fidelity is one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
-    if fidelity != "lossless":
-        raise UnsupportedFidelity
     if effort is not None and effort not in get_args(Effort):
         raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
     if latency_budget_ms is not None:

@@ -39,7 +39,7 @@ class LocalClient:
         default: Default | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
-        """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, UnsupportedFidelity, ValueError."""
+        """The blob of a payload. Raises UnsupportedPayload, PayloadTooLarge, ValueError."""
         check_options(fidelity, effort, latency_budget_ms)
         return self._encoder.encode(
             payload,

@@ -14,7 +14,7 @@ from nbmf.client.interface import Version
 from nbmf.effort import Effort
 from nbmf.errors import BlobError, NbmfError, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook, with_object_hook
-from nbmf.payload import Payload, to_canonical
+from nbmf.payload import Fidelity, Payload, to_canonical
 from nbmf.printable import printable
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
@@ -51,10 +51,11 @@ def effort_parameters(effort: Effort | None, latency_budget_ms: float | None) ->
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def record_json(payload: Payload, key: str | None, default: Default | None = None) -> bytes:
+def record_json(payload: Payload, key: str | None, fidelity: Fidelity, default: Default | None = None) -> bytes:
     """A record to encode, as a JSON object. Raises UnsupportedPayload."""
     text = canonical_to_json(*to_canonical(payload, default))
-    return text if key is None else text[:-1] + b"," + dump({"key": key})[1:]
+    fields = ({} if key is None else {"key": key}) | ({} if fidelity == "lossless" else {"fidelity": fidelity})
+    return text[:-1] + b"," + dump(fields)[1:] if fields else text
 
 
 def blob_json(blob: bytes) -> bytes:

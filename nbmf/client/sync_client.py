@@ -83,10 +83,10 @@ class Client:
     ) -> bytes:
         """The blob of a payload: str, bytes, a numpy float array, or any JSON value.
 
-        `key` is the record's in its store: one key stays with one codec version. Without `effort` and
-        `latency_budget_ms` the service's own count. `default` is that of `nbmf.encode`, and is called here. Raises
-        UnsupportedPayload (a TypeError that names the path), PayloadTooLarge, UnsupportedFidelity (semantic is not
-        there yet), ServiceError.
+        Fidelity "semantic" permits near vectors in place of its own, as near as the service is configured to keep them,
+        and nothing else. `key` is the record's in its store: one key stays with one codec version. Without `effort`
+        and `latency_budget_ms` the service's own count. `default` is that of `nbmf.encode`, and is called here. Raises
+        UnsupportedPayload (a TypeError that names the path), PayloadTooLarge, ServiceError.
         """
         return self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s, default))
 

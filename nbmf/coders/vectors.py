@@ -60,15 +60,15 @@ class VectorsCoder(OneByOne):
     number: ClassVar[int] = 12
     name: ClassVar[str] = "vectors"
 
-    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes] | None:
-        """(canonical bytes of the vector that the body decodes to, body); None of what it cannot keep above the floor,
-        or is no vector of 8 to 65,536 floats."""
+    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes, float] | None:
+        """(canonical bytes of the vector that the body decodes to, body, cosine of both vectors); None of what it
+        cannot keep above the floor, or is no vector of 8 to 65,536 floats."""
         vector = _vector_of(kind, canonical)
         space = coding.space_of(vector.dims) if vector else None
         if vector is None or space is None:
             return None
-        (body,), decoded, _ = coding.encode(space, vector.numbers, 1, vector.type, aim, vector.flags)
-        return None if body is None else (vector.head + decoded, body)
+        (body,), decoded, (cosine,) = coding.encode(space, vector.numbers, 1, vector.type, aim, vector.flags)
+        return None if body is None else (vector.head + decoded, body, cosine)
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         return None  # lossless only by chance
@@ -87,13 +87,13 @@ class LearnedVectorsCoder(OneByOne):
     def __init__(self, spaces: Spaces) -> None:
         self.spaces = spaces
 
-    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes] | None:
+    def approximate(self, kind: Kind, canonical: bytes, aim: Aim) -> tuple[bytes, bytes, float] | None:
         """As that of VectorsCoder; None too where the version has no space of so many dims. Raises DamagedCodec."""
         vector = _vector_of(kind, canonical)
         near = vector and self.spaces.nearest(vector.numbers, vector.dims, vector.type, aim, vector.flags)
         if not vector or near is None:
             return None
-        return vector.head + near.decoded, varint.to_bytes(near.space) + near.body
+        return vector.head + near.decoded, varint.to_bytes(near.space) + near.body, near.cosine
 
     def golden_vectors(self) -> Iterator[tuple[bytes, bytes]]:
         """Such pairs, one by each space at the most: a vector in all directions, as float32."""

@@ -18,11 +18,13 @@ ARRAYS = ("forward_LD", "mean_D", "level_L", "step_offset")
 
 
 class Near(NamedTuple):
-    """What a vector may be changed to: its numbers, the body that decodes to them, and the space's number."""
+    """What a vector may be changed to: its numbers, the body that decodes to them, the space's number, and the cosine
+    with what it was."""
 
     decoded: bytes
     body: bytes
     space: int
+    cosine: float
 
 
 class Spaces:
@@ -44,9 +46,9 @@ class Spaces:
         best: Near | None = None
         for number, found in enumerate(self._dims):
             if found == dims:
-                (body,), decoded, _ = coding.encode(self._space(number), numbers, 1, kind, aim, flags)
+                (body,), decoded, (cosine,) = coding.encode(self._space(number), numbers, 1, kind, aim, flags)
                 if body is not None and (best is None or len(body) < len(best.body)):
-                    best = Near(bytes(decoded), body, number)
+                    best = Near(bytes(decoded), body, number, cosine)
         return best
 
     def decode(self, number: int, body: bytes, kind: str, dims: int) -> bytes:

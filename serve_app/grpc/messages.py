@@ -10,8 +10,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from nbmf import arrays
 from nbmf.codec import inspect
 from nbmf.effort import Effort
-from nbmf.errors import UnsupportedFidelity
-from nbmf.payload import Kind, to_canonical
+from nbmf.payload import Fidelity, Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.reading.items import Record, bounded
@@ -24,6 +23,11 @@ _EFFORTS: dict[int, Effort | None] = {
     pb.EFFORT_AUTO: "auto",
     pb.EFFORT_FAST: "fast",
     pb.EFFORT_MAX: "max",
+}
+_FIDELITIES: dict[int, Fidelity] = {
+    pb.FIDELITY_UNSPECIFIED: "lossless",
+    pb.FIDELITY_LOSSLESS: "lossless",
+    pb.FIDELITY_SEMANTIC: "semantic",
 }
 
 
@@ -46,18 +50,17 @@ def json_of(record: pb.Record) -> bytes | None:
 def keyed_of(record: pb.Record, parsed: Record | Failure | None, max_payload_bytes: int) -> Keyed | Failure:
     """The record to encode; `parsed` is what its JSON text was read as.
 
-    Raises BadWire, UnsupportedFidelity, UnsupportedPayload, PayloadTooLarge.
+    Raises BadWire, UnsupportedPayload, PayloadTooLarge.
     """
-    if record.fidelity == pb.FIDELITY_SEMANTIC:
-        raise UnsupportedFidelity
-    if record.fidelity not in pb.Fidelity.values():
-        raise BadWire("fidelity is FIDELITY_LOSSLESS")
+    if record.fidelity not in _FIDELITIES:
+        raise BadWire("fidelity is FIDELITY_LOSSLESS or FIDELITY_SEMANTIC")
+    fidelity = _FIDELITIES[record.fidelity]
     key = record.key if record.HasField("key") else None
     if isinstance(parsed, Failure):
         return parsed
     if parsed is not None:
-        return keyed_record((parsed.kind, parsed.canonical), key)
-    return keyed_record(bounded(*_canonical_of(record.payload), max_payload_bytes), key)
+        return keyed_record(parsed.record._replace(fidelity=fidelity), key)
+    return keyed_record(bounded(*_canonical_of(record.payload), fidelity, max_payload_bytes), key)
 
 
 def _canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
@@ -102,9 +105,15 @@ def options_of(options: pb.EncodeOptions) -> tuple[Effort | None, float | None]:
 
 def encoded_message(encoded: Encoded) -> pb.Encoded:
     """An encoded record."""
-    blob, payload_bytes = encoded
+    blob, payload_bytes, changed = encoded
     info = inspect(blob)
-    return pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=payload_bytes)
+    message = pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=payload_bytes)
+    if changed is not None:
+        similarity = pb.Similarity(
+            vectors=changed.vectors, cosine_mean=changed.cosine_mean, cosine_min=changed.cosine_min
+        )
+        message.similarity.CopyFrom(similarity)
+    return message
 
 
 def decoded_message(result: tuple[int, bytes]) -> pb.Decoded:

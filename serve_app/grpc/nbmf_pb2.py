@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19serve_app/grpc/nbmf.proto\x12\x07nbmf.v1\x1a\x1cgoogle/protobuf/struct.proto\"e\n\x07Payload\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x62inary\x18\x03 \x01(\x0cH\x00\x12\x1f\n\x05\x61rray\x18\x04 \x01(\x0b\x32\x0e.nbmf.v1.ArrayH\x00\x42\x07\n\x05value\"W\n\x05\x41rray\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x12\n\nbig_endian\x18\x04 \x01(\x08\x12\x0e\n\x06tensor\x18\x05 \x01(\x08\"j\n\x06Record\x12!\n\x07payload\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.Payload\x12#\n\x08\x66idelity\x18\x02 \x01(\x0e\x32\x11.nbmf.v1.Fidelity\x12\x10\n\x03key\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x06\n\x04_key\"f\n\rEncodeOptions\x12\x1f\n\x06\x65\x66\x66ort\x18\x01 \x01(\x0e\x32\x0f.nbmf.v1.Effort\x12\x1e\n\x11latency_budget_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x14\n\x12_latency_budget_ms\"Y\n\rEncodeRequest\x12\x1f\n\x06record\x18\x01 \x01(\x0b\x32\x0f.nbmf.v1.Record\x12\'\n\x07options\x18\x02 \x01(\x0b\x32\x16.nbmf.v1.EncodeOptions\"_\n\x12\x45ncodeBatchRequest\x12 \n\x07records\x18\x01 \x03(\x0b\x32\x0f.nbmf.v1.Record\x12\'\n\x07options\x18\x02 \x01(\x0b\x32\x16.nbmf.v1.EncodeOptions\"i\n\x07\x45ncoded\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x63oder\x18\x03 \x01(\t\x12\x12\n\x05\x63odec\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rpayload_bytes\x18\x05 \x01(\x04\x42\x08\n\x06_codec\"\xa9\x01\n\x13\x45ncodeBatchResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.nbmf.v1.EncodeBatchResponse.Result\x1a\\\n\x06Result\x12#\n\x07\x65ncoded\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.EncodedH\x00\x12#\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.nbmf.v1.FailureH\x00\x42\x08\n\x06result\"\x1d\n\rDecodeRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\"#\n\x12\x44\x65\x63odeBatchRequest\x12\r\n\x05\x62lobs\x18\x01 \x03(\x0c\":\n\x07\x44\x65\x63oded\x12!\n\x07payload\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.Payload\x12\x0c\n\x04kind\x18\x02 \x01(\t\"\xa9\x01\n\x13\x44\x65\x63odeBatchResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.nbmf.v1.DecodeBatchResponse.Result\x1a\\\n\x06Result\x12#\n\x07\x64\x65\x63oded\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.DecodedH\x00\x12#\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.nbmf.v1.FailureH\x00\x42\x08\n\x06result\"(\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x11\n\x0fVersionsRequest\"\xfa\x01\n\x07Version\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63hannels\x18\x02 \x03(\t\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x17\n\ncreated_at\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0c\x61rchitecture\x18\x05 \x01(\tH\x02\x88\x01\x01\x12)\n\x08measured\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1f\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x10.nbmf.v1.Failure\x12\x15\n\rshare_percent\x18\x08 \x01(\x01\x42\x07\n\x05_nameB\r\n\x0b_created_atB\x0f\n\r_architecture\"6\n\x10VersionsResponse\x12\"\n\x08versions\x18\x01 \x03(\x0b\x32\x10.nbmf.v1.Version*R\n\x08\x46idelity\x12\x18\n\x14\x46IDELITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46IDELITY_LOSSLESS\x10\x01\x12\x15\n\x11\x46IDELITY_SEMANTIC\x10\x02*R\n\x06\x45\x66\x66ort\x12\x16\n\x12\x45\x46\x46ORT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46ORT_AUTO\x10\x01\x12\x0f\n\x0b\x45\x46\x46ORT_FAST\x10\x02\x12\x0e\n\nEFFORT_MAX\x10\x03\x32\xc4\x02\n\x05\x43odec\x12\x32\n\x06\x45ncode\x12\x16.nbmf.v1.EncodeRequest\x1a\x10.nbmf.v1.Encoded\x12H\n\x0b\x45ncodeBatch\x12\x1b.nbmf.v1.EncodeBatchRequest\x1a\x1c.nbmf.v1.EncodeBatchResponse\x12\x32\n\x06\x44\x65\x63ode\x12\x16.nbmf.v1.DecodeRequest\x1a\x10.nbmf.v1.Decoded\x12H\n\x0b\x44\x65\x63odeBatch\x12\x1b.nbmf.v1.DecodeBatchRequest\x1a\x1c.nbmf.v1.DecodeBatchResponse\x12?\n\x08Versions\x12\x18.nbmf.v1.VersionsRequest\x1a\x19.nbmf.v1.VersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19serve_app/grpc/nbmf.proto\x12\x07nbmf.v1\x1a\x1cgoogle/protobuf/struct.proto\"e\n\x07Payload\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x62inary\x18\x03 \x01(\x0cH\x00\x12\x1f\n\x05\x61rray\x18\x04 \x01(\x0b\x32\x0e.nbmf.v1.ArrayH\x00\x42\x07\n\x05value\"W\n\x05\x41rray\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x12\n\nbig_endian\x18\x04 \x01(\x08\x12\x0e\n\x06tensor\x18\x05 \x01(\x08\"j\n\x06Record\x12!\n\x07payload\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.Payload\x12#\n\x08\x66idelity\x18\x02 \x01(\x0e\x32\x11.nbmf.v1.Fidelity\x12\x10\n\x03key\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x06\n\x04_key\"f\n\rEncodeOptions\x12\x1f\n\x06\x65\x66\x66ort\x18\x01 \x01(\x0e\x32\x0f.nbmf.v1.Effort\x12\x1e\n\x11latency_budget_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x14\n\x12_latency_budget_ms\"Y\n\rEncodeRequest\x12\x1f\n\x06record\x18\x01 \x01(\x0b\x32\x0f.nbmf.v1.Record\x12\'\n\x07options\x18\x02 \x01(\x0b\x32\x16.nbmf.v1.EncodeOptions\"_\n\x12\x45ncodeBatchRequest\x12 \n\x07records\x18\x01 \x03(\x0b\x32\x0f.nbmf.v1.Record\x12\'\n\x07options\x18\x02 \x01(\x0b\x32\x16.nbmf.v1.EncodeOptions\"\x92\x01\n\x07\x45ncoded\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x63oder\x18\x03 \x01(\t\x12\x12\n\x05\x63odec\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rpayload_bytes\x18\x05 \x01(\x04\x12\'\n\nsimilarity\x18\x06 \x01(\x0b\x32\x13.nbmf.v1.SimilarityB\x08\n\x06_codec\"F\n\nSimilarity\x12\x0f\n\x07vectors\x18\x01 \x01(\x04\x12\x13\n\x0b\x63osine_mean\x18\x02 \x01(\x01\x12\x12\n\ncosine_min\x18\x03 \x01(\x01\"\xa9\x01\n\x13\x45ncodeBatchResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.nbmf.v1.EncodeBatchResponse.Result\x1a\\\n\x06Result\x12#\n\x07\x65ncoded\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.EncodedH\x00\x12#\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.nbmf.v1.FailureH\x00\x42\x08\n\x06result\"\x1d\n\rDecodeRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\"#\n\x12\x44\x65\x63odeBatchRequest\x12\r\n\x05\x62lobs\x18\x01 \x03(\x0c\":\n\x07\x44\x65\x63oded\x12!\n\x07payload\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.Payload\x12\x0c\n\x04kind\x18\x02 \x01(\t\"\xa9\x01\n\x13\x44\x65\x63odeBatchResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.nbmf.v1.DecodeBatchResponse.Result\x1a\\\n\x06Result\x12#\n\x07\x64\x65\x63oded\x18\x01 \x01(\x0b\x32\x10.nbmf.v1.DecodedH\x00\x12#\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.nbmf.v1.FailureH\x00\x42\x08\n\x06result\"(\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x11\n\x0fVersionsRequest\"\xfa\x01\n\x07Version\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63hannels\x18\x02 \x03(\t\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x17\n\ncreated_at\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0c\x61rchitecture\x18\x05 \x01(\tH\x02\x88\x01\x01\x12)\n\x08measured\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1f\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x10.nbmf.v1.Failure\x12\x15\n\rshare_percent\x18\x08 \x01(\x01\x42\x07\n\x05_nameB\r\n\x0b_created_atB\x0f\n\r_architecture\"6\n\x10VersionsResponse\x12\"\n\x08versions\x18\x01 \x03(\x0b\x32\x10.nbmf.v1.Version*R\n\x08\x46idelity\x12\x18\n\x14\x46IDELITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46IDELITY_LOSSLESS\x10\x01\x12\x15\n\x11\x46IDELITY_SEMANTIC\x10\x02*R\n\x06\x45\x66\x66ort\x12\x16\n\x12\x45\x46\x46ORT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46ORT_AUTO\x10\x01\x12\x0f\n\x0b\x45\x46\x46ORT_FAST\x10\x02\x12\x0e\n\nEFFORT_MAX\x10\x03\x32\xc4\x02\n\x05\x43odec\x12\x32\n\x06\x45ncode\x12\x16.nbmf.v1.EncodeRequest\x1a\x10.nbmf.v1.Encoded\x12H\n\x0b\x45ncodeBatch\x12\x1b.nbmf.v1.EncodeBatchRequest\x1a\x1c.nbmf.v1.EncodeBatchResponse\x12\x32\n\x06\x44\x65\x63ode\x12\x16.nbmf.v1.DecodeRequest\x1a\x10.nbmf.v1.Decoded\x12H\n\x0b\x44\x65\x63odeBatch\x12\x1b.nbmf.v1.DecodeBatchRequest\x1a\x1c.nbmf.v1.DecodeBatchResponse\x12?\n\x08Versions\x12\x18.nbmf.v1.VersionsRequest\x1a\x19.nbmf.v1.VersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'serve_app.grpc.nbmf_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FIDELITY']._serialized_start=1609
-  _globals['_FIDELITY']._serialized_end=1691
-  _globals['_EFFORT']._serialized_start=1693
-  _globals['_EFFORT']._serialized_end=1775
+  _globals['_FIDELITY']._serialized_start=1723
+  _globals['_FIDELITY']._serialized_end=1805
+  _globals['_EFFORT']._serialized_start=1807
+  _globals['_EFFORT']._serialized_end=1889
   _globals['_PAYLOAD']._serialized_start=68
   _globals['_PAYLOAD']._serialized_end=169
   _globals['_ARRAY']._serialized_start=171
@@ -48,30 +48,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENCODEREQUEST']._serialized_end=561
   _globals['_ENCODEBATCHREQUEST']._serialized_start=563
   _globals['_ENCODEBATCHREQUEST']._serialized_end=658
-  _globals['_ENCODED']._serialized_start=660
-  _globals['_ENCODED']._serialized_end=765
-  _globals['_ENCODEBATCHRESPONSE']._serialized_start=768
-  _globals['_ENCODEBATCHRESPONSE']._serialized_end=937
-  _globals['_ENCODEBATCHRESPONSE_RESULT']._serialized_start=845
-  _globals['_ENCODEBATCHRESPONSE_RESULT']._serialized_end=937
-  _globals['_DECODEREQUEST']._serialized_start=939
-  _globals['_DECODEREQUEST']._serialized_end=968
-  _globals['_DECODEBATCHREQUEST']._serialized_start=970
-  _globals['_DECODEBATCHREQUEST']._serialized_end=1005
-  _globals['_DECODED']._serialized_start=1007
-  _globals['_DECODED']._serialized_end=1065
-  _globals['_DECODEBATCHRESPONSE']._serialized_start=1068
-  _globals['_DECODEBATCHRESPONSE']._serialized_end=1237
-  _globals['_DECODEBATCHRESPONSE_RESULT']._serialized_start=1145
-  _globals['_DECODEBATCHRESPONSE_RESULT']._serialized_end=1237
-  _globals['_FAILURE']._serialized_start=1239
-  _globals['_FAILURE']._serialized_end=1279
-  _globals['_VERSIONSREQUEST']._serialized_start=1281
-  _globals['_VERSIONSREQUEST']._serialized_end=1298
-  _globals['_VERSION']._serialized_start=1301
-  _globals['_VERSION']._serialized_end=1551
-  _globals['_VERSIONSRESPONSE']._serialized_start=1553
-  _globals['_VERSIONSRESPONSE']._serialized_end=1607
-  _globals['_CODEC']._serialized_start=1778
-  _globals['_CODEC']._serialized_end=2102
+  _globals['_ENCODED']._serialized_start=661
+  _globals['_ENCODED']._serialized_end=807
+  _globals['_SIMILARITY']._serialized_start=809
+  _globals['_SIMILARITY']._serialized_end=879
+  _globals['_ENCODEBATCHRESPONSE']._serialized_start=882
+  _globals['_ENCODEBATCHRESPONSE']._serialized_end=1051
+  _globals['_ENCODEBATCHRESPONSE_RESULT']._serialized_start=959
+  _globals['_ENCODEBATCHRESPONSE_RESULT']._serialized_end=1051
+  _globals['_DECODEREQUEST']._serialized_start=1053
+  _globals['_DECODEREQUEST']._serialized_end=1082
+  _globals['_DECODEBATCHREQUEST']._serialized_start=1084
+  _globals['_DECODEBATCHREQUEST']._serialized_end=1119
+  _globals['_DECODED']._serialized_start=1121
+  _globals['_DECODED']._serialized_end=1179
+  _globals['_DECODEBATCHRESPONSE']._serialized_start=1182
+  _globals['_DECODEBATCHRESPONSE']._serialized_end=1351
+  _globals['_DECODEBATCHRESPONSE_RESULT']._serialized_start=1259
+  _globals['_DECODEBATCHRESPONSE_RESULT']._serialized_end=1351
+  _globals['_FAILURE']._serialized_start=1353
+  _globals['_FAILURE']._serialized_end=1393
+  _globals['_VERSIONSREQUEST']._serialized_start=1395
+  _globals['_VERSIONSREQUEST']._serialized_end=1412
+  _globals['_VERSION']._serialized_start=1415
+  _globals['_VERSION']._serialized_end=1665
+  _globals['_VERSIONSRESPONSE']._serialized_start=1667
+  _globals['_VERSIONSRESPONSE']._serialized_end=1721
+  _globals['_CODEC']._serialized_start=1892
+  _globals['_CODEC']._serialized_end=2216
 # @@protoc_insertion_point(module_scope)

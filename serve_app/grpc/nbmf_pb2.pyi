@@ -89,18 +89,30 @@ class EncodeBatchRequest(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., options: _Optional[_Union[EncodeOptions, _Mapping]] = ...) -> None: ...
 
 class Encoded(_message.Message):
-    __slots__ = ("blob", "kind", "coder", "codec", "payload_bytes")
+    __slots__ = ("blob", "kind", "coder", "codec", "payload_bytes", "similarity")
     BLOB_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CODER_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     blob: bytes
     kind: str
     coder: str
     codec: str
     payload_bytes: int
-    def __init__(self, blob: _Optional[bytes] = ..., kind: _Optional[str] = ..., coder: _Optional[str] = ..., codec: _Optional[str] = ..., payload_bytes: _Optional[int] = ...) -> None: ...
+    similarity: Similarity
+    def __init__(self, blob: _Optional[bytes] = ..., kind: _Optional[str] = ..., coder: _Optional[str] = ..., codec: _Optional[str] = ..., payload_bytes: _Optional[int] = ..., similarity: _Optional[_Union[Similarity, _Mapping]] = ...) -> None: ...
+
+class Similarity(_message.Message):
+    __slots__ = ("vectors", "cosine_mean", "cosine_min")
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    COSINE_MEAN_FIELD_NUMBER: _ClassVar[int]
+    COSINE_MIN_FIELD_NUMBER: _ClassVar[int]
+    vectors: int
+    cosine_mean: float
+    cosine_min: float
+    def __init__(self, vectors: _Optional[int] = ..., cosine_mean: _Optional[float] = ..., cosine_min: _Optional[float] = ...) -> None: ...
 
 class EncodeBatchResponse(_message.Message):
     __slots__ = ("results",)

@@ -12,6 +12,7 @@ from nbmf import arrays
 from nbmf.codec import inspect
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind
+from nbmf.vectors.changed import Changed
 from nbmf.wire import canonical_to_json
 from serve_app.work.results import Failure
 
@@ -35,10 +36,10 @@ def charset_of(content_type: str) -> str:
     return str(header.get_content_charset("utf-8"))
 
 
-def encoded_fields(blob: bytes, payload_bytes: int) -> dict[str, Any]:
+def encoded_fields(blob: bytes, payload_bytes: int, changed: Changed | None) -> dict[str, Any]:
     """What the response to an encoded record holds."""
     info = inspect(blob)
-    return {
+    fields: dict[str, Any] = {
         "blob": base64.b64encode(blob).decode(),
         "kind": info.kind,
         "coder": info.coder,
@@ -46,6 +47,20 @@ def encoded_fields(blob: bytes, payload_bytes: int) -> dict[str, Any]:
         "payload_bytes": payload_bytes,
         "blob_bytes": info.blob_bytes,
     }
+    if changed is not None:
+        fields |= {"fidelity": info.fidelity, "similarity": changed.similarity()}
+    return fields
+
+
+def encoded_headers(blob: bytes, changed: Changed | None) -> dict[str, str]:
+    """What the response to a record that came as octets tells beside its blob."""
+    info = inspect(blob)
+    headers = {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder}
+    if changed is not None:
+        headers["X-Nbmf-Fidelity"] = info.fidelity
+        told = changed.similarity()
+        headers |= {f"X-Nbmf-{name.replace('_', '-').title()}": str(value) for name, value in told.items()}
+    return headers
 
 
 def decoded_json(kind: Kind, canonical: bytes) -> bytes:

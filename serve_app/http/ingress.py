@@ -15,7 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.registry import Registry
 from nbmf.codec import inspect
 from nbmf.effort import Effort
-from nbmf.payload import Kind
+from nbmf.payload import Fidelity, Kind
 from nbmf.version import __version__
 from nbmf.wire import dump
 from serve_app.admission.api_keys import Authenticator
@@ -68,7 +68,13 @@ class Ingress(GrpcMethods):
     ) -> None:
         self._config = config
         traffic = Traffic(
-            registry, version, encoders, decoder, Observer(RecentReporter.of(controller)), config.max_payload_bytes
+            registry,
+            version,
+            encoders,
+            decoder,
+            Observer(RecentReporter.of(controller)),
+            config.max_payload_bytes,
+            config.semantic.least_cosine,
         )
         if controller is not None and config.follows_rollouts:
             traffic.follow(controller)
@@ -155,6 +161,13 @@ class Ingress(GrpcMethods):
             str | None,
             Query(description="of the record in its store, or of a batch's that name none: one key, one codec version"),
         ] = None,
+        fidelity: Annotated[
+            Fidelity | None,
+            Query(
+                description="of octets, and of JSON records that name none; lossless without it. semantic: vectors may "
+                "become near ones, all else is kept"
+            ),
+        ] = None,
         timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
@@ -164,7 +177,7 @@ class Ingress(GrpcMethods):
         if media_type == OCTETS:
             items = list(split_batch(body, self._config.max_batch_records)) if batch else [body]
             _, records = await self._reader.read(
-                records_of_octets, items, kind, key, deadline=call.deadline, has_json=kind == "json"
+                records_of_octets, items, kind, key, fidelity, deadline=call.deadline, has_json=kind == "json"
             )
             blobs = await self._service.encode(call, _keyed(records), asked)
             if batch:
@@ -172,10 +185,9 @@ class Ingress(GrpcMethods):
             (blob,) = blobs
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
-            info = inspect(blob.blob)
-            return _octets(blob.blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
+            return _octets(blob.blob, bodies.encoded_headers(blob.blob, blob.changed))
         of_octets_only(request, "kind", "batch")
-        is_batch, records = await self._reader.read(records_of_json, [body], key, deadline=call.deadline)
+        is_batch, records = await self._reader.read(records_of_json, [body], key, fidelity, deadline=call.deadline)
         blobs = await self._service.encode(call, _keyed(records), asked)
         if is_batch:
             return _json(await off_loop(_size_bytes(blobs), _encoded_results, blobs))
@@ -248,11 +260,11 @@ def _size_bytes(results: Sequence[Encoded | tuple[int, bytes] | Failure]) -> int
 
 
 def _keyed(records: list[Record | Failure]) -> list[Keyed | Failure]:
-    return [r if isinstance(r, Failure) else keyed_record((r.kind, r.canonical), r.key) for r in records]
+    return [r if isinstance(r, Failure) else keyed_record(r.record, r.key) for r in records]
 
 
 def _encoded(encoded: Encoded) -> dict[str, Any]:
-    return bodies.encoded_fields(encoded.blob, encoded.payload_bytes)
+    return bodies.encoded_fields(*encoded)
 
 
 def _encoded_result(encoded: Encoded) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from nbmf.arrays import TYPES
+from nbmf.payload import Fidelity
 from nbmf.wire import PAYLOAD_FIELDS
 from serve_app.http.bodies import JSON, MEDIA_TYPES, OCTETS
 
@@ -42,6 +43,14 @@ class Failed(_Exact):
     error: Problem
 
 
+class Similarity(_Exact):
+    """What fidelity semantic changed of a record: how many vectors, and their cosines with what decoding gives."""
+
+    vectors: int
+    cosine_mean: float
+    cosine_min: float
+
+
 class Encoded(_Exact):
     """An encoded record."""
 
@@ -51,6 +60,8 @@ class Encoded(_Exact):
     codec: str | None = Field(description="start of the id of the version that decoding needs")
     payload_bytes: int
     blob_bytes: int
+    fidelity: Fidelity = Field("lossless", description="semantic if that changed anything; else it is left out")
+    similarity: Similarity | None = Field(None, description="left out if nothing was changed")
 
 
 class EncodedBatch(_Exact):
@@ -134,7 +145,11 @@ _FIELDS: dict[str, Any] = {
     },
     "text_base64": {**_BASE64, "description": _EXACT.format("text")},
     "json_base64": {**_BASE64, "description": _EXACT.format("JSON text")},
-    "fidelity": {"enum": ["lossless"], "default": "lossless"},
+    "fidelity": {
+        "enum": list(get_args(Fidelity)),
+        "default": "lossless",
+        "description": "semantic: vectors may become near ones, all else is kept",
+    },
     "key": {"type": "string", "description": "of the record in its store: one key stays with one version"},
 }
 _RECORD: dict[str, Any] = {

@@ -7,11 +7,12 @@ VERSION_DIGITS digits of an id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Protocol, get_args
 
+from nbmf.vectors.changed import Changed
 from serve_app.observe.calls import Call
 from serve_app.observe.measurements import Counts
 from serve_app.rollout_policy import State
@@ -27,6 +28,7 @@ Stage = Literal["request", "replica"]
 """Where a deadline was found to be over: requests answered so, and batches that a replica did not begin."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.12, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_COSINES = (0.5, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 0.9999, 1)
 _RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -69,6 +71,15 @@ DEFINITIONS = {
         "Of a record's encoding, as the ingress sees it; a batch's time is shared.",
         ("version", "purpose"),
         _SECONDS,
+    ),
+    "nbmf_semantic_vectors_total": Definition(
+        "counter", "Vectors that fidelity semantic changed.", ("version", "purpose")
+    ),
+    "nbmf_semantic_least_cosine": Definition(
+        "histogram",
+        "Of each record that fidelity semantic changed: the least cosine of its vectors with what they decode to.",
+        ("version", "purpose"),
+        _COSINES,
     ),
     "nbmf_batch_records": Definition(
         "histogram", "Records that a replica coded as one batch.", ("operation",), _RECORDS
@@ -175,6 +186,13 @@ class ServiceMetrics:
         self._add("nbmf_encode_faults_total", counts.faults, labels)
         for _ in range(counts.records):
             self._of["nbmf_encode_duration_seconds"].observe(record_s, labels)
+
+    def changed(self, version: str, changed: Sequence[Changed], purpose: Purpose) -> None:
+        """Counts what fidelity semantic changed of the records of one call."""
+        labels = {"version": short(version), "purpose": purpose}
+        for one in changed:
+            self._add("nbmf_semantic_vectors_total", one.vectors, labels)
+            self._of["nbmf_semantic_least_cosine"].observe(one.cosine_min, labels)
 
     def verified(self, version: str, blobs: int, mismatches: int) -> None:
         """Counts blobs of a version that were decoded and compared."""

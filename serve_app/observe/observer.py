@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from nbmf.vectors.changed import Coded
 from serve_app.observe.measurements import Counts
 from serve_app.observe.metrics import Purpose, service_metrics
 from serve_app.observe.recent import RecentReporter
@@ -14,9 +17,12 @@ class Observer:
         self._reporter = reporter
         self._metrics = service_metrics()
 
-    def encoded(self, version: str, counts: Counts, blobs: int, record_s: float, purpose: Purpose = "served") -> None:
-        """Counts one call, which made this many blobs and took this long a record."""
-        self._metrics.encoded(version, counts, blobs, record_s, purpose)
+    def encoded(
+        self, version: str, counts: Counts, coded: Sequence[Coded], record_s: float, purpose: Purpose = "served"
+    ) -> None:
+        """Counts one call, which made these blobs and took this long a record."""
+        self._metrics.encoded(version, counts, len(coded), record_s, purpose)
+        self._metrics.changed(version, [one.changed for one in coded if one.changed], purpose)
         if self._reporter is not None:
             self._reporter.count(version, counts, copy=purpose == "copy")
 

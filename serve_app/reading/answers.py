@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import get_args
 
 from nbmf.errors import NbmfError
+from nbmf.payload import Fidelity
 from serve_app.isolation.pipes import Refusal
-from serve_app.reading.items import Read, Record
+from serve_app.reading.items import Read, Record, ToEncode
 
 _ONE, _BATCH = b"one", b"batch"
 _BLOB, _RECORD, _KEYED = 0, 1, 2
-_HEAD = struct.Struct("<BBI")  # which of these, kind, bytes of the key
+_HEAD = struct.Struct("<BBBI")  # which of these, kind, fidelity, bytes of the key
+_FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 
 
 def packed(read: Read[Record] | Read[bytes]) -> list[bytes | Refusal]:
@@ -28,14 +31,16 @@ def _packed(item: Record | bytes | NbmfError) -> bytes | Refusal:
     if isinstance(item, NbmfError):
         return Refusal(item.code, str(item))
     if isinstance(item, bytes):
-        return _HEAD.pack(_BLOB, 0, 0) + item
-    key = b"" if item.key is None else item.key.encode("utf-8", "surrogatepass")
-    return _HEAD.pack(_RECORD if item.key is None else _KEYED, item.kind, len(key)) + key + item.canonical
+        return _HEAD.pack(_BLOB, 0, 0, 0) + item
+    (kind, canonical, fidelity), key = item
+    sort, named = (_RECORD, b"") if key is None else (_KEYED, key.encode("utf-8", "surrogatepass"))
+    return _HEAD.pack(sort, kind, _FIDELITIES.index(fidelity), len(named)) + named + canonical
 
 
 def _unpacked(data: bytes) -> Record | bytes:
-    sort, kind, key_bytes = _HEAD.unpack_from(data)
+    sort, kind, fidelity, key_bytes = _HEAD.unpack_from(data)
     at = _HEAD.size + key_bytes
     if sort == _BLOB:
         return data[at:]
-    return Record(kind, data[at:], data[_HEAD.size : at].decode("utf-8", "surrogatepass") if sort == _KEYED else None)
+    key = data[_HEAD.size : at].decode("utf-8", "surrogatepass") if sort == _KEYED else None
+    return Record(ToEncode(kind, data[at:], _FIDELITIES[fidelity]), key)

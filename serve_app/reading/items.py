@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from nbmf import json_text, text_encoding
 from nbmf.codec import attempt
-from nbmf.errors import NbmfError, PayloadTooLarge, UnsupportedFidelity
+from nbmf.errors import NbmfError, PayloadTooLarge
 from nbmf.json_text import values_within
-from nbmf.payload import Kind, Payload, to_canonical, too_many_values
+from nbmf.payload import Fidelity, Kind, Payload, to_canonical, too_many_values
 from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, from_base64, from_utf8, load_named
 
 T = TypeVar("T")
@@ -29,11 +29,18 @@ class Bounds(NamedTuple):
     max_batch_records: int
 
 
-class Record(NamedTuple):
-    """A record to encode: number of its kind, canonical bytes, and the key that it has in its store."""
+class ToEncode(NamedTuple):
+    """A record for an encoder: number of its kind, canonical bytes, and fidelity."""
 
     kind: int
     canonical: bytes
+    fidelity: Fidelity = "lossless"
+
+
+class Record(NamedTuple):
+    """A record as it was read, and the key that it has in its store."""
+
+    record: ToEncode
     key: str | None
 
 
@@ -50,15 +57,20 @@ class BatchTooLarge(NbmfError):
     code = "batch_too_large"
 
 
-def records_of_json(parts: Sequence[bytes], bounds: Bounds, key: str | None) -> Read[Record]:
-    """Records of one JSON body; `key` is of those that name none. Raises BadWire, BatchTooLarge, PayloadTooLarge."""
+def records_of_json(parts: Sequence[bytes], bounds: Bounds, key: str | None, fidelity: Fidelity | None) -> Read[Record]:
+    """Records of one JSON body; `key` and `fidelity` are of those that name none.
+
+    Raises BadWire, BatchTooLarge, PayloadTooLarge.
+    """
     (body,) = parts
     fields = parse_object(body, bounds.max_body_bytes)
     is_batch = "records" in fields
     items = batch_of(fields, "records", bounds) if is_batch else [fields]
-    if not is_batch and key is not None and fields.get("key", key) != key:
-        raise BadWire("the record has another `key` than the query")
-    return Read(is_batch, [attempt(_record, item, key, bounds) for item in items])
+    if not is_batch:
+        for name, asked in (("key", key), ("fidelity", fidelity)):
+            if asked is not None and fields.get(name, asked) != asked:
+                raise BadWire(f"the record has another `{name}` than the query")
+    return Read(is_batch, [attempt(_record, item, key, fidelity, bounds) for item in items])
 
 
 def blobs_of_json(parts: Sequence[bytes], bounds: Bounds) -> Read[bytes]:
@@ -74,13 +86,15 @@ def blobs_of_json(parts: Sequence[bytes], bounds: Bounds) -> Read[bytes]:
     return Read(is_batch, [attempt(from_base64, item, "blob") for item in items])
 
 
-def records_of_octets(parts: Sequence[bytes], bounds: Bounds, as_: str, key: str | None) -> Read[Record]:
-    """Records of raw octets that are `bytes`, `text` or `json`."""
-    return Read(True, [attempt(_of_octets, part, as_, key, bounds) for part in parts])
+def records_of_octets(
+    parts: Sequence[bytes], bounds: Bounds, as_: str, key: str | None, fidelity: Fidelity | None
+) -> Read[Record]:
+    """Records of raw octets that are `bytes`, `text` or `json`; without a fidelity they are kept lossless."""
+    return Read(True, [attempt(_of_octets, part, as_, key, fidelity or "lossless", bounds) for part in parts])
 
 
 def records_of_utf8(parts: Sequence[bytes], bounds: Bounds) -> Read[Record]:
-    """Records of JSON in UTF-8 in which a lone surrogate is three bytes."""
+    """Lossless records, without a key, of JSON in UTF-8 in which a lone surrogate is three bytes."""
     return Read(True, [attempt(_of_utf8, part, bounds) for part in parts])
 
 
@@ -114,11 +128,11 @@ def check_fields(fields: dict[str, Any], *known: str) -> None:
         raise BadWire(f"unknown fields: {', '.join(sorted(map(repr, unknown)))}; there are {', '.join(known)}")
 
 
-def bounded(kind: Kind, canonical: bytes, max_payload_bytes: int) -> tuple[int, bytes]:
-    """(kind, canonical bytes). Raises PayloadTooLarge."""
+def bounded(kind: Kind, canonical: bytes, fidelity: Fidelity, max_payload_bytes: int) -> ToEncode:
+    """The record. Raises PayloadTooLarge."""
     if len(canonical) > max_payload_bytes:
         raise PayloadTooLarge(f"payload of {len(canonical)} bytes; the server takes {max_payload_bytes}")
-    return int(kind), canonical
+    return ToEncode(int(kind), canonical, fidelity)
 
 
 def split_batch(body: bytes, max_records: int) -> Iterator[bytes]:
@@ -142,23 +156,20 @@ def _values(bounds: Bounds) -> int:
     return values_within(bounds.max_payload_bytes)
 
 
-def _record(fields: Any, key: str | None, bounds: Bounds) -> Record:
+def _record(fields: Any, key: str | None, fidelity: Fidelity | None, bounds: Bounds) -> Record:
     if type(fields) is not dict:
         raise BadWire("a record is an object")
-    fidelity = fields.get("fidelity", "lossless")
-    if fidelity == "semantic":
-        raise UnsupportedFidelity
-    if fidelity != "lossless":
-        raise BadWire("fidelity is lossless")
+    fidelity = fields.get("fidelity", fidelity or "lossless")
+    if fidelity not in get_args(Fidelity):
+        raise BadWire(f"fidelity is {' or '.join(get_args(Fidelity))}")
     if type(fields.get("key", "")) is not str:
         raise BadWire("key is text")
     check_fields(fields, *PAYLOAD_FIELDS, "fidelity", "key")
-    return Record(
-        *bounded(*canonical_from_wire(fields, _values(bounds)), bounds.max_payload_bytes), fields.get("key", key)
-    )
+    kind, canonical = canonical_from_wire(fields, _values(bounds))
+    return Record(bounded(kind, canonical, fidelity, bounds.max_payload_bytes), fields.get("key", key))
 
 
-def _of_octets(body: bytes, as_: str, key: str | None, bounds: Bounds) -> Record:
+def _of_octets(body: bytes, as_: str, key: str | None, fidelity: Fidelity, bounds: Bounds) -> Record:
     payload: Payload = body
     try:
         if as_ == "text":
@@ -169,15 +180,16 @@ def _of_octets(body: bytes, as_: str, key: str | None, bounds: Bounds) -> Record
         raise too_many_values(f"the octets are {error}") from error
     except ValueError as error:
         raise BadWire(f"the octets are not {as_}: {error}") from error
-    return _bounded_record(payload, key, bounds)
+    return _bounded_record(payload, key, fidelity, bounds)
 
 
 def _of_utf8(text: bytes, bounds: Bounds) -> Record:
-    return _bounded_record(from_utf8(text, "json", as_json=True, max_values=_values(bounds)), None, bounds)
+    return _bounded_record(from_utf8(text, "json", as_json=True, max_values=_values(bounds)), None, "lossless", bounds)
 
 
-def _bounded_record(payload: Payload, key: str | None, bounds: Bounds) -> Record:
-    return Record(*bounded(*to_canonical(payload, max_values=_values(bounds)), bounds.max_payload_bytes), key)
+def _bounded_record(payload: Payload, key: str | None, fidelity: Fidelity, bounds: Bounds) -> Record:
+    kind, canonical = to_canonical(payload, max_values=_values(bounds))
+    return Record(bounded(kind, canonical, fidelity, bounds.max_payload_bytes), key)
 
 
 def _text(body: bytes) -> str:

@@ -18,15 +18,18 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
 from nbmf import golden
-from nbmf.codec import Codec, parse_bounded
+from nbmf.codec import DEFAULT_AIM, Codec, parse_bounded
 from nbmf.effort import Effort
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, check_canonical, to_canonical
+from nbmf.vectors.aim import Aim
+from nbmf.vectors.changed import Coded
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.observe.metrics import service_metrics
+from serve_app.reading.items import ToEncode
 from serve_app.replicas.isolated_versions import IsolatedVersions
 from serve_app.replicas.loaded_versions import LoadedVersions
 from serve_app.replicas.watchdog import watched
@@ -43,23 +46,25 @@ Canonical: TypeAlias = tuple[int, bytes]
 
 
 class Encoder:
-    """Encodes with one codec version; records of several requests as one batch."""
+    """Encodes with one codec version, vectors of semantic records up to `aim`; records of several requests as one
+    batch."""
 
-    def __init__(self, registry: str, version: str, engine: Engine, batch: BatchConfig) -> None:
+    def __init__(self, registry: str, version: str, engine: Engine, batch: BatchConfig, aim: Aim = DEFAULT_AIM) -> None:
         self._codec = _warm(registry, version, engine)
-        encode = watched(self._encode, lambda record: len(record[1]), batch.timeout_s)
-        self._batcher: Batcher[Canonical, bytes | Failure] = Batcher(
+        self._aim = aim
+        encode = watched(self._encode, lambda record: len(record.canonical), batch.timeout_s)
+        self._batcher: Batcher[ToEncode, Coded | Failure] = Batcher(
             encode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
         )
 
     async def encode(
-        self, records: list[Canonical], effort: Effort, latency_budget_ms: float, deadline: float = math.inf
-    ) -> list[bytes | Failure] | Failure:
-        """Blobs of (kind, canonical bytes); with effort auto, within the budget for decoding a record.
+        self, records: list[ToEncode], effort: Effort, latency_budget_ms: float, deadline: float = math.inf
+    ) -> list[Coded | Failure] | Failure:
+        """Blobs of the records; with effort auto, within the budget for decoding a record.
 
         Nothing is coded after the deadline, in seconds since the epoch: the request fails as a whole.
         """
-        sizes_bytes = [len(data) for _, data in records]
+        sizes_bytes = [len(record.canonical) for record in records]
         try:
             return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
         except Overloaded as error:
@@ -68,12 +73,21 @@ class Encoder:
             service_metrics().deadline_drop("replica")
             return failure_of(error)
 
-    def _encode(self, how: Hashable, records: list[Canonical]) -> list[bytes | Failure]:
+    def _encode(self, how: Hashable, records: list[ToEncode]) -> list[Coded | Failure]:
         assert isinstance(how, tuple)  # noqa: S101
         effort, latency_budget_ms = how
         service_metrics().batch("encode", len(records))
-        together = partial(self._codec.encode_canonical_batch, effort=effort, latency_budget_ms=latency_budget_ms)
-        return attempt_batch(together, [(Kind(kind), data) for kind, data in records])
+
+        def together(some: list[ToEncode]) -> list[Coded]:
+            return self._codec.encode_canonical_measured(
+                [(Kind(record.kind), record.canonical) for record in some],
+                [record.fidelity for record in some],
+                effort=effort,
+                latency_budget_ms=latency_budget_ms,
+                aim=self._aim,
+            )
+
+        return attempt_batch(together, records)
 
     def ready(self) -> bool:
         """For the ingress's health page: this replica has its codec."""

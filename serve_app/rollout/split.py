@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from serve_app.reading.items import ToEncode
 from serve_app.rollout.state import Rollout
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A record (kind, canonical bytes) and what decides on its version."""
+    """A record and what decides on its version."""
 
-    record: tuple[int, bytes]
+    record: ToEncode
     key: bytes
 
 
-def keyed_record(record: tuple[int, bytes], key: str | None) -> Keyed:
+def keyed_record(record: ToEncode, key: str | None) -> Keyed:
     """Without a key, the record's content decides."""
-    return Keyed(record, record[1] if key is None else key.encode("utf-8", "surrogatepass"))
+    return Keyed(record, record.canonical if key is None else key.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)

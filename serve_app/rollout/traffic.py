@@ -12,11 +12,16 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
+from nbmf.codec import DEFAULT_AIM, DEFAULT_MAX_PAYLOAD_BYTES, inspect
 from nbmf.effort import Effort
+from nbmf.errors import BlobError
+from nbmf.payload import Kind
+from nbmf.vectors.changed import Coded
+from nbmf.vectors.compare import is_near
 from serve_app.observe.measurements import Compared, Counts, Measurements
 from serve_app.observe.metrics import Purpose
 from serve_app.observe.observer import Observer
+from serve_app.reading.items import ToEncode
 from serve_app.rollout.loading import POLL_S
 from serve_app.rollout.split import Keyed, Route, route
 from serve_app.rollout.state import Rollout
@@ -24,6 +29,7 @@ from serve_app.rollout.store import RolloutStore
 from serve_app.routing.encoders import Encoders
 from serve_app.routing.replica_calls import call_in_parts
 from serve_app.work.deadlines import DeadlineExceeded, until
+from serve_app.work.off_loop import off_loop
 from serve_app.work.results import Failure, RequestFailed
 
 _MAX_COPIES = 8
@@ -48,6 +54,7 @@ class Traffic:
         decoder: DeploymentHandle[Any],
         observer: Observer | None = None,
         max_call_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        least_cosine: float = DEFAULT_AIM.least_cosine,
     ) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
@@ -55,6 +62,7 @@ class Traffic:
         self._encoders = encoders
         self._decoder = decoder
         self._max_call_bytes = max_call_bytes
+        self._least_cosine = least_cosine
         self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
@@ -77,14 +85,14 @@ class Traffic:
         """Returns when an encoder of the stable version answers. Raises RequestFailed."""
         await (await self._handle(self._route.stable)).ready.remote()
 
-    async def encode(self, items: list[Keyed], asked: tuple[Effort, float], deadline: float) -> list[bytes | Failure]:
+    async def encode(self, items: list[Keyed], asked: tuple[Effort, float], deadline: float) -> list[Coded | Failure]:
         """Blobs of the records, each by its version. What the candidate fails at, stable does.
 
         Raises RequestFailed, DeadlineExceeded.
         """
         now = self._route
         versions = [now.version_of(item.key) for item in items]
-        results: dict[int, bytes | Failure] = {}
+        results: dict[int, Coded | Failure] = {}
 
         async def part(version: str, indices: list[int]) -> None:
             records = [items[i].record for i in indices]
@@ -106,12 +114,12 @@ class Traffic:
         self,
         now: Route,
         version: str,
-        records: list[tuple[int, bytes]],
+        records: list[ToEncode],
         asked: tuple[Effort, float],
         deadline: float,
         *,
         purpose: Purpose = "served",
-    ) -> list[bytes | Failure]:
+    ) -> list[Coded | Failure]:
         """As `_encode`, but it must leave stable the time to do it, and whatever goes wrong is a failure to encode."""
         assert now.rollout is not None  # noqa: S101
         begin = time.time()
@@ -128,32 +136,32 @@ class Traffic:
         self,
         now: Route,
         version: str,
-        records: list[tuple[int, bytes]],
+        records: list[ToEncode],
         asked: tuple[Effort, float],
         deadline: float,
         *,
         hurried: bool = True,
         purpose: Purpose = "served",
-    ) -> list[bytes | Failure]:
+    ) -> list[Coded | Failure]:
         """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
 
         That one who was `hurried`, by a client with little time, did not do it in time is no fault.
         """
         started = time.perf_counter()
         counts = Counts(records=len(records))
-        done: list[bytes | Failure] = []
+        done: list[Coded | Failure] = []
 
         def count() -> None:
             record_s = (time.perf_counter() - started) / len(records)
             counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
-            blobs = sum(isinstance(result, bytes) for result in done)
-            self._observer.encoded(version, counts, blobs, record_s, purpose)
+            coded = [result for result in done if isinstance(result, Coded)]
+            self._observer.encoded(version, counts, coded, record_s, purpose)
 
         try:
             async with until(deadline):  # finding it takes a call of Serve's controller, which may be away
                 encoder = await self._handle(version)
-            sizes_bytes = [len(data) for _, data in records]
+            sizes_bytes = [len(record.canonical) for record in records]
             done = await call_in_parts(
                 encoder.encode, records, sizes_bytes, self._max_call_bytes, *asked, deadline, deadline=deadline
             )
@@ -161,12 +169,12 @@ class Traffic:
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
             count()
             raise
-        for (_, data), blob in zip(records, done, strict=True):
-            if isinstance(blob, bytes):
-                counts.payload_bytes += len(data)
-                counts.blob_bytes += len(blob)
+        for record, result in zip(records, done, strict=True):
+            if isinstance(result, Coded):
+                counts.payload_bytes += len(record.canonical)
+                counts.blob_bytes += len(result.blob)
             else:
-                counts.faults += _is_fault(blob)
+                counts.faults += _is_fault(result)
         count()
         return done
 
@@ -193,28 +201,28 @@ class Traffic:
     def _sample(
         self,
         rollout: Rollout,
-        records: list[tuple[int, bytes]],
+        records: list[ToEncode],
         versions: list[str],
-        results: list[bytes | Failure],
+        results: list[Coded | Failure],
         asked: tuple[Effort, float],
     ) -> None:
         """Some requests are encoded by the other version too; of others, the candidate's blobs are decoded."""
         work: Coroutine[Any, Any, None] | None = None
-        good = [i for i, result in enumerate(results) if isinstance(result, bytes)]
-        own = [i for i in good if versions[i] == rollout.candidate]
-        if not rollout.ready or len(self._copies) >= _MAX_COPIES or not good:
+        blobs = {i: result.blob for i, result in enumerate(results) if isinstance(result, Coded)}
+        own = [i for i in blobs if versions[i] == rollout.candidate]
+        if not rollout.ready or len(self._copies) >= _MAX_COPIES or not blobs:
             return
         chance = random.random() * 100  # noqa: S311
         if chance < rollout.policy.shadow_sample_percent:
-            work = self._compare(rollout, [(versions[i], records[i], results[i]) for i in good], asked)
+            work = self._compare(rollout, [(versions[i], records[i], blob) for i, blob in blobs.items()], asked)
         elif own and random.random() * 100 < rollout.policy.verify_sample_percent:  # noqa: S311
-            work = self._verify(rollout, [records[i] for i in own], [results[i] for i in own])
+            work = self._verify(rollout, [records[i] for i in own], [blobs[i] for i in own])
         if work is not None:
             task = asyncio.get_running_loop().create_task(_logged(work))
             self._copies.add(task)
             task.add_done_callback(self._copies.discard)
 
-    async def _compare(self, rollout: Rollout, served: list[tuple[str, tuple[int, bytes], Any]], asked: Any) -> None:
+    async def _compare(self, rollout: Rollout, served: list[tuple[str, ToEncode, bytes]], asked: Any) -> None:
         now = Route(rollout.stable, rollout)
         for version, other in ((rollout.stable, rollout.candidate), (rollout.candidate, rollout.stable)):
             mine = [(record, blob) for served_by, record, blob in served if served_by == version]
@@ -224,34 +232,51 @@ class Traffic:
             encode = self._try_candidate if other == rollout.candidate else self._encode
             copies = await encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S, purpose="copy")
             both = Compared()
-            checked: list[tuple[tuple[int, bytes], Any]] = []
+            checked: list[tuple[ToEncode, bytes]] = []
             for (record, blob), copy in zip(mine, copies, strict=True):
-                if isinstance(copy, bytes):
-                    stable, candidate = (blob, copy) if version == rollout.stable else (copy, blob)
+                if isinstance(copy, Coded):
+                    stable, candidate = (blob, copy.blob) if version == rollout.stable else (copy.blob, blob)
                     both.records += 1
-                    both.payload_bytes += len(record[1])
+                    both.payload_bytes += len(record.canonical)
                     both.stable_bytes += len(stable)
                     both.candidate_bytes += len(candidate)
                     checked.append((record, candidate))
             self._of(rollout).compared.add(both)
             await self._verify(rollout, [record for record, _ in checked], [blob for _, blob in checked])
 
-    async def _verify(self, rollout: Rollout, records: list[tuple[int, bytes]], blobs: list[Any]) -> None:
+    async def _verify(self, rollout: Rollout, records: list[ToEncode], blobs: list[bytes]) -> None:
         if not blobs:
             return
         deadline = time.time() + _COPY_TIMEOUT_S
-        sizes_bytes = [len(data) for _, data in records]
+        sizes_bytes = [len(record.canonical) for record in records]
         decoded = await call_in_parts(
             self._decoder.decode, blobs, sizes_bytes, self._max_call_bytes, deadline, deadline=deadline
         )
         told = [
-            (record, result)
-            for record, result in zip(records, decoded, strict=True)
+            (record, blob, result)
+            for record, blob, result in zip(records, blobs, decoded, strict=True)
             if not (isinstance(result, Failure) and result.code in _SAYS_NOTHING)
         ]
-        wrong = sum(isinstance(result, Failure) or tuple(result) != record for record, result in told)
+        wrong = await off_loop(sum(sizes_bytes), self._count_wrong, told)
         self._count(rollout, rollout.candidate, Counts(verified=len(told), mismatches=wrong))
         self._observer.verified(rollout.candidate, len(told), wrong)
+
+    def _count_wrong(self, told: list[tuple[ToEncode, bytes, tuple[int, bytes] | Failure]]) -> int:
+        return sum(
+            isinstance(result, Failure) or not self._is_right(record, blob, result) for record, blob, result in told
+        )
+
+    def _is_right(self, record: ToEncode, blob: bytes, decoded: tuple[int, bytes]) -> bool:
+        """Whether a blob decodes to its record; to near vectors, where these were asked for and it says so."""
+        kind, canonical = decoded
+        if kind != record.kind or canonical == record.canonical:
+            return kind == record.kind
+        if record.fidelity != "semantic" or inspect(blob).fidelity != "semantic":
+            return False
+        try:
+            return is_near(Kind(kind), record.canonical, canonical, self._least_cosine)
+        except BlobError:  # it is no record
+            return False
 
     def _of(self, rollout: Rollout) -> Measurements:
         return self._measured.setdefault((rollout.id, rollout.round), Measurements())
@@ -284,7 +309,7 @@ class Traffic:
                 raise
 
 
-def _is_fault(result: bytes | Failure) -> bool:
+def _is_fault(result: Coded | Failure) -> bool:
     return isinstance(result, Failure) and result.status >= 500 and result.code != "deadline_exceeded"
 
 

@@ -34,6 +34,6 @@ def encoder_target(cls: type, config: ServeConfig, registry: str, version: str, 
     """The encoder of one version, an application of its own."""
     engine = Engine(config.engine, config.threads)
     bound = sized(cls, config.encoder, name="Encoder", max_queued_requests=config.max_queued_requests).bind(
-        registry, version, engine, config.batch
+        registry, version, engine, config.batch, config.semantic.aim
     )
     return encoder_name(application, version), bound

@@ -4,6 +4,7 @@ import base64
 import codecs
 import io
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -250,9 +251,34 @@ def test_inspect(nbmf_command, stable):
     out = run(nbmf_command, None, "inspect", stdin=blob).decode()
     told = dict(line.split(maxsplit=1) for line in out.splitlines())
     detail = fields.pop("detail")
-    assert fields.pop("inner") is None
+    assert fields.pop("inner") is fields.pop("vectors") is None
     assert told == {k: str(v) for k, v in fields.items()} | detail
     assert "none needed" in run(nbmf_command, None, "inspect", stdin=Codec().encode("x")).decode()
+
+
+def test_fidelity(nbmf_command, tmp_path):
+    """Near vectors where they are asked for; how near is told beside the blob, how many by the blob."""
+    record = {"note": "x", "v": [[math.sin(n * k) for n in range(1, 101)] for k in (1, 2)]}
+    text, codec = json_text.dumps(record).encode(), builtin.default_codec()
+    out, semantic = tmp_path / "out", ("--fidelity", "semantic")
+    told = nbmf_command("encode", "--as", "json", "--codec", "builtin", *semantic, "-o", str(out), stdin=text)
+    assert told.code == 0, told.err
+    assert out.read_bytes() == codec.encode(record, "semantic")
+    lossless = codec.encode(record)
+    assert "vectors changed: 2" in told.err
+    assert f"lossless {len(lossless)}" in told.err
+    info = json.loads(run(nbmf_command, None, "inspect", "--json", stdin=out.read_bytes()))
+    assert (info["fidelity"], info["vectors"]) == ("semantic", 2)
+    assert nbmf_command("encode", "--as", "json", "--codec", "builtin", stdin=text).out == lossless
+    lines = text + b'\n"words"\n'
+    changed, kept = nbmf_command(
+        "encode", "--as", "jsonl", "--codec", "builtin", *semantic, stdin=lines
+    ).out.splitlines()
+    assert base64.b64decode(json.loads(changed)["blob"]) == out.read_bytes()
+    assert json.loads(changed)["similarity"]["vectors"] == 2
+    assert json.loads(kept).keys() == {"blob"}
+    decoded = nbmf_command("decode", "--jsonl", stdin=changed).out
+    assert json.loads(decoded)["payload"]["note"] == "x"
 
 
 # --- JSON Lines ---------------------------------------------------------------------------------------------------

@@ -456,7 +456,7 @@ def _vectors(array, aim):
         coder, fidelity, body = FloatsCoder(), "lossless", FloatsCoder().encode(kind, canonical)
     else:
         coder, fidelity = VectorsCoder(), "semantic"
-        canonical, body = coder.approximate(kind, canonical, aim)
+        canonical, body, _ = coder.approximate(kind, canonical, aim)
     blob = frame.pack(kind, coder.number, fidelity, b"", b"", canonical, body)
     described = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": fidelity, "codec": None}
     return blob, described | {"payload_bytes": len(canonical), "expected": _wire(from_canonical(kind, canonical))}

@@ -22,7 +22,7 @@ class RecordingCodec(Codec):
         super().__init__()
         self.encoded, self.decoded, self.options = [], [], []
 
-    def encode_batch(self, values, fidelity="lossless", **options):
+    def encode_measured(self, values, fidelity="lossless", **options):
         values = list(values)
         self.encoded.append(values)
         self.options.append(options)
@@ -30,7 +30,7 @@ class RecordingCodec(Codec):
             raise IndexError("out of range")
         if "break with a code" in values:
             raise PayloadTooLarge("too large")
-        return super().encode_batch(values, fidelity, **options)
+        return super().encode_measured(values, fidelity, **options)
 
     def decode_batch(self, blobs, **options):
         values = super().decode_batch(blobs, **options)
@@ -134,9 +134,9 @@ def test_each_class_is_coded_with_its_fidelity(codec):
     told = []
 
     class Noting(RecordingCodec):
-        def encode_batch(self, values, fidelity="lossless", **options):
+        def encode_measured(self, values, fidelity="lossless", **options):
             told.append((list(values), fidelity))
-            return super().encode_batch(values, fidelity, **options)
+            return super().encode_measured(values, fidelity, **options)
 
     classes = ["a", "b", "c", "b", "a"]
     items = [Record(f"k{n}", name, {}, f"text {n}", "place", 7) for n, name in enumerate(classes)]
@@ -158,6 +158,9 @@ def test_vectors_of_a_class_with_semantic_fidelity(codec):
     (cosine,) = cosines(payload, Codec().decode(near["blob"]))
     assert cosine >= 0.98
     assert near["verified"]
+    assert near["changed"].cosine_min == pytest.approx(cosine)
+    assert (near["changed"].vectors, near["changed"].lossless_bytes) == (1, len(kept["blob"]))
+    assert kept["changed"] is None
 
     class Changing(RecordingCodec):
         def __init__(self, change):
@@ -187,12 +190,12 @@ def test_each_step_is_allowed_its_time_before_it_begins(codec, monkeypatch):
 
 
 def test_a_record_for_which_memory_does_not_suffice_ends_it(codec, monkeypatch):
-    def encode_batch(values, *args, **options):
+    def encode_measured(values, *args, **options):
         if "large" in values:
             raise MemoryError
-        return Codec().encode_batch(values, *args, **options)
+        return Codec().encode_measured(values, *args, **options)
 
-    monkeypatch.setattr(codec, "encode_batch", encode_batch)
+    monkeypatch.setattr(codec, "encode_measured", encode_measured)
     with pytest.raises(MemoryError):
         outcomes([record("a"), record("large")], codec)
 

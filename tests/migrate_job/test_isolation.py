@@ -31,7 +31,7 @@ def shipped():
 @pytest.fixture(autouse=True)
 def undo(monkeypatch):
     """What a planted source does to the codec when this process reads it."""
-    monkeypatch.setattr(Codec, "encode_batch", Codec.encode_batch)
+    monkeypatch.setattr(Codec, "encode_measured", Codec.encode_measured)
 
 
 @pytest.fixture

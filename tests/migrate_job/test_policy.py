@@ -1,12 +1,16 @@
 """--fidelity-policy: a fidelity for each class, checked when it is read; part of the plan."""
 
+import json
+import math
+
 import pytest
 import synthetic
 from items import by_line
 
 from cluster.errors import ConfigError
 from migrate_job.plan.policy import load_policy
-from nbmf import store
+from nbmf import Codec, store
+from nbmf.vectors.compare import cosines
 
 
 def write(folder, text):
@@ -50,3 +54,24 @@ def test_the_codec_is_told(nbmf_command, error_of, tmp_path):
     assert "--fidelity-policy" in error_of(*command, "--fidelity-policy", policy)
     policy.write_text("b: most\n")
     assert error_of(*command, "--fidelity-policy", policy).startswith("nbmf: config_error:")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_report_tells_what_was_changed(nbmf_command, tmp_path):
+    vectors = [[math.sin(n * k) for n in range(1, 129)] for k in range(1, 13)]
+    records = [{"t": {"v": vector, "n": k}, "k": "ab"[k % 2]} for k, vector in enumerate(vectors)]
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", records)
+    command = ("migrate", path, tmp_path / "new", "--payload-field", "t", "--class-field", "k", "--codec", "none")
+    result = nbmf_command(*command, "--fidelity-policy", write(tmp_path, "b: semantic\n"))
+    assert result.code == 0, result.err
+    stored = [record.payload() for record in by_line(store.iterate(tmp_path / "new"))]
+    found = [cosines(record["t"], payload) for record, payload in zip(records, stored, strict=True)]
+    assert [len(one) for one in found] == [0, 1] * 6
+    every = [cosine for one in found for cosine in one]
+    semantic = json.loads((tmp_path / "new" / "report.json").read_text())["semantic"]
+    assert (semantic["records"], semantic["vectors"]) == (6, 6)
+    assert semantic["cosine_mean"] == pytest.approx(sum(every) / 6)
+    assert semantic["cosine_min"] == pytest.approx(min(every))
+    lossless = [Codec().encode(record["t"]) for record in records[1::2]]
+    assert semantic["lossless_bytes"] == sum(map(len, lossless)) > 2 * semantic["blob_bytes"]
+    assert "vectors that it changed" in (tmp_path / "new" / "report.html").read_text()

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from migrate_job.report import details as details_module
-from migrate_job.report.details import RATIO_EDGES, details
+from migrate_job.report.details import RATIO_EDGES, details, semantic_rows
 from migrate_job.report.report import Report
 from migrate_job.report.report_html import to_html
 from nbmf import Codec
+from nbmf.vectors.changed import Changed
 
 OLD_COUNTS = {
     "records": 3,
@@ -28,7 +29,13 @@ OLD_COUNTS = {
 
 
 def row(key, record_class, payload):
-    return {"key": key, "class": record_class, "payload_bytes": len(payload), "blob": Codec().encode(payload)}
+    return {
+        "key": key,
+        "class": record_class,
+        "payload_bytes": len(payload),
+        "blob": Codec().encode(payload),
+        "changed": None,
+    }
 
 
 def counts_of(rows, **more):
@@ -65,6 +72,27 @@ def test_shards_add_up_in_any_order():
     ratios = [r["payload_bytes"] / len(r["blob"]) for r in rows]
     assert [one["ratio"] for one in whole.to_dict()["worst_ratio"]] == sorted(ratios)[:10]
     assert set(whole.largest[0]) == {"key", "payload_bytes", "blob_bytes"}
+
+
+def test_what_fidelity_semantic_changed():
+    near = [
+        {**row("a", "note", "x"), "changed": Changed(2, 0.996, 0.99, 900)},
+        {**row("b", "note", "yy"), "changed": Changed(1, 0.981, 0.981, 700)},
+    ]
+    report = report_of(counts_of([near[0], row("c", "note", "z")]), counts_of([near[1]]), counts_of([]), OLD_COUNTS)
+    assert report.to_dict()["semantic"] == {
+        "records": 2,
+        "vectors": 3,
+        "cosine_min": 0.981,
+        "cosine_mean": pytest.approx((2 * 0.996 + 0.981) / 3),
+        "blob_bytes": sum(len(one["blob"]) for one in near),
+        "lossless_bytes": 1600,
+    }
+    assert "<td>0.99100, 0.98100</td>" in to_html(report)
+    assert ("vectors that it changed", "3") in semantic_rows(report.to_dict()["semantic"])
+    nothing = report_of(counts_of([row("c", "note", "z")])).to_dict()["semantic"]
+    assert (nothing["records"], nothing["cosine_mean"], nothing["cosine_min"]) == (0, None, None)
+    assert semantic_rows(nothing) == []
 
 
 def test_done_files_of_an_older_nbmf():

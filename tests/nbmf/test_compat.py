@@ -129,8 +129,15 @@ def test_keys_that_become_one_are_refused():
         compat.decode(twice)
 
 
-def test_vectors_are_kept_lossless_whatever_the_fidelity():
-    vector = np.sin(np.arange(64)).astype(np.float32)
-    for fidelity in ("semantic", "lossless"):
-        assert same(compat.decode(compat.encode(vector, fidelity)), vector)
-    assert same(compat.decode(compat.encode(vector)), vector)
+def test_vectors_are_kept_lossless_unless_semantic_is_asked_for():
+    vector = np.sin(np.arange(384)).astype(np.float32)
+    for encode in (compat.encode, compat.ProductionNBMFEncoder().encode):
+        unasked, near, whole = encode(vector), encode(vector, "semantic"), encode(vector, "lossless")
+        assert [blob["meta"]["fidelity"] for blob in (unasked, near, whole)] == ["semantic", "semantic", "lossless"]
+        assert unasked["code"] == whole["code"] == nbmf.encode(vector).hex()
+        assert near["code"] == nbmf.encode(vector, "semantic").hex() != whole["code"]
+        assert same(compat.decode(unasked), vector)
+        found = compat.decode(near)
+        assert 0.98 <= found @ vector / np.sqrt((found @ found) * (vector @ vector)) < 1
+    with pytest.raises(ValueError, match="fidelity"):
+        compat.encode(vector, "roughly")

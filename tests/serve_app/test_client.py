@@ -31,6 +31,7 @@ from nbmf.client import (
 )
 from nbmf.errors import ChecksumMismatch, NotABlob, PayloadTooLarge, UnknownCodec, UnsupportedPayload
 from nbmf.payload import to_canonical
+from nbmf.vectors.changed import Coded
 from serve_app.work.results import Failure
 
 PAYLOADS = [
@@ -228,7 +229,7 @@ def test_a_replica_that_is_down_for_a_while(in_process):
         calls.append(records)
         if len(calls) < 3:
             raise DeploymentUnavailableError("nbmf")
-        return [Codec().encode(data.decode()) for _, data in records]
+        return [Coded(Codec().encode(record.canonical.decode())) for record in records]
 
     served = in_process(encode=encode)
     # Retry-After is 1 s there.

@@ -11,6 +11,7 @@ from cluster.registry import Registry
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.config import BatchConfig, DecoderLimits
+from serve_app.reading.items import ToEncode
 from serve_app.replicas import replicas
 from serve_app.replicas.replicas import Decoder, Encoder
 from serve_app.work import deadlines
@@ -108,7 +109,8 @@ def test_a_replica_codes_nothing_after_the_deadline(tmp_path, monkeypatch):
         Encoder(registry, "none", Engine(), BatchConfig()),
         Decoder(registry, "none", Engine(), BatchConfig(), limits),
     )
-    blobs = asyncio.run(encoder.encode(RECORDS, "auto", math.inf, time.time() + 600))
+    records = [ToEncode(*record) for record in RECORDS]
+    blobs = [coded.blob for coded in asyncio.run(encoder.encode(records, "auto", math.inf, time.time() + 600))]
     assert asyncio.run(decoder.decode(blobs, time.time() + 600)) == RECORDS
     late = Failure("deadline_exceeded", str(DeadlineExceeded()))
     assert late.status == 504
@@ -119,7 +121,7 @@ def test_a_replica_codes_nothing_after_the_deadline(tmp_path, monkeypatch):
     monkeypatch.setattr(replicas, "attempt_batch", unused)
     monkeypatch.setattr(replicas, "attempt_each", unused)
     for deadline in (0.0, time.time()):
-        assert asyncio.run(encoder.encode(RECORDS, "auto", math.inf, deadline)) == late
+        assert asyncio.run(encoder.encode(records, "auto", math.inf, deadline)) == late
         assert asyncio.run(decoder.decode(blobs, deadline)) == late
 
 

@@ -18,6 +18,7 @@ from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
 from serve_app.http.ingress import Ingress
+from serve_app.reading.items import ToEncode
 from serve_app.replicas.replicas import Encoder
 
 TEXT = "Remember that Anna prefers the window seat, and that the invoice of March is still open."
@@ -85,10 +86,10 @@ def test_the_packaged_budgets_keep_the_promise_of_120_ms(file, budget_ms):
 
 
 def test_a_record_beyond_the_budget_goes_to_another_coder(encoder):
-    records = [(int(kind), data) for kind, data in map(to_canonical, (TEXT, LONG))]
+    records = [ToEncode(int(kind), data) for kind, data in map(to_canonical, (TEXT, LONG))]
 
     def coders(effort, budget_ms):
-        return [inspect(blob).coder for blob in asyncio.run(encoder.encode(records, effort, budget_ms))]
+        return [inspect(coded.blob).coder for coded in asyncio.run(encoder.encode(records, effort, budget_ms))]
 
     assert coders("auto", math.inf) == coders("max", 0.1) == ["neural", "neural"]
     assert coders("auto", 100.0) == ["neural", "windows"]

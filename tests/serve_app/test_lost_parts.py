@@ -12,6 +12,8 @@ from ray.serve import exceptions as of_serve
 from ray.serve._private.common import DeploymentID
 
 from nbmf.errors import PayloadTooLarge
+from nbmf.vectors.changed import Coded
+from serve_app.reading.items import ToEncode
 from serve_app.rollout.split import keyed_record
 from serve_app.rollout.traffic import Traffic
 from serve_app.routing.replica_calls import call
@@ -209,7 +211,7 @@ def test_a_search_that_outlasts_a_request_is_of_use_to_the_next(tmp_path):
     searches = []
 
     async def encode(*_):
-        return [b"blob"]
+        return [Coded(b"blob")]
 
     def of(_version):
         searches.append(1)
@@ -218,13 +220,13 @@ def test_a_search_that_outlasts_a_request_is_of_use_to_the_next(tmp_path):
 
     async def ask():
         traffic = Traffic(str(tmp_path), "none", SimpleNamespace(of=of), None)
-        records = [keyed_record((0, b"text"), None)]
+        records = [keyed_record(ToEncode(0, b"text"), None)]
         for _ in range(2):
             with pytest.raises(DeadlineExceeded):
                 await traffic.encode(records, ("auto", 1.0), time.time() + 0.05)
         return await traffic.encode(records, ("auto", 1.0), time.time() + 60)
 
-    assert asyncio.run(ask()) == [b"blob"]
+    assert asyncio.run(ask()) == [Coded(b"blob")]
     assert len(searches) == 1
 
 

@@ -1,5 +1,6 @@
 """What Prometheus gets: the text that a Ray session exports while the service answers real requests."""
 
+import math
 import time
 
 import httpx
@@ -32,16 +33,18 @@ OF_TROUBLE = {
 
 ENCODE, DECODE = {"route": "/v1/encode"}, {"route": "/v1/decode"}
 SENT = [
-    ("nbmf_requests_total", ENCODE | {"status": "200", "code": ""}, 3),
+    ("nbmf_requests_total", ENCODE | {"status": "200", "code": ""}, 4),
     ("nbmf_requests_total", ENCODE | {"status": "400", "code": "bad_request"}, 1),
     ("nbmf_requests_total", DECODE | {"status": "200"}, 1),
     ("nbmf_requests_total", {"route": "other", "status": "404", "code": "not_found"}, 1),
-    ("nbmf_request_duration_seconds_count", ENCODE, 4),
-    ("nbmf_request_records_total", ENCODE, 9),
+    ("nbmf_request_duration_seconds_count", ENCODE, 5),
+    ("nbmf_request_records_total", ENCODE, 10),
     ("nbmf_response_body_bytes_total", DECODE, 1),
-    ("nbmf_batch_records_count", {"operation": "encode"}, 3),
+    ("nbmf_batch_records_count", {"operation": "encode"}, 4),
     ("nbmf_batch_records_count", {"operation": "decode"}, 1),
-    ("nbmf_encoded_records_total", {"purpose": "served"}, 9),
+    ("nbmf_encoded_records_total", {"purpose": "served"}, 10),
+    ("nbmf_semantic_vectors_total", {"purpose": "served"}, 1),
+    ("nbmf_semantic_least_cosine_count", {"purpose": "served"}, 1),
 ]
 """What the requests of `exported` count at least; each process exports at a moment of its own."""
 
@@ -54,6 +57,8 @@ def exported(ray_session, service, version, repository):
     service.json("/v1/encode", {"records": [{"payload": record}] * 7})
     _, encoded = service.json("/v1/encode", {"payload": record})
     service.json("/v1/decode", {"blob": encoded["blob"]})
+    vector = {"v": [math.sin(n) for n in range(384)]}
+    service.json("/v1/encode", {"payload": vector, "fidelity": "semantic"})
     service.octets("/v1/decode", (repository / "tests/golden/counts_text.blob").read_bytes())
     service.client.post("/v1/encode", content=b"{", headers={"X-Request-Id": SECRET})
     service.client.get(f"/v1/{SECRET}", params={"key": SECRET})

@@ -9,7 +9,6 @@ from nbmf import Codec
 
 RECORD = {"payload": "text"}
 BLOB = {"blob": "smhpIcVF4A=="}
-SEMANTIC = {**RECORD, "fidelity": "semantic"}
 
 
 @pytest.fixture
@@ -26,19 +25,21 @@ def refused(in_process):
     return message
 
 
-def test_a_fidelity_that_is_not_there(in_process, refused):
-    assert "semantic" in refused("POST", "/v1/encode", 422, "unsupported_fidelity", json=SEMANTIC)
-    answer = in_process()(
-        "POST", "/v1/encode", json={"records": [RECORD, SEMANTIC, {**RECORD, "fidelity": "lossless"}]}
-    )
+def test_a_fidelity_that_is_none(in_process, refused):
+    none = {**RECORD, "fidelity": "roughly"}
+    for body in (none, {**RECORD, "fidelity": None}, {**RECORD, "fidelity": []}):
+        assert "fidelity is lossless or semantic" in refused("POST", "/v1/encode", json=body)
+    assert "fidelity" in refused("POST", "/v1/encode?fidelity=roughly", json=RECORD)
+    assert "fidelity" in refused("POST", "/v1/encode?fidelity=lossless", json={**RECORD, "fidelity": "semantic"})
+    answer = in_process()("POST", "/v1/encode", json={"records": [RECORD, none, {**RECORD, "fidelity": "lossless"}]})
     first, second, third = answer.json()["results"]
     assert "blob" in first
-    assert second["error"]["code"] == "unsupported_fidelity"
+    assert second["error"]["code"] == "bad_request"
     assert third == first
 
 
 @pytest.mark.parametrize("body", [{"json": RECORD}, {"content": b"text", "headers": OCTETS}], ids=["json", "octets"])
-@pytest.mark.parametrize("name", ["efort", "fidelity", "Kind", "timeout_ms", "records"])
+@pytest.mark.parametrize("name", ["efort", "fidelities", "Kind", "timeout_ms", "records"])
 def test_unknown_parameters_of_encode(refused, name, body):
     message = refused("POST", f"/v1/encode?key=a&{name}=max", **body)
     assert repr(name) in message

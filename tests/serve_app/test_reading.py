@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import math
 import os
 import signal
 import threading
@@ -28,14 +29,16 @@ from serve_app.work.off_loop import LARGE_BYTES
 from serve_app.work.results import RequestFailed
 
 BOUNDS = Bounds(10**6, 10**6, 10)
+VECTOR = [math.sin(n) for n in range(100)]
+SEMANTIC_RECORDS = [pb.Record(payload=pb.Payload(json=dump(VECTOR)), fidelity=fidelity) for fidelity in (2, 3)]
 BLOB = base64.b64encode(Codec().encode({"a": [1.5, "x"]})).decode()
 
 
 def test_the_deepest_payload_does_not_harm_its_batch():
     payloads = ["short", synthetic.nested(MAX_DEPTH)]
-    body = messages.batch_body("records", [messages.record_json(p, "k") for p in payloads])
-    read = items.records_of_json([body], BOUNDS, None)
-    assert read == (True, [items.Record(*to_canonical(p), "k") for p in payloads])
+    body = messages.batch_body("records", [messages.record_json(p, "k", "lossless") for p in payloads])
+    read = items.records_of_json([body], BOUNDS, None, None)
+    assert read == (True, [items.Record(items.ToEncode(*to_canonical(p)), "k") for p in payloads])
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,17 @@ REQUESTS = {
         "/v1/encode?kind=json&batch=true",
         {"content": frame_items([b"1", b"[", b"{}"]), "headers": OCTETS},
     ),
+    "semantic": ("/v1/encode?key=k", {"json": {"payload": VECTOR, "fidelity": "semantic"}}),
+    "fidelities": (
+        "/v1/encode?fidelity=semantic",
+        {"json": {"records": [{"payload": VECTOR}, {"payload": VECTOR, "fidelity": "lossless"}]}},
+    ),
+    "semantic octets": ("/v1/encode?kind=json&fidelity=semantic", {"content": dump(VECTOR), "headers": OCTETS}),
+    "another fidelity than the query": (
+        "/v1/encode?fidelity=lossless",
+        {"json": {"payload": 1, "fidelity": "semantic"}},
+    ),
+    "no fidelity": ("/v1/encode", {"json": {"payload": 1, "fidelity": "roughly"}}),
     "blob": ("/v1/decode", {"json": {"blob": BLOB}}),
     "blobs": ("/v1/decode", {"json": {"blobs": [BLOB, "!", 7, "AAAA"]}}),
     "no blob": ("/v1/decode", {"json": {}}),
@@ -104,7 +118,7 @@ def test_a_process_of_its_own_makes_no_difference(in_process, monkeypatch, path,
 def test_nor_over_grpc(in_process, monkeypatch):
     texts = [b'{"a":[1.50,null]}', b"[", b'"\xed\xa0\x80"', b"\xff"]
     records = [pb.Record(payload=pb.Payload(json=text), key="k") for text in texts]
-    records += [pb.Record(payload=pb.Payload(text=b"x")), pb.Record(payload=pb.Payload(json=b"1"), fidelity=2)]
+    records += [pb.Record(payload=pb.Payload(text=b"x")), *SEMANTIC_RECORDS]
     request = pb.EncodeBatchRequest(records=records)
     answers = []
     for least in (OWN_PROCESS_BYTES, 0):
@@ -114,7 +128,7 @@ def test_nor_over_grpc(in_process, monkeypatch):
         assert any(process._child for process in ingress._reader._processes) == (not least)
     assert answers[0] == answers[1]
     assert [result.WhichOneof("result") for result in answers[0].results] == [
-        "encoded", "failure", "encoded", "failure", "encoded", "failure",
+        "encoded", "failure", "encoded", "failure", "encoded", "encoded", "failure",
     ]  # fmt: skip
 
 
@@ -125,17 +139,17 @@ def test_values_are_bounded_by_the_services_limits():
     """Each takes many times the memory, and the time, of its two bytes."""
     bounds = Bounds(16 * 2**20, 2**20, 10)
     many, too_many = b"[" + b"1," * 1_100_000 + b"1]", b"[" + b"1," * 2_200_000 + b"1]"
-    read = items.records_of_json([b'{"records":[{"payload":' + many + b'},{"payload":1}]}'], bounds, None)
+    read = items.records_of_json([b'{"records":[{"payload":' + many + b'},{"payload":1}]}'], bounds, None, None)
     assert [getattr(item, "code", "read") for item in read.items] == ["payload_too_large", "read"]
     for function, parts, arguments in (
-        (items.records_of_octets, [many], ("json", None)),
+        (items.records_of_octets, [many], ("json", None, None)),
         (items.records_of_utf8, [many], ()),
     ):
         (error,) = function(parts, bounds, *arguments).items
         assert isinstance(error, PayloadTooLarge)
         assert "values" in str(error)
     with pytest.raises(PayloadTooLarge, match="the body is JSON of more than 2097152 values; a larger max_body_bytes"):
-        items.records_of_json([b'{"payload":' + too_many + b"}"], bounds, None)
+        items.records_of_json([b'{"payload":' + too_many + b"}"], bounds, None, None)
 
 
 # --- processes ----------------------------------------------------------------------------------------------------

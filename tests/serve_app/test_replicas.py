@@ -20,6 +20,7 @@ from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
 from serve_app.config import BatchConfig, DecoderLimits
+from serve_app.reading.items import ToEncode
 from serve_app.replicas import replicas
 from serve_app.replicas.replicas import Decoder, Encoder
 from serve_app.work.results import Failure, attempt_batch, attempt_each
@@ -57,7 +58,8 @@ def decoder(registry):
 
 
 def encoded(encoder, records=RECORDS):
-    return asyncio.run(encoder.encode(records, "auto", math.inf))
+    coded = asyncio.run(encoder.encode([ToEncode(*record) for record in records], "auto", math.inf))
+    return [one if isinstance(one, Failure) else one.blob for one in coded]
 
 
 def decoded(decoder, blobs):
@@ -68,12 +70,12 @@ def decoded(decoder, blobs):
 def calls(monkeypatch):
     """(what was called, with how many records) of each call of the codec and of the catalogue."""
     found = []
-    for cls, name in ((Codec, "encode_canonical_batch"), (Catalog, "decode_canonical_batch")):
+    for cls, name in ((Codec, "encode_canonical_measured"), (Catalog, "decode_canonical_batch")):
         original = getattr(cls, name)
 
-        def counted(self, items, *, _original=original, _name=name, **options):
+        def counted(self, items, *more, _original=original, _name=name, **options):
             found.append((_name, len(items)))
-            return _original(self, items, **options)
+            return _original(self, items, *more, **options)
 
         monkeypatch.setattr(cls, name, counted)
     return found
@@ -82,7 +84,7 @@ def calls(monkeypatch):
 def test_a_request_is_one_batch(encoder, decoder, calls):
     blobs = encoded(encoder)
     assert decoded(decoder, blobs) == RECORDS
-    assert calls == [("encode_canonical_batch", 12), ("decode_canonical_batch", 12)]
+    assert calls == [("encode_canonical_measured", 12), ("decode_canonical_batch", 12)]
 
 
 def test_bad_blobs_are_failures_between_good_ones(encoder, decoder):
@@ -123,14 +125,14 @@ def test_values_are_made_without_looking_for_cycles(decoder, monkeypatch):
 
 def test_a_record_that_breaks_the_whole_call_is_alone_in_failing(encoder, decoder, monkeypatch):
     poison = RECORDS[4][1]
-    original = Codec.encode_canonical_batch
+    original = Codec.encode_canonical_measured
 
-    def breaks(self, records, **options):
+    def breaks(self, records, fidelities, **options):
         if any(data == poison for _, data in records):
             raise IndexError("out of range")
-        return original(self, records, **options)
+        return original(self, records, fidelities, **options)
 
-    monkeypatch.setattr(Codec, "encode_canonical_batch", breaks)
+    monkeypatch.setattr(Codec, "encode_canonical_measured", breaks)
     results = encoded(encoder)
     failure = results.pop(4)
     assert (failure.code, failure.status) == ("internal_error", 500)

@@ -262,7 +262,7 @@ def test_no_contents_in_the_log_of_a_fault(in_process, log, monkeypatch):
     def breaks(*_, **__):
         raise KeyError(MARKER)
 
-    monkeypatch.setattr(Codec, "encode_canonical_batch", breaks)
+    monkeypatch.setattr(Codec, "encode_canonical_measured", breaks)
     answer = in_process()("POST", "/v1/encode", json={"payload": MARKER})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "KeyError" in "".join(log)

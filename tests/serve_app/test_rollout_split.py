@@ -14,7 +14,9 @@ from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
+from nbmf.vectors.changed import Coded
 from serve_app.observe.measurements import Measurements
+from serve_app.reading.items import ToEncode
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.split import Route, fraction, route
 from serve_app.rollout.state import Rollout
@@ -87,9 +89,10 @@ class Replicas:
         self.wrong = False
 
     async def encode(self, version, records, effort, budget, deadline):
-        self.encoded.append((version, [data for _, data in records]))
-        size = {"a": 1, "c": 2}
-        return [self.fails.get((version, data)) or version[0].encode() * size[version[0]] + data for _, data in records]
+        asked = [record.canonical for record in records]
+        self.encoded.append((version, asked))
+        first = version[0].encode() * {"a": 1, "c": 2}[version[0]]
+        return [self.fails.get((version, data)) or Coded(first + data) for data in asked]
 
     async def decode(self, blobs, deadline):
         return [(0, b"wrong" if self.wrong else blob.lstrip(b"ac")) for blob in blobs]
@@ -115,8 +118,9 @@ def encode(replicas, tmp_path):
         place = Registry(tmp_path).location
         traffic = Traffic(place, "none", replicas, replicas.decoder)
         traffic._route = Route(STABLE, now)
-        items = [Keyed((0, data), data) for data in records]
-        blobs = await traffic.encode(items, ("auto", math.inf), time.time() + 600)
+        items = [Keyed(ToEncode(0, data), data) for data in records]
+        coded = await traffic.encode(items, ("auto", math.inf), time.time() + 600)
+        blobs = [one if isinstance(one, Failure) else one.blob for one in coded]
         await asyncio.gather(*traffic._copies)
         return blobs, traffic._measured.get((now.id, now.round), Measurements())
 
@@ -188,9 +192,9 @@ def attempt(replicas, tmp_path):
         traffic = Traffic(Registry(tmp_path).location, "none", replicas, replicas.decoder)
         now = rollout(percent=100, policy=policy)
         traffic._route = Route(STABLE, now)
-        (blob,) = await traffic.encode([Keyed((0, b"1"), b"k")], ("auto", math.inf), deadline)
+        (coded,) = await traffic.encode([Keyed(ToEncode(0, b"1"), b"k")], ("auto", math.inf), deadline)
         await asyncio.gather(*traffic._copies)
-        return blob, traffic._of(now)
+        return coded.blob, traffic._of(now)
 
     return lambda policy, deadline: asyncio.run(run(policy, deadline))
 

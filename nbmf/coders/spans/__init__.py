@@ -4,7 +4,7 @@ What remains goes by the ladder like a record of its own. `find` looks for spans
 """
 
 from nbmf.coders.spans.find import KINDS, approximated, cut
-from nbmf.coders.spans.layout import Cut, Parsed, inner_coder, parse
+from nbmf.coders.spans.layout import Cut, Parsed, inner_coder, near_vectors, parse
 
 NUMBER = 7
 """The coder where what remains is coded without a codec version."""
@@ -24,5 +24,6 @@ __all__ = [
     "approximated",
     "cut",
     "inner_coder",
+    "near_vectors",
     "parse",
 ]

@@ -66,8 +66,11 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
     return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
 
 
-def approximated(kind: Kind, canonical: bytes, aim: Aim, spaces: Spaces | None = None) -> tuple[bytes, Cut] | None:
-    """The record with other vectors in place of its own, up to `aim`, and that without its spans; None without vectors.
+def approximated(
+    kind: Kind, canonical: bytes, aim: Aim, spaces: Spaces | None = None
+) -> tuple[bytes, Cut, list[float]] | None:
+    """The record with other vectors in place of its own, up to `aim`, that without its spans, and the cosine of each
+    vector that changed; None where none did.
 
     Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in text, nor inside strings.
     `spaces`: of the version that encodes.
@@ -77,17 +80,21 @@ def approximated(kind: Kind, canonical: bytes, aim: Aim, spaces: Spaces | None =
     in_strings = _Strings(canonical)
     parts: list[bytes] = []
     spans: list[Span] = []
+    cosines: list[float] = []
     at = size = 0
     for span in _chosen(kind, canonical):
         between, text = canonical[at : span.begin], canonical[span.begin : span.end]
         at = span.end
         if isinstance(span, Numbers) and _is_vector(span, canonical, in_strings):
-            span, text = _near(span, text, aim, spaces)
+            near = _near(span, text, aim, spaces)
+            if near:
+                cosines += [near[2]] if near[1] != text else []
+                span, text, _ = near
         parts += between, text
         spans.append(replace(span, begin=size + len(between), end=size + len(between) + len(text)))
         size = spans[-1].end
     record = b"".join(parts) + canonical[at:]
-    return None if record == canonical else (record, cut_out(record, spans, clear=True))
+    return (record, cut_out(record, spans, clear=True), cosines) if cosines else None
 
 
 def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
@@ -95,22 +102,26 @@ def _is_vector(span: Numbers, canonical: bytes, in_strings: _Strings) -> bool:
     return whole and span.count >= LEAST_DIMS_IN_JSON and not in_strings.hold(span.begin)
 
 
-def _near(span: Numbers, text: bytes, aim: Aim, spaces: Spaces | None) -> tuple[Numbers, bytes]:
-    """A vector near to the span's, and its text; both as they are if it would not keep the aim, or take no less."""
+def _near(span: Numbers, text: bytes, aim: Aim, spaces: Spaces | None) -> tuple[Numbers, bytes, float] | None:
+    """A vector near to the span's, its text, and the cosine of both; None if it would not keep the aim, or take no
+    less."""
     space, values = coding.space_of(span.count), numbers.binary32(text.split(span.separator))
     if space is None or values is None:
-        return span, text
+        return None
     form = Form.BINARY32 if span.form is Form.BINARY32 else Form.SHORT_BINARY32
-    (body,), decoded, _ = coding.encode(space, values, 1, form.type, aim)
-    found = [] if body is None else [(body, bytes(decoded), VectorsCoder.number)]
+    (body,), decoded, (cosine,) = coding.encode(space, values, 1, form.type, aim)
+    found = [] if body is None else [(body, bytes(decoded), VectorsCoder.number, cosine)]
     near = spaces.nearest(values, span.count, form.type, aim) if spaces else None
     if near:
-        found.append((varint.to_bytes(near.space) + near.body, near.decoded, LearnedVectorsCoder.number))
-    data, values, coder = min(found, key=lambda one: len(one[0]), default=(b"", b"", 0))
-    if not found or len(data) >= len(span.data):
-        return span, text
+        body = varint.to_bytes(near.space) + near.body
+        found.append((body, near.decoded, LearnedVectorsCoder.number, near.cosine))
+    if not found:
+        return None
+    data, values, coder, cosine = min(found, key=lambda one: len(one[0]))
+    if len(data) >= len(span.data):
+        return None
     written = numbers.write(form, 0, values, span.separator, sys.maxsize)
-    return replace(span, form=form, scale=0, data=data, coder=coder), written
+    return replace(span, form=form, scale=0, data=data, coder=coder), written, cosine
 
 
 class _Strings:

@@ -37,6 +37,7 @@ _STREAMS = {
     31: (Form.SHORT_BINARY32, LearnedVectorsCoder.number),
 }
 """Type -> what of the numbers is kept, and the coder of a stream of their own that holds it."""
+_NEAR = {VectorsCoder.number, LearnedVectorsCoder.number}
 _SEPARATORS = (b",", b", ")
 _SHORTEST_NUMBER = 3  # 0.0
 
@@ -200,6 +201,12 @@ def inner_coder(body: bytes) -> int:
     if not body:
         raise CorruptBlob("spans body: empty")
     return body[0]
+
+
+def near_vectors(body: bytes, payload_bytes: int) -> int:
+    """How many spans are vectors that are kept up to a cosine; nothing is written out. Raises CorruptBlob."""
+    spans, _ = _read_spans(body, payload_bytes)
+    return sum(isinstance(span, _NumbersRead) and span.coder in _NEAR for span in spans)
 
 
 def parse(body: bytes, payload_bytes: int, spaces: Spaces | None = None) -> Parsed:

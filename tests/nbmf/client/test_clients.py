@@ -3,6 +3,7 @@
 import datetime
 import inspect
 import json
+import math
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from nbmf.client import (
     Unauthorized,
     Version,
 )
-from nbmf.errors import UnsupportedFidelity, UnsupportedPayload
+from nbmf.errors import UnsupportedPayload
 
 
 @both
@@ -219,18 +220,30 @@ def test_options_that_no_codec_takes(make, options):
 
 
 @both
-def test_a_fidelity_that_is_not_there(make):
-    """Nothing is sent, and records are not kept otherwise than asked."""
+def test_fidelity_goes_with_each_record(make):
+    bodies = []
 
-    def respond(_):
-        raise AssertionError("sent")
+    def respond(request):
+        bodies.append(json.loads(request.content))
+        return service(request)
 
-    with mocked(make, respond) as client, LocalClient(Codec()) as local:
-        for one in (client, local):
-            with pytest.raises(UnsupportedFidelity, match="semantic"):
-                one.encode("x", "semantic")
-            with pytest.raises(UnsupportedFidelity, match="semantic"):
-                one.encode_batch(["x"], "semantic")
+    with mocked(make, respond) as client:
+        client.encode("x", "semantic", key="k")
+        client.encode("x")
+        client.encode_batch(["x", "y"], "semantic", keys=[None, "k"])
+    assert bodies == [
+        {"payload": "x", "key": "k", "fidelity": "semantic"},
+        {"payload": "x"},
+        {"records": [{"payload": "x", "fidelity": "semantic"}, {"payload": "y", "key": "k", "fidelity": "semantic"}]},
+    ]
+
+
+def test_the_local_client_keeps_vectors_near():
+    vector = [math.sin(n) for n in range(100)]
+    with LocalClient(Codec()) as local:
+        blob = local.encode({"v": vector}, "semantic")
+        assert local.encode_batch([{"v": vector}], "semantic") == [blob]
+    assert blob == Codec().encode({"v": vector}, "semantic") != Codec().encode({"v": vector})
 
 
 # --- values that JSON has not ------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_nothing_but_the_vectors_changes(style):
     record = {"a": vector, **kept, "deep": [{"embedding": other, "id": 12}]}
     blob = CODEC.encode(record, "semantic")
     info, found = nbmf.inspect(blob), nbmf.decode(blob)
-    assert (info.fidelity, info.coder) == ("semantic", "spans")
+    assert (info.fidelity, info.coder, info.vectors) == ("semantic", "spans", 2)
     assert {name: found[name] for name in kept} == kept
     assert list(found) == list(record)
     assert found["deep"][0]["id"] == 12
@@ -137,7 +137,7 @@ def test_decoding_again_gives_the_same_blob_of_what_was_decoded():
 def test_damaged_streams_are_told(fidelity):
     record = {"embedding": unit(128, 10).tolist()}
     kind, canonical = to_canonical(record)
-    changed, cut = spans.approximated(kind, canonical, Aim()) or (canonical, None)
+    changed, cut, _ = spans.approximated(kind, canonical, Aim()) or (canonical, None, [])
     if fidelity == "lossless":
         changed, cut = canonical, spans.cut(kind, canonical)
     body = cut.body(0, cut.remaining)
@@ -149,3 +149,25 @@ def test_damaged_streams_are_told(fidelity):
         with contextlib.suppress(CorruptBlob):
             assert len(spans.parse(damaged, len(changed)).join(cut.remaining)) == len(changed)
     assert json.loads(changed).keys() == {"embedding"}
+
+
+def test_what_changed_is_told():
+    vectors = [unit(dims, dims).tolist() for dims in (64, 384, 100)]
+    record = {"few": vectors[0][:40], "v": vectors, "text": "x"}
+    (coded,) = CODEC.encode_measured([record], "semantic")
+    assert coded.blob == CODEC.encode(record, "semantic")
+    found = nbmf.decode(coded.blob)["v"]
+    cosines = [cosine(a, b) for a, b in zip(vectors, found, strict=True)]
+    assert coded.changed.vectors == 3
+    assert coded.changed.cosine_mean == pytest.approx(np.mean(cosines), abs=1e-9)
+    assert coded.changed.cosine_min == pytest.approx(min(cosines), abs=1e-9)
+    assert coded.changed.lossless_bytes == len(CODEC.encode(record))
+
+
+def test_fidelities_of_a_batch_are_each_records_own():
+    records = [{"v": unit(384, 1).tolist()}, unit(384, 2), "text", unit(384, 3), {"v": unit(384, 4).tolist()}]
+    fidelities = ["semantic", "semantic", "semantic", "lossless", "lossless"]
+    coded = CODEC.encode_canonical_measured([to_canonical(record) for record in records], fidelities)
+    expected = [CODEC.encode(*pair) for pair in zip(records, fidelities, strict=True)]
+    assert [one.blob for one in coded] == expected
+    assert [one.changed is not None for one in coded] == [True, True, False, False, False]

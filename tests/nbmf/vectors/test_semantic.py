@@ -193,7 +193,7 @@ def test_in_a_batch_the_same_blobs():
 def _body():
     vector = _vector(64).astype(np.float32)
     kind, canonical = to_canonical(vector)
-    changed, body = VectorsCoder().approximate(kind, canonical, Aim())
+    changed, body, _ = VectorsCoder().approximate(kind, canonical, Aim())
     return changed, body
 
 

@@ -133,7 +133,7 @@ def test_damaged_blobs(codec):
 def test_spaces_that_are_not_there(codec):
     coder = codec.learned[-1]
     vector = vector_spaces.vectors(1, DIMS, seed=10)[0]
-    _, body = coder.approximate(*nbmf.payload.to_canonical(vector), Aim())
+    _, body, _ = coder.approximate(*nbmf.payload.to_canonical(vector), Aim())
     for space in (1, 3, 200):  # of other dims, or none
         with pytest.raises(CorruptBlob, match=f"space {space}"):
             coder.spaces.decode(space, body[1:], "float32", DIMS)

@@ -10,11 +10,14 @@ from urllib.parse import quote
 
 import grpc
 import keys
+import numpy as np
 import pytest
 
 from cluster import config as configuration
 from cluster.errors import ConfigError
 from nbmf import Codec
+from nbmf.vectors.compare import cosines
+from nbmf.wire import dump
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
@@ -182,13 +185,41 @@ def test_what_is_no_time(call, timeout):
     assert "x-request-timeout-ms" in context.details
 
 
-def test_a_fidelity_that_is_not_there(call):
-    record = pb.Record(payload=pb.Payload(text=b"x"), fidelity=pb.FIDELITY_SEMANTIC)
+def test_a_fidelity_that_is_none(call):
+    record = pb.Record(payload=pb.Payload(text=b"x"), fidelity=3)
     context = call("Encode", pb.EncodeRequest(record=record)).context
-    assert (context.status.name, context.trailing["nbmf-code"]) == ("INVALID_ARGUMENT", "unsupported_fidelity")
+    assert (context.status.name, context.trailing["nbmf-code"]) == ("INVALID_ARGUMENT", "bad_request")
+    assert "FIDELITY_SEMANTIC" in context.details
     answer = call("EncodeBatch", pb.EncodeBatchRequest(records=[record, ENCODE.record])).answer
     assert [result.WhichOneof("result") for result in answer.results] == ["failure", "encoded"]
-    assert answer.results[0].failure.code == "unsupported_fidelity"
+    assert answer.results[0].failure.code == "bad_request"
+
+
+def test_fidelities_of_a_batch(call):
+    """Blobs are those that each record alone has; what was changed is told where something was."""
+    vector = [math.sin(n) for n in range(384)]
+    messages = [{"role": "user", "content": "Anna", "embedding": vector}]
+    semantic, lossless = pb.FIDELITY_SEMANTIC, pb.FIDELITY_LOSSLESS
+    array = pb.Array(dtype="float32", shape=[384], data=np.array(vector, "<f4").tobytes())
+    sent = [
+        (pb.Payload(json=dump(messages)), messages, semantic),
+        (pb.Payload(json=dump(messages)), messages, lossless),
+        (pb.Payload(array=array), np.array(vector, "<f4"), semantic),
+        (pb.Payload(text=b"x"), "x", semantic),
+    ]
+    records = [pb.Record(payload=payload, fidelity=fidelity) for payload, _, fidelity in sent]
+    results = call("EncodeBatch", pb.EncodeBatchRequest(records=records)).answer.results
+    names = {semantic: "semantic", lossless: "lossless"}
+    expected = [Codec().encode(value, names[fidelity]) for _, value, fidelity in sent]
+    assert [result.encoded.blob for result in results] == expected
+    assert [result.encoded.HasField("similarity") for result in results] == [True, False, True, False]
+    (found,) = call("DecodeBatch", pb.DecodeBatchRequest(blobs=[expected[0]])).answer.results
+    decoded = json.loads(found.decoded.payload.json)
+    (cosine,) = cosines(messages, decoded)
+    told = results[0].encoded.similarity
+    assert (told.vectors, told.cosine_mean, told.cosine_min) == (1, pytest.approx(cosine), pytest.approx(cosine))
+    one = call("Encode", pb.EncodeRequest(record=records[0])).answer
+    assert one == results[0].encoded
 
 
 NEWER = bytes([15 << 3, 7])  # field 15, the integer 7
