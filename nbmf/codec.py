@@ -219,7 +219,7 @@ class Codec:
             lossless = min(blobs[index].blob, self._spans_frame(records[index], cut, inner), key=len)
             blobs[index] = Coded(lossless)
             semantic = fidelities[index] == "semantic"
-            near = coders.spans.approximated(*records[index], aim, self._spaces) if semantic else None
+            near = coders.spans.approximated(*records[index], cut, aim, self._spaces) if semantic else None
             if near:  # what remains beside the vectors is the same
                 record, near_cut, cosines = near
                 blob = self._spans_frame((records[index][0], record), near_cut, inner, "semantic")

@@ -40,6 +40,9 @@ MIN_NUMBERS = 8
 _LEAST_OF_STREAM = 24
 """Numbers: what shorter runs give to a stream of their own they take from the planes of all together."""
 
+_DISTINCT = 0.9
+"""Of the numbers of a run: where more of them differ, planes of floats find nothing that a stream does not."""
+
 _CLEAR = 128
 """Bytes of text: shorter runs, as hashes, may be in a version's static counts, which then need even less."""
 
@@ -67,13 +70,13 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
 
 
 def approximated(
-    kind: Kind, canonical: bytes, aim: Aim, spaces: Spaces | None = None
+    kind: Kind, canonical: bytes, found: Cut, aim: Aim, spaces: Spaces | None = None
 ) -> tuple[bytes, Cut, list[float]] | None:
     """The record with other vectors in place of its own, up to `aim`, that without its spans, and the cosine of each
     vector that changed; None where none did.
 
-    Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in text, nor inside strings.
-    `spaces`: of the version that encodes.
+    `found`: what `cut` gave. Vectors are whole arrays of JSON, of LEAST_DIMS_IN_JSON floats at least: not numbers in
+    text, nor inside strings. `spaces`: of the version that encodes.
     """
     if kind not in (Kind.JSON, Kind.MESSAGES):
         return None
@@ -82,7 +85,7 @@ def approximated(
     spans: list[Span] = []
     cosines: list[float] = []
     at = size = 0
-    for span in _chosen(kind, canonical):
+    for span in found.spans:
         between, text = canonical[at : span.begin], canonical[span.begin : span.end]
         at = span.end
         if isinstance(span, Numbers) and _is_vector(span, canonical, in_strings):
@@ -356,21 +359,26 @@ def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
 def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
     """By the form that takes the least; BINARY64 is always one."""
     forms = [Numbers(begin, end, form, scale, separator, len(texts), data) for form, scale, data in numbers.read(texts)]
-    streams = [replace(form, data=data, coder=FloatsCoder.number) for form in forms if (data := _stream(form))]
-    if not streams:
-        return forms[0] if len(forms) == 1 else min(forms, key=_in_planes)
-    shortest = min(streams, key=lambda span: len(span.data))
-    in_planes = min(forms, key=_in_planes)
-    return shortest if len(shortest.data) < _in_planes(in_planes) else in_planes
+    stream = _stream(forms) if len(texts) >= _LEAST_OF_STREAM else None
+    if stream and len(set(texts)) >= _DISTINCT * len(texts):
+        forms = [form for form in forms if form.form is Form.DECIMAL and _range_bytes(form) < len(stream.data)]
+    sizes = [len(planes.encode(form.data, form.form.width)) for form in forms] if stream or len(forms) > 1 else [0]
+    if stream and len(stream.data) < min(sizes, default=len(stream.data) + 1):
+        return stream
+    return min(zip(sizes, forms, strict=True), key=lambda pair: pair[0])[1]
 
 
-def _in_planes(span: Numbers) -> int:
-    return len(planes.encode(span.data, span.form.width))
+def _stream(forms: list[Numbers]) -> Numbers | None:
+    """A stream of its own, of numbers enough that its tallies learn something: by their first form that is floats.
+
+    Binary32 never takes more than binary64.
+    """
+    first = next(form for form in forms if form.form is not Form.DECIMAL)
+    made = encode_numbers(first.data, first.form.type, first.form.width)
+    return replace(first, data=made[0] + made[1], coder=FloatsCoder.number) if made else None
 
 
-def _stream(span: Numbers) -> bytes | None:
-    """Of numbers enough that their tallies learn something."""
-    if span.form is Form.DECIMAL or span.count < _LEAST_OF_STREAM:
-        return None
-    made = encode_numbers(span.data, span.form.type, span.form.width)
-    return made and made[0] + made[1]
+def _range_bytes(decimals: Numbers) -> float:
+    """About what planes take of numbers that are spread over their range."""
+    scaled = memoryview(decimals.data).cast("I").tolist()
+    return (max(scaled) - min(scaled)).bit_length() * len(scaled) / 8

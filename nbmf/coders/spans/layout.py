@@ -83,8 +83,9 @@ class Cut:
 
     remaining: bytes
     head: bytes
+    spans: tuple[Span, ...]
     clear: bool
-    learned: bool = False
+    learned: bool
 
     def body(self, inner: int, inner_body: bytes) -> bytes:
         """The body, where coder `inner` made `inner_body` of what remains."""
@@ -109,7 +110,7 @@ def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
         if isinstance(span, Numbers) and span.coder is not None:
             head += varint.to_bytes(len(span.data)) + span.data
     learned = any(isinstance(span, Numbers) and span.coder == LearnedVectorsCoder.number for span in spans)
-    return Cut(b"".join(kept) + canonical[at:], bytes(head), clear, learned)
+    return Cut(b"".join(kept) + canonical[at:], bytes(head), (*spans,), clear, learned)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:

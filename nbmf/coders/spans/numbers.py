@@ -64,8 +64,8 @@ def read(texts: list[bytes]) -> Iterator[tuple[Form, int, bytes]]:
             yield Form.BINARY32, 0, short
         elif _write_short(rounded) == written:
             yield Form.SHORT_BINARY32, 0, short
-    scale = max(map(_decimals, written))
-    if 0 < scale <= MAX_SCALE and max(map(abs, values)) * 10**scale < (1 << 31) - 1:
+    scale = _scale(written)
+    if scale > 0 and max(map(abs, values)) * 10**scale < (1 << 31) - 1:
         scaled = [round(abs(value) * 10**scale) << 1 | (math.copysign(1, value) < 0) for value in values]
         if _write_decimal(scaled, scale) == written:
             yield Form.DECIMAL, scale, struct.pack(f"<{len(values)}I", *scaled)
@@ -122,7 +122,12 @@ def _write_decimal(scaled: Sequence[int], scale: int) -> list[str]:
     return [repr(-((number >> 1) / whole) if number & 1 else (number >> 1) / whole) for number in scaled]
 
 
-def _decimals(text: str) -> int:
-    """Digits behind the point if there were no exponent."""
-    mantissa, _, exponent = text.partition("e")
-    return len(mantissa.partition(".")[2]) - int(exponent or 0)
+def _scale(texts: list[str]) -> int:
+    """The most digits behind the point, if there were no exponents; 0 if they are more than MAX_SCALE."""
+    most = 0
+    for text in texts:
+        mantissa, _, exponent = text.partition("e")
+        most = max(most, len(mantissa.partition(".")[2]) - int(exponent or 0))
+        if most > MAX_SCALE:
+            return 0
+    return most

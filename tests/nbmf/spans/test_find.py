@@ -11,6 +11,7 @@ from helpers import texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbmf.codec import WITHOUT_VERSION
 from nbmf.coders import spans
 from nbmf.payload import Kind, to_canonical
 
@@ -150,3 +151,16 @@ def test_whatever_is_cut_out_comes_back(pieces, between):
 def test_text_that_nearly_is_takes_no_quadratic_time(text):
     """Each of these would take minutes if a search began anew at each character."""
     _remains(text)
+
+
+def test_decimals_of_a_narrow_range_stay_in_planes():
+    """As coordinates: no stream of floats knows as well that they lie close to one another."""
+    rng = random.Random(1)
+    values = [round(52.5 + rng.random() / 100, 6) for _ in range(30)]
+    assert len(WITHOUT_VERSION.encode(values)) <= 85
+
+
+def test_vectors_in_six_decimals_have_a_stream():
+    rng = random.Random(2)
+    values = [round(rng.gauss(0, 0.05), 6) for _ in range(384)]
+    assert len(WITHOUT_VERSION.encode(values)) <= 885

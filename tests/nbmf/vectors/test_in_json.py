@@ -137,7 +137,8 @@ def test_decoding_again_gives_the_same_blob_of_what_was_decoded():
 def test_damaged_streams_are_told(fidelity):
     record = {"embedding": unit(128, 10).tolist()}
     kind, canonical = to_canonical(record)
-    changed, cut, _ = spans.approximated(kind, canonical, Aim()) or (canonical, None, [])
+    found = spans.cut(kind, canonical)
+    changed, cut, _ = (found and spans.approximated(kind, canonical, found, Aim())) or (canonical, None, [])
     if fidelity == "lossless":
         changed, cut = canonical, spans.cut(kind, canonical)
     body = cut.body(0, cut.remaining)
