@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bench import console_cli, faults_cli, presets_cli, speed_cli, vectors_cli
+from bench import console_cli, faults_cli, presets_cli, semantic_cli, speed_cli, vectors_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
 from bench.options import (
@@ -178,6 +178,7 @@ bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
 bench.command()(presets_cli.presets)
+bench.command()(semantic_cli.semantic)
 bench.command()(vectors_cli.vectors)
 bench.command()(load)
 bench.add_typer(migration, name="migration")
