@@ -22,6 +22,7 @@ from bench.options import (
     efforts_of,
 )
 from bench.presets import cli as presets_cli
+from bench.semantic import cli as semantic_cli
 from bench.speed import cli as speed_cli
 from bench.vectors import cli as vectors_cli
 from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
@@ -182,6 +183,7 @@ bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
 bench.command()(presets_cli.presets)
+bench.command()(semantic_cli.semantic)
 bench.command()(vectors_cli.vectors)
 bench.command()(load)
 bench.add_typer(migration, name="migration")

@@ -30,6 +30,8 @@ _EXTRA = {
     "matplotlib": "bench",
     "psutil": "bench",
     "pyppmd": "bench",
+    "rouge_score": "bench",
+    "sacrebleu": "bench",
 }
 """By the name that is imported."""
 
