@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bench import console_cli, faults_cli, presets_cli, speed_cli, vectors_cli
+from bench import console_cli, dicts_cli, faults_cli, presets_cli, speed_cli, vectors_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
 from bench.options import (
@@ -174,6 +174,7 @@ bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.large)
 bench.command()(speed_cli.start)
+bench.command()(dicts_cli.dicts)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
