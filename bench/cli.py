@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from bench.console import cli as console_cli
+from bench.dicts import cli as dicts_cli
 from bench.faults import cli as faults_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
@@ -179,6 +180,7 @@ bench.command()(speed_cli.latency)
 bench.command()(speed_cli.throughput)
 bench.command()(speed_cli.large)
 bench.command()(speed_cli.start)
+bench.command()(dicts_cli.dicts)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)

@@ -1,31 +1,38 @@
 """The stub's calls on top of nbmf: swap the import, and old dict blobs stay readable.
 
-New blobs have the same three keys, so stores that hold them as JSON need no change; `code` is the hex
-of an nbmf blob, and `meta.encoder_version` tells it from the stub's.
+A dict blob is `{"meta", "code"}`, so stores that hold them as JSON need no change: `code` is an nbmf blob in base85,
+and `meta.encoder_version` tells it from the stub's. What the blob itself tells, as `nbmf.inspect(unwrap(blob))` gives
+it, is not written beside it, but for `meta.fidelity`, by which readers of the stub's blobs tell previews.
 """
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from nbmf import api, json_text, payload, stub
+from nbmf import api, frame, json_text, stub
 from nbmf.codec import Codec
 from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
 from nbmf.payload import Fidelity, Payload
 
-ENCODER_VERSION = "nbmf-1"
+ENCODER_VERSION = "nbmf-2"
+"""Of what is written."""
+
+_IN_HEX = "nbmf-1"
+"""Written before: with a signature beside the blob's checksum. Read for ever."""
+
 _FAMILY = "nbmf-"
+_KEYS = ({"meta", "code"}, {"meta", "code", "sig"})
 
 
 def encode(payload_: Payload, fidelity: Fidelity | None = None, *, codec: Codec | None = None) -> dict[str, Any]:
-    """`{"meta", "code", "sig"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text
+    """`{"meta", "code"}` for a payload. Accepts what the stub accepted: tuples become lists, keys text
     (but not 1 beside "1", of which the stub lost one).
 
-    "semantic" permits near vectors, as `nbmf.encode`. Without a fidelity the record is kept lossless, though the meta
-    says "semantic" as the stub's did: that was its default, not a wish of whoever calls it without.
+    "semantic" permits near vectors, as `nbmf.encode`. Without a fidelity the record is kept lossless: the stub's
+    default, "semantic", was no wish of whoever called it without. `meta.fidelity` is the blob's.
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold, ValueError for an unknown fidelity.
     """
     held, kept = payload_, fidelity or "lossless"
@@ -37,27 +44,20 @@ def encode(payload_: Payload, fidelity: Fidelity | None = None, *, codec: Codec 
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
         blob = api.encode(held, kept, codec=codec)
-    wrapped = wrap(blob, held, fidelity or "semantic")
-    wrapped["meta"]["type"] = type(payload_).__name__
-    return wrapped
+    return wrap(blob)
 
 
-def wrap(blob: bytes, payload_: Payload, fidelity: Fidelity) -> dict[str, Any]:
-    """The dict blob of a payload that was encoded to `blob`."""
-    meta = {
-        "fidelity": fidelity,
-        "type": type(payload_).__name__,
-        "length_bytes": len(blob),
-        "encoder_version": ENCODER_VERSION,
-    }
-    return {"meta": meta, "code": blob.hex(), "sig": _signature(payload_)}
+def wrap(blob: bytes) -> dict[str, Any]:
+    """The dict blob that holds `blob`; its `meta.fidelity` is the blob's own. Raises BlobError if it is none."""
+    meta = {"encoder_version": ENCODER_VERSION, "fidelity": frame.parse(blob).fidelity}
+    return {"meta": meta, "code": base64.b85encode(blob).decode()}
 
 
 def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether a dict is a blob that `encode` or `wrap` wrote, in this version of nbmf or a newer one."""
     return (
         type(value) is dict
-        and value.keys() == {"meta", "code", "sig"}
+        and value.keys() in _KEYS
         and type(value["meta"]) is dict
         and str(value["meta"].get("encoder_version")).startswith(_FAMILY)
     )
@@ -66,12 +66,29 @@ def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
 def unwrap(blob: dict[str, Any]) -> bytes:
     """The blob in a dict blob that `wrap` made. Raises CorruptBlob, UnsupportedFormat."""
     version = blob["meta"].get("encoder_version")
-    if version != ENCODER_VERSION:
+    if version not in (ENCODER_VERSION, _IN_HEX):
         raise UnsupportedFormat(f"encoder_version {version!r} is newer than this reader ({ENCODER_VERSION})")
+    code = blob.get("code")
+    if type(code) is not str:
+        raise CorruptBlob(f"`code` is {type(code).__name__}, not text")
+    return _from_hex(code) if version == _IN_HEX else _from_base85(code)
+
+
+def _from_hex(code: str) -> bytes:
     try:
-        return bytes.fromhex(blob["code"])
-    except (KeyError, TypeError, ValueError) as error:
+        return bytes.fromhex(code)
+    except ValueError as error:
         raise CorruptBlob(f"`code` is not hex: {error}") from error
+
+
+def _from_base85(code: str) -> bytes:
+    try:
+        blob = base64.b85decode(code)
+    except ValueError as error:
+        raise CorruptBlob(f"`code` is not base85: {error}") from error
+    if base64.b85encode(blob).decode() != code:
+        raise CorruptBlob("`code` is not base85: its end stands for no byte")
+    return blob
 
 
 def decode(blob: dict[str, Any], *, codec: Codec | None = None) -> Payload:
@@ -105,11 +122,3 @@ class ProductionNBMFEncoder:
     def decode(self, blob: dict[str, Any]) -> Payload:
         """As `compat.decode`."""
         return decode(blob, codec=self.codec)
-
-
-def _signature(value: Payload) -> str:
-    """The stub's signature; for what JSON cannot sort or hold, the SHA-256 of the canonical bytes."""
-    try:
-        return stub.signature(value)
-    except (TypeError, ValueError, RecursionError):
-        return hashlib.sha256(payload.to_canonical(value)[1]).hexdigest()

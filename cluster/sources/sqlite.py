@@ -201,7 +201,7 @@ def _from_json(value: bytes) -> Any:
 
 def _dict_blob(value: bytes) -> dict[str, Any] | None:
     """The dict blob, the stub's or ours, that a value is the JSON text of."""
-    if value[:1] != b"{" or b'"sig"' not in value:
+    if value[:1] != b"{" or b'"code"' not in value:
         return None
     found = _from_json(value)
     return found if stub.is_stub_blob(found) or compat.is_dict_blob(found) else None

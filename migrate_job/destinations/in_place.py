@@ -23,7 +23,6 @@ from migrate_job.destinations.in_place_files import (
     read_with_status,
     write_replaced,
 )
-from nbmf import inspect
 from nbmf.encryption import StoreKey
 from nbmf.errors import CorruptBlob
 from nbmf.store.files import sync
@@ -87,7 +86,7 @@ class InPlace:
         shutil.rmtree(folder / "_new", ignore_errors=True)
 
     def _new_content(self, name: str, content: bytes, blob: bytes) -> bytes:
-        new = parse(name, content, self.key).to_migrated(blob, inspect(blob).fidelity, self.key)
+        new = parse(name, content, self.key).to_migrated(blob, self.key)
         if parse(name, new, self.key).to_record().blob != blob:
             raise CorruptBlob(f"{name}: the new file does not hold its blob")
         return new

@@ -5,13 +5,13 @@ Migrated in place, its payload is a dict blob as `nbmf.compat` writes it; all el
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbmf import compat, json_text, stub
 from nbmf.encryption import ENVELOPE, KEY_REMEDY, StoreKey, told
 from nbmf.errors import EncryptionError
-from nbmf.payload import Fidelity, Payload
+from nbmf.payload import Payload
 from nbmf.store.errors import KeyRequired, StoreError
 from nbmf.store.record import StoredRecord
 from nbmf.text_encoding import decode_text
@@ -87,10 +87,17 @@ class RecordFile:
         meta = self.fields.get("meta")
         return StoredRecord(self.key, self.record_class, meta, blob, self.is_preview, self.encrypted, unmigrated)
 
-    def to_migrated(self, blob: bytes, fidelity: Fidelity, key: StoreKey | None) -> bytes:
-        """The file's new content: a blob in the payload's place. Raises DamagedStubBlob, KeyRequired."""
-        payload = stub.decode(self.payload) if stub.is_stub_blob(self.payload) else self.payload
-        content = dump(self.fields | {"payload": compat.wrap(blob, payload, fidelity)})
+    def to_migrated(self, blob: bytes, key: StoreKey | None) -> bytes:
+        """The file's new content: a blob in the payload's place. Raises BlobError, KeyRequired."""
+        return self.with_payload(compat.wrap(blob)).content(key)
+
+    def with_payload(self, payload: Payload) -> RecordFile:
+        """The same file with another payload."""
+        return replace(self, fields=self.fields | {"payload": payload})
+
+    def content(self, key: StoreKey | None) -> bytes:
+        """The file's bytes; encrypted, the same bytes for the same content. Raises KeyRequired."""
+        content = dump(self.fields)
         if not self.encrypted:
             return content
         if key is None:

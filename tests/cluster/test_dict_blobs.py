@@ -68,10 +68,11 @@ def test_what_cannot_be_decoded_is_named_by_its_error(blobs, tmp_path):
     registry, values = blobs
     sound = values[0]
     newer = {**sound, "meta": {**sound["meta"], "encoder_version": "nbmf-9"}}
-    damaged = {**sound, "code": sound["code"][:-2] + ("00" if sound["code"][-2:] != "00" else "01")}
-    no_hex = {**sound, "code": "no hex"}
+    blob = compat.unwrap(sound)
+    damaged = compat.wrap(blob[:-1] + bytes([blob[-1] ^ 1]))
+    no_code = {**sound, "code": "no base85"}
     path = tmp_path / "a.jsonl"
-    json_lines(path, [sound, newer, damaged, sound, no_hex, "text"])
+    json_lines(path, [sound, newer, damaged, sound, no_code, "text"])
     found = read(open_source(path, payload_field="payload", registry=registry))
     assert [item.payload for item in found if isinstance(item, Record)] == [WORDS, WORDS, "text"]
     assert reasons(found) == [None, "unsupported_format", "checksum_mismatch", None, "corrupt_blob", None]

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import vector_spaces
 
+import nbmf
 from nbmf import Codec, builtin, compat, frame, manifest, stub, varint
 from nbmf.coders import (
     NAMES,
@@ -338,12 +339,17 @@ SPACES_BLOBS = {
     "spans_spaces_two": {"a": _IN_SPACE.tolist(), "b": _SHORT_IN_SPACE, "c": _SENTENCES},
 }
 
+_SEMANTIC = nbmf.Codec().encode(_WIDENED, "semantic")
+
 # name -> (what decoding gives, the dict blob)
 DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
     "stub_semantic_text": (_json("a preview of it"), stub.encode(" a preview \n of  it ")),
     "stub_semantic_json": (_json('{"a": [1], "b": "é"}'), stub.encode({"b": "é", "a": [1]})),
-    "compat_nbmf_1": (_json(_RECORD), compat.encode(_RECORD, "lossless")),
+    "compat_nbmf_1": (_json(_RECORD), helpers.dict_blob_1(nbmf.encode(_RECORD), _RECORD)),
+    "compat_nbmf_2": (_json(_RECORD), compat.wrap(nbmf.encode(_RECORD))),
+    "compat_nbmf_2_text": (_json("é"), compat.wrap(nbmf.encode("é"))),
+    "compat_nbmf_2_semantic": (_json(nbmf.decode(_SEMANTIC)), compat.wrap(_SEMANTIC)),
 }
 
 

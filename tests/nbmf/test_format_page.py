@@ -2,6 +2,7 @@
 
 import json
 import re
+import string
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from helpers import same
 
 import nbmf
-from nbmf import frame
+from nbmf import compat, frame
 from nbmf.coders import NAMES
 from nbmf.payload import Kind
 
@@ -72,3 +73,20 @@ def test_the_table_of_kinds_and_coders():
     coders = {int(number): (name, "yes" in needs) for _, _, name, number, needs in rows if name != "reserved"}
     assert {n: coders[n][0] for n in (0, 1, 2, 3)} == {n: NAMES[n] for n in (0, 1, 2, 3)}
     assert {n for n, (_, needs) in coders.items() if needs} == frame.CODERS_WITH_REFERENCE & coders.keys()
+
+
+def test_the_dict_blob():
+    """Base85 as the page has it, digit by digit."""
+    (text,) = re.findall(r"^`(\{\"meta\".*\})`$", PAGE, re.MULTILINE)
+    found = json.loads(text)
+    assert compat.encode("ok") == found
+    assert compat.decode(found) == "ok"
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase + "!#$%&()*+-;<=>?@^_`{|}~"  # of RFC 1924
+    for size in (*range(1, 10), len(compat.unwrap(found))):
+        blob = nbmf.encode(bytes(range(250, 250 - size, -1)))
+        written = ""
+        for at in range(0, len(blob), 4):
+            left = blob[at : at + 4]
+            number = int.from_bytes(left.ljust(4, b"\0"), "big")
+            written += "".join(digits[number // 85**place % 85] for place in (4, 3, 2, 1, 0))[: len(left) + 1]
+        assert compat.wrap(blob)["code"] == written

@@ -161,7 +161,8 @@ SPACES_BLOBS = [
 ]
 BY_THE_CORE = LEARNED_BLOBS + VECTORS_BLOBS + SPANS_STREAMS + SPACES_BLOBS
 BLOBS_BY_THE_PAGE = BLOBS + SHORT_DEFLATE_BLOBS + SPANS_BLOBS + COMPACT_BY_THE_PAGE
-DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", "compat_nbmf_1"]
+COMPAT_BLOBS = ["compat_nbmf_1", "compat_nbmf_2", "compat_nbmf_2_text", "compat_nbmf_2_semantic"]
+DICT_BLOBS = ["stub_lossless", "stub_semantic_text", "stub_semantic_json", *COMPAT_BLOBS]
 
 
 def _read(name):

@@ -148,7 +148,7 @@ def test_a_new_file_holds_all_that_the_old_one_did(tmp_path, held, encrypt):
     old = parse(path.name, path.read_bytes(), encrypt)
     payload = old.to_record().payload()
     blob = nbmf.encode(payload)
-    content = old.to_migrated(blob, "lossless", encrypt)
+    content = old.to_migrated(blob, encrypt)
     new = parse(path.name, content, encrypt)
     assert new.is_migrated
     assert not old.is_migrated
@@ -160,10 +160,10 @@ def test_a_new_file_holds_all_that_the_old_one_did(tmp_path, held, encrypt):
     }
     assert list(new.fields) == list(old.fields)
     assert new.encrypted == (encrypt is not None)
-    assert old.to_migrated(blob, "lossless", encrypt) == content
+    assert old.to_migrated(blob, encrypt) == content
 
 
 def test_an_encrypted_file_is_not_written_without_its_key(tmp_path):
     path = put(tmp_path, "k", "note", "words", encrypt=KEY)
     with pytest.raises(KeyRequired, match="'k'"):
-        parse(path.name, path.read_bytes(), KEY).to_migrated(nbmf.encode("words"), "lossless", None)
+        parse(path.name, path.read_bytes(), KEY).to_migrated(nbmf.encode("words"), None)
