@@ -13,5 +13,5 @@ def canonical_of(payload):
     text = messages.json_of(pb.Record(payload=payload))
     if text is not None:
         return canonical_from_wire({"json_base64": base64.b64encode(text)})
-    kind, canonical = messages.keyed_of(pb.Record(payload=payload), None, 1 << 30).record
+    kind, canonical, _ = messages.keyed_of(pb.Record(payload=payload), None, 1 << 30).record
     return Kind(kind), canonical
