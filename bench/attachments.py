@@ -14,7 +14,8 @@ import zstandard
 
 from bench.records import NotEqual
 from nbmf import Codec
-from nbmf.codec import WITHOUT_VERSION, inspect
+from nbmf.codec import WITHOUT_VERSION
+from nbmf.inspection import inspect
 from nbmf.payload import Payload, to_canonical
 
 IMAGE_BYTES = (2_000, 50_000, 500_000)

@@ -16,8 +16,9 @@ from bench.records import BenchRecord, NotEqual
 from cluster.measure import ratio_statistics
 from cluster.registry import Registry
 from nbmf import Codec
-from nbmf.codec import WITHOUT_VERSION, parse_bounded
+from nbmf.codec import WITHOUT_VERSION
 from nbmf.coders import NAMES
+from nbmf.decoding import parse_bounded
 from nbmf.effort import Effort
 
 OURS = "nbmf"

@@ -8,8 +8,9 @@
 
 from nbmf import errors
 from nbmf.api import decode, encode, load
-from nbmf.codec import BlobInfo, Codec, inspect
+from nbmf.codec import Codec
 from nbmf.errors import NbmfError
+from nbmf.inspection import BlobInfo, inspect
 from nbmf.json_number import JsonNumber
 from nbmf.version import __version__
 

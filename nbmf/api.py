@@ -6,10 +6,12 @@ from pathlib import Path
 
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Codec, parse_bounded
+from nbmf.codec import Codec
+from nbmf.decoding import parse_bounded
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.hooks import Default, ObjectHook
 from nbmf.json_text import values_within
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Fidelity, Payload, from_canonical
 
 

@@ -205,3 +205,11 @@ class DamagedEnvelope(EncryptionError):
     """Not the form of what was encrypted: fields are missing, not base64, or of a wrong length."""
 
     code = "damaged_envelope"
+
+
+def attempt(function: Any, *args: Any) -> Any:
+    """What the function gives, or the NbmfError that it raises."""
+    try:
+        return function(*args)
+    except NbmfError as error:
+        return error

@@ -1,8 +1,11 @@
-"""What is read of a codec version, which may come from elsewhere, before it is refused: docs/format.md says more."""
+"""How large things may be: what is coded, and what is read of a version from elsewhere (docs/format.md says more)."""
 
 from __future__ import annotations
 
 import os
+
+DEFAULT_MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""Largest payload, in canonical bytes, that is encoded or decoded unless the caller says otherwise."""
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 

@@ -13,8 +13,8 @@ import zlib
 from typing import Any, TypeGuard
 
 from nbmf import json_text
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.errors import DamagedStubBlob
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Fidelity, Payload
 
 VERSIONS = (None, "stub", "production_placeholder")

@@ -11,10 +11,9 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
-from nbmf.codec import DEFAULT_AIM
 from nbmf.effort import Effort
 from nbmf.engine import EngineName
-from nbmf.vectors.aim import FINEST_STEP, Aim
+from nbmf.vectors.aim import DEFAULT_AIM, FINEST_STEP, Aim
 from nbmf.wire import BadWire
 from serve_app.isolation.limits import DEFAULT_TIMEOUT_S
 from serve_app.reading.items import Bounds

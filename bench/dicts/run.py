@@ -8,7 +8,7 @@ from typing import Any
 from bench.records import NotEqual
 from cluster.measure import ratio_statistics
 from nbmf import Codec, compat, stub
-from nbmf.codec import parse_bounded
+from nbmf.decoding import parse_bounded
 from nbmf.payload import Kind, Payload, from_canonical, to_canonical
 from nbmf.wire import dump
 

@@ -32,9 +32,10 @@ from cluster.text_encoding import HEAD_BYTES, Utf8Check, remedy, unmarked
 from cluster.text_files import Damaged, NotUtf8, open_text
 from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, parse_bounded
+from nbmf.decoding import parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.json_text import values_within
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Kind, Payload, check_canonical, from_canonical
 from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.vectors.changed import Coded

@@ -8,7 +8,7 @@ from functools import lru_cache
 from cluster.registry import Registry
 from cluster.sources.storage import SourceUnavailable
 from nbmf.catalog import Catalog
-from nbmf.codec import parse_bounded
+from nbmf.decoding import parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.frame import Frame
 from nbmf.payload import Payload, from_canonical

@@ -11,10 +11,10 @@ from cluster.sources import BadRecord, Record
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.verification import is_chosen
 from nbmf import Codec, inspect
-from nbmf.codec import DEFAULT_AIM
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
 from nbmf.wire import dump

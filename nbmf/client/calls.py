@@ -18,9 +18,8 @@ from nbmf.client.errors import ClientConfigError, DeadlineExceeded, RequestTooLa
 from nbmf.client.interface import Health, Version, check_keys, check_options
 from nbmf.client.messages import Answer, Request
 from nbmf.client.retries import RetryPolicy, retry_after_s
-from nbmf.codec import attempt
 from nbmf.effort import Effort
-from nbmf.errors import NbmfError
+from nbmf.errors import NbmfError, attempt
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
 

@@ -10,10 +10,12 @@ from nbmf import api
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
 from nbmf.client.interface import Health, Version, check_keys, check_options
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES, Codec, decode_each
+from nbmf.codec import Codec
+from nbmf.decoding import decode_each
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.errors import NbmfError
 from nbmf.hooks import Default, ObjectHook
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Fidelity, Payload
 
 

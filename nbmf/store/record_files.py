@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from nbmf.codec import inspect
 from nbmf.encryption import StoreKey
 from nbmf.errors import BlobError, DamagedStubBlob
+from nbmf.inspection import inspect
 from nbmf.payload import to_canonical
 from nbmf.store.base import Store
 from nbmf.store.errors import KeyRequired, StoreError, StoreWarning

@@ -44,6 +44,10 @@ class Aim:
             raise ValueError(f"rate_weight is 0 to 10, not {self.rate_weight!r}")
 
 
+DEFAULT_AIM = Aim()
+"""How closely semantic fidelity keeps vectors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Similarity:
     """Cosines of vectors with what they decode to; `whole`: how many of them are kept whole (their cosine is 1)."""

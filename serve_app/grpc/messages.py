@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nbmf import arrays
-from nbmf.codec import inspect
 from nbmf.effort import Effort
+from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb

@@ -9,8 +9,8 @@ from email.message import Message
 from typing import Any
 
 from nbmf import arrays
-from nbmf.codec import inspect
 from nbmf.errors import NbmfError
+from nbmf.inspection import inspect
 from nbmf.payload import Kind
 from nbmf.vectors.changed import Changed
 from nbmf.wire import canonical_to_json

@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.codec import inspect
 from nbmf.effort import Effort
+from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind
 from nbmf.version import __version__
 from nbmf.wire import dump

@@ -16,9 +16,10 @@ import sys
 from pathlib import Path
 
 from nbmf import golden
-from nbmf.codec import Codec, attempt, parse_bounded
+from nbmf.codec import Codec
+from nbmf.decoding import parse_bounded
 from nbmf.engine import configure
-from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError
+from nbmf.errors import CorruptBlob, DamagedCodec, NbmfError, attempt
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
 from nbmf.manifest import read_version

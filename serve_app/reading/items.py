@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from nbmf import json_text, text_encoding
-from nbmf.codec import attempt
-from nbmf.errors import NbmfError, PayloadTooLarge
+from nbmf.errors import NbmfError, PayloadTooLarge, attempt
 from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind, Payload, to_canonical, too_many_values
 from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, from_base64, from_utf8, load_named

@@ -18,14 +18,15 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
 from nbmf import golden
-from nbmf.codec import DEFAULT_AIM, Codec, parse_bounded
+from nbmf.codec import Codec
+from nbmf.decoding import parse_bounded
 from nbmf.effort import Effort
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, check_canonical, to_canonical
-from nbmf.vectors.aim import Aim
+from nbmf.vectors.aim import DEFAULT_AIM, Aim
 from nbmf.vectors.changed import Coded
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.observe.metrics import service_metrics

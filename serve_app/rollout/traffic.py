@@ -12,10 +12,12 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.codec import DEFAULT_AIM, DEFAULT_MAX_PAYLOAD_BYTES, inspect
 from nbmf.effort import Effort
 from nbmf.errors import BlobError
+from nbmf.inspection import inspect
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Kind
+from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
 from serve_app.observe.measurements import Compared, Counts, Measurements

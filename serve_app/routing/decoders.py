@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nbmf import builtin, frame
-from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.errors import NbmfError
 from nbmf.frame import REFERENCE_BYTES
+from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from serve_app.observe.metrics import service_metrics
 from serve_app.routing.decoded_cache import DecodedCache
 from serve_app.routing.replica_calls import call_in_parts

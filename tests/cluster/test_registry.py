@@ -98,7 +98,7 @@ def test_a_published_version_is_listed_loaded_and_decodes(registry):
 
 
 def _parsed(blob):
-    from nbmf.codec import parse_bounded
+    from nbmf.decoding import parse_bounded
 
     return parse_bounded(blob, 1 << 20)
 

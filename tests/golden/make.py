@@ -406,8 +406,8 @@ def _learned(expected, version, coder, encode=lambda coder, *record: coder.encod
     """(blob, description) by a built-in version's coder, whether or not it is the smallest."""
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))  # or a folder elsewhere
     kind, canonical = to_canonical(helpers.build(expected))
-    body = encode(codec._coders[coder.number], kind, canonical)
-    blob = pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    body = encode(codec.coders.by_number[coder.number], kind, canonical)
+    blob = pack(kind, coder.number, "lossless", codec.reference, codec.coders.seed, canonical, body)
     description = {"format": "blob", "kind": kind.label, "coder": coder.name, "fidelity": "lossless", "codec": codec.id}
     return blob, {**description, "payload_bytes": len(canonical), "expected": expected}
 
@@ -417,9 +417,9 @@ def _spans_learned(expected, version, coder):
     codec = Codec(*manifest.read_version(builtin.FOLDER / version))
     kind, canonical = to_canonical(helpers.build(expected))
     cut = spans.cut(kind, canonical)
-    body = cut.body(coder.number, codec._coders[coder.number].encode(kind, cut.remaining))
+    body = cut.body(coder.number, codec.coders.by_number[coder.number].encode(kind, cut.remaining))
     number = spans.NUMBER_WITH_REFERENCE
-    blob = frame.pack_full(kind, number, "lossless", codec.reference, codec._seed, canonical, body)
+    blob = frame.pack_full(kind, number, "lossless", codec.reference, codec.coders.seed, canonical, body)
     described = {"format": "blob", "kind": kind.label, "coder": spans.NAMES[number], "fidelity": "lossless"}
     described |= {"codec": codec.id, "inner": coder.name, "payload_bytes": len(canonical), "expected": expected}
     return blob, described

@@ -105,7 +105,7 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=Non
         return frame.pack_stored(kind, canonical)
     if coder in spans.NAMES.values():
         cut = spans.cut(kind, canonical)
-        inners = [codec._coders[2]] if coder == "spans_learned" else [CODEC_FREE[0], CODEC_FREE[2]]
+        inners = [codec.coders.by_number[2]] if coder == "spans_learned" else [CODEC_FREE[0], CODEC_FREE[2]]
         bodies = [(c.number, c.encode(kind, cut.remaining)) for c in inners if inner in (None, c.name)]
         if coder == "spans" and inner in (None, "stored"):
             bodies.append((frame.STORED, cut.remaining))
@@ -116,7 +116,7 @@ def blob_with(kind, coder, canonical, codec=None, fidelity="lossless", inner=Non
     if coder == "deflate":
         return frame.pack_deflate(kind, canonical, CODEC_FREE[2].encode(kind, canonical))
     if coder == "zstd_dictionary":
-        learned = codec._coders[2]
+        learned = codec.coders.by_number[2]
         reference, seed = codec.reference, bytes.fromhex(codec.id)
     else:
         learned = next(c for c in CODEC_FREE if c.name == coder)

@@ -11,8 +11,8 @@ import pytest
 import nbmf
 from nbmf import builtin
 from nbmf.catalog import Catalog
-from nbmf.codec import parse_bounded
 from nbmf.coders import NeuralCoder
+from nbmf.decoding import parse_bounded
 from nbmf.manifest import is_id, read_version
 from nbmf.payload import to_canonical
 
@@ -82,7 +82,7 @@ def test_an_installation_encodes_with_it_at_once():
 
 def test_a_record_over_the_budget_is_cut_into_segments_or_left_to_the_counts(codec):
     text = str(source.getdoc(json)) + str(source.getdoc(tokenize)) + str(source.getdoc(subprocess))
-    (network,) = (coder for coder in codec._coders.values() if isinstance(coder, NeuralCoder))
+    (network,) = (coder for coder in codec.coders.by_number.values() if isinstance(coder, NeuralCoder))
     whole_ms = network.decode_ms(text.encode())
     coders = {}
     for share in (1.01, 0.7, 0.2, 0.001):

@@ -12,7 +12,7 @@ from helpers import dictionary, fields, record, same, write_version
 import nbmf
 from nbmf import Codec, manifest
 from nbmf.catalog import Catalog
-from nbmf.codec import parse_bounded
+from nbmf.decoding import parse_bounded
 from nbmf.errors import ChecksumMismatch, CorruptBlob, DamagedCodec, UnknownCodec, UnsupportedFormat
 from nbmf.payload import from_canonical
 
@@ -84,7 +84,7 @@ def test_same_dictionary_another_id(tmp_path):
     """The checksum is seeded with the whole id: what decodes to the right bytes with the wrong version is refused."""
     one, other = (_codec(tmp_path / write_version(tmp_path, name=name)) for name in ("a", "b"))
     blob = one.encode(VALUE)
-    other.id, other._seed = one.id[:4] + other.id[4:], one._seed[:2] + other._seed[2:]
+    other.id, other.coders.seed = one.id[:4] + other.id[4:], one.coders.seed[:2] + other.coders.seed[2:]
     assert other.reference == one.reference
     with pytest.raises(ChecksumMismatch):
         other.decode(blob)

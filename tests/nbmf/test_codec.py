@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import nbmf
 from nbmf import Codec, errors
-from nbmf.codec import attempt
+from nbmf.errors import attempt
 from nbmf.payload import Kind, to_canonical
 
 

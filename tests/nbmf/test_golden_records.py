@@ -78,7 +78,7 @@ def test_built_in_versions_decode_theirs(folder, engine, monkeypatch):
     codec.warm_up()
     numbers = {coder.number for coder in codec.learned} - {2, WindowsCoder.number}  # whose windows are by the others
     assert numbers in ({NeuralCoder.number, SegmentsCoder.number}, {4, 5, 6, 14, 15})
-    assert codec._exact >= numbers
+    assert codec.coders.exact >= numbers
     for one in json.loads((folder / golden.FILE).read_bytes())["records"]:
         assert {int(number) for number in one["bodies"]} | {*ALONE} == numbers | {*ALONE}
 
@@ -87,5 +87,5 @@ def test_the_network_is_not_asked_where_it_is_not_used():
     codec = builtin.load.__wrapped__(builtin.default_folder() or FOLDERS[-1])
     kind, canonical = to_canonical("Remember the milk, and to call the bank about the card on Friday morning.")
     codec.encode_canonical(kind, canonical, effort="fast")
-    assert not codec._exact & {NeuralCoder.number, NeuralAloneCoder.number}
-    assert CountsAloneCoder.number in codec._exact
+    assert not codec.coders.exact & {NeuralCoder.number, NeuralAloneCoder.number}
+    assert CountsAloneCoder.number in codec.coders.exact

@@ -35,8 +35,8 @@ def builtin():
 def alone(codec, number, payload):
     """The blob by that coder."""
     kind, canonical = to_canonical(payload)
-    body = codec._coders[number].encode(kind, canonical)
-    return frame.pack(kind, number, "lossless", codec.reference, codec._seed, canonical, body)
+    body = codec.coders.by_number[number].encode(kind, canonical)
+    return frame.pack(kind, number, "lossless", codec.reference, codec.coders.seed, canonical, body)
 
 
 def stream_of(*intervals):
@@ -95,15 +95,18 @@ def test_brackets_and_quotes_in_strings(builtin, number, value):
 @pytest.mark.parametrize("value", [1, -12345678901234567890, 2.5, True, None])
 def test_what_has_no_end_of_its_own_goes_otherwise(builtin, value):
     for number in DECODED_ALONE:
-        assert builtin._coders[number].encode(Kind.JSON, json.dumps(value).encode()) is None
+        assert builtin.coders.by_number[number].encode(Kind.JSON, json.dumps(value).encode()) is None
     assert nbmf.decode(builtin.encode(value), codec=builtin) == value
 
 
 def test_a_core_that_is_asked_for_no_json_says_so(builtin):
-    model, tokens = builtin._coders[CountsAloneCoder.number].codec().model, builtin._coders[15].codec().tokens
+    model, tokens = (
+        builtin.coders.by_number[CountsAloneCoder.number].codec().model,
+        builtin.coders.by_number[15].codec().tokens,
+    )
     for text in (b"", b"12", b"[", b"[]]", b'{"a":1}x', b'"a" '):
         with pytest.raises(ValueError, match="size of this record"):
-            model.encode(tokens(text), builtin._coders[15].codec().type_id("structured"), _core.SIZE_AT_END)
+            model.encode(tokens(text), builtin.coders.by_number[15].codec().type_id("structured"), _core.SIZE_AT_END)
 
 
 @pytest.mark.parametrize("number", DECODED_ALONE)
@@ -121,8 +124,8 @@ def test_a_bound_on_output_holds(builtin, number):
 @pytest.mark.parametrize("number", DECODED_ALONE)
 def test_a_length_beyond_the_limit_costs_nothing(builtin, number, kind, monkeypatch):
     body = b"\xff" * 20  # half a megabyte and more
-    blob = frame.pack(kind, number, "lossless", builtin.reference, builtin._seed, b"", body)
-    monkeypatch.setattr(type(builtin._coders[ALONE[number]]), "codec", None)
+    blob = frame.pack(kind, number, "lossless", builtin.reference, builtin.coders.seed, b"", body)
+    monkeypatch.setattr(type(builtin.coders.by_number[ALONE[number]]), "codec", None)
     with pytest.raises(errors.CorruptBlob, match="takes no"):
         builtin.decode(blob)
 

@@ -9,7 +9,8 @@ import synthetic
 
 from nbmf import Codec, builtin
 from nbmf.catalog import Catalog
-from nbmf.codec import inspect, parse_bounded
+from nbmf.decoding import parse_bounded
+from nbmf.inspection import inspect
 from serve_app.routing.decoders import Decoders
 from serve_app.work.results import Failure, RequestFailed
 

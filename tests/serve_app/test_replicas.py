@@ -15,9 +15,9 @@ from cluster.registry import Registry
 from nbmf import Codec
 from nbmf import engine as engine_setting
 from nbmf.catalog import Catalog
-from nbmf.codec import inspect
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
+from nbmf.inspection import inspect
 from nbmf.payload import Kind, to_canonical
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.reading.items import ToEncode

@@ -14,9 +14,9 @@ from cluster import config as configuration
 from cluster.errors import ConfigError
 from cluster.registry import Registry
 from nbmf import Codec, engine, inspect
-from nbmf.codec import DEFAULT_AIM
 from nbmf.payload import Kind, to_canonical
 from nbmf.vectors import Aim
+from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Changed, Coded
 from nbmf.vectors.compare import cosines
 from nbmf.wire import dump, to_wire

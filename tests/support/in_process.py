@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import grpc
 
 from cluster import config as configuration
-from nbmf.codec import DEFAULT_AIM
 from nbmf.engine import Engine
+from nbmf.vectors.aim import DEFAULT_AIM
 from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
 from serve_app.http.ingress import Ingress
 from serve_app.replicas.replicas import Decoder, Encoder

@@ -11,8 +11,8 @@ from damage import check_damage
 
 import nbmf
 from nbmf import Codec, errors, frame, manifest
-from nbmf.codec import parse_bounded
 from nbmf.coders import CountsCoder, NeuralCoder
+from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
 from nbmf.payload import from_canonical
 
@@ -50,8 +50,8 @@ def payloads():
 
 def coded_by(coder, codec, payload):
     kind, canonical = nbmf.payload.to_canonical(payload)
-    body = next(c for c in codec._coders.values() if type(c) is coder).encode(kind, canonical)
-    return frame.pack(kind, coder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    body = next(c for c in codec.coders.by_number.values() if type(c) is coder).encode(kind, canonical)
+    return frame.pack(kind, coder.number, "lossless", codec.reference, codec.coders.seed, canonical, body)
 
 
 def test_records_are_coded_by_counts(loaded, payloads):
@@ -70,7 +70,7 @@ def test_longer_records_are_left_to_zstd(loaded):
     assert nbmf.inspect(blob).coder == "zstd"
     assert loaded.decode(blob) == payload
     longest = "b" * (counts_versions.COUNTS_LIMIT + 1)
-    coder = next(c for c in loaded._coders.values() if isinstance(c, CountsCoder))
+    coder = next(c for c in loaded.coders.by_number.values() if isinstance(c, CountsCoder))
     assert coder.encode(nbmf.payload.Kind.TEXT, longest.encode()) is None
     assert coder.encode(nbmf.payload.Kind.TEXT, longest[:-1].encode()) is not None
 
@@ -122,7 +122,7 @@ def test_a_declared_length_beyond_the_limit_costs_nothing(loaded, payloads):
 
 def test_a_version_without_counts_says_so(loaded, payloads, version):
     network = Codec(*read_version(version))
-    network.id, network._seed = loaded.id, loaded._seed
+    network.id, network.coders.seed = loaded.id, loaded.coders.seed
     with pytest.raises(errors.CorruptBlob, match=r"counts, which .* does not have"):
         network.decode(loaded.encode(payloads[0]))
 

@@ -11,8 +11,8 @@ from damage import check_damage
 import nbmf
 from nbmf import Codec, errors, frame
 from nbmf.catalog import Catalog
-from nbmf.codec import parse_bounded
 from nbmf.coders import NeuralAloneCoder, NeuralCoder
+from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version, write_version
 from nbmf.payload import from_canonical
 
@@ -32,11 +32,13 @@ def samples():
 @pytest.fixture(scope="module")
 def blobs(loaded, samples):
     """Blobs that the network coded. It has learnt nothing, so the ladder would often take another rung."""
-    coder = loaded._coders[NeuralAloneCoder.number]
+    coder = loaded.coders.by_number[NeuralAloneCoder.number]
     found = []
     for sample in samples:
         body = coder.encode(sample.kind, sample.canonical)
-        blob = frame.pack(sample.kind, coder.number, "lossless", loaded.reference, loaded._seed, sample.canonical, body)
+        blob = frame.pack(
+            sample.kind, coder.number, "lossless", loaded.reference, loaded.coders.seed, sample.canonical, body
+        )
         found.append((from_canonical(sample.kind, sample.canonical), blob))
     return found
 
@@ -67,7 +69,7 @@ def test_other_kinds_and_long_payloads_are_left_to_other_coders(loaded):
 
 
 def test_a_latency_budget_leaves_the_network_out(loaded):
-    coder = loaded._coders[NeuralAloneCoder.number]
+    coder = loaded.coders.by_number[NeuralAloneCoder.number]
     repeated = [MESSAGES[0]] * 3
     assert coder.decode_ms(b"x" * 1000) == 50.0
     fast = loaded.encode(repeated, latency_budget_ms=0.001)
@@ -97,7 +99,7 @@ def test_a_version_without_the_network_says_so(blobs, loaded, tmp_path):
     manifest = {"name": "n", "created_at": "", "architecture": "none"}
     other = Codec(*read_version(tmp_path / write_version(tmp_path, manifest, {})))
     other.id = loaded.id
-    other._seed = loaded._seed
+    other.coders.seed = loaded.coders.seed
     with pytest.raises(errors.CorruptBlob, match="does not have"):
         other.decode(blobs[0][1])
 

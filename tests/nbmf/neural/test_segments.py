@@ -6,8 +6,8 @@ from damage import check_damage
 
 import nbmf
 from nbmf import Codec, errors, frame, varint
-from nbmf.codec import parse_bounded
 from nbmf.coders import NeuralCoder, SegmentsCoder
+from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
 from nbmf.payload import Kind, from_canonical, to_canonical
 
@@ -20,14 +20,14 @@ def loaded(version):
 
 
 def of(loaded, coder):
-    return next(c for c in loaded._coders.values() if type(c) is coder)
+    return next(c for c in loaded.coders.by_number.values() if type(c) is coder)
 
 
 def cut(loaded, payload, segments):
     """A blob of so many segments, whether or not it is the smallest."""
     kind, canonical = to_canonical(payload)
     body = of(loaded, SegmentsCoder).encode(kind, canonical, segments)
-    return frame.pack(kind, SegmentsCoder.number, "lossless", loaded.reference, loaded._seed, canonical, body)
+    return frame.pack(kind, SegmentsCoder.number, "lossless", loaded.reference, loaded.coders.seed, canonical, body)
 
 
 def forged(loaded, body, size):

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 import nbmf
 from nbmf import Codec, coders, frame, manifest
 from nbmf.catalog import Catalog
-from nbmf.codec import parse_bounded
+from nbmf.decoding import parse_bounded
 from nbmf.errors import CorruptBlob, DamagedCodec, UnsupportedFormat
 from nbmf.neural import tensors
 from nbmf.neural.batches import CoreBatches

@@ -12,9 +12,9 @@ from damage import check_damage
 
 import nbmf
 from nbmf import Codec, builtin, errors, frame, varint
-from nbmf.codec import parse_bounded
 from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder, ZstdCoder
 from nbmf.coders import windows as of_windows
+from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
 from nbmf.payload import Kind, to_canonical
 
@@ -38,11 +38,11 @@ def history(texts):
 
 
 def coder_of(codec):
-    return codec._coders[WindowsCoder.number]
+    return codec.coders.by_number[WindowsCoder.number]
 
 
 def packed(codec, kind, canonical, body):
-    return frame.pack(kind, WindowsCoder.number, "lossless", codec.reference, codec._seed, canonical, body)
+    return frame.pack(kind, WindowsCoder.number, "lossless", codec.reference, codec.coders.seed, canonical, body)
 
 
 def forged(codec, body, size, kind=Kind.TEXT):
@@ -76,7 +76,7 @@ def test_as_much_by_counts_as_the_budget_allows(loaded, texts):
         (body,) = coder_of(loaded).without_network().encode_batch([(Kind.TEXT, text.encode())], budget)
         layout = of_windows.read_layout(body, len(text.encode()))
         counted = [window for window in layout.windows if window.method == CountsCoder.number]
-        tokens = sum(len(loaded._coders[5].codec().tokens(text[: w.size].encode())) for w in counted)
+        tokens = sum(len(loaded.coders.by_number[5].codec().tokens(text[: w.size].encode())) for w in counted)
         assert tokens * loaded.manifest.counts.decode_us_per_token / 1000 <= 1.1 * budget
         assert coder_of(loaded).decode(Kind.TEXT, body, len(text.encode())) == text.encode()
         by_counts.append(sum(window.size for window in counted))
@@ -128,12 +128,12 @@ def test_several_windows_of_each_coder(loaded, texts, monkeypatch):
 
 def test_versions_with_counts_or_a_network_alone(loaded, history, version):
     kind, canonical = to_canonical(history)
-    only_counts = WindowsCoder(None, loaded._coders[CountsCoder.number])
+    only_counts = WindowsCoder(None, loaded.coders.by_number[CountsCoder.number])
     body = only_counts.encode_batch([(kind, canonical)], 100)[0]
     assert only_counts.decode(kind, body, len(canonical)) == canonical
     small = Codec(*read_version(version))
-    assert WindowsCoder.number in small._coders
-    assert WindowsCoder.number not in Codec()._coders
+    assert WindowsCoder.number in small.coders.by_number
+    assert WindowsCoder.number not in Codec().coders.by_number
     with pytest.raises(errors.CorruptBlob, match="has no coder 5"):
         coder_of(small).decode(kind, body, len(canonical))
 

@@ -132,7 +132,7 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
     assert fields["minimum_reader"] == 2
     manifest = {"name": "tiny", "created_at": "", **fields}
     codec = Codec(*read_version(tmp_path / write_version(tmp_path, manifest, files)))
-    coders = {type(coder): coder for coder in codec._coders.values()}
+    coders = {type(coder): coder for coder in codec.coders.by_number.values()}
     for sample in samples[::5]:
         payload = from_canonical(sample.kind, sample.canonical)
         blob = codec.encode(payload)
