@@ -19,7 +19,7 @@ from cluster import config as configuration
 from cluster.registry import Registry
 from cluster.session import free_port
 from cluster.sources.legacy import LegacyStore
-from nbmf import json_text
+from nbmf import json_text, protocol
 from nbmf.payload import Payload
 from nbmf.wire import to_wire
 
@@ -81,7 +81,7 @@ def service(registry: Registry) -> Iterator[str]:
 
 def start_canary(url: str, candidate: str, percent: float) -> None:
     """Starts a rollout; returns when the candidate has had this share for a while. Raises Stopped."""
-    with httpx.Client(base_url=f"{url}/v1/admin", timeout=30) as client:
+    with httpx.Client(base_url=url + protocol.ADMIN, timeout=30) as client:
         client.post("/rollout/start", json={"version": candidate}).raise_for_status()
         for _ in range(_PATIENCE_S):
             rollout = client.get("/rollout").raise_for_status().json()["rollout"]
@@ -113,5 +113,5 @@ def _load(url: str, records: list[Payload], stop: threading.Event) -> None:
             for number, body in enumerate(bodies):
                 if stop.is_set():
                     return
-                client.post("/v1/encode", params={"key": f"record-{number}"}, content=body)
+                client.post(protocol.ENCODE, params={"key": f"record-{number}"}, content=body)
                 stop.wait(_PAUSE_S)

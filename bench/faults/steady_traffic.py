@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from nbmf import json_text
+from nbmf import json_text, protocol
 from nbmf.payload import Payload, to_canonical
 
 _JSON = {"Content-Type": "application/json"}
@@ -59,11 +59,11 @@ class SteadyTraffic:
                     self._round_trip(client, f"{number}/{index}", record)
 
     def _round_trip(self, client: httpx.Client, key: str, record: Payload) -> None:
-        encoded = self._post(client, f"/v1/encode?key={key}", {"payload": record})
+        encoded = self._post(client, f"{protocol.ENCODE}?key={key}", {"payload": record})
         if encoded is None:
             return
         begin = time.monotonic()
-        decoded = self._post(client, "/v1/decode", {"blob": encoded["blob"]})
+        decoded = self._post(client, protocol.DECODE, {"blob": encoded["blob"]})
         if decoded is not None and to_canonical(decoded["payload"]) != to_canonical(record):
             self._answers.append(Answer(begin, time.monotonic(), "", is_wrong=True))
 

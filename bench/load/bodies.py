@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.load.arrivals import Operation
-from nbmf import json_text
+from nbmf import json_text, protocol
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload, to_canonical
 from nbmf.wire import from_wire, to_wire
 
-PATHS: dict[Operation, str] = {"encode": "/v1/encode", "decode": "/v1/decode"}
+PATHS: dict[Operation, str] = {"encode": protocol.ENCODE, "decode": protocol.DECODE}
 
 
 @dataclass(slots=True)

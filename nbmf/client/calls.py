@@ -13,6 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
+from nbmf import protocol
 from nbmf.client import messages
 from nbmf.client.errors import ClientConfigError, DeadlineExceeded, RequestTooLarge, ServiceError
 from nbmf.client.interface import Health, Version, check_keys, check_options
@@ -78,14 +79,14 @@ class Calls:
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
         body = messages.record_json(payload, key, fidelity, default)
-        request = Request(messages.ENCODE, body, messages.effort_parameters(effort, latency_budget_ms))
+        request = Request(protocol.ENCODE, body, messages.effort_parameters(effort, latency_budget_ms))
         answer = yield from _ask(request, deadline, self.retries)
         return messages.blob_of(messages.fields_of(answer), answer)
 
     def decode(self, blob: bytes, timeout_s: float | None, object_hook: ObjectHook | None = None) -> Call[Payload]:
         """As CodecClient.decode."""
         deadline = self._deadline(timeout_s)
-        request = Request(messages.DECODE, b'{"blob":' + messages.blob_json(blob) + b"}")
+        request = Request(protocol.DECODE, b'{"blob":' + messages.blob_json(blob) + b"}")
         answer = yield from _ask(request, deadline, self.retries)
         return messages.payload_of(messages.fields_of(answer), answer, object_hook)
 
@@ -108,7 +109,7 @@ class Calls:
         parameters = messages.effort_parameters(effort, latency_budget_ms)
 
         def request(part: list[bytes]) -> Request:
-            return Request(messages.ENCODE, messages.batch_body("records", part), parameters)
+            return Request(protocol.ENCODE, messages.batch_body("records", part), parameters)
 
         return (yield from self._batch(items, request, messages.blob_of, deadline))
 
@@ -120,19 +121,19 @@ class Calls:
         items: list[bytes | NbmfError] = [messages.blob_json(blob) for blob in blobs]
 
         def request(part: list[bytes]) -> Request:
-            return Request(messages.DECODE, messages.batch_body("blobs", part))
+            return Request(protocol.DECODE, messages.batch_body("blobs", part))
 
         return (yield from self._batch(items, request, partial(messages.payload_of, object_hook=object_hook), deadline))
 
     def versions(self, timeout_s: float | None) -> Call[list[Version]]:
         """As CodecClient.versions."""
-        answer = yield from _ask(Request(messages.VERSIONS), self._deadline(timeout_s), self.retries)
+        answer = yield from _ask(Request(protocol.VERSIONS), self._deadline(timeout_s), self.retries)
         return messages.versions_of(answer)
 
     def health(self, timeout_s: float | None) -> Call[Health]:
         """As CodecClient.health; asked once."""
         try:
-            yield from _ask(Request(messages.HEALTH), self._deadline(timeout_s), _ONCE)
+            yield from _ask(Request(protocol.HEALTH), self._deadline(timeout_s), _ONCE)
         except ServiceError as error:
             return Health(False, str(error))
         return Health(True)

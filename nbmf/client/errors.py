@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from nbmf import errors
 from nbmf.errors import NbmfError
 from nbmf.printable import printable
+from nbmf.protocol import STATUS_OF_CODE
 
 
 class ClientConfigError(NbmfError, ValueError):
@@ -147,7 +148,6 @@ def _tree(root: type[NbmfError]) -> Iterator[type[NbmfError]]:
 
 _BY_CODE = {cls.code: cls for cls in _tree(NbmfError) if cls.__module__ == errors.__name__ and cls is not NbmfError}
 _SERVICE_BY_CODE: dict[str, type[ServiceError]] = {
+    **{code: _BY_STATUS[status] for code, status in STATUS_OF_CODE.items() if status in (413, 429)},
     **{cls.code: cls for cls in _tree(ServiceError) if issubclass(cls, ServiceError) and cls is not ServiceError},
-    "batch_too_large": RequestTooLarge,
-    "overloaded": Unavailable,
 }

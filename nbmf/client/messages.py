@@ -16,10 +16,8 @@ from nbmf.errors import BlobError, NbmfError, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.payload import Fidelity, Payload, to_canonical
 from nbmf.printable import printable
+from nbmf.protocol import REQUEST_ID
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
-
-ENCODE, DECODE, VERSIONS, HEALTH = "/v1/encode", "/v1/decode", "/v1/versions", "/healthz"
-_REQUEST_ID = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Answer:
     @property
     def request_id(self) -> str | None:
         """The id by which the service's log knows the request."""
-        return self.headers.get(_REQUEST_ID)
+        return self.headers.get(REQUEST_ID.lower())
 
 
 def effort_parameters(effort: Effort | None, latency_budget_ms: float | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ import ssl
 
 import httpx
 
+from nbmf import protocol
 from nbmf.client.calls import Calls, Send
 from nbmf.client.errors import (
     BadAnswer,
@@ -59,7 +60,7 @@ class HttpService:
 
     def request(self, http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:
         """The request of a step."""
-        headers = {"X-Request-Id": step.request_id, "X-Request-Timeout-Ms": str(max(1, int(step.timeout_s * 1000)))}
+        headers = {protocol.REQUEST_ID: step.request_id, protocol.TIMEOUT_MS: str(max(1, int(step.timeout_s * 1000)))}
         request = step.request
         if request.body is not None:
             headers["Content-Type"] = _JSON

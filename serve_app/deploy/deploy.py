@@ -113,9 +113,9 @@ def main_application(
     """Ingress, decoder and controller, bound to one another. The controller starts what encoders are missing."""
     from ray import serve
 
+    from nbmf.protocol import RETRY_AFTER_S
     from serve_app.http.ingress import Ingress
     from serve_app.rollout.controller import RolloutController
-    from serve_app.work.results import RETRY_AFTER_S
 
     options = {"num_cpus": _CONTROLLER_CPUS}
     controller = serve.deployment(num_replicas=1, ray_actor_options=options)(RolloutController).bind(

@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from nbmf import protocol
 from serve_app.grpc.nbmf_pb2_grpc import add_CodecServicer_to_server
-from serve_app.work.deadlines import HEADER
 
-TIMEOUT_MS = HEADER.lower()
+TIMEOUT_MS = protocol.TIMEOUT_MS.lower()
 PATH = f"{__name__}.add_to_server"
 
 _NO_DEADLINE_S = 1e9

@@ -5,35 +5,21 @@ from __future__ import annotations
 import grpc
 from ray.serve.grpc_util import RayServegRPCContext
 
+from nbmf import protocol
+from nbmf.protocol import RETRY_AFTER_S
 from serve_app.grpc.messages import printable
 from serve_app.observe.calls import Call
-from serve_app.work.results import RETRY_AFTER_S, Failure
+from serve_app.work.results import Failure
 
-REQUEST_ID, CODE = "x-request-id", "nbmf-code"
+REQUEST_ID, CODE = protocol.REQUEST_ID.lower(), protocol.CODE.lower()
 
 _MAX_DETAILS_BYTES = 2000
 """Of a message in UTF-8: details go in a header, in which a byte may take three, and clients take 8 KB of headers."""
 
-_BY_HTTP_STATUS = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND,
-    408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    409: grpc.StatusCode.FAILED_PRECONDITION,
-    413: grpc.StatusCode.INVALID_ARGUMENT,  # RESOURCE_EXHAUSTED would have clients try again
-    415: grpc.StatusCode.INVALID_ARGUMENT,
-    422: grpc.StatusCode.INVALID_ARGUMENT,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    500: grpc.StatusCode.INTERNAL,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-
 
 def status_of(failure: Failure) -> grpc.StatusCode:
     """The status of a call that ends with this failure."""
-    return _BY_HTTP_STATUS[failure.status]
+    return grpc.StatusCode[protocol.GRPC_STATUS[failure.status]]
 
 
 def end(context: RayServegRPCContext, call: Call, failure: Failure | None) -> None:

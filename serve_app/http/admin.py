@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.config import problems
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
+from nbmf import protocol
 from nbmf.errors import NbmfError
 from nbmf.wire import BadWire, dump
 from serve_app.admission.api_keys import Authenticator, Forbidden
@@ -50,7 +51,7 @@ from serve_app.work.results import Failure, RequestFailed
 
 M = TypeVar("M", bound=BaseModel)
 Endpoint: TypeAlias = Callable[..., Awaitable[Any]]
-PREFIX = "/v1/admin"
+PREFIX = protocol.ADMIN
 MAX_BODY_BYTES = 64 * 1024
 
 

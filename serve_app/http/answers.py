@@ -9,8 +9,9 @@ from starlette.exceptions import HTTPException
 
 from cluster.config import problems
 from nbmf.errors import NbmfError
+from nbmf.protocol import RETRY_AFTER_S
 from serve_app.observe.calls import call_of
-from serve_app.work.results import RETRY_AFTER_S, Failure, RequestFailed, fault_of
+from serve_app.work.results import Failure, RequestFailed, fault_of
 
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="nbmf"'},

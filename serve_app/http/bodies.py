@@ -8,7 +8,7 @@ import struct
 from email.message import Message
 from typing import Any
 
-from nbmf import arrays
+from nbmf import arrays, protocol
 from nbmf.errors import NbmfError
 from nbmf.inspection import inspect
 from nbmf.payload import Kind
@@ -55,11 +55,11 @@ def encoded_fields(blob: bytes, payload_bytes: int, changed: Changed | None) -> 
 def encoded_headers(blob: bytes, changed: Changed | None) -> dict[str, str]:
     """What the response to a record that came as octets tells beside its blob."""
     info = inspect(blob)
-    headers = {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder}
+    headers = {protocol.OF_A_BLOB + "Kind": info.kind, protocol.OF_A_BLOB + "Coder": info.coder}
     if changed is not None:
-        headers["X-Nbmf-Fidelity"] = info.fidelity
+        headers[protocol.OF_A_BLOB + "Fidelity"] = info.fidelity
         told = changed.similarity()
-        headers |= {f"X-Nbmf-{name.replace('_', '-').title()}": str(value) for name, value in told.items()}
+        headers |= {protocol.OF_A_BLOB + name.replace("_", "-").title(): str(value) for name, value in told.items()}
     return headers
 
 

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
+from nbmf import protocol
 from nbmf.effort import Effort
 from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind
@@ -39,7 +40,6 @@ from serve_app.rollout.traffic import Traffic
 from serve_app.routing.decoders import Decoders
 from serve_app.routing.encoders import Encoders
 from serve_app.service import CodecService, Encoded
-from serve_app.work import deadlines
 from serve_app.work.deadlines import deadline_of
 from serve_app.work.off_loop import off_loop
 from serve_app.work.results import Failure, RequestFailed, attempt_each
@@ -47,7 +47,7 @@ from serve_app.work.results import Failure, RequestFailed, attempt_each
 TimeoutMs: TypeAlias = Annotated[
     int | None,
     Header(
-        alias=deadlines.HEADER,
+        alias=protocol.TIMEOUT_MS,
         gt=0,
         description="how long the client waits, in milliseconds; no longer than the server's request_timeout_s",
     ),
@@ -103,7 +103,7 @@ class Ingress(GrpcMethods):
         )
         needs = self._authenticator.needs
         api.add_api_route(
-            "/v1/encode",
+            protocol.ENCODE,
             self.encode,
             methods=["POST"],
             dependencies=[*needs("encode"), KNOWN_ONLY],
@@ -112,7 +112,7 @@ class Ingress(GrpcMethods):
             openapi_extra=schemas.ENCODE,
         )
         api.add_api_route(
-            "/v1/decode",
+            protocol.DECODE,
             self.decode,
             methods=["POST"],
             dependencies=[*needs("decode"), KNOWN_ONLY],
@@ -121,14 +121,14 @@ class Ingress(GrpcMethods):
             openapi_extra=schemas.DECODE,
         )
         api.add_api_route(
-            "/v1/versions",
+            protocol.VERSIONS,
             self.versions,
             dependencies=[*needs("encode", "decode", "admin"), KNOWN_ONLY],
             response_model=schemas.Versions,
             response_model_exclude_unset=True,
             responses=schemas.errors(400, 401, 403, 503),
         )
-        api.add_api_route("/healthz", self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
+        api.add_api_route(protocol.HEALTH, self.healthz, response_model=schemas.Health, responses=schemas.errors(503))
         self._admin.add_routes(api, self._authenticator)
         console_page.add_routes(api)
         api_page.add_route(api)
@@ -215,7 +215,7 @@ class Ingress(GrpcMethods):
                 raise RequestFailed(result)
             kind = Kind(result[0])
             octets = await off_loop(_size_bytes(results), _octets_of, result)
-            return Response(octets, 200, {"X-Nbmf-Kind": kind.label}, bodies.MEDIA_TYPES[kind])
+            return Response(octets, 200, {protocol.OF_A_BLOB + "Kind": kind.label}, bodies.MEDIA_TYPES[kind])
         of_octets_only(request, "batch")
         is_batch, blobs = await self._reader.read(blobs_of_json, [body], deadline=call.deadline)
         results = await self._service.decode(call, blobs)

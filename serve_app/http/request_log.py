@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nbmf import protocol
 from serve_app.http.answers import fault
 from serve_app.observe import calls, request_ids, request_lines
 from serve_app.observe.calls import Call
@@ -38,7 +39,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received_id = Headers(scope=scope).get(request_ids.HEADER)
+        received_id = Headers(scope=scope).get(protocol.REQUEST_ID)
         call = Call(request_ids.request_id(received_id), time.time())
         calls.begin(scope, call)
         started = time.perf_counter()
@@ -70,7 +71,7 @@ class RequestLog:
                     MutableHeaders(scope=message).append("Connection", "close")
                 # Serve itself answers with the id that a request came with, and gives one to those without.
                 if call.request_id != received_id:
-                    MutableHeaders(scope=message).append(request_ids.HEADER, call.request_id)
+                    MutableHeaders(scope=message).append(protocol.REQUEST_ID, call.request_id)
             call.bytes_out += len(message.get("body", b""))
             if closes and message["type"] == "http.response.body" and not message.get("more_body", False):
                 await send({**message, "more_body": True})

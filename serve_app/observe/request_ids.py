@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 
-HEADER = "X-Request-Id"
-
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cluster.session import PROXY_VARIABLE
+from nbmf.protocol import DECODE, ENCODE, HEALTH, REQUEST_ID, RETRY_AFTER_S, VERSIONS
 
 CERTIFICATE_VARIABLE = "NBMF_TLS_CERTIFICATE_FILE"
 KEY_VARIABLE = "NBMF_TLS_KEY_FILE"
@@ -52,11 +53,11 @@ _SERVES_OWN_RETRIES = "conn-failure"
 _ERROR_FILES = re.compile(r"(?:^ +errorfile 50[234] \S+\n){3}", re.MULTILINE)
 _FRONTEND = re.compile(r"^(frontend (http|grpc)_frontend\n(?: +#.*\n)* +bind .+)$", re.MULTILINE)
 _PURE = {
-    "http": "{ path_end /v1/encode /v1/decode /v1/versions /healthz }",
+    "http": f"{{ path_end {ENCODE} {DECODE} {VERSIONS} {HEALTH} }}",
     "grpc": "{ path_beg /nbmf.v1.Codec/ }",
 }
 _BODY_TIMEOUT_S = 30
-_REQUEST_ID = "req.hdr(x-request-id)"
+_REQUEST_ID = f"req.hdr({REQUEST_ID.lower()})"
 _READ_BY_SERVE = (
     "serve_multiplexed_model_id",
     "serve-multiplexed-model-id",
@@ -135,7 +136,8 @@ def with_second_try(configuration: str) -> str:
 
 def _answer(status: int) -> str:
     code, message = _CODES[status]
-    headers = "hdr X-Request-Id %[var(txn.nbmf_id)]" + (" hdr Retry-After 1" if code == "unavailable" else "")
+    headers = f"hdr {REQUEST_ID} %[var(txn.nbmf_id)]"
+    headers += f" hdr Retry-After {RETRY_AFTER_S}" if code == "unavailable" else ""
     body = f'{{"error": {{"code": "{code}", "message": "{message}", "request_id": "%[var(txn.nbmf_id)]"}}}}'
     return f"content-type application/json {headers} lf-string '{body}'"
 
@@ -157,7 +159,7 @@ def _rules(protocol: str) -> list[str]:
         ]
         rules += [
             *strange,
-            "http-request set-header X-Request-Id %[var(txn.nbmf_id)]",
+            f"http-request set-header {REQUEST_ID} %[var(txn.nbmf_id)]",
             f"http-request set-var(txn.nbmf_pure) bool(1) if {pure}",
             f"http-response return status 503 {_answer(502)} if {{ status 500 }} {{ var(txn.nbmf_pure) -m found }} "
             "!{ res.hdr(content-type) -m beg application/json }",
@@ -178,7 +180,7 @@ def with_tls(configuration: str, certificate: str, client_ca: str | None) -> str
         grpc += f" ca-file {client_ca} verify required"
         http += (
             f" ca-file {client_ca} verify optional\n    unique-id-format %[uuid]\n"
-            "    http-request return status 403 content-type application/json hdr X-Request-Id %[unique-id] "
+            f"    http-request return status 403 content-type application/json hdr {REQUEST_ID} %[unique-id] "
             f"lf-string '{_REFUSAL}' if !{{ ssl_c_used }} !{{ path {_HEALTH} }}"
         )
     configuration, found = _HTTP.subn(http, configuration)

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nbmf.errors import NbmfError
-
-HEADER = "X-Request-Timeout-Ms"
+from nbmf.protocol import TIMEOUT_MS
 
 
 class DeadlineExceeded(NbmfError):
@@ -21,7 +20,7 @@ class DeadlineExceeded(NbmfError):
     code = "deadline_exceeded"
 
     def __init__(self) -> None:
-        super().__init__(f"the request's time is over; give it more with {HEADER}, up to the server's limit")
+        super().__init__(f"the request's time is over; give it more with {TIMEOUT_MS}, up to the server's limit")
 
     def __reduce__(self) -> tuple[type[DeadlineExceeded], tuple[()]]:
         return type(self), ()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from nbmf import protocol
 from nbmf.errors import NbmfError
 from serve_app.work.lost_parts import described, is_lost
 
@@ -15,10 +16,6 @@ T = TypeVar("T")
 
 # Serve writes this logger's messages to the replica's log file.
 _log = logging.getLogger("ray.serve")
-
-
-RETRY_AFTER_S = 1
-"""What a client that is turned away for now is asked to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Failure:
     @property
     def status(self) -> int:
         """The HTTP status of a request for this one record."""
-        return _STATUS.get(self.code, 422)
+        return protocol.status_of(self.code)
 
 
 class RequestFailed(Exception):
@@ -43,33 +40,6 @@ class RequestFailed(Exception):
 
 
 DOWN = Failure("unavailable", "the part of the server that does this is down; try again later")
-
-# What is not here is a fault of the record: 422.
-_STATUS = {
-    "bad_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "unknown_codec": 404,
-    "version_not_found": 404,
-    "slow_body": 408,
-    "rollout_error": 409,
-    "rollout_changed": 409,
-    "fixed_version": 409,
-    "payload_too_large": 413,
-    "output_too_large": 413,
-    "body_too_large": 413,
-    "batch_too_large": 413,
-    "unsupported_media_type": 415,
-    "overloaded": 429,
-    "internal_error": 500,
-    "damaged_codec": 503,
-    "quarantined_codec": 503,
-    "version_killed": 503,
-    "inexact_machine": 503,
-    "registry_error": 503,
-    "unavailable": 503,
-    "deadline_exceeded": 504,
-}
 
 
 def log_fault(what: str, error: Exception) -> None:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cluster.cli.main import app
-from serve_app.work import results
+from nbmf import protocol
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -162,7 +162,7 @@ def test_a_command_that_is_not_there_is_found(line):
 def test_every_code_of_the_service_is_explained():
     section = (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("\n### Errors\n")[2]
     rows = re.findall(r"^\| (\d{3}).*$", section, re.MULTILINE)
-    for code, status in results._STATUS.items():
+    for code, status in protocol.STATUS_OF_CODE.items():
         named = re.search(rf"^\| {status}.*`{code}`.*$", section, re.MULTILINE)
         assert named, f"{status} {code}"
-    assert set(map(int, rows)) >= set(results._STATUS.values())
+    assert set(map(int, rows)) >= set(protocol.STATUS_OF_CODE.values())

@@ -212,11 +212,12 @@ def test_api_keys(in_process):
 
 
 def test_a_version_that_does_not_know_the_client(in_process, monkeypatch):
-    from nbmf.client import messages
+    from nbmf import protocol
 
-    monkeypatch.setattr(messages, "ENCODE", "/v2/encode")
+    served = in_process()
+    monkeypatch.setattr(protocol, "ENCODE", "/v2/encode")
     with pytest.raises(BadRequest) as caught:
-        ask(in_process(), "encode", "x")
+        ask(served, "encode", "x")
     assert (caught.value.status, caught.value.code) == (404, "not_found")
 
 

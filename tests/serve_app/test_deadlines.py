@@ -10,12 +10,13 @@ import pytest
 from cluster.registry import Registry
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
+from nbmf.protocol import TIMEOUT_MS as HEADER
 from serve_app.config import BatchConfig, DecoderLimits
 from serve_app.reading.items import ToEncode
 from serve_app.replicas import replicas
 from serve_app.replicas.replicas import Decoder, Encoder
 from serve_app.work import deadlines
-from serve_app.work.deadlines import HEADER, DeadlineExceeded, deadline_of, until
+from serve_app.work.deadlines import DeadlineExceeded, deadline_of, until
 from serve_app.work.results import Failure
 
 RECORDS = [(int(kind), data) for kind, data in map(to_canonical, ("a", {"b": 1}))]

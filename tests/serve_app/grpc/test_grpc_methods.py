@@ -15,14 +15,13 @@ import pytest
 
 from cluster import config as configuration
 from cluster.errors import ConfigError
-from nbmf import Codec
+from nbmf import Codec, protocol
 from nbmf.vectors.compare import cosines
 from nbmf.wire import dump
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
 from serve_app.grpc.statuses import status_of
-from serve_app.work import results
 from serve_app.work.results import Failure, RequestFailed
 
 BLOB = Codec().encode("x")
@@ -97,7 +96,7 @@ def test_every_code_has_a_status():
         "unavailable": "UNAVAILABLE",
         "deadline_exceeded": "DEADLINE_EXCEEDED",
     }
-    assert names.keys() == results._STATUS.keys()
+    assert names.keys() == protocol.STATUS_OF_CODE.keys()
     names |= {"corrupt_blob": "INVALID_ARGUMENT", "unsupported_payload": "INVALID_ARGUMENT"}
     assert {code: status_of(Failure(code, "")).name for code in names} == names
 
