@@ -63,6 +63,14 @@ def is_dict_blob(value: object) -> TypeGuard[dict[str, Any]]:
     )
 
 
+def form_of(value: object) -> str | None:
+    """Which dict blob a value is: "stub", "stub_preview" (the stub's semantic ones: there is no record in them), or
+    the encoder_version that nbmf wrote; None if it is none."""
+    if stub.is_stub_blob(value):
+        return "stub_preview" if stub.is_preview(value) else "stub"
+    return str(value["meta"]["encoder_version"]) if is_dict_blob(value) else None
+
+
 def unwrap(blob: dict[str, Any]) -> bytes:
     """The blob in a dict blob that `wrap` made. Raises CorruptBlob, UnsupportedFormat."""
     version = blob["meta"].get("encoder_version")

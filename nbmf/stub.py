@@ -62,6 +62,12 @@ def is_preview(blob: dict[str, Any]) -> bool:
 
 def decode(blob: dict[str, Any], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Payload:
     """The payload of a lossless stub blob, the preview text of a semantic one. Raises DamagedStubBlob."""
+    text = text_of(blob, max_output_bytes)
+    return text if is_preview(blob) else payload_of(text)
+
+
+def text_of(blob: dict[str, Any], max_output_bytes: int) -> str:
+    """The payload's JSON text, or the preview; no JSON is parsed. Raises DamagedStubBlob."""
     try:
         code = bytes.fromhex(blob["code"])
         if is_preview(blob):
@@ -72,6 +78,14 @@ def decode(blob: dict[str, Any], *, max_output_bytes: int = DEFAULT_MAX_PAYLOAD_
             raise DamagedStubBlob(f"inflates to more than max_output_bytes ({max_output_bytes})")
         if not inflater.eof or inflater.unused_data:
             raise DamagedStubBlob("zlib data is truncated or followed by other data")
-        return json_text.loads(raw.decode())
+        return raw.decode()
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
+        raise DamagedStubBlob(f"{type(error).__name__}: {error}") from error
+
+
+def payload_of(text: str, max_values: int = json_text.DEFAULT_MAX_VALUES) -> Payload:
+    """The payload whose JSON text a lossless blob holds. Raises DamagedStubBlob."""
+    try:
+        return json_text.loads(text, max_values=max_values)
+    except ValueError as error:
         raise DamagedStubBlob(f"{type(error).__name__}: {error}") from error

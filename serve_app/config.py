@@ -182,7 +182,7 @@ class ServeConfig(StrictModel):
     @property
     def bounds(self) -> Bounds:
         """Those of what stands in a body."""
-        return Bounds(self.max_body_bytes, self.max_payload_bytes, self.max_batch_records)
+        return Bounds(self.max_body_bytes, self.max_payload_bytes, self.max_batch_records, self.max_batch_payload_bytes)
 
     @property
     def follows_rollouts(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 
+from cluster.cli.held_blobs import PREVIEW, decoder, held_in, held_in_line
 from cluster.cli.options import (
     LOCAL,
     CodecOption,
@@ -32,14 +33,13 @@ from cluster.text_encoding import HEAD_BYTES, Utf8Check, remedy, unmarked
 from cluster.text_files import Damaged, NotUtf8, open_text
 from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
-from nbmf.decoding import parse_bounded
 from nbmf.errors import NbmfError
 from nbmf.json_text import values_within
 from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Kind, Payload, check_canonical, from_canonical
 from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.vectors.changed import Coded
-from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, load_named
+from nbmf.wire import BadWire, canonical_to_json, dump, load_named
 
 EXIT_SOME_FAILED = 3
 
@@ -131,7 +131,8 @@ def decode(
     jsonl: Annotated[
         bool,
         typer.Option(
-            "--jsonl", help="Read lines `{“blob”: base64}`, write lines `{“payload”: …}`. On for .jsonl files."
+            "--jsonl",
+            help="Read lines `{“blob”: base64}`, or dict blobs, write lines `{“payload”: …}`. On for .jsonl files.",
         ),
     ] = False,
     registry: RegistryOption = None,
@@ -141,27 +142,26 @@ def decode(
 ) -> None:
     """Decode a blob, or a blob on each line. Text and bytes come out as they were, JSON on one line, arrays as .npy.
 
+    The JSON of a dict blob, as nbmf.compat writes it and the stub did, is decoded too, as a file, a line, or a line's
+    `blob`; of a line `dict_blob` then tells which it was. What the stub kept as a preview is that preview.
+
     Examples: `nbmf decode note.nbmf`; `nbmf decode blobs.jsonl > memory.jsonl`.
     """
-    catalog = Registry(registry).catalog()
-
-    def canonical_of(blob: bytes) -> tuple[Kind, bytes]:
-        parsed = parse_bounded(blob, max_output_bytes)
-        return parsed.kind, catalog.decode_canonical(parsed)
+    decoded = decoder(Registry(registry).catalog(), max_output_bytes)
 
     if jsonl or (file is not None and _SUFFIXES.get(file.suffix) is InputFormat.JSONL):
 
         def decode_line(line: bytes) -> bytes:
-            fields = load_named(line, "the line")
-            if type(fields) is not dict or "blob" not in fields:
-                raise BadWire('a line is not an object with a "blob"')
-            kind, canonical = canonical_of(from_base64(fields["blob"], "blob"))
+            kind, canonical, form = decoded(held_in_line(line))
             check_canonical(kind, canonical, values_within(max_output_bytes))  # what is no JSON might be lines of JSON
-            return canonical_to_json(kind, canonical)
+            told = b"" if form is None else dump({"dict_blob": form})[:-1] + b","
+            return told + canonical_to_json(kind, canonical)[1 if told else 0 :]
 
         _each_line(file, output, decode_line)
         return
-    kind, canonical = canonical_of(_read(file))
+    kind, canonical, form = decoded(held_in(_read(file)))
+    if form == PREVIEW:
+        console.print("nbmf: a preview that the stub kept; there is no more of its record")
     if kind is Kind.BYTES:
         _write(output, canonical, binary=True)
     elif kind is Kind.ARRAY:

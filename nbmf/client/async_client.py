@@ -11,7 +11,7 @@ import httpx
 
 from nbmf.client.calls import Call, Send, Wait
 from nbmf.client.errors import ServiceError
-from nbmf.client.interface import Health, Version
+from nbmf.client.interface import AnyBlob, Health, Version
 from nbmf.client.messages import Answer
 from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
@@ -72,7 +72,7 @@ class AsyncClient:
         )
 
     async def decode(
-        self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+        self, blob: AnyBlob, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> Payload:
         """As Client.decode."""
         return await self._run(self._calls.decode(blob, timeout_s, object_hook))
@@ -94,7 +94,7 @@ class AsyncClient:
         )
 
     async def decode_batch(
-        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+        self, blobs: Iterable[AnyBlob], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> list[Payload | NbmfError]:
         """As Client.decode_batch."""
         return await self._run(self._calls.decode_batch(blobs, timeout_s, object_hook))

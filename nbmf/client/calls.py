@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from nbmf import protocol
 from nbmf.client import messages
 from nbmf.client.errors import ClientConfigError, DeadlineExceeded, RequestTooLarge, ServiceError
-from nbmf.client.interface import Health, Version, check_keys, check_options
+from nbmf.client.interface import AnyBlob, Health, Version, check_keys, check_options
 from nbmf.client.messages import Answer, Request
 from nbmf.client.retries import RetryPolicy, retry_after_s
 from nbmf.effort import Effort
@@ -83,7 +83,7 @@ class Calls:
         answer = yield from _ask(request, deadline, self.retries)
         return messages.blob_of(messages.fields_of(answer), answer)
 
-    def decode(self, blob: bytes, timeout_s: float | None, object_hook: ObjectHook | None = None) -> Call[Payload]:
+    def decode(self, blob: AnyBlob, timeout_s: float | None, object_hook: ObjectHook | None = None) -> Call[Payload]:
         """As CodecClient.decode."""
         deadline = self._deadline(timeout_s)
         request = Request(protocol.DECODE, b'{"blob":' + messages.blob_json(blob) + b"}")
@@ -114,7 +114,7 @@ class Calls:
         return (yield from self._batch(items, request, messages.blob_of, deadline))
 
     def decode_batch(
-        self, blobs: Iterable[bytes], timeout_s: float | None, object_hook: ObjectHook | None = None
+        self, blobs: Iterable[AnyBlob], timeout_s: float | None, object_hook: ObjectHook | None = None
     ) -> Call[list[Payload | NbmfError]]:
         """As CodecClient.decode_batch."""
         deadline = self._deadline(timeout_s)

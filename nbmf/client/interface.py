@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, get_args
+from typing import Any, Protocol, Self, TypeAlias, get_args
 
 from nbmf.effort import Effort
 from nbmf.errors import NbmfError
@@ -33,6 +33,10 @@ class Health:
     problem: str | None = None
 
 
+AnyBlob: TypeAlias = bytes | dict[str, Any]
+"""A blob as it is, or a dict blob of `nbmf.compat`, or of the stub."""
+
+
 class CodecClient(Protocol):
     """Encodes and decodes, somewhere. `Client` and `LocalClient` are such; `AsyncClient` has the same with `await`."""
 
@@ -49,7 +53,9 @@ class CodecClient(Protocol):
     ) -> bytes:
         """The blob of a payload. Raises what `nbmf.encode` raises, ServiceError."""
 
-    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
+    def decode(
+        self, blob: AnyBlob, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> Payload:
         """The payload of a blob. Raises what `nbmf.decode` raises, ServiceError."""
 
     def encode_batch(
@@ -66,7 +72,7 @@ class CodecClient(Protocol):
         """A blob, or the error that `encode` raises, for each payload, in order."""
 
     def decode_batch(
-        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+        self, blobs: Iterable[AnyBlob], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from nbmf import api
+from nbmf import api, compat, stub
 from nbmf.builtin import default_codec
 from nbmf.catalog import default_catalog
-from nbmf.client.interface import Health, Version, check_keys, check_options
+from nbmf.client.interface import AnyBlob, Health, Version, check_keys, check_options
 from nbmf.codec import Codec
 from nbmf.decoding import decode_each
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
-from nbmf.errors import NbmfError
-from nbmf.hooks import Default, ObjectHook
+from nbmf.errors import NbmfError, attempt
+from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Fidelity, Payload
+
+
+@dataclass(frozen=True, slots=True)
+class _OfStub:
+    payload: Payload
+
+    def hooked(self, object_hook: ObjectHook | None) -> Payload:
+        return with_object_hook(self.payload, object_hook) if object_hook else self.payload
 
 
 class LocalClient:
@@ -52,9 +61,14 @@ class LocalClient:
             default=default,
         )
 
-    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
-        """The payload of a blob. Raises BlobError, UnknownCodec, DamagedCodec."""
-        return api.decode(blob, codec=self._codec, max_output_bytes=self._max_payload_bytes, object_hook=object_hook)
+    def decode(
+        self, blob: AnyBlob, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> Payload:
+        """The payload of a blob. Raises BlobError, DamagedStubBlob, UnknownCodec, DamagedCodec."""
+        opened = self._opened(blob)
+        if isinstance(opened, _OfStub):
+            return opened.hooked(object_hook)
+        return api.decode(opened, codec=self._codec, max_output_bytes=self._max_payload_bytes, object_hook=object_hook)
 
     def encode_batch(
         self,
@@ -81,11 +95,21 @@ class LocalClient:
         )
 
     def decode_batch(
-        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+        self, blobs: Iterable[AnyBlob], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order."""
+        opened = [attempt(self._opened, blob) for blob in blobs]
         together = partial(default_catalog().decode_canonical_batch, first=self._codec)
-        return decode_each(blobs, self._max_payload_bytes, together, object_hook)
+        bare = [one for one in opened if not isinstance(one, _OfStub | NbmfError)]
+        decoded = iter(decode_each(bare, self._max_payload_bytes, together, object_hook))
+        return [
+            one
+            if isinstance(one, NbmfError)
+            else one.hooked(object_hook)
+            if isinstance(one, _OfStub)
+            else next(decoded)
+            for one in opened
+        ]
 
     def versions(self, *, timeout_s: float | None = None) -> list[Version]:
         """The version that this client encodes with; none if it has no learned parts."""
@@ -107,6 +131,14 @@ class LocalClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _opened(self, blob: AnyBlob) -> bytes | _OfStub:
+        """The blob as it is, or what is in one of the stub, which needs no codec."""
+        if not isinstance(blob, dict):
+            return blob
+        if compat.is_dict_blob(blob):
+            return compat.unwrap(blob)
+        return _OfStub(stub.decode(blob, max_output_bytes=self._max_payload_bytes))
 
     @property
     def _encoder(self) -> Codec:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbmf import frame
 from nbmf.client.errors import BadAnswer, ServiceError, Unavailable, class_of, error_of
-from nbmf.client.interface import Version
+from nbmf.client.interface import AnyBlob, Version
 from nbmf.effort import Effort
 from nbmf.errors import BlobError, NbmfError, UnsupportedFormat
 from nbmf.hooks import Default, ObjectHook, with_object_hook
@@ -56,8 +56,10 @@ def record_json(payload: Payload, key: str | None, fidelity: Fidelity, default: 
     return text[:-1] + b"," + dump(fields)[1:] if fields else text
 
 
-def blob_json(blob: bytes) -> bytes:
-    """A blob to decode, as a JSON string. Raises TypeError."""
+def blob_json(blob: AnyBlob) -> bytes:
+    """A blob to decode, as a JSON string; a dict blob as the object that it is. Raises TypeError."""
+    if isinstance(blob, dict):
+        return dump(blob)
     if not isinstance(blob, bytes | bytearray | memoryview):
         raise TypeError(f"a blob is bytes, not {type(blob).__name__}")
     return b'"' + base64.b64encode(blob) + b'"'

@@ -13,7 +13,7 @@ import httpx
 
 from nbmf.client.calls import Call, Send, Wait
 from nbmf.client.errors import ServiceError
-from nbmf.client.interface import Health, Version
+from nbmf.client.interface import AnyBlob, Health, Version
 from nbmf.client.messages import Answer
 from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
@@ -90,10 +90,13 @@ class Client:
         """
         return self._run(self._calls.encode(payload, fidelity, key, effort, latency_budget_ms, timeout_s, default))
 
-    def decode(self, blob: bytes, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None) -> Payload:
+    def decode(
+        self, blob: AnyBlob, *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+    ) -> Payload:
         """The payload of a blob of any version that the service has; `object_hook` is that of `nbmf.decode`.
 
-        Raises BlobError, UnknownCodec, ServiceError.
+        Of a dict blob too, as `nbmf.compat.decode` gives it. Raises BlobError, DamagedStubBlob, UnknownCodec,
+        ServiceError.
         """
         return self._run(self._calls.decode(blob, timeout_s, object_hook))
 
@@ -118,7 +121,7 @@ class Client:
         )
 
     def decode_batch(
-        self, blobs: Iterable[bytes], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
+        self, blobs: Iterable[AnyBlob], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None
     ) -> list[Payload | NbmfError]:
         """A payload, or the error that `decode` raises, for each blob, in order; as `encode_batch`."""
         return self._run(self._calls.decode_batch(blobs, timeout_s, object_hook))

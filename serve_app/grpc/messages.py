@@ -13,6 +13,7 @@ from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb
+from serve_app.held_blobs import Decoded
 from serve_app.reading.items import Record, bounded
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.service import Encoded
@@ -116,10 +117,10 @@ def encoded_message(encoded: Encoded) -> pb.Encoded:
     return message
 
 
-def decoded_message(result: tuple[int, bytes]) -> pb.Decoded:
+def decoded_message(result: Decoded) -> pb.Decoded:
     """A decoded record."""
-    kind = Kind(result[0])
-    return pb.Decoded(payload=payload_message(kind, result[1]), kind=kind.label)
+    kind = Kind(result.kind)
+    return pb.Decoded(payload=payload_message(kind, result.canonical), kind=kind.label, dict_blob=result.form)
 
 
 def failure_message(failure: Failure) -> pb.Failure:

@@ -18,6 +18,7 @@ from serve_app.config import Role, ServeConfig
 from serve_app.grpc import messages, statuses
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import TIMEOUT_MS, Unparseable
+from serve_app.held_blobs import HeldBlobs
 from serve_app.observe import request_ids, request_lines
 from serve_app.observe.calls import Call
 from serve_app.observe.metrics import service_metrics
@@ -40,6 +41,7 @@ class GrpcMethods:
     _config: ServeConfig
     _reader: Reader
     _service: CodecService
+    _held_blobs: HeldBlobs
     _authenticator: Authenticator
 
     async def Encode(self, request: pb.EncodeRequest, grpc_context: RayServegRPCContext) -> pb.Encoded:  # noqa: N802
@@ -107,13 +109,13 @@ class GrpcMethods:
         return await self._service.encode(call, items, asked)
 
     async def _grpc_decode(self, call: Call, request: pb.DecodeRequest) -> pb.Decoded:
-        (result,) = await self._service.decode(call, [request.blob])
+        (result,) = await self._held_blobs.of_octets(call, [request.blob])
         if isinstance(result, Failure):
             raise RequestFailed(result)
         return messages.decoded_message(result)
 
     async def _grpc_decode_batch(self, call: Call, request: pb.DecodeBatchRequest) -> pb.DecodeBatchResponse:
-        results = await self._service.decode(call, list(request.blobs))
+        results = await self._held_blobs.of_octets(call, list(request.blobs))
         message = pb.DecodeBatchResponse.Result
         return pb.DecodeBatchResponse(
             results=[

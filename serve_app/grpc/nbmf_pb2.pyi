@@ -140,12 +140,14 @@ class DecodeBatchRequest(_message.Message):
     def __init__(self, blobs: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Decoded(_message.Message):
-    __slots__ = ("payload", "kind")
+    __slots__ = ("payload", "kind", "dict_blob")
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    DICT_BLOB_FIELD_NUMBER: _ClassVar[int]
     payload: Payload
     kind: str
-    def __init__(self, payload: _Optional[_Union[Payload, _Mapping]] = ..., kind: _Optional[str] = ...) -> None: ...
+    dict_blob: str
+    def __init__(self, payload: _Optional[_Union[Payload, _Mapping]] = ..., kind: _Optional[str] = ..., dict_blob: _Optional[str] = ...) -> None: ...
 
 class DecodeBatchResponse(_message.Message):
     __slots__ = ("results",)

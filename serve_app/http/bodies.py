@@ -63,9 +63,13 @@ def encoded_headers(blob: bytes, changed: Changed | None) -> dict[str, str]:
     return headers
 
 
-def decoded_json(kind: Kind, canonical: bytes) -> bytes:
-    """The JSON response to a decoded record. JSON payloads are passed on as text, neither parsed nor written anew."""
-    return b'{"kind":"' + kind.label.encode() + b'",' + canonical_to_json(kind, canonical)[1:]
+def decoded_json(kind: Kind, canonical: bytes, dict_blob: str | None = None) -> bytes:
+    """The JSON response to a decoded record. JSON payloads are passed on as text, neither parsed nor written anew.
+
+    `dict_blob` is the one that held it, as of compat.form_of, if any.
+    """
+    told = {"kind": kind.label} | ({} if dict_blob is None else {"dict_blob": dict_blob})
+    return json.dumps(told, separators=(",", ":")).encode()[:-1] + b"," + canonical_to_json(kind, canonical)[1:]
 
 
 def decoded_octets(kind: Kind, canonical: bytes) -> bytes:

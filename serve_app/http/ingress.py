@@ -24,6 +24,7 @@ from serve_app.admission.incoming import IncomingBodies
 from serve_app.admission.origins import own_pages_only
 from serve_app.config import ServeConfig
 from serve_app.grpc.methods import GrpcMethods
+from serve_app.held_blobs import Decoded, HeldBlobs
 from serve_app.http import answers, api_page, bodies, console_page, schemas
 from serve_app.http.admin import Admin
 from serve_app.http.bodies import JSON, OCTETS, UnsupportedMediaType
@@ -33,7 +34,8 @@ from serve_app.observe import request_lines
 from serve_app.observe.calls import call_of
 from serve_app.observe.observer import Observer
 from serve_app.observe.recent import RecentReporter
-from serve_app.reading.items import Record, blobs_of_json, records_of_json, records_of_octets, split_batch
+from serve_app.reading.dict_blobs import blobs_of_json
+from serve_app.reading.items import Record, records_of_json, records_of_octets, split_batch
 from serve_app.reading.reader import Reader
 from serve_app.rollout.split import Keyed, keyed_record
 from serve_app.rollout.traffic import Traffic
@@ -83,6 +85,7 @@ class Ingress(GrpcMethods):
         )
         self._service = CodecService(config, Registry(registry), traffic, decoders)
         self._reader = Reader(config.bounds, config.max_queued_requests)
+        self._held_blobs = HeldBlobs(self._service, self._reader)
         self._incoming = IncomingBodies(config.max_incoming_bodies, config.body_timeout_s)
         self._admin = Admin(config, Registry(registry), version, controller, self._incoming)
         self._authenticator = Authenticator(config.api_keys)
@@ -202,23 +205,24 @@ class Ingress(GrpcMethods):
         batch: Annotated[bool, Query(description="octets: a batch of length-prefixed blobs")] = False,
         timeout_ms: TimeoutMs = None,
     ) -> Response:
-        """Decode a blob, or a batch of them, of any registered codec version."""
+        """Decode a blob, or a batch of them, of any registered codec version; dict blobs, those of the stub too."""
         media_type, body = await self._body(request, timeout_ms)
         call = call_of(request)
         if media_type == OCTETS:
             items = list(split_batch(body, self._config.max_batch_records)) if batch else [body]
-            results = await self._service.decode(call, items)
+            results = await self._held_blobs.of_octets(call, items)
             if batch:
                 return _octets(await off_loop(_size_bytes(results), _decoded_batch, results))
             (result,) = results
             if isinstance(result, Failure):
                 raise RequestFailed(result)
-            kind = Kind(result[0])
+            kind = Kind(result.kind)
             octets = await off_loop(_size_bytes(results), _octets_of, result)
-            return Response(octets, 200, {protocol.OF_A_BLOB + "Kind": kind.label}, bodies.MEDIA_TYPES[kind])
+            held = {} if result.form is None else {protocol.OF_A_BLOB + "Dict-Blob": result.form}
+            return Response(octets, 200, {protocol.OF_A_BLOB + "Kind": kind.label, **held}, bodies.MEDIA_TYPES[kind])
         of_octets_only(request, "batch")
         is_batch, blobs = await self._reader.read(blobs_of_json, [body], deadline=call.deadline)
-        results = await self._service.decode(call, blobs)
+        results = await self._held_blobs.decode(call, blobs)
         if is_batch:
             return _json(await off_loop(_size_bytes(results), _decoded_results, results))
         (result,) = results
@@ -254,9 +258,9 @@ class Ingress(GrpcMethods):
         return media_type, await self._incoming.read(request, self._config.max_body_bytes)
 
 
-def _size_bytes(results: Sequence[Encoded | tuple[int, bytes] | Failure]) -> int:
+def _size_bytes(results: Sequence[Encoded | Decoded | Failure]) -> int:
     """Of what an answer is made of."""
-    return sum(len(r.blob if isinstance(r, Encoded) else r[1]) for r in results if not isinstance(r, Failure))
+    return sum(len(r.blob if isinstance(r, Encoded) else r.canonical) for r in results if not isinstance(r, Failure))
 
 
 def _keyed(records: list[Record | Failure]) -> list[Keyed | Failure]:
@@ -284,21 +288,21 @@ def _kind(blob: bytes) -> int:
     return Kind[inspect(blob).kind.upper()]
 
 
-def _decoded(result: tuple[int, bytes]) -> bytes:
-    return bodies.decoded_json(Kind(result[0]), result[1])
+def _decoded(result: Decoded) -> bytes:
+    return bodies.decoded_json(Kind(result.kind), result.canonical, result.form)
 
 
-def _decoded_results(results: list[tuple[int, bytes] | Failure]) -> bytes:
+def _decoded_results(results: list[Decoded | Failure]) -> bytes:
     parts = [dump({"error": bodies.failure_fields(r)}) if isinstance(r, Failure) else _decoded(r) for r in results]
     return b'{"results":[' + b",".join(parts) + b"]}"
 
 
-def _decoded_batch(results: list[tuple[int, bytes] | Failure]) -> bytes:
-    return bodies.join_batch(attempt_each(lambda result: (result[0], _octets_of(result)), results))
+def _decoded_batch(results: list[Decoded | Failure]) -> bytes:
+    return bodies.join_batch(attempt_each(lambda result: (result.kind, _octets_of(result)), results))
 
 
-def _octets_of(result: tuple[int, bytes]) -> bytes:
-    return bodies.decoded_octets(Kind(result[0]), result[1])
+def _octets_of(result: Decoded) -> bytes:
+    return bodies.decoded_octets(Kind(result.kind), result.canonical)
 
 
 def _json(content: bytes) -> Response:

@@ -89,6 +89,10 @@ class Decoded(_Exact):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in PAYLOAD_FIELDS]})
 
     kind: str
+    dict_blob: str | None = Field(
+        default=None,
+        description="which dict blob held it: stub, stub_preview (of which there is no more than this text), nbmf-2, …",
+    )
     payload: Any = Field(default=None, description="text, a list of messages, or any JSON value")
     bytes_base64: str = ""
     array: Array | None = None
@@ -185,7 +189,20 @@ def _binary(description: str) -> dict[str, Any]:
 ENCODE = _body(
     _RECORD, _only("records", _many(_RECORD)), "the record, read as the query parameter `kind` says; or a batch"
 )
-DECODE = _body(_only("blob", _BASE64), _only("blobs", _many(_BASE64)), "the blob; or a batch")
+_BLOB: dict[str, Any] = {
+    "oneOf": [
+        _BASE64,
+        {
+            "type": "object",
+            "title": "DictBlob",
+            "description": "as nbmf.compat, or the stub before it, wrote it",
+            "properties": {"meta": {"type": "object"}, "code": {"type": "string"}, "sig": {}},
+            "required": ["meta", "code"],
+            "additionalProperties": False,
+        },
+    ]
+}
+DECODE = _body(_only("blob", _BLOB), _only("blobs", _many(_BLOB)), "the blob, or a dict blob's JSON text; or a batch")
 
 _ERRORS = {
     400: "the request cannot be understood",

@@ -13,7 +13,7 @@ from nbmf import json_text, text_encoding
 from nbmf.errors import NbmfError, PayloadTooLarge, attempt
 from nbmf.json_text import values_within
 from nbmf.payload import Fidelity, Kind, Payload, to_canonical, too_many_values
-from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, from_base64, from_utf8, load_named
+from nbmf.wire import PAYLOAD_FIELDS, BadWire, canonical_from_wire, from_utf8, load_named
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Bounds(NamedTuple):
     max_body_bytes: int
     max_payload_bytes: int
     max_batch_records: int
+    max_batch_payload_bytes: int
 
 
 class ToEncode(NamedTuple):
@@ -70,19 +71,6 @@ def records_of_json(parts: Sequence[bytes], bounds: Bounds, key: str | None, fid
             if asked is not None and fields.get(name, asked) != asked:
                 raise BadWire(f"the record has another `{name}` than the query")
     return Read(is_batch, [attempt(_record, item, key, fidelity, bounds) for item in items])
-
-
-def blobs_of_json(parts: Sequence[bytes], bounds: Bounds) -> Read[bytes]:
-    """Blobs of one JSON body. Raises BadWire, BatchTooLarge, PayloadTooLarge."""
-    (body,) = parts
-    fields = parse_object(body, bounds.max_body_bytes)
-    is_batch = "blobs" in fields
-    if not is_batch:
-        check_fields(fields, "blob")
-        if "blob" not in fields:
-            raise BadWire("a body has `blob`, or `blobs` for a batch")
-    items = batch_of(fields, "blobs", bounds) if is_batch else [fields["blob"]]
-    return Read(is_batch, [attempt(from_base64, item, "blob") for item in items])
 
 
 def records_of_octets(

@@ -100,7 +100,7 @@ class _Process:
 
     def __init__(self, bounds: Bounds) -> None:
         self._max_items = bounds.max_batch_records + 1
-        self._max_item_bytes = bounds.max_body_bytes + bounds.max_payload_bytes + _OF_A_REFUSAL_BYTES
+        self._max_item_bytes = bounds.max_body_bytes + 2 * bounds.max_payload_bytes + _OF_A_REFUSAL_BYTES
         self._child: Child | None = None
 
     def ask(self, asked: list[bytes], deadline: float) -> list[bytes | Refusal]:

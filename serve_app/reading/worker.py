@@ -13,13 +13,20 @@ from typing import Any
 from nbmf.errors import NbmfError
 from serve_app.isolation import pipes
 from serve_app.isolation.pipes import Refusal
-from serve_app.reading import items
+from serve_app.reading import dict_blobs, items
 from serve_app.reading.answers import packed
 from serve_app.reading.items import Bounds
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (items.records_of_json, items.blobs_of_json, items.records_of_octets, items.records_of_utf8)
+    for function in (
+        items.records_of_json,
+        items.records_of_octets,
+        items.records_of_utf8,
+        dict_blobs.blobs_of_json,
+        dict_blobs.blobs_of_octets,
+        dict_blobs.records_of_stub,
+    )
 }
 _MOST = (1 << 32) - 1
 """Of parts, and of bytes of one: who asks keeps to the service's limits."""

@@ -1,5 +1,6 @@
 """Dict blobs of nbmf in sources of JSON: decoded with the registry's versions, or named by their error."""
 
+import base64
 import json
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ from items import good, read, reasons
 from old_stores import KEY, put
 
 from cluster.sources import Record, open_source
-from nbmf import compat
+from nbmf import compat, stub
 
 WORDS = synthetic.records(1, seed=4)[0]
 PAYLOADS = [WORDS, "text", {"value": [1], "__meta__": {"at": 2}}, None, {"a": -0.0}]
@@ -78,3 +79,35 @@ def test_what_cannot_be_decoded_is_named_by_its_error(blobs, tmp_path):
     assert reasons(found) == [None, "unsupported_format", "checksum_mismatch", None, "corrupt_blob", None]
     elsewhere = read(open_source(path, payload_field="payload", registry=str(tmp_path / "empty")))
     assert reasons(elsewhere)[0] == "unknown_codec"
+
+
+def test_the_command_decodes_them(nbmf_command, blobs, tmp_path):
+    registry, (ours, *_) = blobs
+    theirs, preview = stub.encode(WORDS, "lossless"), stub.encode("  a  preview")
+    for held, shown in ((ours, WORDS), (theirs, WORDS), (preview, "a preview")):
+        path = tmp_path / "held.json"
+        path.write_text(json.dumps(held, indent=1))
+        result = nbmf_command("decode", path, "--registry", registry)
+        assert result.code == 0, result.err
+        assert result.out.decode() == shown
+        assert ("preview that" in result.err) == (shown is not WORDS)
+    lines = [ours, {"blob": theirs}, {"blob": base64.b64encode(compat.unwrap(ours)).decode()}, {"blob": {}}, preview]
+    path = tmp_path / "held.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = nbmf_command("decode", path, "--registry", registry)
+    assert result.code == 3
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert [row.get("dict_blob", row.get("error")) for row in rows] == [
+        "nbmf-2",
+        "stub",
+        None,
+        "bad_request",
+        "stub_preview",
+    ]
+    assert [row.get("payload") for row in rows] == [WORDS, WORDS, WORDS, None, "a preview"]
+
+
+def test_the_command_takes_other_json_for_no_blob(nbmf_command, tmp_path):
+    for text in ("{", '{"a": 1}'):
+        (tmp_path / "a.json").write_text(text)
+        assert "not_a_blob" in nbmf_command("decode", tmp_path / "a.json").err

@@ -26,6 +26,7 @@ import networks
 import numpy as np
 import torch
 import vector_spaces
+from old_stores import dict_blob_1
 
 import nbmf
 from nbmf import Codec, builtin, compat, frame, manifest, stub, varint
@@ -346,7 +347,7 @@ DICT_BLOBS = {
     "stub_lossless": (_json(_RECORD), stub.encode(_RECORD, "lossless")),
     "stub_semantic_text": (_json("a preview of it"), stub.encode(" a preview \n of  it ")),
     "stub_semantic_json": (_json('{"a": [1], "b": "é"}'), stub.encode({"b": "é", "a": [1]})),
-    "compat_nbmf_1": (_json(_RECORD), helpers.dict_blob_1(nbmf.encode(_RECORD), _RECORD)),
+    "compat_nbmf_1": (_json(_RECORD), dict_blob_1(nbmf.encode(_RECORD), _RECORD)),
     "compat_nbmf_2": (_json(_RECORD), compat.wrap(nbmf.encode(_RECORD))),
     "compat_nbmf_2_text": (_json("é"), compat.wrap(nbmf.encode("é"))),
     "compat_nbmf_2_semantic": (_json(nbmf.decode(_SEMANTIC)), compat.wrap(_SEMANTIC)),

@@ -23,7 +23,7 @@ from payloads import (  # noqa: F401  for tests that import helpers
     values_of_text,
 )
 
-from nbmf import json_text, manifest, stub
+from nbmf import json_text, manifest
 from nbmf.payload import Kind
 from nbmf.wire import from_wire
 
@@ -196,9 +196,3 @@ def build(described):
         case "repeat":
             return value["text"] * value["times"]
     raise AssertionError(f"unknown description {how}")
-
-
-def dict_blob_1(blob, payload):
-    """The dict blob of an earlier nbmf: in hex, signed as the stub signed."""
-    meta = {"fidelity": "lossless", "type": type(payload).__name__, "length_bytes": len(blob)}
-    return {"meta": meta | {"encoder_version": "nbmf-1"}, "code": blob.hex(), "sig": stub.signature(payload)}

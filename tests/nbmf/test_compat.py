@@ -7,9 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
-from helpers import dict_blob_1, json_values, payloads, record, same
+from helpers import json_values, payloads, record, same
 from hypothesis import given
 from hypothesis import strategies as st
+from old_stores import dict_blob_1
 
 import nbmf
 from nbmf import compat, errors, stub

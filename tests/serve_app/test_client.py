@@ -215,6 +215,7 @@ def test_a_version_that_does_not_know_the_client(in_process, monkeypatch):
     from nbmf import protocol
 
     served = in_process()
+    ask(served, "encode", "x")  # its routes are made
     monkeypatch.setattr(protocol, "ENCODE", "/v2/encode")
     with pytest.raises(BadRequest) as caught:
         ask(served, "encode", "x")

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import json
 import math
 import os
 import signal
@@ -14,13 +15,13 @@ import synthetic
 from in_process import Context
 from octets import OCTETS, frame_items
 
-from nbmf import Codec
+from nbmf import Codec, compat, stub
 from nbmf.client import messages
 from nbmf.errors import PayloadTooLarge
 from nbmf.payload import MAX_DEPTH, to_canonical
 from nbmf.wire import dump
 from serve_app.grpc import nbmf_pb2 as pb
-from serve_app.reading import items, reader
+from serve_app.reading import dict_blobs, items, reader
 from serve_app.reading.items import Bounds
 from serve_app.reading.reader import OWN_PROCESS_BYTES, Reader
 from serve_app.work.batching import Overloaded
@@ -28,10 +29,11 @@ from serve_app.work.deadlines import DeadlineExceeded
 from serve_app.work.off_loop import LARGE_BYTES
 from serve_app.work.results import RequestFailed
 
-BOUNDS = Bounds(10**6, 10**6, 10)
+BOUNDS = Bounds(10**6, 10**6, 10, 10**7)
 VECTOR = [math.sin(n) for n in range(100)]
 SEMANTIC_RECORDS = [pb.Record(payload=pb.Payload(json=dump(VECTOR)), fidelity=fidelity) for fidelity in (2, 3)]
 BLOB = base64.b64encode(Codec().encode({"a": [1.5, "x"]})).decode()
+DICT_BLOBS = [stub.encode({"ü": [1.5]}, "lossless"), stub.encode("a  b"), compat.wrap(Codec().encode("words"))]
 
 
 def test_the_deepest_payload_does_not_harm_its_batch():
@@ -100,6 +102,8 @@ REQUESTS = {
     "no fidelity": ("/v1/encode", {"json": {"payload": 1, "fidelity": "roughly"}}),
     "blob": ("/v1/decode", {"json": {"blob": BLOB}}),
     "blobs": ("/v1/decode", {"json": {"blobs": [BLOB, "!", 7, "AAAA"]}}),
+    "dict blobs": ("/v1/decode", {"json": {"blobs": [*DICT_BLOBS, BLOB, {"meta": 1}]}}),
+    "dict blobs as octets": ("/v1/decode", {"content": json.dumps(DICT_BLOBS[0]).encode(), "headers": OCTETS}),
     "no blob": ("/v1/decode", {"json": {}}),
 }
 
@@ -110,7 +114,7 @@ def test_a_process_of_its_own_makes_no_difference(in_process, monkeypatch, path,
     here = in_process()("POST", path, **options)
     monkeypatch.setattr(reader, "OWN_PROCESS_BYTES", 0)
     monkeypatch.setattr(items, "records_of_json", None)
-    monkeypatch.setattr(items, "blobs_of_json", None)
+    monkeypatch.setattr(dict_blobs, "blobs_of_json", None)
     elsewhere = in_process()("POST", path, **options)
     assert (elsewhere.status_code, elsewhere.content) == (here.status_code, here.content)
 
@@ -137,7 +141,7 @@ def test_nor_over_grpc(in_process, monkeypatch):
 
 def test_values_are_bounded_by_the_services_limits():
     """Each takes many times the memory, and the time, of its two bytes."""
-    bounds = Bounds(16 * 2**20, 2**20, 10)
+    bounds = Bounds(16 * 2**20, 2**20, 10, 2**24)
     many, too_many = b"[" + b"1," * 1_100_000 + b"1]", b"[" + b"1," * 2_200_000 + b"1]"
     read = items.records_of_json([b'{"records":[{"payload":' + many + b'},{"payload":1}]}'], bounds, None, None)
     assert [getattr(item, "code", "read") for item in read.items] == ["payload_too_large", "read"]
@@ -161,7 +165,7 @@ def large(monkeypatch):
     monkeypatch.setattr(reader, "OWN_PROCESS_BYTES", 0)
 
     async def read(of, seconds=60.0):
-        _, found = await of.read(items.blobs_of_json, [dump({"blob": BLOB})], deadline=time.time() + seconds)
+        _, found = await of.read(dict_blobs.blobs_of_json, [dump({"blob": BLOB})], deadline=time.time() + seconds)
         return found
 
     return read

@@ -40,3 +40,9 @@ def write_old_store(root, plain=6):
     put(root, "locked", "note", "words", OTHER_KEY)
     (root / "records" / "broken__note.json").write_bytes(b'{"payload": "cut o')
     return good, {"locked__note.json": "wrong_key", "broken__note.json": "not_json"}
+
+
+def dict_blob_1(blob, payload):
+    """The dict blob of an earlier nbmf: in hex, signed as the stub signed."""
+    meta = {"fidelity": "lossless", "type": type(payload).__name__, "length_bytes": len(blob)}
+    return {"meta": meta | {"encoder_version": "nbmf-1"}, "code": blob.hex(), "sig": stub.signature(payload)}
