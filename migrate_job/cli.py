@@ -184,7 +184,7 @@ def run(
     }
     if fidelity_policy is not None:
         policy = load_policy(fidelity_policy)
-        how |= {"fidelity": policy.default, "fidelities": policy.classes()}
+        how |= {"fidelity": policy.default, "fidelities": policy.classes}
     place = Registry(registry)
     key = load_key(key_file)
     chosen = choose(source, dest, to, in_place, key)

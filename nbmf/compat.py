@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from nbmf import api, frame, json_text, stub
 from nbmf.codec import Codec
 from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
-from nbmf.payload import Fidelity, Payload
+from nbmf.payload import Fidelity, Payload, to_canonical
 
 ENCODER_VERSION = "nbmf-2"
 """Of what is written."""
@@ -39,16 +39,22 @@ def encode(
     Lossless whatever `fidelity` permits: "semantic" is the stub's default, not a wish.
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold.
     """
-    held = payload_
+    return wrap(api.encode(held(payload_), codec=codec))
+
+
+def held(payload_: Payload) -> Payload:
+    """A payload as dict blobs hold it: what only the stub accepted becomes the JSON that it made of it.
+
+    Raises UnsupportedPayload for what neither JSON nor nbmf can hold.
+    """
     try:
-        blob = api.encode(held, codec=codec)
+        to_canonical(payload_)
     except UnsupportedPayload as unsupported:
         try:
-            held = json_text.loads(json.dumps(payload_, ensure_ascii=False))
+            return json_text.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
-        blob = api.encode(held, codec=codec)
-    return wrap(blob)
+    return payload_
 
 
 def wrap(blob: bytes) -> dict[str, Any]:
