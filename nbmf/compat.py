@@ -16,6 +16,7 @@ from nbmf import api, frame, json_text, stub
 from nbmf.codec import Codec
 from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
 from nbmf.payload import Fidelity, Payload, to_canonical
+from nbmf.text_encoding import decode_text
 
 ENCODER_VERSION = "nbmf-2"
 """Of what is written."""
@@ -79,6 +80,17 @@ def form_of(value: object) -> str | None:
     if stub.is_stub_blob(value):
         return "stub_preview" if stub.is_preview(value) else "stub"
     return str(value["meta"]["encoder_version"]) if is_dict_blob(value) else None
+
+
+def of_json(data: bytes) -> dict[str, Any] | None:
+    """The dict blob that data is the JSON text of; None if it is something else, as a blob, none of which begins so."""
+    if data.lstrip()[:1] != b"{":
+        return None
+    try:
+        value = json_text.loads(decode_text(data))
+    except ValueError:
+        return None
+    return value if form_of(value) else None
 
 
 def unwrap(blob: dict[str, Any]) -> bytes:

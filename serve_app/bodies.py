@@ -8,12 +8,13 @@ import struct
 from email.message import Message
 from typing import Any
 
+from cluster.registry import STUB
 from nbmf import arrays
-from nbmf.codec import inspect
 from nbmf.errors import NbmfError
 from nbmf.payload import Kind
 from nbmf.wire import canonical_to_json
 from serve_app.results import Failure
+from serve_app.service import Encoded
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -35,16 +36,15 @@ def charset_of(content_type: str) -> str:
     return str(header.get_content_charset("utf-8"))
 
 
-def encoded_fields(blob: bytes, payload_bytes: int) -> dict[str, Any]:
-    """What the response to an encoded record holds."""
-    info = inspect(blob)
+def encoded_fields(encoded: Encoded) -> dict[str, Any]:
+    """What the response to an encoded record holds; a dict of the stub is the object that it is."""
+    of_stub, blob = encoded.told.coder == STUB, encoded.blob
     return {
-        "blob": base64.b64encode(blob).decode(),
-        "kind": info.kind,
-        "coder": info.coder,
-        "codec": info.codec,
-        "payload_bytes": payload_bytes,
-        "blob_bytes": info.blob_bytes,
+        "blob": json.loads(blob) if of_stub else base64.b64encode(blob).decode(),
+        **encoded.told._asdict(),
+        **({"dict_blob": STUB} if of_stub else {}),
+        "payload_bytes": encoded.payload_bytes,
+        "blob_bytes": len(blob),
     }
 
 

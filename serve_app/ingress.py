@@ -12,8 +12,8 @@ from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from ray.serve.handle import DeploymentHandle
 
-from cluster.registry import Registry
-from nbmf.codec import Effort, inspect
+from cluster.registry import STUB, Registry
+from nbmf.codec import Effort
 from nbmf.payload import Kind
 from nbmf.version import __version__
 from nbmf.wire import dump
@@ -172,8 +172,8 @@ class Ingress(GrpcMethods):
             (blob,) = blobs
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
-            info = inspect(blob.blob)
-            return _octets(blob.blob, {"X-Nbmf-Kind": info.kind, "X-Nbmf-Coder": info.coder})
+            held = {"X-Nbmf-Dict-Blob": STUB} if blob.told.coder == STUB else {}
+            return _octets(blob.blob, {"X-Nbmf-Kind": blob.told.kind, "X-Nbmf-Coder": blob.told.coder, **held})
         of_octets_only(request, "kind", "batch")
         is_batch, records = await self._reader.read(records_of_json, [body], key, deadline=call.deadline)
         blobs = await self._service.encode(call, _keyed(records), asked)
@@ -253,7 +253,7 @@ def _keyed(records: list[Record | Failure]) -> list[Keyed | Failure]:
 
 
 def _encoded(encoded: Encoded) -> dict[str, Any]:
-    return bodies.encoded_fields(encoded.blob, encoded.payload_bytes)
+    return bodies.encoded_fields(encoded)
 
 
 def _encoded_result(encoded: Encoded) -> bytes:
@@ -266,11 +266,7 @@ def _encoded_results(blobs: list[Encoded | Failure]) -> bytes:
 
 
 def _encoded_batch(blobs: list[Encoded | Failure]) -> bytes:
-    return bodies.join_batch([b if isinstance(b, Failure) else (_kind(b.blob), b.blob) for b in blobs])
-
-
-def _kind(blob: bytes) -> int:
-    return Kind[inspect(blob).kind.upper()]
+    return bodies.join_batch([b if isinstance(b, Failure) else (b.kind, b.blob) for b in blobs])
 
 
 def _decoded(result: Decoded) -> bytes:

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from cluster.errors import QuarantinedCodec
 from cluster.quarantine import Quarantine
-from cluster.registry import Registry
-from nbmf.codec import Effort
+from cluster.registry import STUB, Registry
+from nbmf.codec import Effort, inspect
 from nbmf.errors import NbmfError
+from nbmf.payload import Kind
 from serve_app.calls import Call
 from serve_app.config import ServeConfig
 from serve_app.deadlines import check
 from serve_app.decoders import Decoders, declared_bytes
+from serve_app.reading.dict_blobs import may_be_dict_blob
 from serve_app.reading.items import BatchTooLarge, check_count
 from serve_app.results import Failure, RequestFailed
 from serve_app.rollout.split import Keyed
@@ -27,11 +29,29 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Told(NamedTuple):
+    """Names of kind and coder (`stub`: one of its dicts), and the start of the id of the version that reading needs."""
+
+    kind: str
+    coder: str
+    codec: str | None
+
+
 class Encoded(NamedTuple):
-    """A blob, and the canonical bytes of what it was made of."""
+    """A blob, or the JSON text of a dict of the stub; and number of the kind, and canonical bytes, of what it was made
+    of."""
 
     blob: bytes
     payload_bytes: int
+    kind: int
+
+    @property
+    def told(self) -> Told:
+        """What answers tell of it."""
+        if may_be_dict_blob(self.blob):
+            return Told(Kind(self.kind).label, STUB, None)
+        info = inspect(self.blob)
+        return Told(info.kind, info.coder, info.codec)
 
 
 class CodecService:
@@ -55,7 +75,7 @@ class CodecService:
         async def encoded(good: list[Keyed]) -> list[Encoded | Failure]:
             blobs = await self._traffic.encode(good, asked, call.deadline)
             return [
-                blob if isinstance(blob, Failure) else Encoded(blob, len(record.record[1]))
+                blob if isinstance(blob, Failure) else Encoded(blob, len(record.record[1]), record.record[0])
                 for record, blob in zip(good, blobs, strict=True)
             ]
 
@@ -96,9 +116,15 @@ class CodecService:
     def _versions(self) -> dict[str, Any]:
         channels, shares = self._registry.channels(), self._traffic.shares_percent
         quarantined = Quarantine(self._registry).read()
-        rows = []
+        rows: list[dict[str, Any]] = []
+        if STUB in shares or any(line.version == STUB for line in channels.history):
+            on = ["stable"] if channels.stable == STUB else []
+            share = shares.get(STUB, 0.0)
+            rows.append(
+                {"id": STUB, "channels": on, "share_percent": share, "name": "the zlib stub", "architecture": "zlib"}
+            )
         for version_id, manifest in self._registry.manifests():
-            row: dict[str, Any] = {
+            row = {
                 "id": version_id,
                 "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                 "share_percent": shares.get(version_id, 0.0),

@@ -29,6 +29,7 @@ from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from cluster.text_encoding import HEAD_BYTES, Utf8Check, remedy, unmarked
 from cluster.text_files import Damaged, NotUtf8, open_text
+from nbmf import compat
 from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
 from nbmf.codec import DEFAULT_MAX_PAYLOAD_BYTES
@@ -98,7 +99,8 @@ def encode(
     if chosen is InputFormat.JSONL:
 
         def encode_line(line: bytes) -> bytes:
-            return dump({"blob": base64.b64encode(blob_of(load_named(line, "the line"))).decode()})
+            blob = blob_of(load_named(line, "the line"))
+            return dump({"blob": compat.of_json(blob) or base64.b64encode(blob).decode()})
 
         _each_line(file, output, encode_line)
     else:

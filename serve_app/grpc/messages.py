@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nbmf import arrays
-from nbmf.codec import Effort, inspect
+from nbmf.codec import Effort
 from nbmf.errors import UnsupportedFidelity
 from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
@@ -102,9 +102,7 @@ def options_of(options: pb.EncodeOptions) -> tuple[Effort | None, float | None]:
 
 def encoded_message(encoded: Encoded) -> pb.Encoded:
     """An encoded record."""
-    blob, payload_bytes = encoded
-    info = inspect(blob)
-    return pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=payload_bytes)
+    return pb.Encoded(blob=encoded.blob, payload_bytes=encoded.payload_bytes, **encoded.told._asdict())
 
 
 def decoded_message(result: Decoded) -> pb.Decoded:
