@@ -7,11 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.errors import ConfigError
 from nbmf.places import local_path
+from nbmf.yaml_files import read_fields
 
 
 class StrictModel(BaseModel):
@@ -26,21 +26,6 @@ class StrictModel(BaseModel):
 M = TypeVar("M", bound=StrictModel)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML's loader would take the last value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode) and key_node.value != "<<":
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key_node.value!r} is there twice", key_node.start_mark
-                    )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def load(model: type[M], path: Path | None, default: str, overrides: dict[str, Any] | None = None) -> M:
     """The configuration in `path`, or in the packaged file `configs/<default>`; `overrides` that are not None win.
 
@@ -48,13 +33,9 @@ def load(model: type[M], path: Path | None, default: str, overrides: dict[str, A
     """
     source = local_path(path) if path is not None else resources.files("configs").joinpath(default)
     try:
-        fields = yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys) or {}  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise ConfigError(f"{source}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: not YAML: {error}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{source}: expected keys and values, found {type(fields).__name__}")
+        fields = read_fields(source)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return parse(model, fields | {key: value for key, value in (overrides or {}).items() if value is not None}, source)
 
 

@@ -30,13 +30,14 @@ from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
 from nbmf.places import is_uri
+from nbmf.stub_codec import StubCodec
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSelector, FileSystem
 
     from cluster.channels import Channel, Channels
 
-DEFAULT, BUILTIN, NONE = "default", "builtin", "none"
+DEFAULT, BUILTIN, NONE, STUB = "default", "builtin", "none", "stub"
 """Names of versions that are no ids: see Registry.resolve."""
 
 _held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
@@ -111,12 +112,12 @@ class Registry:
         return sorted(i for i, m in zip(ids, manifests, strict=True) if m.is_file)
 
     def resolve(self, name: str = DEFAULT) -> str:
-        """The version called `name`: its full id, or "builtin" or "none". Raises VersionNotFound.
+        """The version called `name`: its full id, or "builtin", "none" or "stub". Raises VersionNotFound.
 
         `name` is `default` (stable if there is one, else built-in), `stable`, `candidate`, `builtin` (the one
-        in the package), `none` (no learned part), an id, or the start of one.
+        in the package), `none` (no learned part), `stub` (the zlib stub's dicts), an id, or the start of one.
         """
-        if name in (BUILTIN, NONE):
+        if name in (BUILTIN, NONE, STUB):
             return name
         if name in (DEFAULT, "stable", "candidate"):
             channels = self.channels()
@@ -149,6 +150,8 @@ class Registry:
         resolved = self.resolve(name)
         if resolved == NONE:
             return WITHOUT_VERSION
+        if resolved == STUB:
+            return StubCodec()
         return default_codec() if resolved == BUILTIN else Codec(*read_version(self.fetch(resolved)))
 
     def fetch(self, version_id: str) -> Path:
@@ -190,7 +193,7 @@ class Registry:
             raise RegistryError(f"registry {self.location}: channels.json is not readable: {error}") from error
 
     def assign(self, channel: Channel, version_id: str | None) -> None:
-        """Puts a version on a channel (None empties it) and appends to the history.
+        """Puts a version on a channel (None empties it) and appends to the history. The stub may be stable.
 
         On a local filesystem, processes that do so at once wait for one another. Elsewhere there is no lock:
         one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
@@ -198,7 +201,8 @@ class Registry:
         from cluster.channels import Transition
 
         with self.locked():
-            if version_id is not None and version_id not in self.list_ids():
+            may_be = [*self.list_ids(), STUB] if channel == "stable" else self.list_ids()
+            if version_id is not None and version_id not in may_be:
                 raise VersionNotFound(f"registry {self.location} has no version {version_id}")
             channels = self.channels()
             now = datetime.now(UTC).isoformat(timespec="seconds")

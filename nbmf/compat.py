@@ -15,7 +15,8 @@ from typing import Any, TypeGuard
 from nbmf import api, frame, json_text, stub
 from nbmf.codec import Codec
 from nbmf.errors import CorruptBlob, UnsupportedFormat, UnsupportedPayload
-from nbmf.payload import Fidelity, Payload
+from nbmf.payload import Fidelity, Payload, to_canonical
+from nbmf.text_encoding import decode_text
 
 ENCODER_VERSION = "nbmf-2"
 """Of what is written."""
@@ -35,16 +36,22 @@ def encode(payload_: Payload, fidelity: Fidelity | None = None, *, codec: Codec 
     default, "semantic", was no wish of whoever called it without. `meta.fidelity` is the blob's.
     Raises UnsupportedPayload (a TypeError) for what neither JSON nor nbmf can hold, ValueError for an unknown fidelity.
     """
-    held, kept = payload_, fidelity or "lossless"
+    return wrap(api.encode(held(payload_), fidelity or "lossless", codec=codec))
+
+
+def held(payload_: Payload) -> Payload:
+    """A payload as dict blobs hold it: what only the stub accepted becomes the JSON that it made of it.
+
+    Raises UnsupportedPayload for what neither JSON nor nbmf can hold.
+    """
     try:
-        blob = api.encode(held, kept, codec=codec)
+        to_canonical(payload_)
     except UnsupportedPayload as unsupported:
         try:
-            held = json_text.loads(json.dumps(payload_, ensure_ascii=False))
+            return json_text.loads(json.dumps(payload_, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError):
             raise unsupported from None
-        blob = api.encode(held, kept, codec=codec)
-    return wrap(blob)
+    return payload_
 
 
 def wrap(blob: bytes) -> dict[str, Any]:
@@ -69,6 +76,17 @@ def form_of(value: object) -> str | None:
     if stub.is_stub_blob(value):
         return "stub_preview" if stub.is_preview(value) else "stub"
     return str(value["meta"]["encoder_version"]) if is_dict_blob(value) else None
+
+
+def of_json(data: bytes) -> dict[str, Any] | None:
+    """The dict blob that data is the JSON text of; None if it is something else, as a blob, none of which begins so."""
+    if data.lstrip()[:1] != b"{":
+        return None
+    try:
+        value = json_text.loads(decode_text(data))
+    except ValueError:
+        return None
+    return value if form_of(value) else None
 
 
 def unwrap(blob: dict[str, Any]) -> bytes:

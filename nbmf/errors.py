@@ -15,6 +15,7 @@
     │   ├── UnknownCodec                          the blob names a version that was not found
     │   ├── DamagedCodec                          a version's files are missing or altered
     │   └── InexactMachine                        a version's golden records decode otherwise here
+    ├── BadPolicy                                 a file of fidelities by class is none
     ├── NotALocalPath         (also ValueError)   a URI where a path on this machine is wanted
     ├── DamagedStubBlob                           a blob of the zlib stub that this project replaces
     ├── EncryptionError                           encryption at rest
@@ -22,6 +23,7 @@
     │   ├── WrongKey                              encrypted with another key, or altered
     │   └── DamagedEnvelope                       not the form of what was encrypted
     ├── (store.errors)                             stores of blobs: no such record, no key, no index
+    ├── (router.WrongRecord)                       a blob decodes to another record than it was made of
     ├── (engine.EngineMissing)                     the chosen engine is not installed
     ├── (client.ServiceError)                      the service, or the way to it
     └── (cluster.errors)                          registry, configuration, sessions, jobs
@@ -169,6 +171,12 @@ class InexactMachine(CodecError):
     """This machine, or the engine on it, computes otherwise than the one on which the version was trained."""
 
     code = "inexact_machine"
+
+
+class BadPolicy(NbmfError):
+    """What says with which fidelity classes are kept is no policy; names the class."""
+
+    code = "bad_policy"
 
 
 class NotALocalPath(NbmfError, ValueError):

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from cluster.errors import QuarantinedCodec
 from cluster.quarantine import Quarantine
-from cluster.registry import Registry
+from cluster.registry import STUB, Registry
 from nbmf.effort import Effort
 from nbmf.errors import NbmfError
+from nbmf.inspection import inspect
+from nbmf.payload import Kind
 from nbmf.vectors.changed import Changed
 from serve_app.admission.work_slots import WorkSlots
 from serve_app.config import ServeConfig
 from serve_app.observe.calls import Call
+from serve_app.reading.dict_blobs import may_be_dict_blob
 from serve_app.reading.items import BatchTooLarge, check_count
 from serve_app.rollout.split import Keyed
 from serve_app.rollout.traffic import Traffic
@@ -28,12 +31,30 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Told(NamedTuple):
+    """Names of kind and coder (`stub`: one of its dicts), and the start of the id of the version that reading needs."""
+
+    kind: str
+    coder: str
+    codec: str | None
+
+
 class Encoded(NamedTuple):
-    """A blob, the canonical bytes of what it was made of, and what it changed of that, if anything."""
+    """A blob, or the JSON text of a dict of the stub; number of the kind, and canonical bytes, of what it was made of;
+    and what it changed of that, if anything."""
 
     blob: bytes
     payload_bytes: int
+    kind: int
     changed: Changed | None
+
+    @property
+    def told(self) -> Told:
+        """What answers tell of it."""
+        if may_be_dict_blob(self.blob):
+            return Told(Kind(self.kind).label, STUB, None)
+        info = inspect(self.blob)
+        return Told(info.kind, info.coder, info.codec)
 
 
 class CodecService:
@@ -57,7 +78,9 @@ class CodecService:
         async def encoded(good: list[Keyed]) -> list[Encoded | Failure]:
             coded = await self._traffic.encode(good, asked, call.deadline)
             return [
-                one if isinstance(one, Failure) else Encoded(one.blob, len(item.record.canonical), one.changed)
+                one
+                if isinstance(one, Failure)
+                else Encoded(one.blob, len(item.record.canonical), item.record.kind, one.changed)
                 for item, one in zip(good, coded, strict=True)
             ]
 
@@ -98,9 +121,15 @@ class CodecService:
     def _versions(self) -> dict[str, Any]:
         channels, shares = self._registry.channels(), self._traffic.shares_percent
         quarantined = Quarantine(self._registry).read()
-        rows = []
+        rows: list[dict[str, Any]] = []
+        if STUB in shares or any(line.version == STUB for line in channels.history):
+            on = ["stable"] if channels.stable == STUB else []
+            share = shares.get(STUB, 0.0)
+            rows.append(
+                {"id": STUB, "channels": on, "share_percent": share, "name": "the zlib stub", "architecture": "zlib"}
+            )
         for version_id, manifest in self._registry.manifests():
-            row: dict[str, Any] = {
+            row = {
                 "id": version_id,
                 "channels": [c for c in ("stable", "candidate") if getattr(channels, c) == version_id],
                 "share_percent": shares.get(version_id, 0.0),

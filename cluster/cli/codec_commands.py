@@ -31,6 +31,7 @@ from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
 from cluster.text_encoding import HEAD_BYTES, Utf8Check, remedy, unmarked
 from cluster.text_files import Damaged, NotUtf8, open_text
+from nbmf import compat
 from nbmf import inspect as inspect_blob
 from nbmf.arrays import to_npy
 from nbmf.errors import NbmfError
@@ -108,7 +109,7 @@ def encode(
 
         def encode_line(line: bytes) -> bytes:
             blob, changed = coded(load_named(line, "the line"))
-            fields: dict[str, Any] = {"blob": base64.b64encode(blob).decode()}
+            fields: dict[str, Any] = {"blob": compat.of_json(blob) or base64.b64encode(blob).decode()}
             if changed:
                 fields |= {"fidelity": fidelity.value, "similarity": changed.similarity()}
             return dump(fields)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from nbmf import compat, stub
 from nbmf.catalog import Catalog
 from nbmf.decoding import parse_bounded
-from nbmf.errors import NbmfError
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, to_canonical
 from nbmf.wire import BadWire, from_base64, load_named
@@ -43,13 +42,7 @@ def decoder(catalog: Catalog, max_output_bytes: int) -> Callable[[bytes | dict[s
 
 def held_in(data: bytes) -> bytes | dict[str, Any]:
     """The dict blob that a file is the JSON text of, or its content as it is."""
-    if data.lstrip()[:1] != b"{":
-        return data
-    try:
-        value = load_named(data, "the input")
-    except NbmfError:
-        return data
-    return value if compat.form_of(value) else data
+    return compat.of_json(data) or data
 
 
 def held_in_line(line: bytes) -> bytes | dict[str, Any]:

@@ -16,7 +16,7 @@ from cluster.cli.options import LOCAL, RegistryOption
 from cluster.errors import QuarantinedCodec, VersionNotFound
 from cluster.progress import console, progress, results
 from cluster.quarantine import Quarantine
-from cluster.registry import BUILTIN, NONE, Registry
+from cluster.registry import BUILTIN, NONE, STUB, Registry
 from nbmf import builtin
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest, is_id, read_version
@@ -49,12 +49,14 @@ def list_versions(registry: RegistryOption = None) -> None:
     place = Registry(registry)
     channels = place.channels()
     versions = list(place.manifests())
-    if not versions:
+    if not versions and channels.stable != STUB:
         typer.echo(f"Registry {place.location} has no versions; `nbmf train` makes one.")
         return
     table = Table(title=f"Codec versions in {place.location}")
     for column in ("id", "channel", "name", "created (UTC)", "architecture", "held-out ratio"):
         table.add_column(column)
+    if channels.stable == STUB:
+        table.add_row(STUB, "stable", "the zlib stub", "", "zlib", "")
     for version_id, manifest in versions:
         on = [
             name
@@ -143,7 +145,7 @@ def _folder(name: str, place: Registry) -> Path:
         if len(matches) != 1:
             raise
         return matches[0]
-    if resolved not in (BUILTIN, NONE):
+    if resolved not in (BUILTIN, NONE, STUB):
         return place.fetch(resolved)
     folder = builtin.default_folder() if resolved == BUILTIN else None
     if folder is None:
@@ -183,7 +185,10 @@ def promote(
     channel: Annotated[ChannelName, typer.Option(help="The channel to put it on.")] = ChannelName.STABLE,
     registry: RegistryOption = None,
 ) -> None:
-    """Put a version on a channel. Servers that run take it over when they are next started."""
+    """Put a version on a channel. Servers that run take it over when they are next started.
+
+    `nbmf versions promote stub` makes the zlib stub stable: services then write its dicts until a rollout ends that.
+    """
     place = Registry(registry)
     version_id = place.resolve(version)
     name: Literal["stable", "candidate"] = "stable" if channel is ChannelName.STABLE else "candidate"

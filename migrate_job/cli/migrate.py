@@ -161,7 +161,7 @@ def run(
 
     Example: `nbmf migrate ./old-store ./new-store --registry ./registry`.
     """
-    from cluster.registry import Registry
+    from cluster.registry import STUB, Registry
     from cluster.session import session
     from cluster.sources import Source, open_source
     from cluster.sources.unread import Unread
@@ -184,7 +184,7 @@ def run(
     }
     if fidelity_policy is not None:
         policy = load_policy(fidelity_policy)
-        how |= {"fidelity": policy.default, "fidelities": policy.classes()}
+        how |= {"fidelity": policy.default, "fidelities": policy.classes}
     place = Registry(registry)
     key = load_key(key_file)
     chosen = choose(source, dest, to, in_place, key)
@@ -207,6 +207,8 @@ def run(
     for line in Unread.of(opened).lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     version = place.resolve(codec)
+    if version == STUB:
+        raise typer.BadParameter("the stub is what is migrated from: name a version", param_hint="--codec")
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
         with session(address):

@@ -27,6 +27,7 @@ from nbmf.encryption import StoreKey
 from nbmf.errors import CorruptBlob
 from nbmf.store.files import sync
 from nbmf.store.record_file import parse
+from nbmf.store.record_locks import record_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,10 @@ class InPlace:
 
     def _replace(self, path: Path, new: Path, original: Path) -> bool:
         """False if the application wrote or removed the file."""
-        if read_or_none(path) != original.read_bytes():
-            return False
-        new.replace(path)
+        with record_lock(self.store, path.name):
+            if read_or_none(path) != original.read_bytes():
+                return False
+            new.replace(path)
         return True
 
 

@@ -26,6 +26,7 @@ from migrate_job.destinations.in_place_files import (
 from migrate_job.layout import LOCK
 from nbmf.store.files import remove_scratch, sync, write_whole
 from nbmf.store.layout import DEAD_LETTERS, PLAN, REPORT, REPORT_PAGE
+from nbmf.store.record_locks import record_lock
 
 ROLLBACK = "rollback.json"
 _HISTORY = "_history"
@@ -94,11 +95,12 @@ def _restore(folders: StoreFolders, run: Path, shard: int, found: Rollback) -> N
         if original is None:
             found.restored += 1  # before this rollback was killed
             continue
-        now = read_or_none(folders.records / name)
-        if now is not None and digest(now) == new_digest:
-            (kept / name).replace(folders.records / name)
-            found.restored += 1
-        elif now == original:
+        with record_lock(folders.store, name):
+            now = read_or_none(folders.records / name)
+            replaced = now is not None and digest(now) == new_digest
+            if replaced:
+                (kept / name).replace(folders.records / name)
+        if replaced or now == original:
             found.restored += 1
         else:
             (found.removed_since if now is None else found.written_since).append(name)

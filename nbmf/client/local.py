@@ -134,6 +134,8 @@ class LocalClient:
 
     def _opened(self, blob: AnyBlob) -> bytes | _OfStub:
         """The blob as it is, or what is in one of the stub, which needs no codec."""
+        if isinstance(blob, bytes):
+            blob = compat.of_json(blob) or blob  # as services give it that still write the stub's
         if not isinstance(blob, dict):
             return blob
         if compat.is_dict_blob(blob):

@@ -11,13 +11,18 @@ from uuid import uuid4
 _SCRATCH = re.compile(r".+\.tmp\.\d+", re.DOTALL)
 
 
-def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
+def write_whole(
+    path: Path, write: Callable[[Path], object], *, durable: bool = True, scratch_folder: Path | None = None
+) -> None:
     """`write` fills a scratch file beside `path`, `<name>.tmp.<number>`, which then takes its place.
+
+    Or in a folder of the same file system, where its name is short, however long that of `path` is.
 
     The number is chosen by chance: processes on different machines may have the same one. A file that is not
     `durable` is whole, but not on disk yet.
     """
-    scratch = path.with_name(f"{path.name}.tmp.{uuid4().int}")
+    ending = f".tmp.{uuid4().int}"
+    scratch = path.with_name(path.name + ending) if scratch_folder is None else scratch_folder / f"_{ending}"
     try:
         write(scratch)
         if durable:

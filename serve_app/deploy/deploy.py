@@ -10,7 +10,7 @@ from typing import Any
 
 from cluster import ray_internals
 from cluster.errors import SessionError
-from cluster.registry import BUILTIN, NONE, Registry
+from cluster.registry import BUILTIN, NONE, STUB, Registry
 from cluster.session import starting
 from nbmf.engine import Engine
 from serve_app.config import ServeConfig
@@ -83,7 +83,7 @@ def undeploy(name: str = APPLICATION) -> None:
 def resolve_version(config: ServeConfig, registry: Registry) -> str:
     """The version to encode with; trying it, apart from all else, tells of a bad one before anything is started."""
     version = registry.resolve(config.version)
-    if version not in (BUILTIN, NONE):
+    if version not in (BUILTIN, NONE, STUB):
         tried(registry, version, Engine(config.engine, config.threads))
     registry.load(version)
     return version

@@ -9,7 +9,6 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nbmf import arrays
 from nbmf.effort import Effort
-from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb
@@ -106,10 +105,8 @@ def options_of(options: pb.EncodeOptions) -> tuple[Effort | None, float | None]:
 
 def encoded_message(encoded: Encoded) -> pb.Encoded:
     """An encoded record."""
-    blob, payload_bytes, changed = encoded
-    info = inspect(blob)
-    message = pb.Encoded(blob=blob, kind=info.kind, coder=info.coder, codec=info.codec, payload_bytes=payload_bytes)
-    if changed is not None:
+    message = pb.Encoded(blob=encoded.blob, payload_bytes=encoded.payload_bytes, **encoded.told._asdict())
+    if changed := encoded.changed:
         similarity = pb.Similarity(
             vectors=changed.vectors, cosine_mean=changed.cosine_mean, cosine_min=changed.cosine_min
         )

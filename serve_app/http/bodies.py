@@ -8,12 +8,12 @@ import struct
 from email.message import Message
 from typing import Any
 
+from cluster.registry import STUB
 from nbmf import arrays, protocol
 from nbmf.errors import NbmfError
-from nbmf.inspection import inspect
 from nbmf.payload import Kind
-from nbmf.vectors.changed import Changed
 from nbmf.wire import canonical_to_json
+from serve_app.service import Encoded
 from serve_app.work.results import Failure
 
 JSON = "application/json"
@@ -36,31 +36,31 @@ def charset_of(content_type: str) -> str:
     return str(header.get_content_charset("utf-8"))
 
 
-def encoded_fields(blob: bytes, payload_bytes: int, changed: Changed | None) -> dict[str, Any]:
-    """What the response to an encoded record holds."""
-    info = inspect(blob)
+def encoded_fields(encoded: Encoded) -> dict[str, Any]:
+    """What the response to an encoded record holds; a dict of the stub is the object that it is."""
+    of_stub, blob = encoded.told.coder == STUB, encoded.blob
     fields: dict[str, Any] = {
-        "blob": base64.b64encode(blob).decode(),
-        "kind": info.kind,
-        "coder": info.coder,
-        "codec": info.codec,
-        "payload_bytes": payload_bytes,
-        "blob_bytes": info.blob_bytes,
+        "blob": json.loads(blob) if of_stub else base64.b64encode(blob).decode(),
+        **encoded.told._asdict(),
+        **({"dict_blob": STUB} if of_stub else {}),
+        "payload_bytes": encoded.payload_bytes,
+        "blob_bytes": len(blob),
     }
-    if changed is not None:
-        fields |= {"fidelity": info.fidelity, "similarity": changed.similarity()}
+    if encoded.changed is not None:
+        fields |= {"fidelity": "semantic", "similarity": encoded.changed.similarity()}
     return fields
 
 
-def encoded_headers(blob: bytes, changed: Changed | None) -> dict[str, str]:
+def encoded_headers(encoded: Encoded) -> dict[str, str]:
     """What the response to a record that came as octets tells beside its blob."""
-    info = inspect(blob)
-    headers = {protocol.OF_A_BLOB + "Kind": info.kind, protocol.OF_A_BLOB + "Coder": info.coder}
-    if changed is not None:
-        headers[protocol.OF_A_BLOB + "Fidelity"] = info.fidelity
-        told = changed.similarity()
-        headers |= {protocol.OF_A_BLOB + name.replace("_", "-").title(): str(value) for name, value in told.items()}
-    return headers
+    told = {"Kind": encoded.told.kind, "Coder": encoded.told.coder}
+    if encoded.told.coder == STUB:
+        told["Dict-Blob"] = STUB
+    if encoded.changed is not None:
+        told["Fidelity"] = "semantic"
+        measured = encoded.changed.similarity()
+        told |= {name.replace("_", "-").title(): str(value) for name, value in measured.items()}
+    return {protocol.OF_A_BLOB + name: value for name, value in told.items()}
 
 
 def decoded_json(kind: Kind, canonical: bytes, dict_blob: str | None = None) -> bytes:

@@ -15,7 +15,6 @@ from ray.serve.handle import DeploymentHandle
 from cluster.registry import Registry
 from nbmf import protocol
 from nbmf.effort import Effort
-from nbmf.inspection import inspect
 from nbmf.payload import Fidelity, Kind
 from nbmf.version import __version__
 from nbmf.wire import dump
@@ -188,7 +187,7 @@ class Ingress(GrpcMethods):
             (blob,) = blobs
             if isinstance(blob, Failure):
                 raise RequestFailed(blob)
-            return _octets(blob.blob, bodies.encoded_headers(blob.blob, blob.changed))
+            return _octets(blob.blob, bodies.encoded_headers(blob))
         of_octets_only(request, "kind", "batch")
         is_batch, records = await self._reader.read(records_of_json, [body], key, fidelity, deadline=call.deadline)
         blobs = await self._service.encode(call, _keyed(records), asked)
@@ -268,7 +267,7 @@ def _keyed(records: list[Record | Failure]) -> list[Keyed | Failure]:
 
 
 def _encoded(encoded: Encoded) -> dict[str, Any]:
-    return bodies.encoded_fields(*encoded)
+    return bodies.encoded_fields(encoded)
 
 
 def _encoded_result(encoded: Encoded) -> bytes:
@@ -281,11 +280,7 @@ def _encoded_results(blobs: list[Encoded | Failure]) -> bytes:
 
 
 def _encoded_batch(blobs: list[Encoded | Failure]) -> bytes:
-    return bodies.join_batch([b if isinstance(b, Failure) else (_kind(b.blob), b.blob) for b in blobs])
-
-
-def _kind(blob: bytes) -> int:
-    return Kind[inspect(blob).kind.upper()]
+    return bodies.join_batch([b if isinstance(b, Failure) else (b.kind, b.blob) for b in blobs])
 
 
 def _decoded(result: Decoded) -> bytes:

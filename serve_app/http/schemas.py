@@ -54,9 +54,10 @@ class Similarity(_Exact):
 class Encoded(_Exact):
     """An encoded record."""
 
-    blob: str = Field(description="base64")
+    blob: str | dict[str, Any] = Field(description="base64; of the stub, while that is stable, its dict")
     kind: str
     coder: str
+    dict_blob: str | None = Field(default=None, description="stub, where the blob is a dict of the stub")
     codec: str | None = Field(description="start of the id of the version that decoding needs")
     payload_bytes: int
     blob_bytes: int

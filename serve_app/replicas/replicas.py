@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ray.serve.handle import DeploymentHandle
 
-from cluster.registry import Registry
+from cluster.registry import STUB, Registry
 from nbmf import golden
 from nbmf.codec import Codec
 from nbmf.decoding import parse_bounded
@@ -201,6 +201,8 @@ class Decoder:
         if not trusted and version not in self._versions.catalog.loaded_ids:
             self._versions.isolated.start(version)
             self._versions.isolated.keep(version)
+            return
+        if version == STUB:  # whose dicts the ingress reads
             return
         codec = self._registry.load(version)
         codec.warm_up()

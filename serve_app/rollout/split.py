@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
+from nbmf.shares import fraction
 from serve_app.reading.items import ToEncode
 from serve_app.rollout.state import Rollout
 
@@ -49,13 +49,6 @@ class Route:
         if rollout is None or not rollout.ready or not rollout.percent:
             return self.stable
         return rollout.candidate if fraction(rollout.candidate, key) * 100 < rollout.percent else self.stable
-
-
-def fraction(candidate: str, key: bytes) -> float:
-    """Where a key falls in [0, 1); elsewhere for each candidate, so that not always the same keys go first."""
-    digest = blake2b(key, digest_size=8, key=candidate.encode()).digest()
-    # 53 bits, which a float holds exactly: 64 could round up to 1.
-    return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
 def route(deployed: str, stable: str, rollout: Rollout | None) -> Route:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from cluster.errors import RegistryError
 from cluster.quarantine import Quarantine
-from cluster.registry import BUILTIN, NONE, Registry
+from cluster.registry import BUILTIN, NONE, STUB, Registry
 from nbmf.engine import engine
 from serve_app.isolation.trial import tried
 from serve_app.observe.measurements import Measurements
@@ -62,7 +62,7 @@ class RolloutStore:
         Raises RolloutError, VersionNotFound, DamagedCodec, QuarantinedCodec.
         """
         candidate = self._registry.resolve(version)
-        if candidate in (BUILTIN, NONE):
+        if candidate in (BUILTIN, NONE, STUB):
             raise RolloutError(f"{candidate} is not a version of the registry; see `nbmf versions list`")
         tried(self._registry, candidate, engine())
         with self._registry.locked():

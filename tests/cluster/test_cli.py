@@ -17,7 +17,7 @@ import synthetic
 import typer
 
 from cluster.registry import Registry
-from nbmf import Codec, builtin, frame, inspect, json_text
+from nbmf import Codec, builtin, compat, frame, inspect, json_text
 from nbmf.payload import Kind, to_canonical
 
 COMMANDS = [
@@ -454,3 +454,19 @@ def test_wrong_usage(nbmf_command, arguments):
     result = nbmf_command(*arguments)
     assert (result.code, result.out) == (2, b"")
     assert "Traceback" not in result.err
+
+
+def test_the_stub_as_the_stable_version(nbmf_command, tmp_path):
+    registry = Registry(tmp_path / "registry")
+    assert "stub is now stable" in run(nbmf_command, registry, "versions", "promote", "stub").decode()
+    assert "the zlib stub" in run(nbmf_command, registry, "versions", "list").decode()
+    (tmp_path / "a.json").write_text('{"a": [1, 2]}')
+    held = run(nbmf_command, registry, "encode", tmp_path / "a.json")
+    assert compat.form_of(json.loads(held)) == "stub"
+    assert run(nbmf_command, registry, "decode", stdin=held) == b'{"a":[1,2]}\n'
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n')
+    lines = run(nbmf_command, registry, "encode", tmp_path / "a.jsonl")
+    assert run(nbmf_command, registry, "decode", "--jsonl", stdin=lines) == b'{"dict_blob":"stub","payload":{"a":1}}\n'
+    refused = nbmf_command("migrate", tmp_path / "a.jsonl", tmp_path / "new", "--registry", registry.location)
+    assert refused.code == 2
+    assert "the stub is what is migrated from" in refused.err

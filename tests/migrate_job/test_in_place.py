@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import stat
+import threading
 
 import pytest
 import synthetic
@@ -14,13 +15,14 @@ from old_stores import KEY, put, write_old_store
 from cluster.errors import DestinationError
 from cluster.sources import Record
 from cluster.sources.legacy import LegacyStore
-from migrate_job.destinations import InPlace, ParquetParts, in_place_source
+from migrate_job.destinations import InPlace, ParquetParts, in_place, in_place_source
 from migrate_job.destinations.in_place_end import commit, rollback
 from migrate_job.destinations.in_place_files import StoreFolders, originals
 from migrate_job.destinations.in_place_source import InPlaceRecords
 from nbmf import compat, json_text, store
 from nbmf.encryption import is_envelope
 from nbmf.payload import to_canonical
+from nbmf.router import Router, Routing
 
 
 @pytest.fixture(autouse=True)
@@ -334,7 +336,7 @@ def test_a_store_migrated_in_place_is_a_source_of_its_payloads(old, tmp_path):
     kept = read_source(LegacyStore(root, key=KEY))
     before = {(r.key, r.record_class): (to_canonical(r.payload), r.meta) for r in kept if isinstance(r, Record)}
     migrate(root)
-    assert sum(b"nbmf-1" in content for content in records(root).values()) == len(good) - 2  # a preview, an envelope
+    assert sum(b"nbmf-2" in content for content in records(root).values()) == len(good) - 2  # a preview, an envelope
     commit(root)
     report = migrate_here(LegacyStore(root, key=KEY), tmp_path / "new", ParquetParts(KEY))
     assert total(report, "dead") == len(bad)
@@ -342,3 +344,50 @@ def test_a_store_migrated_in_place_is_a_source_of_its_payloads(old, tmp_path):
         after = {(r.key, r.record_class): (to_canonical(r.payload()), r.meta) for r in opened}
     assert after == before
     assert {name: payload for name, (payload, _) in after.items()} == canonical(good)
+
+
+def test_a_store_that_a_router_writes(old):
+    """From a share of the keys to all of them, then what was there before; and back."""
+    root, good, _ = old
+    written = {(f"live{n}", "note"): {"n": n, "text": "words of the live system"} for n in range(12)}
+    router = Router(root, key=KEY)
+    for percent, mode in ((100, "shadow"), (50, "read_through"), (50, "dual")):
+        router.routing = Routing(mode, percent)
+        for name, payload in written.items():
+            router.write(*name, payload)
+    router.routing = Routing("read_through")
+    router.write("live0", "note", written["live0", "note"])
+    migrate(root)
+    everything = written | good
+    assert read(root, everything) == canonical(everything)
+    del everything["preview", "note"]
+    assert {name: to_canonical(router.read(*name)) for name in everything} == canonical(everything)
+    router.write("live1", "note", "since")
+    rollback(root)
+    assert router.read("live1", "note") == "since"
+    assert read(root, good) == canonical(good)
+    migrate(root)
+    commit(root)
+    assert read(root, good) == canonical(good)
+    assert router.read("live1", "note") == "since"
+
+
+def test_a_write_of_a_router_is_not_lost_to_the_migration(old, monkeypatch):
+    """Not even one between the last look at a file and its rename: the router waits until that is done."""
+    root, _, _ = old
+    router, threads = Router(root, key=KEY), []
+    look = in_place.read_or_none
+
+    def write_now(path):
+        found = look(path)
+        if path.name == "plain3__note.json" and not threads:
+            threads.append(threading.Thread(target=router.write, args=("plain3", "note", "of the application")))
+            threads[0].start()
+            threads[0].join(0.3)
+            assert threads[0].is_alive()
+        return found
+
+    monkeypatch.setattr(in_place, "read_or_none", write_now)
+    migrate(root)
+    threads[0].join()
+    assert router.read("plain3", "note") == "of the application"

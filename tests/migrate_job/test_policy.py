@@ -20,7 +20,7 @@ def write(folder, text):
 
 def test_a_policy(tmp_path):
     policy = load_policy(write(tmp_path, "default: semantic\nnote: lossless\n'tool call': semantic\n"))
-    assert (policy.default, policy.classes()) == ("semantic", {"note": "lossless", "tool call": "semantic"})
+    assert (policy.default, policy.classes) == ("semantic", {"note": "lossless", "tool call": "semantic"})
     assert load_policy(write(tmp_path, "")).default == "lossless"
 
 

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.registry import Registry
+from cluster.registry import STUB, Registry
 from nbmf.builtin import default_codec
 from nbmf.codec import Codec
 
@@ -32,18 +32,20 @@ class InUse:
 
     @property
     def name(self) -> str:
-        return STABLE if self.stable else BUILT_IN
+        return STABLE if STABLE in self.codecs else BUILT_IN
 
     @property
     def title(self) -> str:
-        return f"the stable version {self.stable[:12]}" if self.stable else "the built-in version"
+        return (
+            f"the stable version {self.stable[:12]}" if self.stable and self.name == STABLE else "the built-in version"
+        )
 
 
 def in_use(registry: Registry) -> InUse:
     """Before anything is learnt. Raises RegistryError, VersionNotFound, DamagedCodec."""
     stable = registry.channels().stable
     codecs = {BUILT_IN: default_codec()}
-    return InUse(stable, {**codecs, STABLE: registry.load(stable)} if stable else codecs)
+    return InUse(stable, {**codecs, STABLE: registry.load(stable)} if stable and stable != STUB else codecs)
 
 
 def settle(
@@ -59,6 +61,11 @@ def settle(
         channels = registry.channels()
         if wanted is MakeStable.NEVER or (wanted is MakeStable.IF_SMALLER and not smaller):
             return False, f"{name} was not made stable{', as asked' if smaller else ''}: {result}."
+        if wanted is MakeStable.IF_SMALLER and channels.stable == STUB:
+            return (
+                False,
+                f"{name} was not made stable, as the stub is: `nbmf rollout start` brings it in; it is {result}.",
+            )
         if wanted is MakeStable.IF_SMALLER and channels.candidate:
             return (
                 False,

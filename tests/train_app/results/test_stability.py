@@ -89,3 +89,15 @@ def test_a_version_that_became_stable_meanwhile_stays(registry):
     assert not found
     assert "as another was meanwhile" in said
     assert registry.channels().stable == meanwhile
+
+
+def test_the_stub_is_not_replaced_but_by_a_rollout(registry):
+    registry.assign("stable", "stub")
+    before, version = in_use(registry), publish(registry, "new")
+    assert before.codecs.keys() == {BUILT_IN}
+    stable, said = settle(registry, version, against(built_in=1000), before, IF_SMALLER)
+    assert not stable
+    assert "rollout start" in said
+    assert "than the built-in version" in said
+    assert registry.channels().stable == "stub"
+    assert settle(registry, version, against(built_in=1000), before, ALWAYS)[0]
