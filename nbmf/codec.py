@@ -15,7 +15,7 @@ from nbmf.frame import Frame
 from nbmf.hooks import Default, ObjectHook
 from nbmf.json_text import values_within
 from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
-from nbmf.payload import Fidelity, Kind
+from nbmf.payload import Canonical, Fidelity, Kind
 from nbmf.places import local_path
 from nbmf.vectors.aim import DEFAULT_AIM, Aim
 from nbmf.vectors.changed import Coded
@@ -99,12 +99,14 @@ class Codec:
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
     ) -> bytes:
         """As `encode`, from what `payload.to_canonical` gave."""
-        (blob,) = self.encode_canonical_batch([(kind, canonical)], effort=effort, latency_budget_ms=latency_budget_ms)
+        (blob,) = self.encode_canonical_batch(
+            [Canonical(kind, canonical)], effort=effort, latency_budget_ms=latency_budget_ms
+        )
         return blob
 
     def encode_canonical_batch(
         self,
-        records: Sequence[tuple[Kind, bytes]],
+        records: Sequence[Canonical],
         *,
         effort: Effort = "auto",
         latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
@@ -118,7 +120,7 @@ class Codec:
 
     def encode_canonical_measured(
         self,
-        records: Sequence[tuple[Kind, bytes]],
+        records: Sequence[Canonical],
         fidelities: Sequence[Fidelity],
         *,
         effort: Effort = "auto",
@@ -213,7 +215,7 @@ class Codec:
         """
         for kind, data in ((Kind.JSON, b"{}"), (Kind.TEXT, b"warm")):
             for coder in self.coders.by_number.values():
-                (body,) = coder.encode_batch([(kind, data)])
+                (body,) = coder.encode_batch([Canonical(kind, data)])
                 if body is not None:
                     coder.decode(kind, body, len(data))
         for coder in self.learned:
@@ -226,10 +228,10 @@ WITHOUT_VERSION = Codec()
 
 def _canonical(
     value: payload.Payload, fidelity: Fidelity, max_payload_bytes: int, default: Default | None
-) -> tuple[Kind, bytes]:
+) -> Canonical:
     if fidelity not in ("lossless", "semantic"):
         raise ValueError(f"fidelity is 'lossless' or 'semantic', not {fidelity!r}")
     kind, canonical = payload.to_canonical(value, default, values_within(max_payload_bytes))
     if len(canonical) > max_payload_bytes:
         raise PayloadTooLarge(f"payload of {len(canonical)} bytes; max_payload_bytes is {max_payload_bytes}")
-    return kind, canonical
+    return Canonical(kind, canonical)

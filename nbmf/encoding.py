@@ -7,7 +7,7 @@ from typing import get_args
 
 from nbmf import coders, frame
 from nbmf.effort import Effort
-from nbmf.payload import Fidelity, Kind
+from nbmf.payload import Canonical, Fidelity, Kind
 from nbmf.vectors.aim import Aim
 from nbmf.vectors.changed import Coded, changed
 from nbmf.version_coders import VersionCoders
@@ -40,7 +40,7 @@ class Encoder:
 
     def encode(
         self,
-        records: Sequence[tuple[Kind, bytes]],
+        records: Sequence[Canonical],
         fidelities: Sequence[Fidelity],
         effort: Effort,
         latency_budget_ms: float,
@@ -51,7 +51,7 @@ class Encoder:
             raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
-        remains = [(records[index][0], cut.remaining) for index, cut in found]
+        remains = [Canonical(records[index].kind, cut.remaining) for index, cut in found]
         largest_whole = _LARGEST_WHOLE if effort == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
@@ -64,7 +64,7 @@ class Encoder:
             near = coders.spans.approximated(*records[index], cut, aim, self._coders.spaces) if semantic else None
             if near:  # what remains beside the vectors is the same
                 record, near_cut, cosines = near
-                blob = self._spans_frame((records[index][0], record), near_cut, inner, "semantic")
+                blob = self._spans_frame(Canonical(records[index].kind, record), near_cut, inner, "semantic")
                 blobs[index] = _smaller(lossless, blob, cosines)
         if self._coders.vectors and "semantic" in fidelities:
             self._coders.check_golden(self._coders.vectors)
@@ -75,7 +75,7 @@ class Encoder:
 
     def _ladder(
         self,
-        records: Sequence[tuple[Kind, bytes]],
+        records: Sequence[Canonical],
         effort: Effort,
         latency_budget_ms: float,
         whole: int,
@@ -118,7 +118,7 @@ class Encoder:
                     by_network.add(index)
         return made
 
-    def _frame(self, record: tuple[Kind, bytes], coder: int, body: bytes, fidelity: Fidelity = "lossless") -> bytes:
+    def _frame(self, record: Canonical, coder: int, body: bytes, fidelity: Fidelity = "lossless") -> bytes:
         if coder == frame.DEFLATE:
             return frame.pack_deflate(*record, body)
         reference, seed = (
@@ -127,25 +127,25 @@ class Encoder:
         return frame.pack(record[0], coder, fidelity, reference, seed, record[1], body)
 
     def _spans_frame(
-        self, record: tuple[Kind, bytes], cut: coders.spans.Cut, inner: _Body, fidelity: Fidelity = "lossless"
+        self, record: Canonical, cut: coders.spans.Cut, inner: _Body, fidelity: Fidelity = "lossless"
     ) -> bytes:
         learned = cut.learned or inner[0] in frame.CODERS_WITH_REFERENCE
         number = coders.spans.NUMBER_WITH_REFERENCE if learned else coders.spans.NUMBER
         return self._frame(record, number, cut.body(*inner), fidelity)
 
-    def _vector(self, record: tuple[Kind, bytes], lossless: bytes, aim: Aim) -> Coded:
+    def _vector(self, record: Canonical, lossless: bytes, aim: Aim) -> Coded:
         """The blob of what an array may be changed to, if it is smaller than the lossless one and anything changed."""
         coded = Coded(lossless)
         for coder in (_VECTORS, self._coders.vectors):
             near = coder.approximate(*record, aim) if coder else None
             if coder and near and near[0] != record[1]:
                 canonical, body, cosine = near
-                blob = self._frame((record[0], canonical), coder.number, body, "semantic")
+                blob = self._frame(Canonical(record.kind, canonical), coder.number, body, "semantic")
                 if len(blob) < len(coded.blob):
                     coded = _smaller(lossless, blob, [cosine])
         return coded
 
-    def _smallest_frame(self, record: tuple[Kind, bytes], bodies: list[_Body]) -> bytes:
+    def _smallest_frame(self, record: Canonical, bodies: list[_Body]) -> bytes:
         return min([frame.pack_stored(*record), *(self._frame(record, *body) for body in bodies)], key=len)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmf.coders.vectors import LearnedVectorsCoder
 from nbmf.errors import DamagedCodec, InexactMachine
-from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.payload import Canonical, Kind, Payload, to_canonical
 
 if TYPE_CHECKING:
     from nbmf.coders import Coder
@@ -88,10 +88,10 @@ def check(content: bytes, coders: Sequence[Coder], version: str) -> None:
                     "than where it was trained; nothing is coded with it. Try another engine (--engine cpu or torch), "
                     "another release of torch, NBMF_CPU=plain, or another machine, and report this one"
                 )
-        _check_encoding(coder, [(kind, canonical) for kind, _, canonical in golden], version)
+        _check_encoding(coder, [Canonical(kind, canonical) for kind, _, canonical in golden], version)
 
 
-def _check_encoding(coder: Coder, records: list[tuple[Kind, bytes]], version: str) -> None:
+def _check_encoding(coder: Coder, records: list[Canonical], version: str) -> None:
     """Of records that the coder coded where the version was trained. Raises InexactMachine."""
     bodies = coder.encode_batch(records) if records else []
     made = [(record, body) for record, body in zip(records, bodies, strict=True) if body is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from nbmf import arrays, json_integer, json_text
 from nbmf.errors import CorruptBlob, OutputTooLarge, PayloadTooLarge, UnsupportedPayload
@@ -35,6 +35,13 @@ class Kind(enum.IntEnum):
         return self.name.lower()
 
 
+class Canonical(NamedTuple):
+    """A payload as coders code it: its kind and canonical bytes."""
+
+    kind: Kind
+    data: bytes
+
+
 _SCALARS = frozenset({str, int, float, JsonNumber, bool, type(None)})
 _SHOWN_LEVELS = 20
 _QUICK_BITS = 14_284  # of integers that are not counted digit by digit: at most 4,300
@@ -42,8 +49,8 @@ _QUICK_BITS = 14_284  # of integers that are not counted digit by digit: at most
 
 def to_canonical(
     payload: Payload, default: Default | None = None, max_values: int = json_text.DEFAULT_MAX_VALUES
-) -> tuple[Kind, bytes]:
-    """(kind, canonical bytes). Text and JSON are UTF-8 in which lone surrogates are kept as three bytes.
+) -> Canonical:
+    """A payload's kind and canonical bytes. Text and JSON are UTF-8 in which lone surrogates are kept as three bytes.
 
     `default` is asked for what is no payload, or in one (see nbmf.hooks). Raises UnsupportedPayload, naming the path,
     for what could not be given back equal; PayloadTooLarge for JSON of more values than json_text.loads would read.
@@ -51,11 +58,11 @@ def to_canonical(
     if default is not None:
         payload = with_defaults(payload, default, MAX_DEPTH)
     if type(payload) is str:
-        return Kind.TEXT, payload.encode("utf-8", "surrogatepass")
+        return Canonical(Kind.TEXT, payload.encode("utf-8", "surrogatepass"))
     if type(payload) is bytes:
-        return Kind.BYTES, payload
+        return Canonical(Kind.BYTES, payload)
     if arrays.is_array(payload):
-        return Kind.ARRAY, arrays.to_bytes(payload)
+        return Canonical(Kind.ARRAY, arrays.to_bytes(payload))
     check_json_value(payload, max_values)
     kind = Kind.MESSAGES if is_message_list(payload) else Kind.JSON
     text = json_text.dumps(payload)
@@ -63,7 +70,7 @@ def to_canonical(
         json_text.check_values(text, max_values)
     except json_text.TooManyValues as error:
         raise too_many_values(error) from error
-    return kind, text.encode("utf-8", "surrogatepass")
+    return Canonical(kind, text.encode("utf-8", "surrogatepass"))
 
 
 def from_canonical(

@@ -8,7 +8,7 @@ from nbmf import stub
 from nbmf.codec import Codec
 from nbmf.effort import Effort
 from nbmf.encoding import Encoder
-from nbmf.payload import Fidelity, Kind, from_canonical, to_canonical
+from nbmf.payload import Canonical, Fidelity, Kind, from_canonical, to_canonical
 from nbmf.vectors.aim import Aim
 from nbmf.vectors.changed import Coded
 from nbmf.wire import dump
@@ -29,7 +29,7 @@ class StubCodec(Codec):
 class _StubEncoder(Encoder):
     def encode(
         self,
-        records: Sequence[tuple[Kind, bytes]],
+        records: Sequence[Canonical],
         fidelities: Sequence[Fidelity],
         effort: Effort,
         latency_budget_ms: float,

@@ -11,7 +11,7 @@ from typing import Any
 from nbmf import arrays, json_text
 from nbmf.errors import CorruptBlob, NbmfError
 from nbmf.json_text import DEFAULT_MAX_VALUES
-from nbmf.payload import Kind, Payload, to_canonical, too_many_values
+from nbmf.payload import Canonical, Kind, Payload, to_canonical, too_many_values
 from nbmf.text_encoding import decode_text, encoding_of
 
 PAYLOAD_FIELDS = ("payload", "bytes_base64", "array", "text_base64", "json_base64")
@@ -143,11 +143,11 @@ def from_wire(fields: dict[str, Any]) -> Payload:
     return arrays.from_bytes(_array(value)) if field == "array" else _value(field, value)
 
 
-def canonical_from_wire(fields: dict[str, Any], max_values: int = DEFAULT_MAX_VALUES) -> tuple[Kind, bytes]:
+def canonical_from_wire(fields: dict[str, Any], max_values: int = DEFAULT_MAX_VALUES) -> Canonical:
     """The payload's kind and canonical bytes; no array is made. Raises BadWire, UnsupportedPayload, PayloadTooLarge."""
     field, value = _given(fields)
     if field == "array":
-        return Kind.ARRAY, _array(value)
+        return Canonical(Kind.ARRAY, _array(value))
     return to_canonical(_value(field, value, max_values), max_values=max_values)
 
 

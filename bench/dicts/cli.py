@@ -8,6 +8,7 @@ from rich.table import Table
 from bench.options import DataOption, EveryOption, JsonOption, check_writable, write_json
 from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
+from nbmf.payload import Canonical
 
 
 def dicts(
@@ -33,7 +34,7 @@ def dicts(
     place = Registry(registry)
     version = place.load(place.resolve(codec))
     records = read(open_source(data, payload_field=payload_field, payload=payload, parse_json=True))[::every]
-    report = dicts_bench.run(((record.kind, record.canonical) for record in records), version)
+    report = dicts_bench.run((Canonical(record.kind, record.canonical) for record in records), version)
     write_json(json_output, report)
     table = Table("as stored JSON", "records", "raw, kB", "kB", "total ratio", "mean", "p5", "worst")
     for form, of in report["forms"].items():

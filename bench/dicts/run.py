@@ -9,7 +9,7 @@ from bench.records import NotEqual
 from cluster.measure import ratio_statistics
 from nbmf import Codec, compat, stub
 from nbmf.decoding import parse_bounded
-from nbmf.payload import Kind, Payload, from_canonical, to_canonical
+from nbmf.payload import Canonical, Kind, Payload, from_canonical, to_canonical
 from nbmf.wire import dump
 
 FORMS = ("the stub's dict", compat.ENCODER_VERSION)
@@ -20,7 +20,7 @@ def stored_bytes(payload: Payload) -> int:
     return len(dump({"payload": payload}))
 
 
-def run(records: Iterable[tuple[Kind, bytes]], codec: Codec) -> dict[str, Any]:
+def run(records: Iterable[Canonical], codec: Codec) -> dict[str, Any]:
     """{form: statistics of raw bytes / bytes of the form}, over records that JSON and the stub can hold.
 
     `left_out` counts the others. Raises NotEqual where a dict blob of ours does not decode to its record.

@@ -20,6 +20,7 @@ from cluster.measure import BASELINES
 from nbmf import Codec
 from nbmf.builtin import default_codec
 from nbmf.manifest import Manifest
+from nbmf.payload import Canonical
 from train_app.config import TrainConfig
 from train_app.job import dictionary_part
 from train_app.learned_part import LearningPlan, train_part
@@ -97,6 +98,6 @@ def _sample(record: BenchRecord) -> Sample:
 
 
 def _coded_bytes(codec: Codec, records: Sequence[BenchRecord]) -> int:
-    pairs = [(record.kind, record.canonical) for record in records]
+    pairs = [Canonical(record.kind, record.canonical) for record in records]
     chunks = [pairs[at : at + _CHUNK_RECORDS] for at in range(0, len(pairs), _CHUNK_RECORDS)]
     return sum(len(blob) for chunk in chunks for blob in codec.encode_canonical_batch(chunk))

@@ -13,7 +13,7 @@ from migrate_job.plan.verification import is_chosen
 from nbmf import Codec, inspect
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
-from nbmf.payload import Kind, Payload, to_canonical
+from nbmf.payload import Canonical, Payload, to_canonical
 from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
@@ -50,7 +50,7 @@ class _Checked:
 
     record: Record
     meta: str
-    written: tuple[Kind, bytes]
+    written: Canonical
 
 
 def migrate_records(
@@ -158,7 +158,7 @@ def _verified(one: _Checked, made: Coded, decoded: Payload | NbmfError) -> Row |
     return _row(one, made, verified=True)
 
 
-def _is_near(written: tuple[Kind, bytes], read: tuple[Kind, bytes]) -> bool:
+def _is_near(written: Canonical, read: Canonical) -> bool:
     """Whether nothing but vectors differs, and these by no more than the codec allows."""
     return written[0] == read[0] and is_near(*written, read[1], DEFAULT_AIM.least_cosine)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from nbmf.errors import CorruptBlob
-from nbmf.payload import Kind
+from nbmf.payload import Canonical, Kind
 
 
 class Coder(Protocol):
@@ -24,9 +24,7 @@ class Coder(Protocol):
         Raises CorruptBlob if the body is not one that `encode` could have written for that length.
         """
 
-    def encode_batch(
-        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
-    ) -> list[bytes | None]:
+    def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         """What `encode` gives for each; None too where decoding is expected to take longer than the budget."""
 
     def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
@@ -37,7 +35,7 @@ class OneByOne:
     """Batches for a coder that gains nothing by them, and decodes in no time worth naming."""
 
     def encode_batch(
-        self: Coder, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
+        self: Coder, records: Sequence[Canonical], latency_budget_ms: float | None = None
     ) -> list[bytes | None]:
         return [self.encode(*record) for record in records]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from nbmf import _core, frame, limits
 from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.neural.record_types import TYPE_OF_KIND
-from nbmf.payload import Kind
+from nbmf.payload import Canonical, Kind
 
 if TYPE_CHECKING:
     from nbmf.manifest import CountsPart, NeuralPart
@@ -57,7 +57,7 @@ class _LearnedCoder:
         return kind in TYPE_OF_KIND and 0 < size <= min(self._part.max_payload_bytes, limits.max_learned_bytes())
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
-        return self.encode_batch([(kind, canonical)])[0]
+        return self.encode_batch([Canonical(kind, canonical)])[0]
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         (result,) = self.decode_batch([(kind, body, payload_bytes)])
@@ -65,9 +65,7 @@ class _LearnedCoder:
             raise result
         return result
 
-    def encode_batch(
-        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
-    ) -> list[bytes | None]:
+    def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
         taken: list[int] = []
         tokens: list[tuple[memoryview, str]] = []
@@ -195,9 +193,7 @@ class _AloneCoder(_LearnedCoder):
         """The other's."""
         return self._told.codec()
 
-    def encode_batch(
-        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
-    ) -> list[bytes | None]:
+    def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)
         chosen = [index for index, record in enumerate(records) if frame.size_is_told_by_stream(*record)]
         made = super().encode_batch([records[index] for index in chosen], latency_budget_ms)

@@ -13,7 +13,7 @@ from nbmf import varint
 from nbmf.coders.neural import NeuralCoder, worth_learning
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
-from nbmf.payload import Kind
+from nbmf.payload import Canonical, Kind
 
 MAX_SEGMENTS = 4
 """That a writer cuts: with more, the counts alone are smaller. A reader takes any number."""
@@ -42,9 +42,7 @@ class SegmentsCoder:
         lengths = b"".join(varint.to_bytes(len(stream)) for stream in streams[:-1])
         return varint.to_bytes(segments) + lengths + b"".join(streams)
 
-    def encode_batch(
-        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
-    ) -> list[bytes | None]:
+    def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         bodies: list[bytes | None] = []
         for kind, canonical in records:
             segments = 1

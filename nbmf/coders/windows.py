@@ -19,7 +19,7 @@ from nbmf.coders.segments import fewest_segments
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
-from nbmf.payload import Kind
+from nbmf.payload import Canonical, Kind
 
 WINDOW_BYTES = 256 * 1024
 """Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
@@ -63,11 +63,9 @@ class WindowsCoder:
         return coder
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
-        return self.encode_batch([(kind, canonical)])[0]
+        return self.encode_batch([Canonical(kind, canonical)])[0]
 
-    def encode_batch(
-        self, records: Sequence[tuple[Kind, bytes]], latency_budget_ms: float | None = None
-    ) -> list[bytes | None]:
+    def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         return [self._encode(kind, canonical, latency_budget_ms) for kind, canonical in records]
 
     def _encode(self, kind: Kind, canonical: bytes, budget_ms: float | None) -> bytes | None:

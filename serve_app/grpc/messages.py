@@ -9,7 +9,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nbmf import arrays
 from nbmf.effort import Effort
-from nbmf.payload import Fidelity, Kind, to_canonical
+from nbmf.payload import Canonical, Fidelity, Kind, to_canonical
 from nbmf.wire import BadWire, array_of, from_utf8
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.held_blobs import Decoded
@@ -63,7 +63,7 @@ def keyed_of(record: pb.Record, parsed: Record | Failure | None, max_payload_byt
     return keyed_record(bounded(*_canonical_of(record.payload), fidelity, max_payload_bytes), key)
 
 
-def _canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
+def _canonical_of(message: pb.Payload) -> Canonical:
     match message.WhichOneof("value"):
         case "text":
             return to_canonical(from_utf8(message.text, "text", as_json=False))
@@ -72,7 +72,7 @@ def _canonical_of(message: pb.Payload) -> tuple[Kind, bytes]:
         case "array":
             array = message.array
             flags = {"big_endian": array.big_endian, "tensor": array.tensor}
-            return Kind.ARRAY, array_of(array.dtype, list(array.shape), array.data, **flags)
+            return Canonical(Kind.ARRAY, array_of(array.dtype, list(array.shape), array.data, **flags))
         case _:
             raise BadWire("a payload has one of text, json, binary, array")
 

@@ -25,7 +25,7 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
-from nbmf.payload import Kind, check_canonical, to_canonical
+from nbmf.payload import Canonical, Kind, check_canonical, to_canonical
 from nbmf.vectors.aim import DEFAULT_AIM, Aim
 from nbmf.vectors.changed import Coded
 from serve_app.config import BatchConfig, DecoderLimits
@@ -42,8 +42,8 @@ from serve_app.work.deadlines import DeadlineExceeded, check
 from serve_app.work.off_loop import LARGE_BYTES
 from serve_app.work.results import Failure, attempt_batch, attempt_each, failure_of
 
-Canonical: TypeAlias = tuple[int, bytes]
-"""A record's kind and canonical bytes."""
+_Travelling: TypeAlias = tuple[int, bytes]
+"""Canonical bytes as they go from process to process: with the number of their kind."""
 
 
 class Encoder:
@@ -81,7 +81,7 @@ class Encoder:
 
         def together(some: list[ToEncode]) -> list[Coded]:
             return self._codec.encode_canonical_measured(
-                [(Kind(record.kind), record.canonical) for record in some],
+                [Canonical(Kind(record.kind), record.canonical) for record in some],
                 [record.fidelity for record in some],
                 effort=effort,
                 latency_budget_ms=latency_budget_ms,
@@ -118,7 +118,7 @@ class Decoder:
         self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
         self._versions.catalog.add(_warm(registry, version, engine))
         decode = watched(self._decode, _payload_bytes, batch.timeout_s)
-        self._batcher: Batcher[Frame | Failure, Canonical | Failure] = Batcher(
+        self._batcher: Batcher[Frame | Failure, _Travelling | Failure] = Batcher(
             decode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
         )
         self._following: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class Decoder:
             loader = Loader(RolloutStore(self._registry), self._load, self._release)
             self._following = asyncio.get_running_loop().create_task(loader.run(controller))
 
-    async def decode(self, blobs: list[bytes], deadline: float = math.inf) -> list[Canonical | Failure] | Failure:
+    async def decode(self, blobs: list[bytes], deadline: float = math.inf) -> list[_Travelling | Failure] | Failure:
         """(kind, canonical bytes) of each blob; as in Encoder.encode, nothing after the deadline."""
         try:
             check(deadline)
@@ -177,18 +177,18 @@ class Decoder:
             await self._decode_named(call, reference, corrupt, (*tried, place.version))
         return None
 
-    def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[Canonical | Failure]:
+    def _decode(self, _how: Hashable, parsed: list[Frame | Failure]) -> list[_Travelling | Failure]:
         service_metrics().batch("decode", len(parsed))
         return attempt_each(self._readable, attempt_batch(self._decode_frames, parsed))
 
-    def _decode_frames(self, frames: list[Frame]) -> list[Canonical | NbmfError]:
+    def _decode_frames(self, frames: list[Frame]) -> list[_Travelling | NbmfError]:
         results = self._versions.catalog.decode_canonical_batch(frames)
         return [
             result if isinstance(result, NbmfError) else (int(parsed.kind), result)
             for parsed, result in zip(frames, results, strict=True)
         ]
 
-    def _readable(self, decoded: Canonical) -> Canonical:
+    def _readable(self, decoded: _Travelling) -> _Travelling:
         """A forged blob can have a true checksum over bytes that are no JSON; the ingress passes JSON on as it is."""
         kind, canonical = decoded
         with paused_collector() if len(canonical) > LARGE_BYTES else nullcontext():
@@ -243,13 +243,13 @@ class _DecodeCall:
     blobs: list[bytes]
     parsed: list[Frame | Failure]
     deadline: float
-    results: dict[int, Canonical | Failure] = field(default_factory=dict)
+    results: dict[int, _Travelling | Failure] = field(default_factory=dict)
 
     def sized(self, index: int) -> tuple[bytes, int]:
         """A blob, and how many canonical bytes it declares."""
         return self.blobs[index], _payload_bytes(self.parsed[index])
 
-    def record(self, index: int, canonical: bytes | Failure) -> Canonical | Failure:
+    def record(self, index: int, canonical: bytes | Failure) -> _Travelling | Failure:
         """What is told of a blob with these canonical bytes."""
         frame = self.parsed[index]
         if isinstance(canonical, Failure):

@@ -11,7 +11,7 @@ from cluster.measure import BASELINES, ratio_statistics
 from nbmf import Codec
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
-from nbmf.payload import to_canonical
+from nbmf.payload import Canonical, to_canonical
 from train_app.results.stability import OURS
 from train_app.samples.prepare import Sample
 
@@ -24,7 +24,7 @@ _loaded: dict[str, tuple[Codec, dict[str, Codec]]] = {}
 
 def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Any]:
     """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec) of some records."""
-    records = [(sample.kind, sample.canonical) for sample in samples]
+    records = [Canonical(sample.kind, sample.canonical) for sample in samples]
     sizes = {name: [measure(canonical) for _, canonical in records] for name, measure in BASELINES.items()}
     for name, other in others.items():
         sizes[name] = [len(blob) for blob in other.encode_canonical_batch(records)]
