@@ -15,15 +15,18 @@ import numpy as np
 import zstandard
 
 from nbmf import Codec, _core, errors
-from nbmf.coders import Coder, WindowsCoder
+from nbmf.coders import Coder, LearnedVectorsCoder, WindowsCoder
 from nbmf.manifest import MANIFEST, Manifest
 from nbmf.neural.tensors import views
-from nbmf.payload import Kind
+from nbmf.payload import Kind, to_canonical
+from nbmf.vectors import Aim
 
 Input: TypeAlias = dict[str, Any]
 
 SUFFIX = ".json"
-FOLDERS = sorted((Path(__file__).parents[1] / "golden" / "versions").iterdir())
+_VERSIONS = Path(__file__).parents[1] / "golden" / "versions"
+# in the order in which they came: inputs name them by their place
+FOLDERS = [next(_VERSIONS.glob(f"{start}*")) for start in ("09a4", "67ff", "7310", "eb74", "1466")]
 _RECORDS = (
     (Kind.TEXT, b"Remember that Anna prefers the WINDOW seat. "),
     (Kind.TEXT, b"x" * 200),
@@ -68,7 +71,26 @@ def run(change: Input) -> str:
     return " ".join(sorted({_coded(coder, rng) for coder in codec.learned}))
 
 
+def _approximated(coder: LearnedVectorsCoder, rng: random.Random) -> str:
+    """Vectors of the sizes that the version's spaces should have."""
+    for dims in (24, 96):
+        vector = np.array([rng.gauss(0, 1) for _ in range(dims)], dtype=rng.choice(("<f2", "<f4", "<f8")))
+        kind, canonical = to_canonical(vector)
+        try:
+            near = coder.approximate(kind, canonical, Aim(least_cosine=0.5))
+            if near:
+                assert coder.decode(kind, near[1], len(canonical)) == near[0], "another vector than was said"
+                damaged = mutate.octets(near[1], rng)
+                (found,) = coder.decode_batch([(kind, damaged, len(canonical))])
+                assert isinstance(found, errors.CorruptBlob) or len(found) == len(canonical)
+        except errors.DamagedCodec:
+            return "damaged_codec"
+    return "coded"
+
+
 def _coded(coder: Coder, rng: random.Random) -> str:
+    if isinstance(coder, LearnedVectorsCoder):
+        return _approximated(coder, rng)
     records = rng.sample(_RECORDS, 2)
     if isinstance(coder, WindowsCoder):
         records = [_LARGE] if rng.random() < _SELDOM else records[:1]
