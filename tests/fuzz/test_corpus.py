@@ -58,7 +58,8 @@ def test_a_target_notices(monkeypatch):
         patch.setattr(versions, "_SELDOM", 1)
         with pytest.raises(AssertionError, match="does not give back"):
             [versions.run(one) for one in versions.seeds()]
-    from serve_app.http import bodies, ingress
+    from serve_app import service
+    from serve_app.http import bodies
 
     seeds = http_requests.seeds()
     encode, decode = (
@@ -69,8 +70,7 @@ def test_a_target_notices(monkeypatch):
         with pytest.raises(AssertionError):
             http_requests.run(encode)
     with monkeypatch.context() as patch:
-        patch.setattr(ingress, "inspect", lambda _: 1 / 0)
-        patch.setattr(bodies, "inspect", lambda _: 1 / 0)
+        patch.setattr(service, "inspect", lambda _: 1 / 0)
         with pytest.raises(AssertionError, match="internal_error"):
             http_requests.run(encode)
     with monkeypatch.context() as patch:

@@ -52,6 +52,7 @@ def service(in_process, registry):
     ingress = make_ingress(registry.location, "stub", encoder.encode, decoder.decode)
     yield type(in_process())(ingress)
     ingress._reader.close()
+    decoder._versions.isolated.close()
 
 
 def test_the_registry_has_it(registry):
@@ -165,6 +166,8 @@ def test_a_candidate_takes_its_place_step_by_step(registry, monkeypatch):
         ("staged", 0), ("canary", 10), ("canary", 50), ("canary", 100),
     ]  # fmt: skip
     assert (seen[0][2], seen[-1][2]) == (0, 1)
+    for _, one in replicas.values():
+        one._versions.isolated.close()
 
 
 def test_a_rollback_leaves_the_stub(registry, monkeypatch):
