@@ -1,7 +1,7 @@
 """What others have built on: names of commands and options, configuration keys, HTTP routes and fields of bodies.
 
-They are in surface.json. One that goes, or is called otherwise, breaks somebody's script: CHANGELOG.md says so. New ones
-are added with `python tests/docs/test_surface.py`.
+They are in surface.json. One that goes, or is called otherwise, breaks somebody's script: CHANGELOG.md says so. New
+ones are added with `python tests/docs/test_surface.py`.
 """
 
 import json
