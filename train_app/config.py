@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from cluster.config import StrictModel
+from nbmf.manifest import MOST_SPACES
 
 DEFAULT_FILE = "train/dictionary.yaml"
 
@@ -25,7 +26,7 @@ class TrainConfig(StrictModel):
     min_records: int = Field(ge=20, description="fewest distinct records to learn from")
     min_space_vectors: int = Field(ge=20, description="fewest vectors that a space is learnt from; and one a number")
     max_space_vectors: int = Field(gt=0, description="vectors of a space to learn from; the others are left out")
-    max_vector_spaces: int = Field(ge=0, le=64, description="those with most vectors are learnt; 0: none")
+    max_vector_spaces: int = Field(ge=0, le=MOST_SPACES, description="those with most vectors are learnt; 0: none")
     max_space_bytes: int = Field(gt=0, description="of a space's file; vectors of more numbers are left untrained")
     dictionary_sizes_bytes: tuple[int, ...] = Field(min_length=1, description="sizes to try, the best is kept")
     dictionary_segments_bytes: tuple[int, ...] = Field(min_length=1, description="COVER segment lengths (k) to try")

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nbmf import arrays, json_text
-from nbmf.manifest import MOST_SPACES
 from nbmf.payload import Kind
 from nbmf.vectors import LatentCompressor, coding
 from nbmf.vectors.aim import LEAST_DIMS, LEAST_DIMS_IN_JSON, TYPES
@@ -57,10 +56,11 @@ def learn_spaces(
         for key, vectors in sorted(found.items(), key=lambda item: -len(item[1]))
         if len(vectors) >= max(config.min_space_vectors, key[1]) and 2 * key[1] * key[1] <= most_bytes
     ]
+    spaces = spaces[: config.max_vector_spaces]
     learned = Learned({}, {}, [])
     listed: list[dict[str, Any]] = []
-    for number, ((place, dims), vectors) in enumerate(spaces[: min(config.max_vector_spaces, MOST_SPACES)]):
-        on_space(number, min(len(spaces), config.max_vector_spaces))
+    for number, ((place, dims), vectors) in enumerate(spaces):
+        on_space(number, len(spaces))
         measured_on = kept_back.get((place, dims), [])
         if len(measured_on) < _LEAST_MEASURED:
             split = max(_LEAST_MEASURED, len(vectors) // 20)
