@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -178,17 +177,24 @@ class Router:
 
 
 def _by_stub(held: Payload) -> _Blob:
-    """The stub's lossless form. Raises UnsupportedPayload."""
+    """The stub's lossless form; of what it would not give back equal, as `1.50`, a blob that needs no version.
+
+    Raises UnsupportedPayload for what it cannot hold.
+    """
     try:
-        return stub.encode(held, "lossless")
+        blob = stub.encode(held, "lossless")
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedPayload("$", f"the stub cannot hold it: {type(error).__name__}") from error
+    return blob if to_canonical(stub.decode(blob)) == to_canonical(held) else _without_version(held)
 
 
 def _in_need(held: Payload) -> _Blob:
-    """The stub's lossless form, and of what it would not give back a blob that needs no version."""
-    with suppress(UnsupportedPayload):
-        blob = _by_stub(held)
-        if to_canonical(stub.decode(blob)) == to_canonical(held):
-            return blob
+    """The same, and such a blob of what the stub cannot hold."""
+    try:
+        return _by_stub(held)
+    except UnsupportedPayload:
+        return _without_version(held)
+
+
+def _without_version(held: Payload) -> _Blob:
     return compat.wrap(WITHOUT_VERSION.encode(held))

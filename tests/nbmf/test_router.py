@@ -9,7 +9,7 @@ import pytest
 from helpers import same
 from old_stores import KEY, OTHER_KEY, put
 
-from nbmf import compat, store, stub
+from nbmf import compat, json_text, store, stub
 from nbmf.client import LocalClient
 from nbmf.encryption import KEY_VARIABLE, is_envelope
 from nbmf.errors import BadPolicy, UnsupportedPayload
@@ -279,6 +279,15 @@ class Service(LocalClient):
     def decode(self, blob, **how):
         self.decoded += 1
         return super().decode(blob, **how)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_stub_would_change_is_kept(root, mode):
+    """Numbers as they were written: the stub makes floats of them."""
+    record = json_text.loads('{"price": 1.50, "far": 1e400}')
+    router = make(root, mode)
+    router.write("a", "note", record)
+    assert json_text.dumps(router.read("a", "note")) == '{"price":1.50,"far":1e400}'
 
 
 def test_through_a_service(root):
