@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 RELEASES = ("2.60",)
@@ -29,3 +30,16 @@ def start_application(target: Any, name: str) -> None:
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
+
+
+def mapped_without_restarts(rows: Any, *arguments: Any, **options: Any) -> Any:
+    """`rows.map(...)` of Ray Data whose actors are not restarted when they die: the data set then ends with an error.
+
+    Releases of Ray from 2.64 on will not take the option: there, Ray Data restarts them without end.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return rows.map(*arguments, **options, max_restarts=0)
+        except TypeError:
+            return rows.map(*arguments, **options)

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ _PROXY_FILES = {
 """In a folder of this user's: Serve's own is the same for all users of a machine, and the first's."""
 _PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
 _CONNECT_TIMEOUT_S = 10
+_LEAST_CPUS = 4
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 
@@ -95,6 +97,18 @@ def may_grow() -> bool:
     return not _started_here
 
 
+def cpus_of_workers() -> int:
+    """CPUs of the Ray session in use; without one, those that a local session has."""
+    if (ray := sys.modules.get("ray")) is None or not ray.is_initialized():
+        return local_cpus()
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+def local_cpus() -> int:
+    """Those that a local session declares."""
+    return max(_LEAST_CPUS, os.cpu_count() or 1)
+
+
 @contextmanager
 def session(address: str | None = None, num_cpus: int | None = None, dashboard: bool = False) -> Iterator[Any]:
     """Ray, connected; a session that this call started is shut down at the end.
@@ -133,7 +147,7 @@ def _connect(address: str | None, num_cpus: int | None, dashboard: bool) -> None
         with starting(f"cannot reach the Ray cluster at {address}", remedy):
             ray.init(address=address, **quiet)
         return
-    cpus = num_cpus or max(4, os.cpu_count() or 1)
+    cpus = num_cpus or local_cpus()
     # Without an address Ray would take a cluster that someone started on this machine.
     local: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": dashboard}
     remedy = (

@@ -1,10 +1,11 @@
-"""A migration run: plan, shards as Ray tasks, report."""
+"""A migration run: plan, shards, report."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
+from cluster.session import session
 from cluster.sources import Source
 from cluster.sources.unread import Unread
-from migrate_job.coding.tasks import migrate_shards
+from migrate_job.coding.run import Session, migrate_shards
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import LOCK
 from migrate_job.plan.listing import Listing
@@ -49,12 +51,14 @@ def run(
     verify: float = ALL,
     record_timeout_s: float = RECORD_TIMEOUT_S,
     target: Destination | None = None,
+    ray_session: Session = session,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
     on_shard: Callable[[dict[str, Any]], None] = lambda _counts: None,
 ) -> Report:
-    """Migrates what is not migrated yet; stopped at any point, the same call goes on. Needs a Ray session.
+    """Migrates what is not migrated yet; stopped at any point, the same call goes on.
 
-    Options are as in Plan. A record that brings down or hangs its worker is a dead letter.
+    What is more than a process does in a moment is done on Ray, within `ray_session()`: the session that there is, or a
+    local one. Options are as in Plan. A record that brings down or hangs its worker is a dead letter.
     `destination` is the run's folder, and of the default `target`, a Parquet data set, the data set's.
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it, and
@@ -81,10 +85,15 @@ def run(
             record_timeout_s=record_timeout_s,
             target=target or ParquetParts(),
         )
-        return _run(plan, on_plan, on_shard)
+        return _run(plan, ray_session, on_plan, on_shard)
 
 
-def _run(plan: Plan, on_plan: Callable[[int, int], None], on_shard: Callable[[dict[str, Any]], None]) -> Report:
+def _run(
+    plan: Plan,
+    ray_session: Session,
+    on_plan: Callable[[int, int], None],
+    on_shard: Callable[[dict[str, Any]], None],
+) -> Report:
     root = getattr(plan.source, "root", None)
     if isinstance(root, Path) and plan.destination.resolve().is_relative_to(root.resolve()):
         raise DestinationError(f"{plan.destination} is inside the source; choose a folder outside of it")
@@ -96,8 +105,8 @@ def _run(plan: Plan, on_plan: Callable[[int, int], None], on_shard: Callable[[di
         done = _done(plan)
         on_plan(len(done), sum(done))
         if not all(done):
-            todo = (index for index, is_done in enumerate(done) if not is_done)
-            with closing(migrate_shards(replace(plan, cut=find_cut(plan)), todo)) as shards:
+            todo = array("Q", (index for index, is_done in enumerate(done) if not is_done))
+            with closing(migrate_shards(replace(plan, cut=find_cut(plan)), todo, ray_session)) as shards:
                 for counts in shards:
                     on_shard(counts)
         return _finish(plan)

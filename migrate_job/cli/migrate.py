@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -211,13 +212,14 @@ def run(
         raise typer.BadParameter("the stub is what is migrated from: name a version", param_hint="--codec")
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
-        with session(address):
+        with session(address) if address else nullcontext():
             estimated = estimate(opened, chosen.folder, place, version, sample, **how)
         results().print(dry_run_table(estimated))
         if json_file is not None:
             json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
         return
-    with session(address):
+    # A cluster that was named is reached, or an error, however little there is to do.
+    with session(address) if address else nullcontext():
         report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
     results().print(report_table(report))
     typer.echo(f"Report: {chosen.folder / REPORT}, {chosen.folder / REPORT_PAGE}")
@@ -233,9 +235,8 @@ def run(
 
 def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int | None, **how: Any) -> Any:
     """A dry run in this process, with a bar; `how` is of the plan."""
-    import ray
-
     from cluster.progress import progress
+    from cluster.session import cpus_of_workers
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
     from migrate_job.plan.listing import Listing
     from migrate_job.plan.plan import Plan
@@ -245,14 +246,13 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
     configure(how["engine"].name, how["engine"].threads)
     codec = registry.load(version)
     codec.warm_up()
-    cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     with progress("shards") as bars, Listing.of(source) as shards:
         task = bars.add_task("estimating", total=None)
         plan = Plan(source, shards, dest, registry.location, version, **{"fidelity": "lossless", **how})
         return dry_run(
             replace(plan, cut=find_cut(plan)),
             codec,
-            cpus,
+            cpus_of_workers(),
             sample or SAMPLE_RECORDS,
             on_shard=lambda done, shards: bars.update(task, completed=done, total=shards),
         )

@@ -1,6 +1,6 @@
-"""A process that reads and codes records of one shard for its parent, which outlives it: see `isolation`.
+"""A process that codes shards for its parent, which outlives it: whole ones, or of one that killed it a few records.
 
-Run as `python -m migrate_job.coding.coder_process FD`, FD being its end of a socket.
+Run as `python -m migrate_job.coding.coder_process FD`, FD being its end of a socket: see `child`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cluster.sources import BadRecord, Item, Shard
-from migrate_job.coding.records import BATCH_BYTES, Row, migrate_records
+from migrate_job.coding.messages import Coding, Done, Failed, OutOfMemory, Reading, Ready, Units, Whole
+from migrate_job.coding.records import BATCH_BYTES, migrate_records
+from migrate_job.coding.shard import migrate_shard
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import CLASS, Selection
 from nbmf import Codec
@@ -27,78 +29,20 @@ from nbmf import Codec
 _PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The first message: one shard of a plan."""
-
-    plan: Plan
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Units:
-    """Asks for units `start` up to `stop`. A unit is a part that the source splits the shard into, or a record."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The version is loaded. What happens from now on is the records' fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A unit is about to be read. `separable`: those behind it can be read without it."""
-
-    unit: int
-    separable: bool
-    place: str
-    source_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """The units from the first asked for up to `stop` are read; `last` is the last record of them."""
-
-    stop: int
-    last: BadRecord | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
-    """Python could not allocate; the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An error that no record is to blame for: to be raised by the parent."""
-
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of the units from the first asked for up to `stop`; `exhausted`: there are no more."""
-
-    stop: int
-    outcomes: list[Row | BadRecord]
-    other_class: int
-    exhausted: bool
-
-
 def main(parent: Connection) -> None:
     """Answers requests until the parent closes its end."""
-    work: Work = parent.recv()
     try:
-        codec = _load(work.plan)
-        units = _Shard(work, codec, parent)
+        plan: Plan = parent.recv()
+        codec = _load(plan)
         parent.send(Ready())
+        units: _Shard | None = None
         while True:
-            asked: Units = parent.recv()
+            asked: Whole | Units = parent.recv()
+            if isinstance(asked, Whole):
+                parent.send(migrate_shard(replace(plan, shards={asked.index: asked.shard}), asked.index))
+                continue
+            if units is None or units.index != asked.index:
+                units = _Shard(plan, asked, codec, parent)
             parent.send(units.code(asked))
     except EOFError:
         return
@@ -118,10 +62,10 @@ def _load(plan: Plan) -> Codec:
 
 
 class _Shard:
-    def __init__(self, work: Work, codec: Codec, parent: Connection) -> None:
-        self._plan, self._codec, self._parent = work.plan, codec, parent
-        self._shard = work.plan.shards[work.index]
-        split = getattr(work.plan.source, "split", None)
+    def __init__(self, plan: Plan, asked: Units, codec: Codec, parent: Connection) -> None:
+        self._plan, self._codec, self._parent = plan, codec, parent
+        self.index, self._shard = asked.index, asked.shard
+        split = getattr(plan.source, "split", None)
         self._pieces: list[tuple[str, Shard]] | None = list(split(self._shard)) if split else None
 
     def code(self, asked: Units) -> Done:

@@ -5,37 +5,42 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding.codec import load_codec
-from migrate_job.coding.isolation import isolated_records
 from migrate_job.coding.records import Row, migrate_records
 from migrate_job.coding.watchdog import watchdog
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import Selection, selection_of
 from migrate_job.report.details import details
-from nbmf import Codec
 from nbmf.engine import configure
 from nbmf.store.files import write_whole
 
+Outcomes: TypeAlias = Callable[[Plan, int, Selection], Iterator[Row | BadRecord]]
 
-def migrate_shard(plan: Plan, index: int, isolated: bool = False) -> dict[str, Any]:
+
+def coded_here(plan: Plan, index: int, selection: Selection) -> Iterator[Row | BadRecord]:
+    """What becomes of the shard's records. This process ends when one of them takes too long."""
+    configure(plan.engine.name, plan.engine.threads)
+    codec = load_codec(plan.registry, plan.version)
+    with watchdog() as allow:
+        yield from migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan, allow)
+
+
+def migrate_shard(plan: Plan, index: int, outcomes: Outcomes = coded_here) -> dict[str, Any]:
     """Migrates shard `index` and returns its counts. Running it again writes the same files again.
 
-    `isolated`: its records are coded in other processes, as it has killed a worker. If not, this process ends when a
-    record takes too long. Raises SourceChanged, and writes nothing, if a file of the shard changed since the plan was
-    made.
+    `outcomes` reads and codes its records. Raises SourceChanged, and writes nothing, if a file of the shard changed
+    since the plan was made.
     """
-    configure(plan.engine.name, plan.engine.threads)
-    codec = None if isolated else load_codec(plan.registry, plan.version)
     begin = time.perf_counter()
     rows: list[dict[str, Any]] = []
     dead: list[BadRecord] = []
     selection = selection_of(plan, index)
     check_unchanged(plan.shards[index])
-    for outcome in _records(plan, index, selection, codec) if codec else isolated_records(plan, index, selection):
+    for outcome in outcomes(plan, index, selection):
         if isinstance(outcome, BadRecord):
             dead.append(outcome)
         else:
@@ -65,11 +70,6 @@ def migrate_shard(plan: Plan, index: int, isolated: bool = False) -> dict[str, A
     write_whole(plan.dead_file(index), lambda path: path.write_text(letters))
     write_whole(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
-
-
-def _records(plan: Plan, index: int, selection: Selection, codec: Codec) -> Iterator[Row | BadRecord]:
-    with watchdog() as allow:
-        yield from migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan, allow)
 
 
 def _letter(bad: BadRecord) -> dict[str, Any]:

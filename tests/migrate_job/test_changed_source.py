@@ -113,7 +113,6 @@ def test_a_file_cut_short_is_read_to_its_end_and_no_further(tmp_path):
     assert [record.payload for record in source.read(part)] == ["a"]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_run_ends_with_the_error(tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     # When the shards are planned and none is read.

@@ -30,7 +30,6 @@ def test_a_store_with_damage(nbmf_command, old_store, version, tmp_path):
     assert "damaged_stub_blob" in (tmp_path / "new" / "report.html").read_text()
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_whole_json_lines(nbmf_command, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [{"text": "hi", "id": "k", "kind": "note"}])
     options = ("--codec", "none", "--payload-field", "text", "--key-field", "id", "--class-field", "kind")
@@ -40,7 +39,6 @@ def test_whole_json_lines(nbmf_command, tmp_path):
     assert (row.key, row.record_class, row.payload()) == ("k", "note", "hi")
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_user_errors(error_of, version, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     registry = ("--registry", version.registry.location)
@@ -56,7 +54,6 @@ def test_user_errors(error_of, version, tmp_path):
     assert "Not a directory" in error_of("migrate", path, path, *registry)
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_damaged_version_is_found_before_anything_is_done(error_of, tmp_path):
     from cluster.registry import Registry
 
@@ -70,7 +67,6 @@ def test_a_damaged_version_is_found_before_anything_is_done(error_of, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_effort_is_part_of_the_plan(nbmf_command, error_of, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["Remember the invoice of March, and the window seat for Anna."])
     command = ("migrate", path, tmp_path / "new", "--codec", "builtin")
@@ -113,7 +109,6 @@ def test_an_engine_that_is_not_installed(error_of, tmp_path, monkeypatch):
     assert message.startswith("nbmf: engine_missing:")
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_interrupted_it_says_what_is_done_and_the_same_command_goes_on(nbmf_command, tmp_path, monkeypatch):
     from cluster.sources import jsonl
     from migrate_job import job

@@ -26,7 +26,6 @@ def records(root):
     return {path.name: path.read_bytes() for path in (root / "records").iterdir()}
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_into_sqlite(nbmf_command, error_of, jsonl, tmp_path):
     command = ("migrate", jsonl, tmp_path / "new.db", "--codec", "none")
     result = nbmf_command(*command)
@@ -42,8 +41,7 @@ def test_into_sqlite(nbmf_command, error_of, jsonl, tmp_path):
     assert "is a folder" in error_of("migrate", jsonl, tmp_path / "folder", "--to", "sqlite", "--codec", "none")
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_in_place_there_and_back_and_there(nbmf_command, error_of, old, monkeypatch):
+def test_in_place_there_and_back_and_there(ray_session, nbmf_command, error_of, old, monkeypatch):
     before = records(old)
     monkeypatch.setenv(KEY_VARIABLE, KEY_TEXT)
     first = nbmf_command("migrate", old, "--in-place", "--codec", "none")
@@ -72,8 +70,7 @@ def test_in_place_there_and_back_and_there(nbmf_command, error_of, old, monkeypa
 KEY_TEXT = "the secret of the tests"
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_a_rollback_tells_what_it_left(nbmf_command, old):
+def test_a_rollback_tells_what_it_left(ray_session, nbmf_command, old):
     nbmf_command("migrate", old, "--in-place", "--codec", "none", "--key-file", old.parent / "key")
     (old / "records" / "plain0__note.json").write_text('{"payload": "mine"}')
     (old / "records" / "plain1__note.json").unlink()
@@ -84,7 +81,6 @@ def test_a_rollback_tells_what_it_left(nbmf_command, old):
     assert str(old / ".nbmf/superseded") in out
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_dry_run_in_place_writes_nothing(nbmf_command, old):
     before = synthetic.snapshot(old)
     result = nbmf_command("migrate", old, "--in-place", "--dry-run", "--codec", "none")

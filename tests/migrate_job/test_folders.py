@@ -95,7 +95,6 @@ def test_what_a_store_has_besides_record_files_stays_in_place_and_is_named(tmp_p
         ]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_command_says_what_it_does_not_read(nbmf_command, transcripts, tmp_path):
     root, payloads = transcripts
     result = nbmf_command("migrate", root, tmp_path / "new", "--codec", "none")

@@ -1,6 +1,6 @@
 """Records that kill or hang whoever reads or codes them: they alone are dead letters, and the run ends.
 
-Real signals and hangs, in real Ray workers.
+Real signals and hangs, in real processes.
 """
 
 import json
@@ -14,6 +14,7 @@ from ray import cloudpickle
 
 from cluster.sources import jsonl, open_source
 from migrate_job import job
+from migrate_job.coding import run
 from nbmf import Codec, store
 from nbmf.payload import to_canonical
 
@@ -35,11 +36,11 @@ def undo(monkeypatch):
 
 
 @pytest.fixture
-def migrate(ray_session, monkeypatch, tmp_path):
+def migrate(monkeypatch, tmp_path):
     """A function: migrates such payloads, 100 a shard, from a planted source; (report, payloads, dead letters)."""
     monkeypatch.setattr(jsonl, "_SHARD_LINES", 100)
 
-    def run(payloads, kind=PlantedSeparable, **options):
+    def migrated(payloads, kind=PlantedSeparable, **options):
         path = synthetic.write_jsonl(tmp_path / "a.jsonl", payloads)
         source = kind(open_source(path))
         destination = tmp_path / "new"
@@ -47,7 +48,7 @@ def migrate(ray_session, monkeypatch, tmp_path):
         letters = [json.loads(line) for line in (destination / job.DEAD_LETTERS).read_text().splitlines()]
         return report, [record.payload() for record in by_line(store.iterate(destination))], letters
 
-    return run
+    return migrated
 
 
 def with_poison(poison):
@@ -103,8 +104,9 @@ def test_records_that_kill_or_hang_whoever_reads_them(migrate):
     assert all("while it was read" in letter["detail"] for letter in found[2])
 
 
-def test_a_source_that_cannot_reach_what_is_behind_such_a_record(migrate):
+def test_a_source_that_cannot_reach_what_is_behind_such_a_record(ray_session, migrate, monkeypatch):
     """The rest of the shard is one dead letter, which says so; records before it and other shards are there."""
+    monkeypatch.setattr(run, "LITTLE_BYTES", -1)  # the pool's workers outlive them, too
     payloads = with_poison({130: "read: kill", 20: "code: kill"})
     report, migrated, letters = migrate(payloads, Planted)
     expected = [*payloads[:20], *payloads[21:130], *payloads[200:]]

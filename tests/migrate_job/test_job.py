@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ import synthetic
 from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, jsonl, legacy, open_source
 from migrate_job import job
-from migrate_job.coding import shard, tasks
+from migrate_job.coding import run as coding_run
+from migrate_job.coding import shard
 from migrate_job.plan.plan import Plan
 from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
@@ -231,13 +231,6 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
     assert warm == [(WITHOUT_VERSION, Engine("cpu", 3))]
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_cpus_of_a_task():
-    plan = Plan(None, (), Path("new"), "unused", "none", "lossless")
-    found = [tasks.task_resources(replace(plan, engine=Engine("auto", threads))) for threads in (1, 3, 100)]
-    assert found == [{"num_cpus": 1}, {"num_cpus": 3}, {"num_cpus": 4}]
-
-
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
@@ -345,9 +338,10 @@ from pathlib import Path
 from cluster.session import session
 from cluster.sources import jsonl, open_source
 from migrate_job import job
+from migrate_job.coding import run
 
-address, source, destination, registry, version_id, after, shard_lines = sys.argv[1:]
-jsonl._SHARD_LINES = int(shard_lines)
+address, source, destination, registry, version_id, after, shard_lines, little_bytes = sys.argv[1:]
+jsonl._SHARD_LINES, run.LITTLE_BYTES = int(shard_lines), int(little_bytes)
 done = 0
 
 def on_shard(counts):
@@ -362,18 +356,20 @@ print("finished")
 """
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(ray_session, version, migrate, tmp_path, monkeypatch):
-    """SIGKILL in a process of its own, on this Ray session, when some shards are done and some are not."""
+@pytest.mark.parametrize("little_bytes", [-1, coding_run.LITTLE_BYTES], ids=["on Ray", "here"])
+def test_a_killed_run_goes_on_to_the_same_bytes(ray_session, version, migrate, little_bytes, tmp_path, monkeypatch):
+    """SIGKILL in a process of its own, when some shards are done and some are not. On Ray and here come to the same."""
     shard_lines = 60
+    monkeypatch.setattr(coding_run, "LITTLE_BYTES", little_bytes)
     monkeypatch.setattr(jsonl, "_SHARD_LINES", shard_lines)
-    path = synthetic.write_jsonl(tmp_path / "memory.jsonl", synthetic.records(3000, seed=24))
+    path = synthetic.write_jsonl(tmp_path / "memory.jsonl", synthetic.records(1200, seed=24))
     with path.open("ab") as file:
         file.write(b"{\n")
     before = path.read_bytes()
     source, destination = open_source(path), tmp_path / "killed"
     shards = len(source.plan())
     address = ray_session.get_runtime_context().gcs_address
-    arguments = (address, path, destination, version.registry.location, version.id, 5, shard_lines)
+    arguments = (address, path, destination, version.registry.location, version.id, 5, shard_lines, little_bytes)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *map(str, arguments)],
         cwd=Path(__file__).parents[2],
@@ -391,12 +387,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ray_session, version, migrate, t
     ((total, before_resuming),) = plan
     assert total == shards
     assert 5 <= before_resuming < shards
+    monkeypatch.undo()
+    monkeypatch.setattr(jsonl, "_SHARD_LINES", shard_lines)
     unbroken = migrate(source, tmp_path / "unbroken")
-    assert (report.records, report.migrated, report.dead) == (3001, 3000, 1)
+    assert (report.records, report.migrated, report.dead) == (1201, 1200, 1)
     assert report == unbroken
     assert results(destination) == results(tmp_path / "unbroken")
     assert [to_canonical(r.payload(version.codec)) for r in in_line_order(destination)] == [
-        to_canonical(r) for r in synthetic.records(3000, seed=24)
+        to_canonical(r) for r in synthetic.records(1200, seed=24)
     ]
     assert path.read_bytes() == before
 

@@ -39,7 +39,6 @@ def test_what_is_no_policy(tmp_path, text, named):
         load_policy(write(tmp_path, text))
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_codec_is_told(nbmf_command, error_of, tmp_path):
     records = [{"t": f"text {n}", "k": "abc"[n % 3]} for n in range(30)]
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", records)
@@ -56,7 +55,6 @@ def test_the_codec_is_told(nbmf_command, error_of, tmp_path):
     assert error_of(*command, "--fidelity-policy", policy).startswith("nbmf: config_error:")
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_report_tells_what_was_changed(nbmf_command, tmp_path):
     vectors = [[math.sin(n * k) for n in range(1, 129)] for k in range(1, 13)]
     records = [{"t": {"v": vector, "n": k}, "k": "ab"[k % 2]} for k, vector in enumerate(vectors)]

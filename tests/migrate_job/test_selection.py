@@ -23,7 +23,7 @@ def source(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def migrate(ray_session, source, tmp_path):
+def migrate(source, tmp_path):
     return lambda **filters: job.run(source, tmp_path / "new", str(tmp_path), "none", **filters)
 
 
@@ -87,7 +87,6 @@ def test_a_dry_run_counts_what_is_wanted(source, tmp_path, filters, wanted):
     assert (found.records.value, found.records.counted, found.sampled_records) == (wanted, True, wanted)
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_command(nbmf_command, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [{"t": n, "k": "ab"[n % 2]} for n in range(20)])
     options = ("--payload-field", "t", "--class-field", "k", "--codec", "none", "--registry", tmp_path / "registry")

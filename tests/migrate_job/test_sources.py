@@ -19,8 +19,6 @@ from migrate_job import job
 from nbmf import store
 from nbmf.encryption import StoreKey
 
-pytestmark = pytest.mark.usefixtures("ray_session")
-
 SECRET = "the secret of this store"
 KEY = StoreKey.from_secret(SECRET)
 
@@ -82,7 +80,7 @@ def test_sqlite_to_a_data_set_and_that_to_another(migrate, tmp_path):
     assert {r.record_class for r in store.iterate(tmp_path / "newer")} == {"note"}
 
 
-def test_a_source_of_ones_own(migrate, tmp_path):
+def test_a_source_of_ones_own(ray_session, migrate, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_bytes(b"one\n\n\xff\n\ntwo")
     result, payloads, reasons = migrate(tmp_path / "notes", "--reader", "tests.support.paragraphs:Paragraphs")

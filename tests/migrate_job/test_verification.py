@@ -65,7 +65,6 @@ def test_only_chosen_records_are_decoded():
     assert verified == [record.key for record in records if is_chosen(record.key, "c", 0.1)]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_run_counts_them_and_its_plan_says_so(nbmf_command, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(200, seed=5))
     command = ("migrate", path, tmp_path / "new", "--codec", "none")
