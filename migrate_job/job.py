@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cluster.sources import Source
 from cluster.sources.unread import Unread
 from migrate_job.coding.run import Session, migrate_shards
 from migrate_job.destinations import Destination, ParquetParts
-from migrate_job.layout import LOCK
+from migrate_job.layout import DONE, LOCK, dead_name, done_name
 from migrate_job.plan.listing import Listing
 from migrate_job.plan.plan import RECORD_TIMEOUT_S, Plan
 from migrate_job.plan.selection import find_cut
@@ -28,17 +29,19 @@ from migrate_job.report.report_html import to_html
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
-from nbmf.places import is_uri
-from nbmf.store.files import remove_scratch, write_whole
+from nbmf.store.files import remove_scratch
+from nbmf.store.folder import Folder, LocalFolder, folder_at
 from nbmf.store.layout import DEAD_LETTERS, PART_PREFIX, REPORT, REPORT_PAGE
 
 _NAMES = (PART_PREFIX, "_", REPORT, REPORT_PAGE, DEAD_LETTERS)
 """What a run has in its folder begins so."""
 
+_READS_AT_ONCE = 16
+
 
 def run(
     source: Source,
-    destination: Path,
+    destination: Path | str | Folder,
     registry: str,
     version: str,
     fidelity: Fidelity = "lossless",
@@ -59,19 +62,18 @@ def run(
 
     What is more than a process does in a moment is done on Ray, within `ray_session()`: the session that there is, or a
     local one. Options are as in Plan. A record that brings down or hangs its worker is a dead letter.
-    `destination` is the run's folder, and of the default `target`, a Parquet data set, the data set's.
+    `destination` is the run's folder, a path or a URI that pyarrow.fs knows, and of the default `target`, a Parquet
+    data set, the data set's.
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
     Raises DestinationError if the folder is not this migration's or another run is at work in it, and
     SourceChanged if a file was written to while the run was at work: what was read before it is done, the file is not.
     And WorkerDied if processes end that no record ends.
     """
-    if is_uri(destination):
-        raise DestinationError(f"{destination} reads as a URI; a migration writes to a folder on this machine")
     with Listing.of(source) as shards:
         plan = Plan(
             source,
             shards,
-            destination,
+            folder_at(destination) if isinstance(destination, (str, Path)) else destination,
             registry,
             version,
             fidelity,
@@ -94,14 +96,19 @@ def _run(
     on_plan: Callable[[int, int], None],
     on_shard: Callable[[dict[str, Any]], None],
 ) -> Report:
+    folder = plan.destination
     root = getattr(plan.source, "root", None)
-    if isinstance(root, Path) and plan.destination.resolve().is_relative_to(root.resolve()):
-        raise DestinationError(f"{plan.destination} is inside the source; choose a folder outside of it")
+    if (
+        isinstance(root, Path)
+        and isinstance(folder, LocalFolder)
+        and folder.path.resolve().is_relative_to(root.resolve())
+    ):
+        raise DestinationError(f"{folder} is inside the source; choose a folder outside of it")
     plan.refuse_foreign()  # before a lock file is put into someone's folder
-    with _exclusive(plan.destination):
+    with _exclusive(folder):
         plan.claim()
-        plan.target.prepare(plan.destination)
-        _remove_scratch(plan.destination)
+        plan.target.prepare(folder)
+        _remove_scratch(folder)
         done = _done(plan)
         on_plan(len(done), sum(done))
         if not all(done):
@@ -112,55 +119,84 @@ def _run(
         return _finish(plan)
 
 
+def _is_inside(source: Source, folder: Folder) -> bool:
+    root = getattr(source, "root", None)
+    return (
+        isinstance(root, Path)
+        and isinstance(folder, LocalFolder)
+        and folder.path.resolve().is_relative_to(root.resolve())
+    )
+
+
 def _done(plan: Plan) -> bytearray:
     """A byte a shard: whether it is done."""
     done = bytearray(len(plan.shards))
-    with os.scandir(plan.done_file(0).parent) as entries:
-        for entry in entries:
-            name, _, suffix = entry.name.partition(".")
-            if suffix == "json" and name.isdecimal() and int(name) < len(done):
-                done[int(name)] = True
+    for entry in plan.destination.files(DONE):
+        name, _, suffix = entry.partition(".")
+        if suffix == "json" and name.isdecimal() and int(name) < len(done):
+            done[int(name)] = True
     return done
 
 
 def _finish(plan: Plan) -> Report:
-    plan.target.finish(plan.destination, len(plan.shards))
+    folder = plan.destination
+    plan.target.finish(folder, len(plan.shards))
     report = Report(plan.version, *plan.effort_and_budget())
-    for index in range(len(plan.shards)):
-        report.add(json.loads(plan.done_file(index).read_text()))
-    _remove_scratch(plan.destination)
+    with_letters: list[int] = []
+    for index, content in _contents(folder, map(done_name, range(len(plan.shards)))):
+        if content is None:
+            raise DestinationError(f"{folder}/{done_name(index)} is gone; migrate again")
+        counts = json.loads(content)
+        report.add(counts)
+        if counts["dead"]:
+            with_letters.append(index)
+    _remove_scratch(folder)
     report.unread = Unread.of(plan.source)
+
+    def gather(path: Path) -> None:
+        with path.open("wb") as letters:
+            for _, content in _contents(folder, map(dead_name, with_letters)):
+                letters.write(content or b"")
+
     # The report comes last: with it the migration is finished.
-    write_whole(plan.destination / DEAD_LETTERS, lambda path: _gather_letters(plan, path))
-    write_whole(plan.destination / REPORT_PAGE, lambda path: path.write_text(to_html(report), encoding="utf-8"))
-    write_whole(plan.destination / REPORT, lambda path: path.write_text(json.dumps(report.to_dict(), indent=1)))
+    folder.write(DEAD_LETTERS, gather)
+    folder.write(REPORT_PAGE, lambda path: path.write_text(to_html(report), encoding="utf-8"))
+    folder.write(REPORT, lambda path: path.write_text(json.dumps(report.to_dict(), indent=1)))
     return report
 
 
-def _gather_letters(plan: Plan, path: Path) -> None:
-    with path.open("w") as letters:
-        for index in range(len(plan.shards)):
-            letters.write(plan.dead_file(index).read_text())
+def _contents(folder: Folder, names: Iterable[str]) -> Iterator[tuple[int, bytes | None]]:
+    """Of files, in their order, with their place in it; some are read at once, as an object store answers late."""
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        numbered = enumerate(names)
+        while some := list(islice(numbered, 8 * _READS_AT_ONCE)):
+            yield from zip((n for n, _ in some), pool.map(folder.read, (name for _, name in some)), strict=True)
 
 
-def _remove_scratch(destination: Path) -> None:
+def _remove_scratch(folder: Folder) -> None:
     """Files that killed processes had begun and not yet named. With the lock held, no other run is at work on them.
 
     At the end, too: a node that was lost leaves such files, and others did its shards again.
     """
-    remove_scratch(destination, *_NAMES)
-    for folder in destination.glob("_*/"):
-        remove_scratch(folder)
-        for below in folder.glob("*/"):
+    if not isinstance(folder, LocalFolder):
+        return
+    remove_scratch(folder.path, *_NAMES)
+    for made in folder.path.glob("_*/"):
+        remove_scratch(made)
+        for below in made.glob("*/"):
             remove_scratch(below)
 
 
 @contextmanager
-def _exclusive(destination: Path) -> Iterator[None]:
-    destination.mkdir(parents=True, exist_ok=True)
-    with (destination / LOCK).open("w") as lock:
+def _exclusive(folder: Folder) -> Iterator[None]:
+    """On a filesystem one run is at work. On an object store two of one plan would do the same, to the same result."""
+    if not isinstance(folder, LocalFolder):
+        yield
+        return
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with (folder.path / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DestinationError(f"another migration is at work in {destination}") from error
+            raise DestinationError(f"another migration is at work in {folder}") from error
         yield

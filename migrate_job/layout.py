@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 LOCK = "_lock"
 NAMES = "_names.jsonl"
 """Of a migration in place: its record files. It is there before the plan."""
 
 
-def done_file(run: Path, shard: int) -> Path:
+DONE, DEAD = "_done", "_dead"
+"""Folders of counts and of dead letters, a file a shard."""
+
+
+def done_name(shard: int) -> str:
     """Counts of a shard; written last, so a shard without one is not done."""
-    return run / "_done" / f"{shard:06}.json"
+    return f"{DONE}/{shard:06}.json"
+
+
+def dead_name(shard: int) -> str:
+    """Dead letters of a shard, if it has any."""
+    return f"{DEAD}/{shard:06}.jsonl"

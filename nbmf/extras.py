@@ -11,6 +11,7 @@ _EXTRA = {
     "cryptography": "encryption",
     "httpx": "client",
     "pyarrow": "store",
+    "obstore": "object-store",
     "pydantic": "cli",
     "rich": "cli",
     "typer": "cli",

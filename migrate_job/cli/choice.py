@@ -13,14 +13,12 @@ from cluster.errors import DestinationError
 from nbmf.encryption import StoreKey
 from nbmf.errors import NotALocalPath
 from nbmf.places import local_path, shown
+from nbmf.store.folder import Folder, LocalFolder, folder_at
 from nbmf.store.record_files import is_record_store
 
 if TYPE_CHECKING:
     from migrate_job.destinations import Destination
 
-_DEST_REMEDY = (
-    "a migration writes to filesystems that are mounted here: name a folder there, and copy it as it is once it is done"
-)
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
@@ -36,7 +34,7 @@ class Choice:
     """A destination, and the folder of its run."""
 
     target: Destination
-    folder: Path
+    folder: Folder
 
 
 def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key: StoreKey | None) -> Choice:
@@ -51,15 +49,20 @@ def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key
         store = _local(source, "--in-place is for stores on filesystems that are mounted here").expanduser().absolute()
         if not is_record_store(store):
             raise DestinationError(f"{store} is no legacy store of record files; --in-place is for those alone")
-        return Choice(InPlace(store, key), StoreFolders(store).run)
+        return Choice(InPlace(store, key), LocalFolder(StoreFolders(store).run))
     if dest is None:
         raise typer.BadParameter("name a DEST, or give --in-place")
-    place = _local(dest, _DEST_REMEDY).absolute()
+    folder = folder_at(dest)
+    if not isinstance(folder, LocalFolder):
+        if form is Form.SQLITE or (form is None and dest.endswith(_SQLITE_SUFFIXES)):
+            raise DestinationError(f"{folder}: a SQLite file is written on a filesystem of this machine; copy it then")
+        return Choice(ParquetParts(key), folder)
+    place = folder.path
     if form is Form.SQLITE or (form is None and place.suffix in _SQLITE_SUFFIXES and not place.is_dir()):
         if place.is_dir():
             raise DestinationError(f"{place} is a folder; --to sqlite wants the name of a file")
-        return Choice(SqliteFile(place, key), run_folder(place))
-    return Choice(ParquetParts(key), place)
+        return Choice(SqliteFile(place, key), LocalFolder(run_folder(place)))
+    return Choice(ParquetParts(key), folder)
 
 
 def _local(place: str, remedy: str) -> Path:

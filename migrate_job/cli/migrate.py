@@ -69,7 +69,8 @@ def run(
     dest: Annotated[
         str | None,
         typer.Argument(
-            help="A new folder for a Parquet data set, a new .sqlite file, or that of a run to go on with.",
+            help="A new folder for a Parquet data set, a path or a URI as `s3://bucket/folder`; a new .sqlite file; or "
+            "that of a run to go on with.",
             show_default=False,
         ),
     ] = None,
@@ -222,18 +223,18 @@ def run(
     with session(address) if address else nullcontext():
         report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
     results().print(report_table(report))
-    typer.echo(f"Report: {chosen.folder / REPORT}, {chosen.folder / REPORT_PAGE}")
+    typer.echo(f"Report: {chosen.folder}/{REPORT}, {chosen.folder}/{REPORT_PAGE}")
     if in_place:
         typer.echo(f"The originals are kept until `nbmf migrate commit {source}`; `rollback` puts them back.")
     if report.dead:
-        typer.echo(f"{report.dead} records were not migrated: {chosen.folder / DEAD_LETTERS}")
+        typer.echo(f"{report.dead} records were not migrated: {chosen.folder}/{DEAD_LETTERS}")
     if report.unread.faults:
         typer.echo(f"{report.unread.faults} files or folders of the source could not be read: see the report.")
     if report.dead or report.unread.faults:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int | None, **how: Any) -> Any:
+def estimate(source: Any, dest: Any, registry: Any, version: str, sample: int | None, **how: Any) -> Any:
     """A dry run in this process, with a bar; `how` is of the plan."""
     from cluster.progress import progress
     from cluster.session import cpus_of_workers
@@ -258,7 +259,7 @@ def estimate(source: Any, dest: Path, registry: Any, version: str, sample: int |
         )
 
 
-def run_with_progress(job: Any, source: Any, dest: Path, registry: str, version: str, **how: Any) -> Any:
+def run_with_progress(job: Any, source: Any, dest: Any, registry: str, version: str, **how: Any) -> Any:
     """`job.run`, with a bar; `how` is passed on. Interrupted, it says what is done and exits."""
     from migrate_job.report.bar import Bar
 

@@ -12,11 +12,11 @@ from cluster.sources import BadRecord, check_unchanged
 from migrate_job.coding.codec import load_codec
 from migrate_job.coding.records import Row, migrate_records
 from migrate_job.coding.watchdog import watchdog
+from migrate_job.layout import dead_name, done_name
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import Selection, selection_of
 from migrate_job.report.details import details
 from nbmf.engine import configure
-from nbmf.store.files import write_whole
 
 Outcomes: TypeAlias = Callable[[Plan, int, Selection], Iterator[Row | BadRecord]]
 
@@ -66,9 +66,10 @@ def migrate_shard(plan: Plan, index: int, outcomes: Outcomes = coded_here) -> di
         **details(rows),
         "seconds": round(time.perf_counter() - begin, 3),
     }
-    letters = "".join(json.dumps(_letter(letter), ensure_ascii=True) + "\n" for letter in dead)
-    write_whole(plan.dead_file(index), lambda path: path.write_text(letters))
-    write_whole(plan.done_file(index), lambda path: path.write_text(json.dumps(counts)))
+    if dead:
+        letters = "".join(json.dumps(_letter(letter), ensure_ascii=True) + "\n" for letter in dead)
+        plan.destination.write(dead_name(index), lambda path: path.write_text(letters))
+    plan.destination.write(done_name(index), lambda path: path.write_text(json.dumps(counts)))
     return counts
 
 

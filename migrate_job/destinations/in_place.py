@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.sources import BadRecord
-from migrate_job.destinations.base import Row
+from migrate_job.destinations.base import Row, on_this_machine
 from migrate_job.destinations.in_place_files import (
     StoreFolders,
     copy_like,
@@ -26,6 +26,7 @@ from migrate_job.destinations.in_place_files import (
 from nbmf.encryption import StoreKey
 from nbmf.errors import CorruptBlob
 from nbmf.store.files import sync
+from nbmf.store.folder import Folder
 from nbmf.store.record_file import parse
 from nbmf.store.record_locks import record_lock
 
@@ -37,11 +38,14 @@ class InPlace:
     store: Path
     key: StoreKey | None = None
 
-    def prepare(self, folder: Path) -> None:
+    def prepare(self, folder: Folder) -> None:
         pass
 
-    def write(self, folder: Path, index: int, rows: list[Row]) -> list[BadRecord]:
+    def write(self, folder: Folder, index: int, rows: list[Row]) -> list[BadRecord]:
         """Leaves previews as they are, and out what the application wrote since its original was copied."""
+        return self._write(on_this_machine(folder), index, rows)
+
+    def _write(self, folder: Path, index: int, rows: list[Row]) -> list[BadRecord]:
         records, kept, new = StoreFolders(self.store).records, originals(folder, index), new_files(folder, index)
         before = read_replaced(folder, index)
         digests: dict[str, str] = {}
@@ -83,8 +87,8 @@ class InPlace:
         shutil.rmtree(new)
         return changed
 
-    def finish(self, folder: Path, shards: int) -> None:
-        shutil.rmtree(folder / "_new", ignore_errors=True)
+    def finish(self, folder: Folder, shards: int) -> None:
+        shutil.rmtree(on_this_machine(folder) / "_new", ignore_errors=True)
 
     def _new_content(self, name: str, content: bytes, blob: bytes) -> bytes:
         new = parse(name, content, self.key).to_migrated(blob, self.key)

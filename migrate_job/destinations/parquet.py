@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.errors import DestinationError
 from cluster.sources import BadRecord
 from migrate_job.destinations.base import Row
-from migrate_job.layout import done_file
+from migrate_job.layout import done_name
 from nbmf.encryption import StoreKey
+from nbmf.store.folder import Folder
 from nbmf.store.index_build import ensure_index
 from nbmf.store.layout import part_name
 from nbmf.store.parts import write_part
-
-
-def part_file(folder: Path, index: int) -> Path:
-    """The blobs of a shard."""
-    return folder / part_name(index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +21,18 @@ class ParquetParts:
 
     key: StoreKey | None = None
 
-    def prepare(self, folder: Path) -> None:
+    def prepare(self, folder: Folder) -> None:
         pass
 
-    def write(self, folder: Path, index: int, rows: list[Row]) -> list[BadRecord]:
-        write_part(part_file(folder, index), rows, self.key)
+    def write(self, folder: Folder, index: int, rows: list[Row]) -> list[BadRecord]:
+        write_part(folder, part_name(index), rows, self.key)
         return []
 
-    def finish(self, folder: Path, shards: int) -> None:
+    def finish(self, folder: Folder, shards: int) -> None:
         """Raises DestinationError if parts are gone."""
+        there = set(folder.entries())
         for index in range(shards):
-            part = part_file(folder, index)
-            if not part.exists():
-                raise DestinationError(f"{part} is gone; remove {done_file(folder, index)} and migrate again")
+            if part_name(index) not in there:
+                gone = f"{folder}/{part_name(index)}"
+                raise DestinationError(f"{gone} is gone; remove {folder}/{done_name(index)} and migrate again")
         ensure_index(folder)

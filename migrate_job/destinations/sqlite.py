@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DestinationError
 from cluster.sources import BadRecord
-from migrate_job.destinations.base import Row
-from migrate_job.destinations.parquet import part_file
-from migrate_job.layout import done_file
+from migrate_job.destinations.base import Row, on_this_machine
+from migrate_job.layout import done_name
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import StoreError
 from nbmf.store.files import sync
-from nbmf.store.layout import BESIDE_SQLITE, PLAN
+from nbmf.store.folder import Folder
+from nbmf.store.layout import BESIDE_SQLITE, PLAN, part_name
 from nbmf.store.parts import part_statistics, write_part
 from nbmf.store.rows import schema
 from nbmf.store.sqlite import APPLICATION_ID, FORMAT, INDEX, TABLES, SqliteStore
@@ -50,19 +50,22 @@ class SqliteFile:
     file: Path
     key: StoreKey | None = None
 
-    def prepare(self, folder: Path) -> None:
-        if self.file.exists() and not self._is_ours(folder):
+    def prepare(self, folder: Folder) -> None:
+        if self.file.exists() and not self._is_ours(on_this_machine(folder)):
             raise DestinationError(f"{self.file} is there already, and not of this migration; choose another name")
         if not self.file.parent.is_dir():
             raise DestinationError(f"{self.file.parent} is no folder")
 
-    def write(self, folder: Path, index: int, rows: list[Row]) -> list[BadRecord]:
-        write_part(part_file(folder, index), rows, self.key)
+    def write(self, folder: Folder, index: int, rows: list[Row]) -> list[BadRecord]:
+        write_part(folder, part_name(index), rows, self.key)
         return []
 
-    def finish(self, folder: Path, shards: int) -> None:
+    def finish(self, folder: Folder, shards: int) -> None:
         """Raises DestinationError if parts are gone that are not in the file, or the file is of something else."""
         self.prepare(folder)
+        self._finish(on_this_machine(folder), shards)
+
+    def _finish(self, folder: Path, shards: int) -> None:
         building, packed = folder / BUILDING, folder / PACKED
         if not self.file.exists():
             packed.unlink(missing_ok=True)
@@ -77,7 +80,7 @@ class SqliteFile:
             sync(self.file.parent)
         building.unlink(missing_ok=True)
         for index in range(shards):
-            part_file(folder, index).unlink(missing_ok=True)
+            (folder / part_name(index)).unlink(missing_ok=True)
 
     def _is_ours(self, folder: Path) -> bool:
         try:
@@ -108,7 +111,7 @@ def _fingerprint(folder: Path) -> str:
 
 def _move(connection: sqlite3.Connection, folder: Path, index: int) -> None:
     """A shard's part into the tables, then away: unless it is there already."""
-    part = part_file(folder, index)
+    part = folder / part_name(index)
     if not connection.execute("SELECT 1 FROM shards WHERE shard = ?", [index]).fetchone():
         if not part.exists():
             raise DestinationError(f"{part} is gone and not in {BUILDING}; remove {folder} and migrate again")
@@ -120,7 +123,7 @@ def _move(connection: sqlite3.Connection, folder: Path, index: int) -> None:
                 noted = (index, statistics.records, json.dumps(statistics.to_dict()))
                 connection.execute("INSERT INTO shards VALUES (?, ?, ?)", noted)
         except pa.ArrowException as error:
-            again = f"remove it and {done_file(folder, index)}, and migrate again"
+            again = f"remove it and {folder / done_name(index)}, and migrate again"
             raise DestinationError(f"{part} is damaged: {error}; {again}") from error
     part.unlink(missing_ok=True)
 

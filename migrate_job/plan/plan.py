@@ -6,19 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cluster.errors import DestinationError
 from cluster.sources import Source
 from migrate_job.destinations import Destination, ParquetParts
-from migrate_job.layout import LOCK, NAMES, done_file
+from migrate_job.layout import DEAD, DONE, LOCK, NAMES
 from migrate_job.plan.listing import Shards
 from migrate_job.plan.verification import ALL
 from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
 from nbmf.engine import Engine
 from nbmf.payload import Fidelity
-from nbmf.store.files import write_whole
+from nbmf.store.folder import Folder
 from nbmf.store.layout import PLAN
 
 _FORMAT = 2
@@ -45,7 +44,7 @@ class Plan:
 
     source: Source
     shards: Shards
-    destination: Path
+    destination: Folder
     registry: str
     version: str
     fidelity: Fidelity
@@ -59,14 +58,6 @@ class Plan:
     verify: float = ALL
     record_timeout_s: float = RECORD_TIMEOUT_S
     target: Destination = field(default_factory=ParquetParts)
-
-    def dead_file(self, index: int) -> Path:
-        """Dead letters of a shard."""
-        return self.destination / "_dead" / f"{index:06}.jsonl"
-
-    def done_file(self, index: int) -> Path:
-        """See layout.done_file."""
-        return done_file(self.destination, index)
 
     def fingerprint(self, plan_format: int = _FORMAT) -> str:
         """Changes when the source's listing or files, the version, a fidelity, the effort, a filter or `verify` do."""
@@ -100,16 +91,14 @@ class Plan:
 
     def refuse_foreign(self) -> None:
         """Raises DestinationError if the destination holds something that is no migration."""
-        if (self.destination / PLAN).exists() or not self.destination.exists():
-            return
+        entries = list(self.destination.entries())
         ours = (LOCK, NAMES, f"{PLAN}.new", f"{PLAN}.tmp.")
-        if any(not path.name.startswith(ours) for path in self.destination.iterdir()):
+        if PLAN not in entries and any(not name.startswith(ours) for name in entries):
             raise DestinationError(f"{self.destination} is not empty; a migration wants a folder of its own")
 
     def claim(self) -> None:
         """Makes the destination this plan's. Raises DestinationError if it holds anything else."""
         self.refuse_foreign()
-        path = self.destination / PLAN
         effort, budget_ms = self.effort_and_budget()
         fields = {
             "format": _FORMAT,
@@ -124,16 +113,14 @@ class Plan:
             "verify": self.verify,
             "shards": len(self.shards),
         }
-        if path.exists():
-            held = json.loads(path.read_text())
-            if held["fingerprint"] != self.fingerprint(held.get("format", 1)):
+        # The plan comes first and whole: a run killed at any point after it can go on.
+        if not self.destination.create(PLAN, json.dumps(fields, indent=1).encode()):
+            held = json.loads(self.destination.read(PLAN) or b"{}")
+            if held.get("fingerprint") != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
                     f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
                     "--class or --limit, --fidelity-policy or --verify, or of files that were modified since; choose "
                     "another folder, or repeat that command to finish it"
                 )
-        else:
-            # The plan comes first and whole: a run killed at any point after it can go on.
-            write_whole(path, lambda scratch: scratch.write_text(json.dumps(fields, indent=1)))
-        for folder in (self.dead_file(0).parent, self.done_file(0).parent):
-            folder.mkdir(exist_ok=True)
+        for below in (DEAD, DONE):
+            self.destination.make(below)

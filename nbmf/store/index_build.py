@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbmf.extras import require
-from nbmf.places import local_path
 from nbmf.store.errors import IndexUnusable
-from nbmf.store.files import remove_scratch, write_whole
+from nbmf.store.files import remove_scratch
+from nbmf.store.folder import Folder, LocalFolder, folder_at
 from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, METADATA, Index, bits_for, checksum
 from nbmf.store.index import key_hash as key_hash
 from nbmf.store.layout import INDEX
@@ -28,14 +27,15 @@ SPILL_ENTRIES = 1 << 18
 _ENTRY = [("hash", "<u8"), ("part", "<u4"), ("row", "<u4")]
 
 
-def ensure_index(folder: Path) -> None:
-    """Makes the index of a data set on a local filesystem, unless it has a sound one of the parts that are there.
+def ensure_index(folder: Folder) -> None:
+    """Makes the index of a data set, unless it has a sound one of the parts that are there.
 
     One caller at a time. Killed at any point it leaves the index as it was.
     """
-    parts = _parts(folder)
-    shutil.rmtree(folder / SPILL, ignore_errors=True)
-    remove_scratch(folder, INDEX)
+    parts = list_parts(*folder.filesystem())
+    if isinstance(folder, LocalFolder):
+        shutil.rmtree(folder.path / SPILL, ignore_errors=True)
+        remove_scratch(folder.path, INDEX)
     try:
         index = Index.open(parts)
         try:
@@ -43,35 +43,26 @@ def ensure_index(folder: Path) -> None:
         finally:
             index.close()
     except IndexUnusable:
-        build_index(folder)
+        _build(folder)
 
 
-def build_index(folder: Path | str) -> None:
-    """Makes the index of a data set on a local filesystem anew."""
-    folder = local_path(folder)
-    parts = _parts(folder)
+def build_index(place: Path | str) -> None:
+    """Makes the index of a data set anew, at a path or a URI that pyarrow.fs knows."""
+    _build(folder_at(place))
+
+
+def _build(folder: Folder) -> None:
+    parts = list_parts(*folder.filesystem())
     records = 0
     for number in range(len(parts.names)):
         with parts.open(number) as file:
             records += file.metadata.num_rows
     bits = bits_for(records)
-    spill = folder / SPILL
-    shutil.rmtree(spill, ignore_errors=True)
-    spill.mkdir()
-    try:
+    with folder.scratch(SPILL) as spill:
         pile_bits = max(0, bits - (SPILL_ENTRIES // BATCH_ENTRIES).bit_length() + 1)
         _spill(parts, spill, pile_bits)
         fields = {"format": FORMAT, "bits": bits, "records": records, "parts": parts.digest}
-        write_whole(folder / INDEX, lambda path: _write(path, fields, _piles(spill, pile_bits), bits - pile_bits))
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
-
-
-def _parts(folder: Path) -> Parts:
-    require("an index of a Parquet store", "pyarrow")
-    import pyarrow.fs as pafs
-
-    return list_parts(pafs.LocalFileSystem(), str(folder.absolute()))
+        folder.write(INDEX, lambda path: _write(path, fields, _piles(spill, pile_bits), bits - pile_bits))
 
 
 def _spill(parts: Parts, spill: Path, pile_bits: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nbmf.encryption import StoreKey, load_key
-from nbmf.extras import require
 from nbmf.places import local_path
 from nbmf.store.base import Store
 from nbmf.store.errors import StoreError
+from nbmf.store.folder import LocalFolder, RemoteFolder
+from nbmf.store.layout import PART_PREFIX, PART_SUFFIX
 from nbmf.store.parquet import ParquetStore
 from nbmf.store.record_files import RecordFiles, is_record_store
 from nbmf.store.sqlite import SqliteStore, is_sqlite
@@ -22,14 +23,13 @@ def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
     """
     key = key or load_key()
     if "://" in str(place) and not str(place).startswith("file:///"):
-        require("a Parquet store", "pyarrow")
-        import pyarrow.fs as pafs
-
+        folder = RemoteFolder(str(place))
         try:
-            filesystem, folder = pafs.FileSystem.from_uri(str(place))
-            return ParquetStore(filesystem, folder, key)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{place}: {error}") from error
+            return ParquetStore(*folder.filesystem(), key)
+        except FileNotFoundError as error:
+            raise StoreError(f"{folder} is no store: it has no {PART_PREFIX}*{PART_SUFFIX}") from error
+        except OSError as error:
+            raise StoreError(f"{folder}: {error}") from error
     path = local_path(place).expanduser().absolute()
     if is_sqlite(path):
         return SqliteStore(path, key)
@@ -37,7 +37,4 @@ def open_store(place: str | Path, *, key: StoreKey | None = None) -> Store:
         return RecordFiles(path, key)
     if not path.is_dir():
         raise StoreError(f"{path} is no store: neither a folder nor a SQLite file of nbmf")
-    require("a Parquet store", "pyarrow")
-    import pyarrow.fs as pafs
-
-    return ParquetStore(pafs.LocalFileSystem(), str(path), key)
+    return ParquetStore(*LocalFolder(path).filesystem(), key)

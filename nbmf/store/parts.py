@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import StoreError
-from nbmf.store.files import write_whole
+from nbmf.store.folder import Folder
 from nbmf.store.layout import PART_PREFIX, PART_SUFFIX
 from nbmf.store.rows import Row, schema, sealed
 from nbmf.store.statistics import Statistics
@@ -30,7 +30,7 @@ _STATISTICS = b"nbmf.statistics"
 _BATCH_ROWS = 2048
 
 
-def write_part(path: Path, rows: Iterable[Row], key: StoreKey | None = None) -> None:
+def write_part(folder: Folder, name: str, rows: Iterable[Row], key: StoreKey | None = None) -> None:
     """Writes a part, sorted by key and class; what has the same of both stays in its order."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -44,7 +44,7 @@ def write_part(path: Path, rows: Iterable[Row], key: StoreKey | None = None) -> 
     def write(scratch: Path) -> None:
         pq.write_table(table, scratch, row_group_size=ROW_GROUP_ROWS, compression=compression, use_dictionary=["class"])
 
-    write_whole(path, write)
+    folder.write(name, write)
 
 
 @dataclass(frozen=True, slots=True)

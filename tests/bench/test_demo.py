@@ -18,6 +18,7 @@ from migrate_job.plan.plan import Plan
 from nbmf import engine
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.payload import to_canonical
+from nbmf.store.folder import LocalFolder
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +84,13 @@ def demo_store(tmp_path, monkeypatch):
     payloads = synthetic.records(30, seed=51)
     write_legacy_store(tmp_path / "old", payloads)
     source = LegacyStore(tmp_path / "old")
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
-    plan.destination.mkdir()
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+    plan.destination.path.mkdir()
     plan.claim()
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     for index in range(len(plan.shards)):
         shard.migrate_shard(plan, index)
-    return source, plan.destination
+    return source, plan.destination.path
 
 
 def test_the_legacy_store_holds_the_stubs_blobs(demo_store):

@@ -18,6 +18,7 @@ from cluster.sources import open_source
 from migrate_job.destinations import SqliteFile
 from migrate_job.destinations.sqlite import run_folder
 from nbmf import store
+from nbmf.store.folder import LocalFolder
 
 os.fsync = lambda _: None
 SHARDS = 4
@@ -30,11 +31,11 @@ def start(folder):
     run = run_folder(target.file)
     plan_here(open_source(folder / "a.jsonl"), run, target).claim()
     for index in range(SHARDS):
-        target.write(run, index, [row(f"k{n}", [index, n]) for n in range(30)])
+        target.write(LocalFolder(run), index, [row(f"k{n}", [index, n]) for n in range(30)])
 
 
 def finish(folder):
-    SqliteFile(folder / "new.sqlite").finish(run_folder(folder / "new.sqlite"), SHARDS)
+    SqliteFile(folder / "new.sqlite").finish(LocalFolder(run_folder(folder / "new.sqlite")), SHARDS)
 
 
 def main(folder, stride):

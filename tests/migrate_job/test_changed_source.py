@@ -13,8 +13,10 @@ from cluster.errors import DestinationError
 from cluster.sources import LegacyStore, SourceChanged, open_source
 from migrate_job import job
 from migrate_job.coding import shard
+from migrate_job.layout import done_name
 from migrate_job.plan.plan import PLAN, Plan
 from nbmf import store
+from nbmf.store.folder import LocalFolder
 
 
 def modified_later(path):
@@ -42,7 +44,7 @@ CHANGES = [modified_later, rewritten, longer, shorter, Path.unlink]
 
 def plan_of(source, destination):
     destination.mkdir(exist_ok=True)
-    plan = Plan(source, tuple(source.plan()), destination, "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(destination), "unused", "none", "lossless")
     plan.claim()
     return plan
 
@@ -69,7 +71,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, change):
     plan = plan_of(ChangedWhileRead(open_source(path), path, change), tmp_path / "new")
     with pytest.raises(SourceChanged, match=r"a\.jsonl changed after .* into a new folder"):
         shard.migrate_shard(plan, 0)
-    assert not plan.done_file(0).exists()
+    assert not (plan.destination.path / done_name(0)).exists()
     assert list(store.iterate(tmp_path / "new")) == []
 
 
@@ -80,7 +82,7 @@ def test_a_file_that_changes_before_it_is_read(tmp_path, change):
     change(path)
     with pytest.raises(SourceChanged):
         shard.migrate_shard(plan, 0)
-    assert not plan.done_file(0).exists()
+    assert not (plan.destination.path / done_name(0)).exists()
 
 
 def test_one_file_of_a_legacy_store_is_named(tmp_path):

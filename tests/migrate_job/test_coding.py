@@ -12,6 +12,7 @@ from migrate_job.plan.plan import Plan
 from nbmf import Codec, builtin, inspect, json_text
 from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.payload import to_canonical
+from nbmf.store.folder import LocalFolder
 from nbmf.vectors.compare import cosines
 
 
@@ -46,7 +47,7 @@ def codec():
 
 
 def plan(**options):
-    return Plan(None, (), Path("new"), "unused", "none", "lossless", **options)
+    return Plan(None, (), LocalFolder(Path("new")), "unused", "none", "lossless", **options)
 
 
 def record(payload, key="k"):

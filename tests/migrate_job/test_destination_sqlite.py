@@ -17,6 +17,7 @@ from migrate_job.destinations.sqlite import run_folder
 from nbmf import store
 from nbmf.encryption import StoreKey
 from nbmf.store.errors import KeyRequired, RecordNotFound, StoreError
+from nbmf.store.folder import LocalFolder
 
 HERE = Path(__file__).parent
 KEY = StoreKey.from_secret("the secret of the tests")
@@ -90,8 +91,8 @@ def test_encrypted_records(tmp_path):
     target, run = SqliteFile(tmp_path / "new.db", KEY), tmp_path / "run"
     write_parts(run, index=False)
     (run / "_plan.json").write_text('{"fingerprint": "of a test"}')
-    target.write(run, 0, rows)
-    target.finish(run, 1)
+    target.write(LocalFolder(run), 0, rows)
+    target.finish(LocalFolder(run), 1)
     with store.open(tmp_path / "new.db", key=KEY) as opened:
         assert (opened.get("s").payload(), opened.get("s").meta) == ("secret", ["Anna"])
         assert opened.statistics().encrypted == 1
@@ -131,7 +132,7 @@ def test_a_file_that_was_removed_after_its_parts(source, file):
 def test_a_folder_that_is_not_there(source, tmp_path):
     file = tmp_path / "no" / "new.sqlite"
     with pytest.raises(DestinationError, match="is no folder"):
-        SqliteFile(file).prepare(run_folder(file))
+        SqliteFile(file).prepare(LocalFolder(run_folder(file)))
 
 
 def test_other_sqlite_files_are_no_stores(tmp_path):

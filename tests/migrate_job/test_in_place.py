@@ -23,6 +23,7 @@ from nbmf import compat, json_text, store
 from nbmf.encryption import is_envelope
 from nbmf.payload import to_canonical
 from nbmf.router import Router, Routing
+from nbmf.store.folder import LocalFolder
 
 
 @pytest.fixture(autouse=True)
@@ -323,7 +324,7 @@ def test_a_worker_that_outlived_its_run_finds_nothing_to_write_to(old):
     rollback(root)
     before = records(root)
     with pytest.raises(FileNotFoundError):
-        target.write(run, 0, rows)
+        target.write(LocalFolder(run), 0, rows)
     with pytest.raises(FileNotFoundError):
         list(source.read(part))
     assert records(root) == before

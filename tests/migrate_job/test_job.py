@@ -23,6 +23,7 @@ from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
+from nbmf.store.folder import LocalFolder
 
 MAX_RECORD_BYTES = 30_000
 
@@ -204,12 +205,12 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
-    plan.destination.mkdir()
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+    plan.destination.path.mkdir()
     plan.claim()
     counts = shard.migrate_shard(plan, 0)
     assert (counts["migrated"], counts["dead_reasons"]) == (1, {"verification_failed": 1})
-    (row,) = store.iterate(plan.destination)
+    (row,) = store.iterate(plan.destination.path)
     assert row.payload() == [1]
 
 
@@ -223,7 +224,13 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1]))
     (tmp_path / "new").mkdir()
     plan = Plan(
-        source, tuple(source.plan()), tmp_path / "new", str(tmp_path), "none", "lossless", engine=Engine("cpu", 3)
+        source,
+        tuple(source.plan()),
+        LocalFolder(tmp_path / "new"),
+        str(tmp_path),
+        "none",
+        "lossless",
+        engine=Engine("cpu", 3),
     )
     plan.claim()
     for _ in range(2):
@@ -300,7 +307,7 @@ def test_a_folder_that_is_filled_before_it_is_claimed(tmp_path):
     """`run` looks before it takes the lock, and again when it has it."""
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "letter.txt").touch()
     with pytest.raises(DestinationError, match="not empty"):

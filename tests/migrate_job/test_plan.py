@@ -10,6 +10,7 @@ from cluster.errors import DestinationError
 from cluster.sources import open_source
 from migrate_job.plan.plan import PLAN, Plan
 from nbmf.engine import Engine
+from nbmf.store.folder import LocalFolder
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def plan(tmp_path):
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1, 2]))
     (tmp_path / "new").mkdir()
     return lambda **options: Plan(
-        source, tuple(source.plan()), tmp_path / "new", "unused", "none", "lossless", **options
+        source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless", **options
     )
 
 
@@ -61,14 +62,14 @@ def test_a_plan_from_before_there_was_effort_goes_on(plan):
     assert type(now.source).__name__ == what[0]
     fingerprint = hashlib.sha256(json.dumps([what, shards], sort_keys=True).encode()).hexdigest()
     old = {"fingerprint": fingerprint, "version": "none", "shards": len(shards)}
-    (now.destination / PLAN).write_text(json.dumps(old))
+    (now.destination.path / PLAN).write_text(json.dumps(old))
     now.claim()
     with pytest.raises(DestinationError):
         plan(effort="max").claim()
-    assert json.loads((now.destination / PLAN).read_text()) == old
+    assert json.loads((now.destination.path / PLAN).read_text()) == old
 
 
 def test_the_plan_says_what_it_was_made_with(plan):
     plan(latency_budget_ms=50).claim()
-    fields = json.loads((plan().destination / PLAN).read_text())
+    fields = json.loads((plan().destination.path / PLAN).read_text())
     assert (fields["version"], fields["effort"], fields["latency_budget_ms"]) == ("none", "auto", 50.0)

@@ -113,7 +113,7 @@ class LosingNodes(ParquetParts):
 
     def write(self, folder, index, rows):
         for number, name in enumerate(self.LEFT):
-            (folder / f"{name}.tmp.{index}{number}").write_bytes(b"half")
+            (folder.path / f"{name}.tmp.{index}{number}").write_bytes(b"half")
         return super().write(folder, index, rows)
 
 
@@ -145,17 +145,17 @@ def test_nothing_is_left_of_them_in_place(root, monkeypatch):
 
 def test_a_worker_that_goes_on_after_its_run_harms_nothing(source, tmp_path):
     """It was lost with its node as far as the run knows, and finds its scratch file gone."""
-    letters = tmp_path / "new" / "_dead" / "000001.jsonl"
+    counts = tmp_path / "new" / "_done" / "000001.json"
 
     def late(scratch):
-        scratch.write_text("")
+        scratch.write_text("{}")
         migrate_here(source, tmp_path / "new", ParquetParts())
 
     migrate_here(source, tmp_path / "new", ParquetParts())
     with pytest.raises(FileNotFoundError):
-        write_whole(letters, late)
-    assert letters.read_text() == ""
-    assert list(letters.parent.glob("*.tmp.*")) == []
+        write_whole(counts, late)
+    assert json.loads(counts.read_text())["dead"] == 0
+    assert list(counts.parent.glob("*.tmp.*")) == []
     assert len(list(store.iterate(tmp_path / "new"))) == 45
 
 

@@ -16,6 +16,7 @@ from migrate_job.coding import records as coding
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.verification import is_chosen, parse_verify
 from nbmf import Codec, store
+from nbmf.store.folder import LocalFolder
 
 
 @pytest.mark.parametrize(("text", "share"), [("all", 1.0), ("sample:0.05", 0.05), ("sample:1", 1.0)])
@@ -57,7 +58,7 @@ class CountingCodec(Codec):
 def test_only_chosen_records_are_decoded():
     codec = CountingCodec()
     records = [Record(f"k{n}", "c", {}, f"text {n}", "place", 7) for n in range(500)]
-    plan = Plan(None, (), Path("new"), "unused", "none", "lossless", verify=0.1)
+    plan = Plan(None, (), LocalFolder(Path("new")), "unused", "none", "lossless", verify=0.1)
     rows = list(coding.migrate_records(records, codec, plan))
     verified = [row["key"] for row in rows if row["verified"]]
     assert len(rows) == 500

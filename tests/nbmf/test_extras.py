@@ -93,7 +93,13 @@ def test_the_command_without_its_libraries(arguments):
 def test_the_command_without_a_cluster(tmp_path):
     (tmp_path / "a.txt").write_text("hello " * 50)
     blob = tmp_path / "a.nbmf"
-    for arguments in [("--help",), ("encode", str(tmp_path / "a.txt"), "-o", str(blob)), ("decode", str(blob))]:
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n' * 400)
+    for arguments in [
+        ("--help",),
+        ("migrate", str(tmp_path / "a.jsonl"), str(tmp_path / "new")),  # there is too little for a cluster
+        ("encode", str(tmp_path / "a.txt"), "-o", str(blob)),
+        ("decode", str(blob)),
+    ]:
         run = _run(_main(*arguments), WITHOUT_CLUSTER)
         assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("hello ")
@@ -101,7 +107,10 @@ def test_the_command_without_a_cluster(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [(("migrate", "{0}/a.jsonl", "{0}/new"), "cluster"), (("train", "-r", "{0}/a.jsonl", "-o", "{0}/new"), "train")],
+    [
+        (("migrate", "{0}/a.jsonl", "{0}/new", "--address", "auto"), "cluster"),
+        (("train", "-r", "{0}/a.jsonl", "-o", "{0}/new"), "train"),
+    ],
 )
 def test_a_command_without_its_extra(arguments, extra, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n' * 400)

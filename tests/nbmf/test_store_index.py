@@ -13,6 +13,7 @@ import nbmf
 from nbmf import store
 from nbmf.store import index, index_build
 from nbmf.store.errors import IndexUnusable, RecordNotFound, StoreWarning
+from nbmf.store.folder import LocalFolder
 from nbmf.store.index import Index, bits_for
 from nbmf.store.layout import INDEX
 from nbmf.store.parts import list_parts, write_part
@@ -35,10 +36,11 @@ def many(tmp_path_factory):
     fixed = {"meta": "null", "blob": blob, "preview": False, "encrypted": False, "source_bytes": 1, "payload_bytes": 4}
     for part in range(50):
         write_part(
-            folder / f"part-{part:06}.parquet",
+            LocalFolder(folder),
+            f"part-{part:06}.parquet",
             [{"key": f"agent/{n}", "class": "abc"[n % 3]} | fixed for n in range(part, RECORDS, 50)],
         )
-    index_build.ensure_index(folder)
+    index_build.ensure_index(LocalFolder(folder))
     return folder
 
 
@@ -155,7 +157,7 @@ def test_an_index_that_was_cut_off(folder, length):
 
 
 def test_an_index_of_other_parts(folder):
-    write_part(folder / "part-000002.parquet", [row("m", "new")])
+    write_part(LocalFolder(folder), "part-000002.parquet", [row("m", "new")])
     with store.open(folder) as opened, pytest.warns(StoreWarning, match="is of other files"):
         assert opened.get("m").payload() == "new"
 
@@ -163,7 +165,7 @@ def test_an_index_of_other_parts(folder):
 def test_an_index_that_names_rows_that_are_not_there(folder, tmp_path, monkeypatch):
     """As of a part that was replaced by one of the same size: what is there is found all the same."""
     write_parts(tmp_path / "other", [row(f"k{n}", n) for n in range(700)], [row(f"l{n}", n) for n in range(300)])
-    monkeypatch.setattr(index_build, "_parts", lambda _: parts_of(tmp_path / "other"))
+    monkeypatch.setattr(index_build, "list_parts", lambda *_: parts_of(tmp_path / "other"))
     index_build.build_index(folder)
     digest = parts_of(tmp_path / "other").digest
     monkeypatch.setattr(store.parquet, "list_parts", lambda *a: list_parts(*a).__class__(
@@ -176,18 +178,18 @@ def test_an_index_that_names_rows_that_are_not_there(folder, tmp_path, monkeypat
 def test_ensure_index_makes_it_anew_only_when_it_has_to(folder, damage):
     whole = (folder / INDEX).read_bytes()
     before = (folder / INDEX).stat()
-    index_build.ensure_index(folder)
+    index_build.ensure_index(LocalFolder(folder))
     assert (folder / INDEX).stat().st_ino == before.st_ino
     if damage == "gone":
         (folder / INDEX).unlink()
     elif damage == "stale":
-        write_part(folder / "part-000002.parquet", [row("m", "new")])
+        write_part(LocalFolder(folder), "part-000002.parquet", [row("m", "new")])
     else:
         (folder / INDEX).write_bytes(whole[:-9] if damage == "cut" else whole[:600] + b"\xff" + whole[601:])
     (folder / f"{INDEX}.tmp.77").write_bytes(b"half")
     (folder / index_build.SPILL).mkdir()
     (folder / index_build.SPILL / "0").write_bytes(b"left over")
-    index_build.ensure_index(folder)
+    index_build.ensure_index(LocalFolder(folder))
     assert look_for_all(folder) == []
     assert ((folder / INDEX).read_bytes() == whole) == (damage != "stale")
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith("_")) == [INDEX]

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 from migrate_job.coding.shard import migrate_shard
+from migrate_job.layout import done_name
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import find_cut
+from nbmf.store.folder import LocalFolder
 
 
 def plan_here(source, folder, target, **how):
     folder.mkdir(parents=True, exist_ok=True)
-    return Plan(source, tuple(source.plan()), folder, "unused", "none", "lossless", target=target, **how)
+    return Plan(source, tuple(source.plan()), LocalFolder(folder), "unused", "none", "lossless", target=target, **how)
 
 
 def migrate_here(source, folder, target, **how):
@@ -17,12 +19,12 @@ def migrate_here(source, folder, target, **how):
     from migrate_job import job
 
     plan = plan_here(source, folder, target, **how)
-    with job._exclusive(folder):
+    with job._exclusive(plan.destination):
         plan.claim()
-        target.prepare(folder)
-        job._remove_scratch(folder)
+        target.prepare(plan.destination)
+        job._remove_scratch(plan.destination)
         cut = replace(plan, cut=find_cut(plan))
-        todo = [index for index in range(len(plan.shards)) if not plan.done_file(index).exists()]
+        todo = [index for index in range(len(plan.shards)) if not (folder / done_name(index)).exists()]
         counts = [migrate_shard(cut, index) for index in todo]
         job._finish(plan)
     return counts

@@ -4,6 +4,7 @@ import json
 
 import nbmf
 from nbmf.payload import to_canonical
+from nbmf.store.folder import LocalFolder
 from nbmf.store.index_build import ensure_index
 from nbmf.store.parts import write_part
 
@@ -25,7 +26,7 @@ def row(key, payload, record_class="note", *, meta=None, preview=False, encrypte
 def write_parts(folder, *parts, key=None, index=True):
     folder.mkdir(exist_ok=True)
     for number, rows in enumerate(parts):
-        write_part(folder / f"part-{number:06}.parquet", rows, key)
+        write_part(LocalFolder(folder), f"part-{number:06}.parquet", rows, key)
     if index:
-        ensure_index(folder)
+        ensure_index(LocalFolder(folder))
     return folder

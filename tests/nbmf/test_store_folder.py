@@ -1,0 +1,131 @@
+"""Folders of data sets, on a filesystem and an object store: files whole or not at all, whatever the network does."""
+
+import pytest
+import s3
+
+from nbmf import store
+from nbmf.errors import NotALocalPath
+from nbmf.store import folder as folders
+from nbmf.store import object_store
+from nbmf.store.errors import StoreError
+from nbmf.store.folder import LocalFolder, RemoteFolder, folder_at
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with s3.bucket() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(folders, "_FIRST_PAUSE_S", 0.001)
+
+
+@pytest.fixture
+def without_obstore(monkeypatch):
+    object_store._store.cache_clear()
+    monkeypatch.setattr(object_store, "find_spec", lambda _: None)
+    yield
+    object_store._store.cache_clear()
+
+
+@pytest.fixture(params=["local", "remote", "remote without obstore"])
+def folder(request, tmp_path):
+    if request.param == "local":
+        return LocalFolder(tmp_path)
+    if request.param == "remote without obstore":
+        request.getfixturevalue("without_obstore")
+    return RemoteFolder(request.getfixturevalue("bucket").uri(f"tests/{tmp_path.name}"))
+
+
+def test_files_are_written_and_read(folder):
+    assert folder.read("part") is None
+    assert (list(folder.files("_done")), list(folder.entries())) == ([], [])
+    folder.make("_done")
+    folder.write("_done/1.json", lambda path: path.write_bytes(b"one"))
+    folder.write("part", lambda path: path.write_bytes(b"first"))
+    folder.write("part", lambda path: path.write_bytes(b"second, longer"))
+    assert folder.read("part") == b"second, longer"
+    assert folder.read("_done/1.json") == b"one"
+    assert list(folder.files("_done")) == ["1.json"]
+    assert sorted(folder.entries()) == ["_done", "part"]
+
+
+def test_a_file_is_made_once(folder):
+    assert folder.create("plan", b"mine")
+    assert not folder.create("plan", b"theirs")
+    assert folder.read("plan") == b"mine"
+
+
+def test_what_cannot_be_filled_is_not_there(folder):
+    def fill(path):
+        path.write_bytes(b"half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        folder.write("part", fill)
+    assert list(folder.entries()) == []
+
+
+def test_scratch_is_gone_afterwards(folder):
+    with folder.scratch("_index.spill") as made:
+        (made / "0").write_bytes(b"x")
+    assert not made.exists()
+    assert list(folder.entries()) == []
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1000, 12_000_000])
+def test_a_server_that_fails_now_and_then(bucket, size_bytes):
+    """Slow, 503, connections that are cut before and after the server acts, in the middle of an upload in parts."""
+    folder = RemoteFolder(bucket.uri(f"faults/{size_bytes}"))
+    content = bytes(range(256)) * (size_bytes // 256)
+    bucket.front.share, before = 0.35, len(bucket.front.happened)
+    try:
+        for number in range(6):
+            folder.write(f"part-{number}", lambda path, number=number: path.write_bytes(content + bytes(number)))
+        assert [folder.read(f"part-{number}") for number in range(6)] == [content + bytes(n) for n in range(6)]
+        assert sorted(folder.entries()) == [f"part-{number}" for number in range(6)]
+    finally:
+        bucket.front.share = 0
+    assert len(bucket.front.happened) > before + 3
+
+
+def test_a_server_that_is_away(bucket, monkeypatch):
+    monkeypatch.setattr(folders, "_TRIES", 1)
+    folder = RemoteFolder(bucket.uri("away"))
+    folder.write("part", lambda path: path.write_bytes(b"old"))
+    bucket.front.share, bucket.front.faults = 1.0, ("busy",)
+    try:
+        with pytest.raises(OSError, match=r"SLOW_DOWN|SlowDown"):
+            folder.write("part", lambda path: path.write_bytes(b"new"))
+    finally:
+        bucket.front.share, bucket.front.faults = 0, ("slow", "busy", "cut before", "cut after")
+    assert folder.read("part") == b"old"
+
+
+def test_one_request_for_a_small_file_and_one_to_look_at_it(bucket):
+    folder = RemoteFolder(bucket.uri("few"))
+    bucket.front.requests.clear()
+    folder.write("part", lambda path: path.write_bytes(b"small"))
+    assert [method for method, _, _ in bucket.front.requests] == ["PUT", "HEAD"]
+
+
+def test_credentials_are_not_shown(bucket):
+    folder = RemoteFolder(bucket.uri("a/b"))
+    assert str(folder) == "s3://memory-stores/a/b"
+    assert "secret" not in repr(folder)
+    with pytest.raises(StoreError) as caught:
+        RemoteFolder("nothing://key:secret@bucket/x")
+    assert "secret" not in str(caught.value)
+
+
+def test_which_places_are_remote(tmp_path):
+    assert folder_at(tmp_path) == folder_at(f"file://{tmp_path}") == LocalFolder(tmp_path)
+    with pytest.raises(NotALocalPath):
+        folder_at("s3:/bucket/x")  # what pathlib makes of a URI
+
+
+def test_a_store_that_is_not_there(bucket):
+    with pytest.raises(StoreError, match="is no store"):
+        store.open(bucket.uri("nothing/here"))
