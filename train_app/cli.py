@@ -5,13 +5,22 @@ from __future__ import annotations
 import enum
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
 from train_app.results.stability import MakeStable
+
+UnwrapOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--unwrap/--no-unwrap",
+        help="Of records `{“id”, “domain”, “type”, “data”, “metadata”}` take `data`, and `domain` as the class; of "
+        "`{“messages”}` and `{“conversations”}` the list. Not looked for where the payload is named.",
+    ),
+]
 
 
 class Preset(enum.StrEnum):
@@ -59,6 +68,7 @@ def train(
             "those that were learnt from."
         ),
     ] = None,
+    unwrap: UnwrapOption = True,
     config: Annotated[
         Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
     ] = None,
@@ -152,11 +162,11 @@ def train(
     from cluster.progress import console, results
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources import Source, open_source
     from cluster.sources.unread import Unread
     from train_app import job
     from train_app.config import DEFAULT_FILE, TrainConfig
     from train_app.results import report
+    from train_app.samples.opening import Reading
 
     settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
     registry = Registry(out)
@@ -171,20 +181,8 @@ def train(
     if network and preset is not Preset.BUILTIN:
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
-    def opened(paths: list[str]) -> list[Source]:
-        return [
-            open_source(
-                path,
-                payload_field=payload_field,
-                payload=payload,
-                class_field=class_field,
-                table=table,
-                parse_json=True,
-            )
-            for path in paths
-        ]
-
-    sources = opened(records)
+    reading = Reading(payload_field, payload, class_field, table, unwrap)
+    sources = reading.open(records)
     for line in Unread.of(*sources).lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     plan = None
@@ -208,7 +206,7 @@ def train(
             settings,
             name,
             plan,
-            validation=opened(validation or []),
+            validation=reading.open(validation or []),
             dictionaries=dictionaries,
             attachments={path.name: path.read_bytes() for path in attach or []},
             name_classes=class_field is not None,
@@ -218,6 +216,8 @@ def train(
     for line in trained.rejections:
         typer.echo(line)
     results().print(report.ratio_table(trained.measured, trained.before))
+    if trained.measured.get("classes"):
+        results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:
         results().print(report.vectors_table(trained.measured["vectors"]))
     typer.echo(f"Published {trained.version_id} in {registry.location}.")

@@ -22,7 +22,9 @@ from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.results.evaluate import evaluate
 from train_app.results.stability import InUse, MakeStable, in_use, settle
-from train_app.samples.prepare import Prepared, Sample, is_held_out, prepare
+from train_app.samples import formats
+from train_app.samples.prepare import Prepared, prepare
+from train_app.samples.sample import Sample, is_held_out
 from train_app.samples.split import for_learned_coders
 from train_app.vector_spaces import Learned, learn_spaces
 
@@ -70,8 +72,9 @@ def run(
 
     A network where there is a plan for one: watched and fitted on the records of `validation`, without
     them on some of the sources'. `attachments` become files of the version as they are. `name_classes`: the manifest
-    names the classes that were learnt from. What is left out is written to `rejected_file`, a JSON line each. Raises
-    TooFewRecords, RecordsError, InexactVersion, TrainingFailed, TooManyWorkers.
+    names the classes that were learnt from, as it does where records name them themselves. What is left out is written
+    to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed,
+    TooManyWorkers.
     """
     if network and network.trains_network:
         from train_app.network.workers import check_room
@@ -91,6 +94,9 @@ def run(
             network = None
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = learnt_from if dictionaries else []
+        for line in formats.lines(prepared.formats):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        name_classes = name_classes or prepared.names_classes
         data = prepared.summary(name_classes)
         manifest, files = dictionary_part(samples, config, name, data, lambda: bars.advance(learning))
         if network:
@@ -109,6 +115,7 @@ def run(
                 files,
                 before.codecs,
                 lambda n: bars.advance(measuring, n),
+                name_classes,
             )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")

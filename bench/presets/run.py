@@ -25,7 +25,7 @@ from train_app.config import TrainConfig
 from train_app.job import dictionary_part
 from train_app.learned_part import LearningPlan, train_part
 from train_app.network.settings import NeuralTrainConfig, default_file
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 BUILTIN, NONE = "built-in", "none"
 _CHUNK_RECORDS = 64

@@ -11,7 +11,10 @@ from cluster.sources import open_source
 from nbmf.coders import ZstdDictionaryCoder
 from nbmf.payload import Kind, to_canonical
 from train_app.dictionaries import steps, train_dictionaries
-from train_app.samples.prepare import BoundedSample, Sample, _balanced, _share, read_samples
+from train_app.samples.bounded import BoundedSample
+from train_app.samples.prepare import _balanced, _share
+from train_app.samples.reading import read_samples
+from train_app.samples.sample import Sample
 
 
 def _sample(digest, size):
