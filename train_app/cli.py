@@ -5,22 +5,14 @@ from __future__ import annotations
 import enum
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
+from train_app.options import TrainConfigOption, UnwrapOption, load_config
 from train_app.results.stability import MakeStable
-
-UnwrapOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--unwrap/--no-unwrap",
-        help="Of records `{“id”, “domain”, “type”, “data”, “metadata”}` take `data`, and `domain` as the class; of "
-        "`{“messages”}` and `{“conversations”}` the list. Not looked for where the payload is named.",
-    ),
-]
 
 
 class Preset(enum.StrEnum):
@@ -69,9 +61,7 @@ def train(
         ),
     ] = None,
     unwrap: UnwrapOption = True,
-    config: Annotated[
-        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
-    ] = None,
+    config: TrainConfigOption = None,
     preset: Annotated[
         Preset,
         typer.Option(
@@ -164,11 +154,10 @@ def train(
     from cluster.session import session
     from cluster.sources.unread import Unread
     from train_app import job
-    from train_app.config import DEFAULT_FILE, TrainConfig
     from train_app.results import report
     from train_app.samples.opening import Reading
 
-    settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
+    settings = load_config(config)
     registry = Registry(out)
     if preset is Preset.NONE and not dictionaries:
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")

@@ -1,0 +1,71 @@
+"""`nbmf data`: what training would make of records, splits of them, and pairs of what a version makes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypeAlias
+
+import typer
+
+from cluster.cli.options import PayloadFieldOption, PayloadOption, TableOption
+from train_app.options import ClassFieldOption, ReportOption, TrainConfigOption, UnwrapOption, load_config
+
+EXIT_SOME_FAILED = 3
+
+app = typer.Typer(help="Check, split and pair records for training.", no_args_is_help=True)
+
+FilesArgument: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        help="A .jsonl, .json or .parquet file, SQLite, a folder of them, or a legacy store.", show_default=False
+    ),
+]
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def check(
+    files: FilesArgument,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    table: TableOption = None,
+    class_field: ClassFieldOption = None,
+    unwrap: UnwrapOption = True,
+    config: TrainConfigOption = None,
+    json_output: ReportOption = None,
+) -> None:
+    """Tell what `nbmf train` would make of records: how many, of which classes, kinds and sizes, what it leaves out.
+
+    The exit code is 3 where records are left out, or files could not be read.
+    """
+    from cluster.progress import console, progress, results
+    from cluster.sources.unread import Unread
+    from train_app.data import check as checking
+    from train_app.data.tables import check_lines, sizes_table
+    from train_app.samples import formats
+    from train_app.samples.opening import Reading
+
+    settings = load_config(config)
+    sources = Reading(payload_field, payload, class_field, table, unwrap).open(files)
+    unread = Unread.of(*sources)
+    for line in unread.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    with progress("records") as bars:
+        task = bars.add_task("checking", total=None)
+        found = checking.check(sources, settings, lambda: bars.advance(task))
+    report = found.to_dict() | {"not_read": unread.to_dict()}
+    if json_output:
+        json_output.write_text(json.dumps(report, indent=1) + "\n")
+    intake = found.intake
+    for line in (*formats.lines(intake.formats), *check_lines(report), *intake.rejections.lines(intake.records)):
+        typer.echo(line)
+    if report["kinds"]:
+        results().print(sizes_table("Distinct records by kind, sizes in bytes", "kind", report["kinds"]))
+    if report["classes"]:
+        results().print(sizes_table("By class", "class", report["classes"]))
+    if report["rejected"] or unread.faults:
+        raise typer.Exit(EXIT_SOME_FAILED)
