@@ -104,6 +104,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Records that the version is measured on; of --records, none of these are learnt from. Repeatable. "
+            "Without it: a tenth of --records, chosen by hash.",
+            show_default=False,
+        ),
+    ] = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
@@ -139,9 +147,9 @@ def train(
 ) -> None:
     """Train a codec version on your records, measure it on held-out ones, publish it.
 
-    Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to
-    measure on. In Parquet, text that is a JSON object or array is learnt as JSON. Records that cannot be read, or hold
-    nothing, are left out and told of; the exit code is 0 all the same if enough are left to learn from.
+    Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to measure on, or
+    those of --test are. In Parquet, text that is a JSON object or array is learnt as JSON. Records that cannot be read,
+    or hold nothing, are left out and told of; the exit code is 0 all the same if enough are left to learn from.
 
     A network of your own is trained as a Ray Train job. It stops by itself when its budget of
     minutes is spent; stopped earlier, by Ctrl-C or a crash, the same command goes on from the last checkpoint.
@@ -196,6 +204,7 @@ def train(
             name,
             plan,
             validation=reading.open(validation or []),
+            test=reading.open(test or []),
             dictionaries=dictionaries,
             attachments={path.name: path.read_bytes() for path in attach or []},
             name_classes=class_field is not None,

@@ -8,7 +8,7 @@ from typing import Any
 from cluster.errors import RecordsError
 from cluster.sources import Source
 from train_app.config import TrainConfig
-from train_app.data.near import THRESHOLD, Near
+from train_app.data.near import THRESHOLD, Near, sketch
 from train_app.data.sizes import Sizes, SizesBy
 from train_app.samples.reading import Intake, read_samples
 from train_app.samples.sample import Sample
@@ -51,7 +51,10 @@ class Check:
 
     def _compare(self, sample: Sample, place: str) -> None:
         self._places.append(place)
-        if found := self._near.add(sample.canonical):
+        own = sketch(sample.canonical)
+        found = self._near.find(own)
+        self._near.add(own)
+        if found:
             self._near_records += 1
             if len(self._pairs) < _SHOWN_PAIRS:
                 self._pairs.append({"place": place, "near": self._places[found[0]]})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from cluster.cli.options import PayloadFieldOption, PayloadOption, TableOption
+from cluster.cli.options import LOCAL, PayloadFieldOption, PayloadOption, TableOption
 from train_app.options import ClassFieldOption, ReportOption, TrainConfigOption, UnwrapOption, load_config
 
 EXIT_SOME_FAILED = 3
@@ -67,5 +68,65 @@ def check(
         results().print(sizes_table("Distinct records by kind, sizes in bytes", "kind", report["kinds"]))
     if report["classes"]:
         results().print(sizes_table("By class", "class", report["classes"]))
+    if report["rejected"] or unread.faults:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def split(
+    files: FilesArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", **LOCAL, help="Folder to write to.", show_default=False)],
+    test_share: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=0.5, help="Share to measure on.", show_default="as `nbmf train` holds out, 0.1"),
+    ] = None,
+    val_share: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share to watch training by.")] = 0.05,
+    packed: Annotated[bool, typer.Option("--zstd", help="Compress the files: `.jsonl.zst`.")] = False,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    table: TableOption = None,
+    class_field: ClassFieldOption = None,
+    unwrap: UnwrapOption = True,
+    config: TrainConfigOption = None,
+) -> None:
+    """Split records into train, val and test, as lines of JSON in the specification's format.
+
+    The hash decides by which `nbmf train` holds records out, and near-duplicates stay together. Run again with more
+    records into the same folder, those that are there keep their side. What is left out is a line of `rejected.jsonl`,
+    and the exit code 3.
+
+    Example: `nbmf data split memory.jsonl -o split`, then `nbmf train -r split/train.jsonl --validation split/val.jsonl
+    --test split/test.jsonl`.
+    """
+    from cluster.progress import console, progress
+    from cluster.sources.unread import Unread
+    from train_app.data.split import split as split_records
+    from train_app.samples import formats
+    from train_app.samples.opening import Reading
+
+    settings = load_config(config)
+    sources = Reading(payload_field, payload, class_field, table, unwrap).open(files)
+    unread = Unread.of(*sources)
+    for line in unread.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    with progress("records") as bars:
+        task = bars.add_task("splitting", total=None)
+        report, intake = split_records(
+            sources,
+            out,
+            settings,
+            test_share=settings.holdout_fraction if test_share is None else test_share,
+            val_share=val_share,
+            packed=packed,
+            on_record=lambda: bars.advance(task),
+        )
+    for line in (*formats.lines(intake.formats), *intake.rejections.lines(intake.records)):
+        typer.echo(line)
+    for one in report["sides"].values():
+        typer.echo(f"{out / one['file']}: {one['records']:,} records, {one['bytes']:,} bytes")
+    typer.echo(
+        f"{report['duplicates']:,} duplicates are left out; {report['moved']:,} records went with one that they are "
+        f"nearly the same as; {report['kept']:,} were there before."
+    )
     if report["rejected"] or unread.faults:
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -1,8 +1,9 @@
 """Records that are nearly the same as others: most of their pieces of eight bytes are, wherever these stand.
 
 The share of pieces in common (Jaccard) is estimated by MinHash, from the smallest hash in each of 96 bins; an empty bin
-takes that of the next one (A. Shrivastava, P. Li: Densifying one permutation hashing, 2014). Records are compared where
-six bins in a row are equal: 99 of 100 pairs with a share of .8 are found.
+takes that of the next one (A. Shrivastava, P. Li: Densifying one permutation hashing, 2014). A record is compared with
+the first that has the same six bins in a row, for each of sixteen such rows: of pairs with a share of .8, 99 of 100
+have one.
 
 Shape suffix: P pieces of a record.
 """
@@ -48,21 +49,29 @@ def _densified(smallest: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Near:
-    """Records in order, each compared with those before it; takes some 2 kB of memory a record."""
+    """Records that others are compared with; takes some 2 kB of memory a record."""
 
     def __init__(self) -> None:
         self._sketches: list[NDArray[np.uint32]] = []
         self._first_with: dict[int, int] = {}
 
-    def add(self, data: bytes) -> list[int]:
-        """Numbers of those before it, from 0, that are near to this record, the nearest first."""
-        number, own = len(self._sketches), sketch(data)
+    def add(self, own: NDArray[np.uint32]) -> None:
+        """A record, by its sketch; numbered from 0."""
+        for key in _keys(own):
+            self._first_with.setdefault(key, len(self._sketches))
         self._sketches.append(own)
-        keys = [hash((band, own[band : band + _ROWS].tobytes())) for band in range(0, _BINS, _ROWS)]
-        found = {self._first_with.setdefault(key, number) for key in keys} - {number}
-        shares = {one: self.share(one, number) for one in found}
+
+    def find(self, own: NDArray[np.uint32]) -> list[int]:
+        """Numbers of records that are near to one of this sketch, the nearest first."""
+        found = {self._first_with[key] for key in _keys(own) if key in self._first_with}
+        shares = {number: share_of(own, self._sketches[number]) for number in found}
         return sorted((one for one in found if shares[one] >= THRESHOLD), key=lambda one: (-shares[one], one))
 
-    def share(self, one: int, other: int) -> float:
-        """Estimated share of pieces that two records have in common."""
-        return float(np.mean(self._sketches[one] == self._sketches[other]))
+
+def share_of(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
+    """Estimated share of pieces that the records of two sketches have in common."""
+    return float(np.mean(one == other))
+
+
+def _keys(own: NDArray[np.uint32]) -> list[int]:
+    return [hash((band, own[band : band + _ROWS].tobytes())) for band in range(0, _BINS, _ROWS)]

@@ -32,6 +32,8 @@ class Prepared:
     of_held_out_classes: int = 0
     rejections: Rejections = field(default_factory=Rejections)
     formats: Counter[str] = field(default_factory=Counter)
+    tested: int | None = None
+    """Records not learnt from as they are among those to measure on, where such were given."""
 
     @property
     def names_classes(self) -> bool:
@@ -52,6 +54,7 @@ class Prepared:
             "holdout_bytes": sum(len(s.canonical) for s in self.holdout),
             "kinds": dict(sorted(Counter(s.kind.label for s in (*self.training, *self.holdout)).items())),
             **({"classes": dict(sorted(classes.items()))} if with_classes else {}),
+            **({"tested": self.tested} if self.tested is not None else {}),
             **({"formats": dict(sorted(self.formats.items()))} if self.formats else {}),
         }
 
@@ -69,11 +72,55 @@ def prepare(
     config: TrainConfig,
     on_records: Callable[[int], None],
     rejected_file: Path | None = None,
+    test: Iterable[Source] = (),
 ) -> Prepared:
     """Reads all sources in parallel; `on_records` is told how many records were read since it was last called.
 
-    What is left out is written to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError.
+    Held out are the records of `test`, if there are any: what is among them is not learnt from. What is left out is
+    written to `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError.
     """
+    training = BalancedSample(config.max_training_bytes, config.max_class_bytes)
+    holdout = BalancedSample(config.max_holdout_bytes, config.max_class_bytes)
+    tested: set[bytes] = set()
+    if test := list(test):
+        for sample in _samples(test, Intake(config.max_record_bytes, rejected_file), on_records):
+            holdout.add(sample)
+            tested.add(sample.digest)
+    fraction = 0.0 if test else config.holdout_fraction
+    intake = Intake(config.max_record_bytes, rejected_file, tested)
+    of_held_out_classes = 0
+    for sample in _samples(sources, intake, on_records):
+        if is_held_out(sample.group, config.held_out_classes):
+            of_held_out_classes += 1
+        else:
+            (holdout if share(sample.digest) < fraction else training).add(sample)
+    parts = training.samples(), holdout.samples()
+    prepared = Prepared(
+        *(parts if test else _balanced(*parts)),
+        intake.records,
+        intake.duplicates,
+        of_held_out_classes,
+        intake.rejections,
+        intake.formats,
+        intake.tested if test else None,
+    )
+    _require_enough(prepared, config)
+    return prepared
+
+
+def read(sources: Iterable[Source], config: TrainConfig, rejected_file: Path | None = None) -> list[Sample]:
+    """All records of the sources, as many as training would take. Raises TooFewRecords for none, RecordsError."""
+    intake = Intake(config.max_record_bytes, rejected_file)
+    found = BalancedSample(config.max_training_bytes, config.max_class_bytes)
+    for sample in _samples(sources, intake, lambda _records: None):
+        found.add(sample)
+    if samples := found.samples():
+        return samples
+    raise TooFewRecords(" ".join(["no record is left of those to watch by.", *intake.rejections.lines(intake.records)]))
+
+
+def _samples(sources: Iterable[Source], intake: Intake, on_records: Callable[[int], None]) -> Iterator[Sample]:
+    """Those that the intake takes, in any order. Raises RecordsError."""
     import ray
 
     # Pickled by us: they are Python objects, which Arrow columns do not hold. A source may name many files: once.
@@ -85,29 +132,12 @@ def prepare(
     rows = ray.data.from_items(work, override_num_blocks=len(work)).flat_map(
         lambda item: _read(held[item["source"]], item["shard"])
     )
-    training = BalancedSample(config.max_training_bytes, config.max_class_bytes)
-    holdout = BalancedSample(config.max_holdout_bytes, config.max_class_bytes)
-    intake = Intake(config.max_record_bytes, rejected_file)
-    of_held_out_classes = 0
     for row in rows.iter_rows():
         if row["fault"]:
             raise RecordsError(row["fault"])
-        sample = intake.sample(row)
-        if sample and is_held_out(sample.group, config.held_out_classes):
-            of_held_out_classes += 1
-        elif sample:
-            (holdout if share(sample.digest) < config.holdout_fraction else training).add(sample)
+        if sample := intake.sample(row):
+            yield sample
         on_records(1)
-    prepared = Prepared(
-        *_balanced(training.samples(), holdout.samples()),
-        intake.records,
-        intake.duplicates,
-        of_held_out_classes,
-        intake.rejections,
-        intake.formats,
-    )
-    _require_enough(prepared, config)
-    return prepared
 
 
 def _balanced(training: list[Sample], holdout: list[Sample]) -> tuple[list[Sample], list[Sample]]:
