@@ -11,7 +11,7 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
-from train_app.options import TrainConfigOption, UnwrapOption, load_config
+from train_app.options import TrainConfigOption, UnwrapOption, load_config, opened
 from train_app.results.stability import MakeStable
 
 
@@ -157,10 +157,9 @@ def train(
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
     from cluster import config as configuration
-    from cluster.progress import console, results
+    from cluster.progress import results
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources.unread import Unread
     from train_app import job
     from train_app.results import report
     from train_app.samples.opening import Reading
@@ -179,9 +178,7 @@ def train(
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
     reading = Reading(payload_field, payload, class_field, table, unwrap)
-    sources = reading.open(records)
-    for line in Unread.of(*sources).lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    sources, _ = opened(records, reading)
     plan = None
     if preset is not Preset.NONE:
         from train_app.learned_part import LearningPlan

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from cluster.cli.options import LOCAL
 
 if TYPE_CHECKING:
+    from cluster.sources import Source
+    from cluster.sources.unread import Unread
     from train_app.config import TrainConfig
+    from train_app.samples.opening import Reading
 
 ClassFieldOption: TypeAlias = Annotated[
     str | None, typer.Option("--class-field", help="Field or column that holds the record's class.")
@@ -41,3 +45,21 @@ def load_config(path: Path | None) -> TrainConfig:
     from train_app.config import DEFAULT_FILE, TrainConfig
 
     return config.load(TrainConfig, path, DEFAULT_FILE)
+
+
+def opened(paths: list[str], reading: Reading) -> tuple[list[Source], Unread]:
+    """The sources, and what of them is not read, which is printed. Raises RecordsError."""
+    from cluster.progress import console
+    from cluster.sources.unread import Unread
+
+    sources = reading.open(paths)
+    unread = Unread.of(*sources)
+    for line in unread.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return sources, unread
+
+
+def write_json(path: Path | None, report: dict[str, Any]) -> None:
+    """The report into the file that was asked for, if any."""
+    if path:
+        path.write_text(json.dumps(report, indent=1) + "\n")

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from cluster.cli.options import LOCAL, PayloadFieldOption, PayloadOption, TableOption
-from train_app.options import ClassFieldOption, ReportOption, TrainConfigOption, UnwrapOption, load_config
+from cluster.cli.options import (
+    LOCAL,
+    CodecOption,
+    EffortChoice,
+    EffortOption,
+    FidelityChoice,
+    FidelityOption,
+    LatencyBudgetOption,
+    PayloadFieldOption,
+    PayloadOption,
+    RegistryOption,
+    TableOption,
+    latency_budget,
+)
+from cluster.registry import DEFAULT
+from train_app.options import (
+    ClassFieldOption,
+    ReportOption,
+    TrainConfigOption,
+    UnwrapOption,
+    load_config,
+    opened,
+    write_json,
+)
 
 EXIT_SOME_FAILED = 3
 
@@ -43,24 +64,19 @@ def check(
 
     The exit code is 3 where records are left out, or files could not be read.
     """
-    from cluster.progress import console, progress, results
-    from cluster.sources.unread import Unread
+    from cluster.progress import progress, results
     from train_app.data import check as checking
     from train_app.data.tables import check_lines, sizes_table
     from train_app.samples import formats
     from train_app.samples.opening import Reading
 
     settings = load_config(config)
-    sources = Reading(payload_field, payload, class_field, table, unwrap).open(files)
-    unread = Unread.of(*sources)
-    for line in unread.lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    sources, unread = opened(files, Reading(payload_field, payload, class_field, table, unwrap))
     with progress("records") as bars:
         task = bars.add_task("checking", total=None)
         found = checking.check(sources, settings, lambda: bars.advance(task))
     report = found.to_dict() | {"not_read": unread.to_dict()}
-    if json_output:
-        json_output.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(json_output, report)
     intake = found.intake
     for line in (*formats.lines(intake.formats), *check_lines(report), *intake.rejections.lines(intake.records)):
         typer.echo(line)
@@ -98,17 +114,13 @@ def split(
     Example: `nbmf data split memory.jsonl -o split`, then `nbmf train -r split/train.jsonl --validation split/val.jsonl
     --test split/test.jsonl`.
     """
-    from cluster.progress import console, progress
-    from cluster.sources.unread import Unread
+    from cluster.progress import progress
     from train_app.data.split import split as split_records
     from train_app.samples import formats
     from train_app.samples.opening import Reading
 
     settings = load_config(config)
-    sources = Reading(payload_field, payload, class_field, table, unwrap).open(files)
-    unread = Unread.of(*sources)
-    for line in unread.lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    sources, unread = opened(files, Reading(payload_field, payload, class_field, table, unwrap))
     with progress("records") as bars:
         task = bars.add_task("splitting", total=None)
         report, intake = split_records(
@@ -129,4 +141,52 @@ def split(
         f"nearly the same as; {report['kept']:,} were there before."
     )
     if report["rejected"] or unread.faults:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def pairs(
+    files: FilesArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", **LOCAL, help="File of JSON Lines to write.", show_default=False)],
+    codec: CodecOption = DEFAULT,
+    registry: RegistryOption = None,
+    fidelity: FidelityOption = FidelityChoice.LOSSLESS,
+    effort: EffortOption = EffortChoice.AUTO,
+    latency_budget_ms: LatencyBudgetOption = None,
+    payload_field: PayloadFieldOption = None,
+    payload: PayloadOption = None,
+    table: TableOption = None,
+    class_field: ClassFieldOption = None,
+    unwrap: UnwrapOption = True,
+    config: TrainConfigOption = None,
+) -> None:
+    """Write what a version makes of records, a line each: `original`, `compressed` (the blob in base64),
+    `reconstructed`, `compression_ratio` and `similarity_score`.
+
+    Every blob is decoded and compared. The score is 1 where what comes back is equal, else the mean cosine of the
+    vectors that `--fidelity semantic` changed. What is left out is named, and the exit code 3.
+    """
+    from cluster.progress import progress
+    from cluster.registry import STUB, Registry
+    from train_app.data.pairs import How, write_pairs
+    from train_app.data.whole_file import whole_file
+    from train_app.samples.opening import Reading
+
+    place, settings = Registry(registry), load_config(config)
+    how = How(fidelity.value, effort.value, latency_budget(effort, latency_budget_ms))
+    if (version := place.resolve(codec)) == STUB:
+        raise typer.BadParameter("the stub writes no blobs", param_hint="--codec")
+    sources, unread = opened(files, Reading(payload_field, payload, class_field, table, unwrap))
+    with progress("records") as bars, whole_file(out) as file:
+        task = bars.add_task("encoding and decoding", total=None)
+        written = write_pairs(sources, place.load(version), how, settings, file.write, lambda: bars.advance(task))
+    intake, found = written.intake, written.to_dict()
+    for line in intake.rejections.lines(intake.records):
+        typer.echo(line)
+    typer.echo(
+        f"{found['records']:,} pairs in {out} by {version[:12]}: ratio {found['total_ratio']:.2f} in total, "
+        f"{found['mean_ratio']:.2f} in the mean, {found['p5_ratio']:.2f} at p5; similarity "
+        f"{found['similarity_mean']:g} in the mean, {found['similarity_min']:g} at least."
+    )
+    if intake.rejections.counts or unread.faults:
         raise typer.Exit(EXIT_SOME_FAILED)

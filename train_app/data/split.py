@@ -13,7 +13,7 @@ from cluster.sources import Source
 from cluster.sources.parsing import Refused
 from train_app.config import TrainConfig
 from train_app.data.check import rows_of
-from train_app.data.side_files import PLAIN, ZSTD, SideFiles, line_of, path_of, written_before
+from train_app.data.side_files import PLAIN, ZSTD, line_of, path_of, side_files, written_before
 from train_app.data.sides import SIDES, Sides
 from train_app.samples.reading import Intake
 from train_app.samples.rejections import Rejections
@@ -43,14 +43,14 @@ def split(
     for side, sample in written_before(folder):
         sides.keep(sample, side)
     records, sizes = Counter[str](), Counter[str]()
-    with SideFiles(folder, ZSTD if packed else PLAIN) as files:
+    with side_files(folder, ZSTD if packed else PLAIN) as files:
         for row in rows_of(sources):
             on_record()
             new = intake.sample(row)
             placed = new and _placed(new, row, sides, intake.rejections)
             if new and placed:
                 side, line = placed
-                files.write(side, line)
+                files[side].write(line)
                 records[side] += 1
                 sizes[side] += len(new.canonical)
         if not records:
