@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from train_app.config import TrainConfig
     from train_app.samples.opening import Reading
 
+EXIT_SOME_FAILED = 3
+
 ClassFieldOption: TypeAlias = Annotated[
     str | None, typer.Option("--class-field", help="Field or column that holds the record's class.")
 ]

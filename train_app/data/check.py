@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from cluster.errors import RecordsError
 from cluster.sources import Source
 from train_app.config import TrainConfig
 from train_app.data.near import THRESHOLD, Near, sketch
 from train_app.data.sizes import Sizes, SizesBy
-from train_app.samples.reading import Intake, read_samples
+from train_app.samples.reading import Intake, rows_of
 from train_app.samples.sample import Sample
 
 _SHOWN_PAIRS = 5
-
-
-def rows_of(sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
-    """Rows of all records, as `read_samples` has them, in order, read in this process. Raises RecordsError."""
-    shards = 0
-    for source in sources:
-        for shard in source.plan():
-            shards += 1
-            yield from read_samples(source, shard)
-    if not shards:
-        raise RecordsError("the sources hold no records at all")
 
 
 class Check:

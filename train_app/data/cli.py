@@ -23,6 +23,7 @@ from cluster.cli.options import (
 )
 from cluster.registry import DEFAULT
 from train_app.options import (
+    EXIT_SOME_FAILED,
     ClassFieldOption,
     ReportOption,
     TrainConfigOption,
@@ -31,8 +32,6 @@ from train_app.options import (
     opened,
     write_json,
 )
-
-EXIT_SOME_FAILED = 3
 
 app = typer.Typer(help="Check, split and pair records for training.", no_args_is_help=True)
 

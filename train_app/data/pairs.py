@@ -19,9 +19,8 @@ from nbmf.payload import Canonical, Fidelity, to_canonical
 from nbmf.vectors.compare import cosines_of
 from nbmf.wire import dump
 from train_app.config import TrainConfig
-from train_app.data.check import rows_of
 from train_app.data.side_files import value_of
-from train_app.samples.reading import Intake
+from train_app.samples.reading import Intake, rows_of
 from train_app.samples.sample import Sample
 
 _BATCH = 64

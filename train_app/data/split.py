@@ -12,10 +12,9 @@ from cluster.errors import TooFewRecords
 from cluster.sources import Source
 from cluster.sources.parsing import Refused
 from train_app.config import TrainConfig
-from train_app.data.check import rows_of
 from train_app.data.side_files import PLAIN, ZSTD, line_of, path_of, side_files, written_before
 from train_app.data.sides import SIDES, Sides
-from train_app.samples.reading import Intake
+from train_app.samples.reading import Intake, rows_of
 from train_app.samples.rejections import Rejections
 from train_app.samples.sample import Sample
 

@@ -79,6 +79,11 @@ def evaluate(
         for chunk_rows in ray.get(done):
             rows += chunk_rows
             on_records(len(chunk_rows))
+    return ratios(rows, by_class)
+
+
+def ratios(rows: list[Any], by_class: bool) -> dict[str, Any]:
+    """Of rows of `measure_chunk`, as `evaluate`."""
     return {
         "exact": sum(row[2] for row in rows),
         "records": len(rows),

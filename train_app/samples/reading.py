@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import RecordsError
 from cluster.sources import BadRecord, Shard, Source
 from nbmf.errors import UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
@@ -60,6 +61,17 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
         digest = digest_of(kind, canonical)
         good = {"kind": int(kind), "canonical": canonical, "digest": digest, "group": item.record_class or ""}
         yield {**row, **good}
+
+
+def rows_of(sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
+    """Rows of all records, as `read_samples` has them, in order, read in this process. Raises RecordsError."""
+    shards = 0
+    for source in sources:
+        for shard in source.plan():
+            shards += 1
+            yield from read_samples(source, shard)
+    if not shards:
+        raise RecordsError("the sources hold no records at all")
 
 
 class Intake:
