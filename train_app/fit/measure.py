@@ -17,8 +17,9 @@ from train_app.fit.verdicts import Fit, fits_by_class, fits_by_kind
 from train_app.results.evaluate import measure_chunk, ratios
 from train_app.results.stability import BUILT_IN
 from train_app.samples.bounded import BalancedSample
+from train_app.samples.prepare import balanced
 from train_app.samples.reading import Intake, rows_of
-from train_app.samples.sample import Sample
+from train_app.samples.sample import Sample, share
 
 _CHUNK_RECORDS = 100
 
@@ -45,6 +46,20 @@ def read(sources: Iterable[Source], config: TrainConfig, on_record: Callable[[],
     if not samples:
         raise TooFewRecords(" ".join(["no record is left to measure.", *intake.rejections.lines(intake.records)]))
     return intake, samples
+
+
+def held_out(
+    sources: Iterable[Source], config: TrainConfig, on_record: Callable[[], None]
+) -> tuple[Intake, list[Sample], list[Sample]]:
+    """What was read, and records to learn from and to measure on, as `nbmf train` takes them. Raises RecordsError."""
+    intake = Intake(config.max_record_bytes)
+    training = BalancedSample(config.max_training_bytes, config.max_class_bytes)
+    holdout = BalancedSample(config.max_holdout_bytes, config.max_class_bytes)
+    for row in rows_of(sources):
+        on_record()
+        if sample := intake.sample(row):
+            (holdout if share(sample.digest) < config.holdout_fraction else training).add(sample)
+    return intake, *balanced(training.samples(), holdout.samples())
 
 
 def evaluate(

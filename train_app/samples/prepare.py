@@ -96,7 +96,7 @@ def prepare(
             (holdout if share(sample.digest) < fraction else training).add(sample)
     parts = training.samples(), holdout.samples()
     prepared = Prepared(
-        *(parts if test else _balanced(*parts)),
+        *(parts if test else balanced(*parts)),
         intake.records,
         intake.duplicates,
         of_held_out_classes,
@@ -140,7 +140,7 @@ def _samples(sources: Iterable[Source], intake: Intake, on_records: Callable[[in
         on_records(1)
 
 
-def _balanced(training: list[Sample], holdout: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+def balanced(training: list[Sample], holdout: list[Sample]) -> tuple[list[Sample], list[Sample]]:
     """Of few records, more are held out than the configuration says, so that something can be told from them."""
     wanted = min(_MIN_HOLDOUT_RECORDS, int((len(training) + len(holdout)) * _MAX_HOLDOUT_SHARE))
     missing = max(0, wanted - len(holdout))
