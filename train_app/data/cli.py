@@ -34,7 +34,10 @@ from train_app.options import (
     write_json,
 )
 
-app = typer.Typer(help="Check, split and pair records for training.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at records before training, split and pair them, estimate what more of them would bring.",
+    no_args_is_help=True,
+)
 
 FilesArgument: TypeAlias = Annotated[
     list[str],

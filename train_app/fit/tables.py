@@ -38,8 +38,7 @@ def advice_lines(first: str, fits: Sequence[Fit]) -> Iterator[str]:
 
 def curve_table(curve: Curve) -> Table:
     """A row a version: records learnt from, and the ratio on those that it is measured on."""
-    title = f"Preset {curve.preset}, measured on {curve.measured_records:,} records, {curve.raw_bytes:,} bytes"
-    table = Table(title=title, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for column in ("learnt from", "bytes", "ratio"):
         table.add_column(column, justify="right")
     for point in curve.points:
@@ -53,6 +52,7 @@ def curve_table(curve: Curve) -> Table:
 def curve_lines(curve: Curve, more: int) -> Iterator[str]:
     """What more records would bring, and how far that can be trusted."""
     found, (most, least) = curve.to_dict(more), curve.expected(more)
+    yield f"Measured on {curve.measured_records:,} held-out records, {curve.raw_bytes:,} bytes."
     yield (
         f"{more:,} more records like these: {found['saves_at_least']:.0%} to {found['saves_at_most']:.0%} fewer bytes, "
         f"a ratio of {curve.raw_bytes / most:.2f} to {curve.raw_bytes / max(least, 1):.2f}, by preset {curve.preset}."
