@@ -182,6 +182,8 @@ def pairs(
     from train_app.data.whole_file import whole_file
     from train_app.samples.opening import Reading
 
+    if any(out.exists() and Path(file).exists() and out.samefile(file) for file in files):
+        raise typer.BadParameter(f"{out} is among the files to read; name another", param_hint="--out")
     place, settings = Registry(registry), load_config(config)
     how = How(fidelity.value, effort.value, latency_budget(effort, latency_budget_ms))
     if (version := place.resolve(codec)) == STUB:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import TooFewRecords
+from cluster.errors import DestinationError, TooFewRecords
 from cluster.sources import Source
 from cluster.sources.parsing import Refused
 from train_app.config import TrainConfig
@@ -34,8 +34,10 @@ def split(
 ) -> tuple[dict[str, Any], Intake]:
     """Writes train, val and test of the sources' records into a folder: its report, and what was left out.
 
-    Records that an earlier split put there keep their side. Raises RecordsError, TooFewRecords where none are left.
+    Records that an earlier split put there keep their side. Raises RecordsError, TooFewRecords where none are left,
+    DestinationError if the folder has files of these names that no split wrote.
     """
+    _check(folder)
     rejected = folder / REJECTED_FILE
     rejected.unlink(missing_ok=True)
     intake, sides = Intake(config.max_record_bytes, rejected), Sides(test_share, val_share)
@@ -70,6 +72,15 @@ def split(
     }
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n")
     return report, intake
+
+
+def _check(folder: Path) -> None:
+    if (folder / REPORT_FILE).is_file():
+        return
+    for side in SIDES:
+        for suffix in (PLAIN, ZSTD):
+            if (path := path_of(folder, side, suffix)).exists():
+                raise DestinationError(f"{path} is there, and no {REPORT_FILE} beside it: name another folder")
 
 
 def _placed(sample: Sample, row: dict[str, Any], sides: Sides, rejections: Rejections) -> tuple[str, bytes] | None:

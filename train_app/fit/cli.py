@@ -50,6 +50,8 @@ def evaluate(
     from cluster.registry import NONE, STUB, Registry
     from train_app.fit import measure
     from train_app.fit.tables import advice_lines, fit_table
+    from train_app.fit.verdicts import own_ratio
+    from train_app.results.stability import OURS
     from train_app.samples.opening import Reading
 
     place, settings = Registry(registry), load_config(config)
@@ -78,10 +80,10 @@ def evaluate(
     )
     for line in intake.rejections.lines(intake.records):
         typer.echo(line)
+    own = own_ratio(codec.manifest)
     typer.echo(
         f"Version {(codec.id or '')[:12]} on {measured['records']:,} records: ratio "
-        f"{measured['all']['nbmf']['total_ratio']:.2f}, of its own held-out ones "
-        f"{codec.manifest.measured.get('all', {}).get('nbmf', {}).get('total_ratio', float('nan')):.2f}."
+        f"{measured['all'][OURS]['total_ratio']:.2f}{f', of its own held-out ones {own:.2f}' if own else ''}."
     )
     for first, fits in (("class", found.classes), ("kind", found.kinds)):
         if fits:

@@ -57,36 +57,53 @@ class Fit:
 
 def fits_by_kind(measured: dict[str, Any], manifest: Manifest) -> list[Fit]:
     """Of `results.evaluate.ratios` of records."""
-    held_out = manifest.measured
+    learnt = _object(manifest.data, "kinds")
     return [
-        _fit(kind, row, _expected_of_kind(kind, held_out), "" if kind in manifest.data.get("kinds", kind) else "kind")
+        _fit(kind, row, _expected_of_kind(kind, manifest.measured), "" if not learnt or kind in learnt else "kind")
         for kind, row in measured["kinds"].items()
     ]
 
 
 def fits_by_class(measured: dict[str, Any], kinds: dict[str, dict[str, int]], manifest: Manifest) -> list[Fit]:
     """The same by class, those with most bytes first; `kinds` has the bytes of each kind that a class has."""
-    learnt, own = manifest.data.get("classes"), manifest.measured.get("classes", {})
+    learnt, own = manifest.data.get("classes"), _object(manifest.measured, "classes")
     rows = sorted(measured["classes"].items(), key=lambda one: (-one[1][OURS]["raw_bytes"], one[0]))
     return [
         _fit(
             name,
             row,
-            own[name][OURS] if name in own else _expected_of_kinds(kinds[name], manifest.measured),
-            "class" if learnt is not None and name not in learnt else "",
+            _sizes(own, name) or _expected_of_kinds(kinds[name], manifest.measured),
+            "class" if isinstance(learnt, dict) and name not in learnt else "",
         )
         for name, row in rows
     ]
 
 
-def _expected_of_kind(kind: str, held_out: dict[str, Any]) -> dict[str, Any] | None:
+def own_ratio(manifest: Manifest) -> float | None:
+    """Total ratio of the version's own held-out records; None where its manifest has none."""
+    row = _sizes(manifest.measured, "all")
+    return row["raw_bytes"] / row["coded_bytes"] if row else None
+
+
+def _object(held: dict[str, Any], name: str) -> dict[str, Any]:
+    """Of a manifest that anybody may have written."""
+    found = held.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _sizes(tables: dict[str, Any], name: str) -> dict[str, float] | None:
+    """What a version's own measurements say of it: {records, raw_bytes, coded_bytes}; None where they do not."""
+    row = _object(_object(tables, name), OURS)
+    sizes = {key: row.get(key) for key in ("records", "raw_bytes", "coded_bytes")}
+    return sizes if all(type(size) is int and size > 0 for size in sizes.values()) else None  # type: ignore[return-value]
+
+
+def _expected_of_kind(kind: str, held_out: dict[str, Any]) -> dict[str, float] | None:
     """What was measured of a kind, or of all records."""
-    table = held_out.get("kinds", {}).get(kind) or held_out.get("all", {})
-    found: dict[str, Any] | None = table.get(OURS)
-    return found
+    return _sizes(_object(held_out, "kinds"), kind) or _sizes(held_out, "all")
 
 
-def _expected_of_kinds(kinds: dict[str, int], held_out: dict[str, Any]) -> dict[str, Any] | None:
+def _expected_of_kinds(kinds: dict[str, int], held_out: dict[str, Any]) -> dict[str, float] | None:
     """The kinds' sizes together, in the class's proportions."""
     expected = {"records": 0.0, "raw_bytes": 0.0, "coded_bytes": 0.0}
     for kind, raw_bytes in kinds.items():
@@ -97,7 +114,7 @@ def _expected_of_kinds(kinds: dict[str, int], held_out: dict[str, Any]) -> dict[
     return expected
 
 
-def _fit(name: str, row: dict[str, Any], expected: dict[str, Any] | None, not_learnt: str) -> Fit:
+def _fit(name: str, row: dict[str, Any], expected: dict[str, float] | None, not_learnt: str) -> Fit:
     ours, built_in = row[OURS], row.get(BUILT_IN)
     bits, wanted = _bits_per_byte(ours), _bits_per_byte(expected) if expected else None
     verdict = _verdict(ours["records"], bits, wanted)
@@ -132,7 +149,7 @@ def _verdict(records: int, bits: float, expected: float | None) -> Verdict:
 def _advice(
     verdict: Verdict,
     ours: dict[str, Any],
-    expected: dict[str, Any] | None,
+    expected: dict[str, float] | None,
     built_in: dict[str, Any] | None,
     not_learnt: str,
 ) -> Iterator[str]:

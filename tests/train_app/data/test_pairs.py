@@ -89,4 +89,6 @@ def test_user_errors(nbmf_command, error_of, tmp_path):
     assert message.startswith("nbmf: version_not_found:")
     assert nbmf_command("data", "pairs", path, "-o", out, "--codec", "stub").code == 2
     assert out.read_text() == "of before"
+    assert nbmf_command("data", "pairs", path, "-o", path, "--codec", "none").code == 2
+    assert path.read_text() == "null\n"
     assert {one.name for one in tmp_path.iterdir()} == {"a.jsonl", "pairs.jsonl"}

@@ -159,6 +159,18 @@ def test_nothing_is_left_to_split(error_of, tmp_path):
     assert {path.name for path in (tmp_path / "split").iterdir()} == {"rejected.jsonl"}
 
 
+@pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl.zst"])
+def test_files_of_somebody_else_are_not_replaced(error_of, tmp_path, name):
+    path = synthetic.write_jsonl(tmp_path / "train.jsonl", synthetic.records(60, seed=44))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / name).write_bytes(path.read_bytes())
+    message = error_of("data", "split", path, "-o", tmp_path / "there")
+    assert message.startswith("nbmf: destination_error: ")
+    assert "no split.json beside it: name another folder" in message
+    assert (tmp_path / "there" / name).read_bytes() == path.read_bytes()
+    assert [one.name for one in (tmp_path / "there").iterdir()] == [name]
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_training_on_a_split(nbmf_command, tmp_path, train_config):
     """Measured on the records of the test file, none of which are learnt from; a few to watch by are enough."""

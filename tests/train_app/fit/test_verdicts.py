@@ -3,7 +3,15 @@
 import pytest
 
 from nbmf.manifest import Manifest
-from train_app.fit.verdicts import FITS_UP_TO, LARGER_UP_TO, MIN_RECORDS, Verdict, fits_by_class, fits_by_kind
+from train_app.fit.verdicts import (
+    FITS_UP_TO,
+    LARGER_UP_TO,
+    MIN_RECORDS,
+    Verdict,
+    fits_by_class,
+    fits_by_kind,
+    own_ratio,
+)
 
 
 def sizes(coded_bytes, raw_bytes=10_000, records=MIN_RECORDS):
@@ -71,6 +79,22 @@ def test_versions_without_classes_or_measurements():
     fit = of_class("x", row(1700), {"text": 10_000}, manifest())
     assert (fit.verdict, fit.expected_bits_per_byte) == (Verdict.UNKNOWN, None)
     assert fit.advice == "The version has no measurements of its own to compare with."
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {"all": 5, "kinds": [], "classes": "notes"},
+        {"all": {"nbmf": {"records": 1, "raw_bytes": "x", "coded_bytes": 2}}},
+        {"all": {"nbmf": {"records": 1, "raw_bytes": 0, "coded_bytes": 2}}, "classes": {"notes": {"nbmf": []}}},
+    ],
+)
+def test_manifests_of_somebody_else(measured):
+    odd = manifest({"classes": 3, "kinds": 4}, **measured)
+    assert of_class("notes", row(1700), {"text": 10_000}, odd).verdict is Verdict.UNKNOWN
+    assert fits_by_kind({"kinds": {"text": row(1600)}}, odd)[0].verdict is Verdict.UNKNOWN
+    assert own_ratio(odd) is None
+    assert own_ratio(manifest(**HELD_OUT)) == 5
 
 
 def test_of_a_few_records_nothing_is_said():
