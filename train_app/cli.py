@@ -11,6 +11,7 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
+from train_app.options import TrainConfigOption, UnwrapOption, load_config, opened
 from train_app.results.stability import MakeStable
 
 
@@ -59,9 +60,8 @@ def train(
             "those that were learnt from."
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(**LOCAL, help="YAML file to use in place of configs/train/dictionary.yaml.")
-    ] = None,
+    unwrap: UnwrapOption = True,
+    config: TrainConfigOption = None,
     preset: Annotated[
         Preset,
         typer.Option(
@@ -104,6 +104,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Records that the version is measured on; of --records, none of these are learnt from. Repeatable. "
+            "Without it: a tenth of --records, chosen by hash.",
+            show_default=False,
+        ),
+    ] = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
@@ -139,9 +147,9 @@ def train(
 ) -> None:
     """Train a codec version on your records, measure it on held-out ones, publish it.
 
-    Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to
-    measure on. In Parquet, text that is a JSON object or array is learnt as JSON. Records that cannot be read, or hold
-    nothing, are left out and told of; the exit code is 0 all the same if enough are left to learn from.
+    Records are read in parallel, validated and de-duplicated; a tenth, chosen by hash, is kept back to measure on, or
+    those of --test are. In Parquet, text that is a JSON object or array is learnt as JSON. Records that cannot be read,
+    or hold nothing, are left out and told of; the exit code is 0 all the same if enough are left to learn from.
 
     A network of your own is trained as a Ray Train job. It stops by itself when its budget of
     minutes is spent; stopped earlier, by Ctrl-C or a crash, the same command goes on from the last checkpoint.
@@ -149,16 +157,14 @@ def train(
     Example: `nbmf train -r memory.jsonl -o ./registry`, then `nbmf serve --registry ./registry`.
     """
     from cluster import config as configuration
-    from cluster.progress import console, results
+    from cluster.progress import results
     from cluster.registry import Registry
     from cluster.session import session
-    from cluster.sources import Source, open_source
-    from cluster.sources.unread import Unread
     from train_app import job
-    from train_app.config import DEFAULT_FILE, TrainConfig
     from train_app.results import report
+    from train_app.samples.opening import Reading
 
-    settings = configuration.load(TrainConfig, config, DEFAULT_FILE)
+    settings = load_config(config)
     registry = Registry(out)
     if preset is Preset.NONE and not dictionaries:
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
@@ -171,22 +177,8 @@ def train(
     if network and preset is not Preset.BUILTIN:
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
-    def opened(paths: list[str]) -> list[Source]:
-        return [
-            open_source(
-                path,
-                payload_field=payload_field,
-                payload=payload,
-                class_field=class_field,
-                table=table,
-                parse_json=True,
-            )
-            for path in paths
-        ]
-
-    sources = opened(records)
-    for line in Unread.of(*sources).lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    reading = Reading(payload_field, payload, class_field, table, unwrap)
+    sources, _ = opened(records, reading)
     plan = None
     if preset is not Preset.NONE:
         from train_app.learned_part import LearningPlan
@@ -208,7 +200,8 @@ def train(
             settings,
             name,
             plan,
-            validation=opened(validation or []),
+            validation=reading.open(validation or []),
+            test=reading.open(test or []),
             dictionaries=dictionaries,
             attachments={path.name: path.read_bytes() for path in attach or []},
             name_classes=class_field is not None,
@@ -218,6 +211,8 @@ def train(
     for line in trained.rejections:
         typer.echo(line)
     results().print(report.ratio_table(trained.measured, trained.before))
+    if trained.measured.get("classes"):
+        results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:
         results().print(report.vectors_table(trained.measured["vectors"]))
     typer.echo(f"Published {trained.version_id} in {registry.location}.")

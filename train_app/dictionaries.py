@@ -15,7 +15,7 @@ import zstandard
 from nbmf.coders import ZstdDictionaryCoder
 from nbmf.payload import Kind
 from train_app.config import TrainConfig
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 KINDS = (Kind.TEXT, Kind.MESSAGES, Kind.JSON, Kind.BYTES)
 _TUNING_SHARE = 10

@@ -22,7 +22,9 @@ from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.results.evaluate import evaluate
 from train_app.results.stability import InUse, MakeStable, in_use, settle
-from train_app.samples.prepare import Prepared, Sample, is_held_out, prepare
+from train_app.samples import formats
+from train_app.samples.prepare import Prepared, prepare, read
+from train_app.samples.sample import Sample, is_held_out
 from train_app.samples.split import for_learned_coders
 from train_app.vector_spaces import Learned, learn_spaces
 
@@ -60,6 +62,7 @@ def run(
     network: LearningPlan | None = None,
     *,
     validation: list[Source] | None = None,
+    test: list[Source] | None = None,
     dictionaries: bool = True,
     attachments: dict[str, bytes] | None = None,
     name_classes: bool = False,
@@ -69,9 +72,11 @@ def run(
     """Trains a version on the sources' records, publishes it and makes it stable or not. Needs a Ray session.
 
     A network where there is a plan for one: watched and fitted on the records of `validation`, without
-    them on some of the sources'. `attachments` become files of the version as they are. `name_classes`: the manifest
-    names the classes that were learnt from. What is left out is written to `rejected_file`, a JSON line each. Raises
-    TooFewRecords, RecordsError, InexactVersion, TrainingFailed, TooManyWorkers.
+    them on some of the sources'. The version is measured on the records of `test`, without them on a share of the
+    sources'. `attachments` become files of the version as they are. `name_classes`: the manifest names the classes
+    that were learnt from, as it does where records name them themselves. What is left out is written to
+    `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed,
+    TooManyWorkers.
     """
     if network and network.trains_network:
         from train_app.network.workers import check_room
@@ -82,7 +87,7 @@ def run(
     with progress() as bars:
         reading = bars.add_task("reading records", total=None)
         with working("reading records"):
-            prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file)
+            prepared = prepare(sources, config, lambda n: bars.advance(reading, n), rejected_file, test or ())
             watching = _watching(validation, config, rejected_file) if validation else []
         bars.update(reading, total=prepared.records)
         learnt_from = for_learned_coders(prepared.training)
@@ -91,6 +96,9 @@ def run(
             network = None
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = learnt_from if dictionaries else []
+        for line in formats.lines(prepared.formats):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        name_classes = name_classes or prepared.names_classes
         data = prepared.summary(name_classes)
         manifest, files = dictionary_part(samples, config, name, data, lambda: bars.advance(learning))
         if network:
@@ -109,6 +117,7 @@ def run(
                 files,
                 before.codecs,
                 lambda n: bars.advance(measuring, n),
+                name_classes,
             )
     if measured["exact"] != measured["records"]:
         raise InexactVersion(f"{measured['records'] - measured['exact']} held-out records did not decode equal")
@@ -124,10 +133,7 @@ def run(
 
 def _watching(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:
     """All records, or those of classes that are not learnt from."""
-    prepared = prepare(
-        sources, config.model_copy(update={"held_out_classes": 0.0}), lambda _records: None, rejected_file
-    )
-    samples = [*prepared.training, *prepared.holdout]
+    samples = read(sources, config, rejected_file)
     return [sample for sample in samples if is_held_out(sample.group, config.held_out_classes)] or samples
 
 

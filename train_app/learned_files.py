@@ -29,7 +29,7 @@ from train_app.integers.quantise import calibrate, quantise
 from train_app.network.batches import StreamBatches
 from train_app.network.model import NeuralModel
 from train_app.network.settings import NeuralTrainConfig
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.tokens import TokenStream, tokenise_samples
 from train_app.vocabulary.tokenizer import TOKENIZER_FILE
 

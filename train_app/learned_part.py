@@ -35,7 +35,7 @@ from train_app.network.model import NeuralModel
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
 from train_app.network.start import Start
 from train_app.network.train import train_network
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.split import split
 from train_app.vocabulary.tokenizer import TOKENIZER_FILE, train_tokenizer
 

@@ -18,7 +18,7 @@ from nbmf.vectors.aim import LEAST_DIMS, LEAST_DIMS_IN_JSON, TYPES
 from nbmf.vectors.compressor import MOST_FITTED_DIMS
 from nbmf.vectors.fitting import directions
 from train_app.config import TrainConfig
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 

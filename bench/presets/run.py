@@ -6,30 +6,19 @@ Counted as `nbmf train` counts: whole blobs, each record coded alone, with effor
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from bench.records import BenchRecord, NothingToMeasure
-from cluster import config as configuration
 from cluster.measure import BASELINES
-from nbmf import Codec
 from nbmf.builtin import default_codec
-from nbmf.manifest import Manifest
-from nbmf.payload import Canonical
 from train_app.config import TrainConfig
-from train_app.job import dictionary_part
-from train_app.learned_part import LearningPlan, train_part
-from train_app.network.settings import NeuralTrainConfig, default_file
-from train_app.samples.prepare import Sample
+from train_app.learnt_codec import coded_bytes, learn
+from train_app.samples.sample import Sample, digest_of
 
-BUILTIN, NONE = "built-in", "none"
-_CHUNK_RECORDS = 64
-_PROVISIONAL_ID = "ff" * 32
+BUILTIN = "built-in"
 
 
 def run(
@@ -53,13 +42,13 @@ def run(
     for name, distinct in sorted(sets.items()):
         shuffled = list(distinct.values())
         random.Random(0).shuffle(shuffled)
-        tried, rest = shuffled[:unseen], shuffled[unseen:]
+        tried, rest = [_sample(r) for r in shuffled[:unseen]], shuffled[unseen:]
         given = [size for size in sizes if size <= len(rest)]
         if not given:
             continue
         on_step(f"{name}: built-in")
         fixed = {label: sum(measure(r.canonical) for r in tried) for label, measure in BASELINES.items()}
-        fixed[BUILTIN] = _coded_bytes(default_codec(), tried)
+        fixed[BUILTIN] = coded_bytes(default_codec(), tried)
         raw = sum(len(r.canonical) for r in tried)
         for size in given:
             samples = [_sample(r) for r in rest[:size]]
@@ -68,9 +57,9 @@ def run(
             for preset in presets:
                 on_step(f"{name}, {size} records: {preset}")
                 began = time.monotonic()
-                codec = _learn(preset, samples, config, max_minutes)
+                codec = learn(preset, samples, config, max_minutes)
                 row["minutes"][preset] = round((time.monotonic() - began) / 60, 2)
-                coded[preset] = _coded_bytes(codec, tried)
+                coded[preset] = coded_bytes(codec, tried)
             row["ratios"] = {label: round(raw / total, 4) for label, total in coded.items()}
             rows.append(row)
     if not rows:
@@ -78,26 +67,5 @@ def run(
     return rows
 
 
-def _learn(preset: str, samples: list[Sample], config: TrainConfig, max_minutes: float | None) -> Codec:
-    """What `nbmf train --preset` makes of the samples."""
-    manifest, files = dictionary_part(samples, config, preset, {}, lambda: None)
-    if preset != NONE:
-        overrides = {"max_minutes": max_minutes}
-        settings = configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
-        with tempfile.TemporaryDirectory() as runs:
-            plan = LearningPlan(preset, settings, Path(runs))
-            fields, learnt, _ = train_part(samples, [], plan, lambda _line: None, lambda: None)
-        manifest |= fields
-        files |= learnt
-    return Codec(_PROVISIONAL_ID, Manifest.of({**manifest, "files": {}}), files)
-
-
 def _sample(record: BenchRecord) -> Sample:
-    digest = blake2b(bytes([record.kind]) + record.canonical, digest_size=16).digest()
-    return Sample(record.kind, record.canonical, digest)
-
-
-def _coded_bytes(codec: Codec, records: Sequence[BenchRecord]) -> int:
-    pairs = [Canonical(record.kind, record.canonical) for record in records]
-    chunks = [pairs[at : at + _CHUNK_RECORDS] for at in range(0, len(pairs), _CHUNK_RECORDS)]
-    return sum(len(blob) for chunk in chunks for blob in codec.encode_canonical_batch(chunk))
+    return Sample(record.kind, record.canonical, digest_of(record.kind, record.canonical))

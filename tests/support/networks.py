@@ -18,7 +18,7 @@ from nbmf.payload import Kind
 from train_app.integers.quantise import calibrate, quantise
 from train_app.network.batches import StreamBatches
 from train_app.network.model import AttentionLayer, NeuralModel
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.tokens import tokenise_samples
 from train_app.vocabulary.tokenizer import train_tokenizer
 

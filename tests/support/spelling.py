@@ -14,7 +14,7 @@ from nbmf.neural.vocabulary import Vocabulary
 from nbmf.payload import Kind
 from train_app.counts.count import train_counts
 from train_app.learned_files import _constants_file
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.tokens import tokenise_samples
 from train_app.vocabulary.tokenizer import train_tokenizer
 

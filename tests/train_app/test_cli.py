@@ -61,6 +61,42 @@ def test_whole_rows(nbmf_command, error_of, tmp_path, settings_file):
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_the_specifications_format(nbmf_command, tmp_path, settings_file):
+    """Learnt from `data`, with `domain` as the class; the envelope is not learnt. As a plain file of the same."""
+    records = synthetic.records(150, seed=21)
+    lines = [
+        {
+            "id": f"r{n}",
+            "domain": type(r).__name__,
+            "type": "structured",
+            "data": json_text.dumps(r),
+            "metadata": {"n": n},
+        }
+        for n, r in enumerate(records)
+    ]
+    common = ("--config", settings_file, "--preset", "none")
+    registry, plain = Registry(tmp_path / "registry"), Registry(tmp_path / "plain")
+    result = nbmf_command(
+        "train", "-r", synthetic.write_jsonl(tmp_path / "spec.jsonl", lines), *common, "-o", registry.location
+    )
+    assert result.code == 0, result.err
+    assert "150 records in the specification's format: learnt from `data`, class from `domain`." in result.err
+    nbmf_command("train", "-r", synthetic.write_jsonl(tmp_path / "a.jsonl", records), *common, "-o", plain.location)
+    ours, theirs = (place.manifest(place.channels().stable) for place in (registry, plain))
+    assert ours.data.pop("formats") == {"envelope": 150}
+    classes = ours.data.pop("classes")
+    assert set(classes) == {"str", "list", "dict"}
+    assert sum(classes.values()) == ours.data["training_records"]
+    assert ours.data == theirs.data
+    by_class = ours.measured.pop("classes")
+    assert ours.measured == theirs.measured
+    assert "classes" not in theirs.measured
+    by_kind = {"str": "text", "list": "messages", "dict": "json"}
+    assert by_class == {name: ours.measured["kinds"][kind] for name, kind in by_kind.items()}
+    assert "Held-out records by class" in result.out.decode()
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_counts_alone(nbmf_command, tmp_path, settings_file):
     """A version without passages of the records: no dictionaries, and sequences of one record are left out."""
     records = synthetic.records(240, seed=13)

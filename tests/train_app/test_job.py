@@ -236,7 +236,7 @@ def test_an_inexact_version_is_not_published(ray_session, train_config, tmp_path
 def test_a_record_that_does_not_come_back_is_counted(train_config):
     from nbmf import Codec
     from train_app.results.evaluate import measure_chunk
-    from train_app.samples.prepare import Sample
+    from train_app.samples.sample import Sample
 
     class Forgetful(Codec):
         def decode_batch(self, blobs, **_):

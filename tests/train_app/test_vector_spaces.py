@@ -12,7 +12,7 @@ import nbmf
 from nbmf import Codec
 from nbmf.payload import to_canonical
 from nbmf.vectors import LatentCompressor
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.split import for_learned_coders
 from train_app.vector_spaces import WHOLE_RECORD, learn_spaces, vectors_in
 

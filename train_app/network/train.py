@@ -21,7 +21,7 @@ from train_app.network.run_log import LOG_FILE, append
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.start import Start
 from train_app.network.workers import resources_per_worker, waiting_for
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 from train_app.samples.split import WATCHED_BYTES, some
 from train_app.samples.tokens import as_table, tokenise, tokenise_samples
 from train_app.vocabulary.clusters import fitted, learn_slots

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +13,10 @@ from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
 from nbmf.payload import Canonical, to_canonical
 from train_app.results.stability import OURS
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
+
+MOST_CLASSES = 100
+"""Of which a version's manifest has measurements."""
 
 _CHUNK_RECORDS = 200
 # Sizes do not depend on the id, which is not known before the results are in the manifest.
@@ -23,7 +26,7 @@ _loaded: dict[str, tuple[Codec, dict[str, Codec]]] = {}
 
 
 def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Any]:
-    """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec) of some records."""
+    """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec, class) of some records."""
     records = [Canonical(sample.kind, sample.canonical) for sample in samples]
     sizes = {name: [measure(canonical) for _, canonical in records] for name, measure in BASELINES.items()}
     for name, other in others.items():
@@ -37,6 +40,7 @@ def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec])
             len(canonical),
             exact[row] == (kind, canonical),
             {name: coded[row] for name, coded in sizes.items()},
+            samples[row].group,
         )
         for row, (kind, canonical) in enumerate(records)
     ]
@@ -55,10 +59,12 @@ def evaluate(
     files: dict[str, bytes],
     others: dict[str, Codec],
     on_records: Callable[[int], None],
+    by_class: bool = False,
 ) -> dict[str, Any]:
     """Ratios of each codec over all records and by kind, for the manifest; `exact` counts equal round trips.
 
-    `others` are versions to compare with, by the names that they get in the results.
+    `by_class`: by the records' classes too, of those with most bytes. `others` are versions to compare with, by the
+    names that they get in the results.
     """
     import ray
 
@@ -73,15 +79,34 @@ def evaluate(
         for chunk_rows in ray.get(done):
             rows += chunk_rows
             on_records(len(chunk_rows))
-    by_kind = defaultdict(list)
-    for row in rows:
-        by_kind[row[0]].append(row)
+    return ratios(rows, by_class)
+
+
+def ratios(rows: list[Any], by_class: bool) -> dict[str, Any]:
+    """Of rows of `measure_chunk`, as `evaluate`."""
     return {
         "exact": sum(row[2] for row in rows),
         "records": len(rows),
         "all": _table(rows),
-        "kinds": {kind: _table(kind_rows) for kind, kind_rows in sorted(by_kind.items())},
+        "kinds": _tables(rows, lambda row: row[0]),
+        **({"classes": _tables(_with_class(rows), lambda row: row[4])} if by_class else {}),
     }
+
+
+def _with_class(rows: list[Any]) -> list[Any]:
+    sizes: Counter[str] = Counter()
+    for _, raw_bytes, *_, name in rows:
+        sizes[name] += raw_bytes
+    del sizes[""]
+    kept = {name for name, _ in sizes.most_common(MOST_CLASSES)}
+    return [row for row in rows if row[4] in kept]
+
+
+def _tables(rows: list[Any], of: Callable[[Any], str]) -> dict[str, Any]:
+    groups = defaultdict(list)
+    for row in rows:
+        groups[of(row)].append(row)
+    return {name: _table(group_rows) for name, group_rows in sorted(groups.items())}
 
 
 def _table(rows: list[Any]) -> dict[str, Any]:

@@ -6,24 +6,45 @@ from typing import Any
 
 from rich.table import Table
 
+from nbmf.printable import printable
 from train_app.results.stability import BUILT_IN, OURS, STABLE, InUse
+
+_SHOWN_CLASSES = 20
 
 
 def ratio_table(measured: dict[str, Any], before: InUse) -> Table:
     """Ratios over all held-out records, then by kind: of zlib and zstd, of the versions there were, of the new one."""
+    table = _table("Held-out records, each coded alone: raw bytes / coded bytes", "kind")
+    _fill(table, {"all kinds": measured["all"], **measured["kinds"]}, before)
+    return table
+
+
+def class_table(classes: dict[str, Any], before: InUse) -> Table:
+    """The same by class, of the classes with most bytes."""
+    largest = sorted(classes, key=lambda name: -classes[name][OURS]["raw_bytes"])[:_SHOWN_CLASSES]
+    more = f", the {len(largest)} largest of {len(classes)}" if len(classes) > len(largest) else ""
+    table = _table(f"Held-out records by class{more}", "class")
+    _fill(table, {printable(name): classes[name] for name in largest}, before)
+    return table
+
+
+def _table(title: str, first: str) -> Table:
+    # No lines: so it fits 80 columns.
+    table = Table(title=title, box=None, pad_edge=False)
+    for column in (first, "codec", "n", "bytes", "total", "mean", "p5", "min"):
+        table.add_column(column, justify="left" if column in (first, "codec") else "right", no_wrap=column != "class")
+    return table
+
+
+def _fill(table: Table, groups: dict[str, Any], before: InUse) -> None:
     names = {OURS: "nbmf, this version", BUILT_IN: "nbmf, built-in version"}
     if before.stable:
         names[STABLE] = f"nbmf, stable ({before.stable[:8]})"
-    # No lines: so it fits 80 columns.
-    table = Table(title="Held-out records, each coded alone: raw bytes / coded bytes", box=None, pad_edge=False)
-    for column in ("kind", "codec", "n", "bytes", "total", "mean", "p5", "min"):
-        table.add_column(column, justify="left" if column in ("kind", "codec") else "right", no_wrap=True)
-    for group, codecs in {"all kinds": measured["all"], **measured["kinds"]}.items():
+    for group, codecs in groups.items():
         for name, row in codecs.items():
             ratios = [f"{row[key]:.2f}" for key in ("total_ratio", "mean_ratio", "p5_ratio", "min_ratio")]
             table.add_row(group, names.get(name, name), f"{row['records']:,}", f"{row['coded_bytes']:,}", *ratios)
         table.add_row()
-    return table
 
 
 def vectors_table(measured: list[dict[str, Any]]) -> Table:

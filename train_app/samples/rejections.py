@@ -28,6 +28,10 @@ class Rejections:
             with self.file.open("a") as lines:
                 lines.write(json.dumps({"place": place, "reason": reason, "detail": detail}) + "\n")
 
+    def first_places(self) -> dict[str, list[str]]:
+        """The first of each reason, with what was wrong."""
+        return {reason: list(places) for reason, places in sorted(self._first.items())}
+
     def lines(self, records: int) -> Iterator[str]:
         """For people: how many of the records, why, and where the first of them are."""
         if not self.counts:

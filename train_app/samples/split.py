@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nbmf.coders import spans
 from nbmf.coders.neural import worth_learning
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 WATCHED_BYTES = 600_000
 

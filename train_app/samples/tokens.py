@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from nbmf.neural.record_types import TYPE_OF_KIND, type_id
 from nbmf.neural.tokenizer import NeuralTokenizer
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from nbmf.neural.vocabulary import Vocabulary
 from nbmf.payload import to_canonical
 from train_app.adaptation.fit_adaptation import fit_scalars
 from train_app.learned_part import COUNTS_ONLY, LearningPlan, train_part
-from train_app.samples.prepare import Sample
+from train_app.samples.sample import Sample
 
 
 @pytest.mark.parametrize("name", ["share_S", "gate_rate_S", "discount_K"])

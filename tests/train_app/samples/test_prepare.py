@@ -11,7 +11,10 @@ from cluster.sources import open_source
 from nbmf.coders import ZstdDictionaryCoder
 from nbmf.payload import Kind, to_canonical
 from train_app.dictionaries import steps, train_dictionaries
-from train_app.samples.prepare import BoundedSample, Sample, _balanced, _share, read_samples
+from train_app.samples.bounded import BoundedSample
+from train_app.samples.prepare import _share, balanced
+from train_app.samples.reading import read_samples
+from train_app.samples.sample import Sample
 
 
 def _sample(digest, size):
@@ -100,7 +103,7 @@ def test_of_few_records_more_are_held_out(count, held_out):
     """A tenth, but 20 at least, and a fifth at most for that; those with the smallest shares."""
     samples = _spread(count)
     split = [[s for s in samples if (_share(s) < 0.1) is kept] for kept in (False, True)]
-    training, holdout = _balanced(*split)
+    training, holdout = balanced(*split)
     assert sorted(holdout, key=_share) == samples[:held_out]
     assert training == samples[held_out:]
 

@@ -1,0 +1,109 @@
+"""Rows of records as samples: validated, counted, de-duplicated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import RecordsError
+from cluster.sources import BadRecord, Shard, Source
+from nbmf.errors import UnsupportedPayload
+from nbmf.payload import Kind, to_canonical
+from train_app.samples.formats import Unwrapped
+from train_app.samples.rejections import Rejections
+from train_app.samples.sample import Sample, digest_of
+
+ROW = {
+    "kind": -1,
+    "canonical": b"",
+    "digest": b"",
+    "group": "",
+    "place": "",
+    "key": "",
+    "format": "",
+    "reason": "",
+    "detail": "",
+    "fault": "",
+}
+
+_NOTHING = {b"null": "null", b"{}": "empty", b"[]": "empty"}
+
+
+def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
+    """Rows {kind, canonical, digest, group, place, key, format} of a shard's good records, {reason, place, detail} of
+    the others.
+
+    A payload that holds nothing, null above all, is one of the others: there is nothing to learn from it.
+    """
+    for item in source.read(shard):
+        row = {**ROW, "place": item.place, "key": item.key or ""}
+        if isinstance(item, BadRecord):
+            yield {**row, "reason": item.reason, "detail": item.detail}
+            continue
+        if item.preview:
+            yield {**row, "reason": "stub_preview"}
+            continue
+        if isinstance(item, Unwrapped):
+            row["format"] = item.format
+        try:
+            kind, canonical = to_canonical(item.payload)
+        except UnsupportedPayload as error:
+            yield {**row, "reason": "unsupported_payload", "detail": str(error)}
+            continue
+        reason = "" if canonical else "empty"
+        if kind is Kind.JSON:
+            reason = _NOTHING.get(canonical, "")
+        if reason:
+            yield {**row, "reason": reason}
+            continue
+        digest = digest_of(kind, canonical)
+        good = {"kind": int(kind), "canonical": canonical, "digest": digest, "group": item.record_class or ""}
+        yield {**row, **good}
+
+
+def rows_of(sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
+    """Rows of all records, as `read_samples` has them, in order, read in this process. Raises RecordsError."""
+    shards = 0
+    for source in sources:
+        for shard in source.plan():
+            shards += 1
+            yield from read_samples(source, shard)
+    if not shards:
+        raise RecordsError("the sources hold no records at all")
+
+
+class Intake:
+    """Of rows, one after the other, those that are samples; what was left out, and why, is counted.
+
+    Records with a digest of `tested` are left out, and counted as that. `rejected_file` as of Rejections.
+    """
+
+    def __init__(self, max_record_bytes: int, rejected_file: Path | None = None, tested: Iterable[bytes] = ()) -> None:
+        self._max_record_bytes = max_record_bytes
+        self._seen: set[bytes] = set()
+        self._tested = frozenset(tested)
+        self.records = self.duplicates = self.tested = 0
+        self.formats: Counter[str] = Counter()
+        self.rejections = Rejections(rejected_file)
+
+    def sample(self, row: dict[str, Any]) -> Sample | None:
+        """The row's sample; None where it is left out."""
+        self.records += 1
+        if row["format"]:
+            self.formats[row["format"]] += 1
+        size = len(row["canonical"])
+        if row["reason"]:
+            self.rejections.add(row["reason"], row["place"], row["detail"])
+        elif size > self._max_record_bytes:
+            detail = f"{size:,} bytes; max_record_bytes is {self._max_record_bytes:,}"
+            self.rejections.add("too_large", row["place"], detail)
+        elif row["digest"] in self._seen:
+            self.duplicates += 1
+        elif row["digest"] in self._tested:
+            self.tested += 1
+        else:
+            self._seen.add(row["digest"])
+            return Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
+        return None
