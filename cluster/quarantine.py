@@ -34,7 +34,7 @@ class Quarantine:
         try:
             return [QuarantineLine.model_validate_json(line) for line in content.splitlines()]
         except ValueError as error:
-            raise RegistryError(f"registry {self._registry.location}: {DOCUMENT} is not readable: {error}") from error
+            raise RegistryError(f"registry {self._registry}: {DOCUMENT} is not readable: {error}") from error
 
     def read(self) -> dict[str, QuarantineLine]:
         """The versions in quarantine, by id. Raises RegistryError."""

@@ -4,7 +4,8 @@ versions/<id>/...   immutable; manifest.json is written last, so a version witho
 channels.json       stable, candidate, and the history of both
 *.spare             space kept for the file of that name, for when the disk is full: see local_documents
 quarantine.jsonl    versions that killed or hung what used them: see cluster/quarantine.py
-channels.lock       empty; locked by who changes a document or deletes a version, on local filesystems
+channels.lock       empty; locked by who changes a document or deletes a version, on local filesystems; on object
+                    stores a document is written if nobody wrote it since it was read
 rollout*.json*      documents of the rollout: see serve_app/rollout
 """
 
@@ -29,7 +30,9 @@ from nbmf.catalog import Catalog
 from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
-from nbmf.places import is_uri
+from nbmf.places import is_uri, shown
+from nbmf.store.folder import again
+from nbmf.store.object_store import Tag, WrittenMeanwhile, has_conditions, read_object, write_object
 from nbmf.stub_codec import StubCodec
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ DEFAULT, BUILTIN, NONE, STUB = "default", "builtin", "none", "stub"
 
 _held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
 """Registries that this thread or task has locked: the lock is asked for once only."""
+
+_seen: ContextVar[dict[tuple[str, str], Tag | None]] = ContextVar("_seen")
+"""Documents of registries on object stores that were read since the registry was locked, as they were then."""
 
 DEFAULT_LOCATION = "~/.nbmf/registry"
 LOCATION_VARIABLE = "NBMF_REGISTRY"
@@ -67,6 +73,10 @@ class Registry:
             self._fs, self._root = self._opened()
         self._cache = Path("~/.cache/nbmf/versions").expanduser()
 
+    def __str__(self) -> str:
+        """Its location, without what may be credentials."""
+        return shown(self.location) if is_uri(self.location) else self.location
+
     @cached_property
     def _fs(self) -> FileSystem:
         """A local one is made when it is first asked: pyarrow takes longer to import than a blob to decode."""
@@ -80,7 +90,7 @@ class Registry:
         try:
             opened: tuple[FileSystem, str] = FileSystem.from_uri(self.location)
         except (OSError, ValueError) as error:
-            raise RegistryError(f"registry {self.location}: {error}") from error
+            raise RegistryError(f"registry {self}: {error}") from error
         return opened
 
     @property
@@ -124,11 +134,11 @@ class Registry:
             version_id = channels.candidate if name == "candidate" else channels.stable
             if version_id is not None or name == DEFAULT:
                 return version_id or BUILTIN
-            raise VersionNotFound(f"registry {self.location} has no {name} version; train one first")
+            raise VersionNotFound(f"registry {self} has no {name} version; train one first")
         matches = [i for i in self.list_ids() if name and i.startswith(name)]
         if len(matches) != 1:
             problem = f"{len(matches)} versions begin with" if matches else "no version begins with"
-            raise VersionNotFound(f"registry {self.location}: {problem} {name!r} (see `nbmf versions list`)")
+            raise VersionNotFound(f"registry {self}: {problem} {name!r} (see `nbmf versions list`)")
         return matches[0]
 
     def manifest(self, version_id: str) -> Manifest:
@@ -158,7 +168,7 @@ class Registry:
         """A local folder with the version's files: in place, or a verified copy in the user's cache."""
         source = self._path("versions", version_id)
         if not self._fs.get_file_info(f"{source}/{MANIFEST}").is_file:
-            raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+            raise VersionNotFound(f"registry {self} has no version {version_id}")
         if self.is_local:
             return Path(source)
         cached = self._cache / version_id
@@ -190,20 +200,21 @@ class Registry:
         try:
             return Channels.model_validate_json(content)
         except ValueError as error:
-            raise RegistryError(f"registry {self.location}: channels.json is not readable: {error}") from error
+            raise RegistryError(f"registry {self}: channels.json is not readable: {error}") from error
 
     def assign(self, channel: Channel, version_id: str | None) -> None:
         """Puts a version on a channel (None empties it) and appends to the history. The stub may be stable.
 
-        On a local filesystem, processes that do so at once wait for one another. Elsewhere there is no lock:
-        one of them may find that the other overwrote it. Raises VersionNotFound, RegistryError.
+        On a local filesystem, processes that do so at once wait for one another. On an object store, all but one are
+        refused, where writes can be conditional; elsewhere one of them may find that the other overwrote it. Raises
+        VersionNotFound, RegistryError.
         """
         from cluster.channels import Transition
 
         with self.locked():
             may_be = [*self.list_ids(), STUB] if channel == "stable" else self.list_ids()
             if version_id is not None and version_id not in may_be:
-                raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+                raise VersionNotFound(f"registry {self} has no version {version_id}")
             channels = self.channels()
             now = datetime.now(UTC).isoformat(timespec="seconds")
             transition = Transition(at=now, channel=channel, version=version_id)
@@ -211,7 +222,7 @@ class Registry:
             self.write_document("channels.json", updated.model_dump_json(indent=1).encode())
             if self.channels() != updated:
                 raise RegistryError(
-                    f"registry {self.location}: another process changed the channels at the same time; "
+                    f"registry {self}: another process changed the channels at the same time; "
                     "see `nbmf versions list` and repeat what is missing"
                 )
 
@@ -222,7 +233,7 @@ class Registry:
         """
         with self.locked():
             if version_id not in self.list_ids():
-                raise VersionNotFound(f"registry {self.location} has no version {version_id}")
+                raise VersionNotFound(f"registry {self} has no version {version_id}")
             if any(t.version == version_id for t in self.channels().history):
                 raise VersionInUse(f"version {version_id[:12]} is or was on a channel: blobs may name it; it is kept")
             # The manifest goes first: a half-deleted version is then no version.
@@ -232,10 +243,21 @@ class Registry:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Others that change the registry wait meanwhile, where it is on a local filesystem; may be nested."""
+        """Others that change the registry wait meanwhile, where it is on a local filesystem; may be nested.
+
+        On an object store nobody waits: what is read within and then written is refused if another wrote it since.
+        """
         held = _held.get()
-        if not self.is_local or self._root in held:
+        if self._root in held:
             yield
+            return
+        if not self.is_local:
+            tokens = _held.set(held | {self._root}), _seen.set(dict(_seen.get({})))
+            try:
+                yield
+            finally:
+                _held.reset(tokens[0])
+                _seen.reset(tokens[1])
             return
         self._fs.create_dir(self._root, recursive=True)
         with Path(self._path("channels.lock")).open("w") as lock:
@@ -248,10 +270,18 @@ class Registry:
 
     def read_document(self, name: str) -> bytes | None:
         """A file beside channels.json; None if it is not there."""
+        if self._writes_on_condition:
+            found = again(lambda: read_object(self.location, name))
+            _seen.get()[self._root, name] = None if found is None else found[1]
+            return None if found is None else found[0]
         path = self._path(name)
         if not self._fs.get_file_info(path).is_file:
             return None
         return self._read(path)
+
+    @property
+    def _writes_on_condition(self) -> bool:
+        return self._root in _held.get() and not self.is_local and has_conditions(self.location)
 
     def write_document(self, name: str, content: bytes) -> None:
         """Replaces a file beside channels.json as a whole: readers see it before or after."""
@@ -259,6 +289,17 @@ class Registry:
             self._fs.create_dir(self._root, recursive=True)
             if self.is_local:
                 local_documents.replace(Path(self._path(name)), content)
+                return
+            seen = _seen.get({})
+            if self._writes_on_condition and (self._root, name) in seen:
+                try:
+                    tag = again(lambda: write_object(self.location, name, content, seen[self._root, name]))
+                except WrittenMeanwhile as error:
+                    raise RegistryError(
+                        f"registry {self}: another process changed {name} at the same time; nothing "
+                        "was written: look at what there is now, and repeat what is missing"
+                    ) from error
+                seen[self._root, name] = tag
                 return
             path = self._path(name)
             self._write(f"{path}.{os.getpid()}.new", content)
@@ -302,7 +343,7 @@ class Registry:
             yield
         except OSError as error:
             raise RegistryError(
-                f"registry {self.location}: {name} cannot be written, and is as it was: {error}; make room or give the "
+                f"registry {self}: {name} cannot be written, and is as it was: {error}; make room or give the "
                 "right to write there, then try again"
             ) from error
 
@@ -331,7 +372,7 @@ class _RegistryCatalog(Catalog):
         self._registry = registry
 
     def places(self) -> list[str]:
-        return [*super().places(), f"registry {self._registry.location}"]
+        return [*super().places(), f"registry {self._registry}"]
 
     def _available(self, prefix: str) -> list[str]:
         return [*super()._available(prefix), *(i for i in self._registry.list_ids() if i.startswith(prefix))]

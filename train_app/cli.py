@@ -215,7 +215,7 @@ def train(
         results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:
         results().print(report.vectors_table(trained.measured["vectors"]))
-    typer.echo(f"Published {trained.version_id} in {registry.location}.")
+    typer.echo(f"Published {trained.version_id} in {registry}.")
     typer.echo(trained.verdict)
     if not trained.stable:
-        typer.echo(f"To use it: nbmf versions promote {trained.version_id[:12]} --registry {registry.location}")
+        typer.echo(f"To use it: nbmf versions promote {trained.version_id[:12]} --registry {registry}")

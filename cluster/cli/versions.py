@@ -50,9 +50,9 @@ def list_versions(registry: RegistryOption = None) -> None:
     channels = place.channels()
     versions = list(place.manifests())
     if not versions and channels.stable != STUB:
-        typer.echo(f"Registry {place.location} has no versions; `nbmf train` makes one.")
+        typer.echo(f"Registry {place} has no versions; `nbmf train` makes one.")
         return
-    table = Table(title=f"Codec versions in {place.location}")
+    table = Table(title=f"Codec versions in {place}")
     for column in ("id", "channel", "name", "created (UTC)", "architecture", "held-out ratio"):
         table.add_column(column)
     if channels.stable == STUB:
@@ -193,7 +193,7 @@ def promote(
     version_id = place.resolve(version)
     name: Literal["stable", "candidate"] = "stable" if channel is ChannelName.STABLE else "candidate"
     place.assign(name, version_id)
-    typer.echo(f"{version_id[:12]} is now {name} in {place.location}")
+    typer.echo(f"{version_id[:12]} is now {name} in {place}")
 
 
 @app.command()
@@ -202,4 +202,4 @@ def delete(version: VersionArgument, registry: RegistryOption = None) -> None:
     place = Registry(registry)
     version_id = place.resolve(version)
     place.delete(version_id)
-    typer.echo(f"{version_id[:12]} is deleted from {place.location}")
+    typer.echo(f"{version_id[:12]} is deleted from {place}")

@@ -13,6 +13,7 @@ from cluster.errors import DestinationError
 from nbmf.encryption import StoreKey
 from nbmf.errors import NotALocalPath
 from nbmf.places import local_path, shown
+from nbmf.store.errors import StoreError
 from nbmf.store.folder import Folder, LocalFolder, folder_at
 from nbmf.store.record_files import is_record_store
 
@@ -52,7 +53,7 @@ def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key
         return Choice(InPlace(store, key), LocalFolder(StoreFolders(store).run))
     if dest is None:
         raise typer.BadParameter("name a DEST, or give --in-place")
-    folder = folder_at(dest)
+    folder = _folder(dest)
     if not isinstance(folder, LocalFolder):
         if form is Form.SQLITE or (form is None and dest.endswith(_SQLITE_SUFFIXES)):
             raise DestinationError(f"{folder}: a SQLite file is written on a filesystem of this machine; copy it then")
@@ -63,6 +64,13 @@ def choose(source: str, dest: str | None, form: Form | None, in_place: bool, key
             raise DestinationError(f"{place} is a folder; --to sqlite wants the name of a file")
         return Choice(SqliteFile(place, key), LocalFolder(run_folder(place)))
     return Choice(ParquetParts(key), folder)
+
+
+def _folder(place: str) -> Folder:
+    try:
+        return folder_at(place)
+    except (NotALocalPath, StoreError) as error:
+        raise DestinationError(str(error)) from None
 
 
 def _local(place: str, remedy: str) -> Path:

@@ -21,7 +21,7 @@ from nbmf.extras import require
 from nbmf.places import local_path, shown
 from nbmf.store.errors import StoreError
 from nbmf.store.files import write_whole
-from nbmf.store.object_store import create_object
+from nbmf.store.object_store import WrittenMeanwhile, has_conditions, write_object
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -150,20 +150,23 @@ class RemoteFolder:
             except FileNotFoundError:
                 return None
 
-        return _again(read)
+        return again(read)
 
     def write(self, name: str, fill: Fill) -> None:
         filesystem, folder = self.filesystem()
         with tempfile.NamedTemporaryFile(prefix="nbmf-") as scratch:
             path = Path(scratch.name)
             fill(path)
-            _again(lambda: _upload(filesystem, path, f"{folder}/{name}"))
+            again(lambda: _upload(filesystem, path, f"{folder}/{name}"))
 
     def create(self, name: str, content: bytes) -> bool:
         """As in Folder where the package obstore is installed; else whoever writes last is found to have succeeded."""
-        created = _again(lambda: create_object(self.uri, name, content))
-        if created is not None:
-            return created
+        if has_conditions(self.uri):
+            try:
+                again(lambda: write_object(self.uri, name, content, None))
+            except WrittenMeanwhile:
+                return False
+            return True
         if self.read(name) is not None:
             return False
         self.write(name, lambda path: path.write_bytes(content))
@@ -188,7 +191,7 @@ class RemoteFolder:
 
         filesystem, folder = self.filesystem()
         selector = pafs.FileSelector(f"{folder}/{below}".rstrip("/"), allow_not_found=True)
-        for info in _again(lambda: filesystem.get_file_info(selector)):
+        for info in again(lambda: filesystem.get_file_info(selector)):
             if info.is_file or not files_only:
                 yield info.base_name
 
@@ -224,10 +227,13 @@ def _upload(filesystem: pafs.FileSystem, source: Path, target: str) -> None:
         raise OSError(f"{target} has {there} bytes after an upload of {size_bytes}")
 
 
-def _again(request: Callable[[], _T]) -> _T:
+def again(request: Callable[[], _T]) -> _T:
+    """What a request to an object store gives, made again while it fails. Raises the last OSError."""
     for attempt in range(_TRIES):
         try:
             return request()
+        except WrittenMeanwhile:
+            raise
         except OSError as error:
             if attempt == _TRIES - 1 or any(word in str(error) for word in _FINAL):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, TypedDict, cast
@@ -22,26 +23,9 @@ class WrittenMeanwhile(OSError):
     """Another wrote the object since it was read."""
 
 
-def create_object(uri: str, name: str, content: bytes) -> bool | None:
-    """Makes an object below a URI unless it is there: False if it is. None where the condition cannot be asked for.
-
-    Raises OSError.
-    """
-    store = _store(uri)
-    if store is None:
-        return None
-    import obstore
-    from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
-
-    try:
-        obstore.put(store, name, content, mode="create")
-    except AlreadyExistsError:
-        return False
-    except (NotSupportedError, NotImplementedError):
-        return None
-    except BaseError as error:
-        raise OSError(str(error)) from error
-    return True
+def has_conditions(uri: str) -> bool:
+    """Whether writes at a URI can be conditional: of a store that knows them, with obstore installed."""
+    return _store(uri) is not None
 
 
 def read_object(uri: str, name: str) -> tuple[bytes, Tag] | None:
@@ -49,37 +33,36 @@ def read_object(uri: str, name: str) -> tuple[bytes, Tag] | None:
     import obstore
     from obstore.exceptions import BaseError
 
-    store = _store(uri)
     try:
-        found = obstore.get(store, name)
-        tag: Tag = {}
-        if e_tag := found.meta["e_tag"]:
-            tag["e_tag"] = e_tag
-        if version := found.meta["version"]:
-            tag["version"] = version
-        return bytes(found.bytes()), tag
+        found = obstore.get(_store(uri), name)
+        return bytes(found.bytes()), _tag(found.meta)
     except FileNotFoundError:
         return None
     except BaseError as error:
         raise OSError(str(error)) from error
 
 
-def replace_object(uri: str, name: str, content: bytes, tag: Tag) -> None:
-    """Replaces an object that still has this tag. Raises WrittenMeanwhile, OSError."""
+def write_object(uri: str, name: str, content: bytes, seen: Tag | None) -> Tag:
+    """Writes an object that still has the tag that was seen, or with None one that is not there. Its new tag.
+
+    Raises WrittenMeanwhile if another wrote it, OSError.
+    """
     import obstore
-    from obstore.exceptions import BaseError, PreconditionError
+    from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
     try:
-        obstore.put(_store(uri), name, content, mode=cast(Any, tag))
-    except (PreconditionError, FileNotFoundError) as error:
+        return _tag(obstore.put(_store(uri), name, content, mode="create" if seen is None else cast(Any, seen)))
+    except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
+        # A request that is made again, as its answer was lost, finds what it wrote itself.
+        if (now := read_object(uri, name)) is not None and now[0] == content:
+            return now[1]
         raise WrittenMeanwhile(f"{name} was written by another") from error
     except BaseError as error:
         raise OSError(str(error)) from error
 
 
-def has_conditions(uri: str) -> bool:
-    """Whether writes at a URI can be conditional: of a store that knows them, with obstore installed."""
-    return _store(uri) is not None
+def _tag(meta: Mapping[str, Any]) -> Tag:
+    return cast(Tag, {name: meta[name] for name in Tag.__annotations__ if meta.get(name)})
 
 
 @lru_cache(maxsize=16)

@@ -109,7 +109,7 @@ class LoadedVersions:
     def _places(self) -> list[str]:
         loaded = ", ".join(version[:12] for version in self.isolated.loaded_ids)
         isolated = f"versions in processes of their own ({loaded or 'none'})"
-        return [*self.catalog.places(), isolated, f"registry {self._registry.location}"]
+        return [*self.catalog.places(), isolated, f"registry {self._registry}"]
 
 
 def _teller(max_loaded: int) -> Callable[[str], Awaitable[None]]:

@@ -132,7 +132,7 @@ class RolloutStore:
         try:
             return model.model_validate_json(content)
         except ValueError as error:
-            raise RegistryError(f"registry {self._registry.location}: {place} is not readable: {error}") from error
+            raise RegistryError(f"registry {self._registry}: {place} is not readable: {error}") from error
 
     def _write(self, before: Rollout | None, after: Rollout) -> None:
         """History and channels first: stopped in between, the same transition is made once more."""

@@ -52,12 +52,19 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://bucket/new", "gs://bucket/new.sqlite", "s3:/bucket", "hdfs://host/x", "file://h/x"]
+    ("place", "why"),
+    [
+        ("s3:/bucket", "reads as a URI"),
+        ("file://h/x", "reads as a URI"),
+        ("gs://bucket/new.sqlite", "a SQLite file is written on a filesystem of this machine"),
+        ("strange://key:secret@host/x", "strange://host/x: Unrecognized filesystem type"),
+    ],
 )
-def test_a_destination_that_is_a_uri_is_refused(here, error_of, place):
+def test_a_destination_that_cannot_be(here, error_of, place, why):
     message = error_of("migrate", "a.jsonl", place, "--codec", "none")
     assert message.startswith("nbmf: destination_error:")
-    assert "reads as a URI" in message
+    assert why in message
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize(
