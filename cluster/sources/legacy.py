@@ -36,7 +36,7 @@ _SHARD_FILES = 500
 _ARTEFACT = re.compile(r"a_[0-9]+\.json", re.ASCII)
 _CONTENT = re.compile(r"[0-9a-f]{64}(\.json)?", re.ASCII)
 
-_Reader: TypeAlias = Callable[[Path, str, bytes, StoreKey | None, int], Item]
+Reader: TypeAlias = Callable[[str, str, bytes, StoreKey | None, int], Item]
 
 
 def is_legacy_store(root: Path) -> bool:
@@ -90,7 +90,7 @@ class LegacyStore:
 
     def not_read(self) -> Iterator[NotRead]:
         """Files and folders in the store that are of none of its three kinds."""
-        for found in not_read(LOCAL, str(self.root), (), _is_read):
+        for found in not_read(LOCAL, str(self.root), (), is_record_of_store):
             if not (found.reason in (HIDDEN, LINKED_FOLDER) and _holds_content(Path(found.place))):
                 yield found
 
@@ -103,16 +103,11 @@ class LegacyStore:
 
     def _records(self, shard: Shard) -> Iterator[Item]:
         folder = Path(shard.path)
+        below = "" if folder == self.root else folder.name
         for name in shard.span:
-            if folder == self.root / RECORDS_FOLDER:
-                yield self._item(folder / name, legacy_record, None)
-            elif _ARTEFACT.fullmatch(name):
-                yield self._item(folder / name, cold_artefact, f"cold/{Path(name).stem}")
-            else:
-                below = "" if folder == self.root else f"{folder.name}/"
-                yield self._item(folder / name, content, f"content/{below}{Path(name).stem}")
+            yield self._item(folder / name, *reader_of(below, name))
 
-    def _item(self, path: Path, reader: _Reader, key: str | None) -> Item:
+    def _item(self, path: Path, reader: Reader, key: str | None) -> Item:
         place = str(path)
         try:
             linked = path.is_symlink() or path.parent.is_symlink()
@@ -125,10 +120,19 @@ class LegacyStore:
         except OSError as error:
             raise_if_unavailable(error, place)
             return BadRecord(place, "unreadable", error.strerror or str(error), key)
-        return reader(path, key or "", data, self.key, self.max_record_bytes)
+        return reader(place, key or "", data, self.key, self.max_record_bytes)
 
 
-def _is_read(name: str) -> bool:
+def reader_of(folder: str, name: str) -> tuple[Reader, str | None]:
+    """What reads a file in such a folder of the store ("" for its own), and the record's key if the file has none."""
+    if folder == RECORDS_FOLDER:
+        return legacy_record, None
+    if _ARTEFACT.fullmatch(name):
+        return cold_artefact, f"cold/{Path(name).stem}"
+    return content, f"content/{folder}{'/' if folder else ''}{Path(name).stem}"
+
+
+def is_record_of_store(name: str) -> bool:
     """Whether what has such a path in a store is a record, or nbmf's own."""
     folder, _, file = name.rpartition("/")
     if folder == RECORDS_FOLDER:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from cluster.sources.base import Item
@@ -19,21 +19,21 @@ _COLD, _CONTENT = "cold", "content"
 _URLSAFE = str.maketrans("-_", "+/")
 
 
-def legacy_record(path: Path, _key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
+def legacy_record(place: str, _key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
     """A file of records/. What it has besides payload, meta and cls joins meta as `__fields__`."""
-    place, size = str(path), len(data)
+    name, size = PurePath(place).name, len(data)
     try:
-        file = parse_record_file(path.name, data, key)
+        file = parse_record_file(name, data, key)
     except Refused as refused:
-        return refused.bad(place, name_key(path.name) or None, size)
-    rest = {name: value for name, value in file.fields.items() if name not in _OF_A_RECORD}
+        return refused.bad(place, name_key(name) or None, size)
+    rest = {field: value for field, value in file.fields.items() if field not in _OF_A_RECORD}
     meta = _with_fields(file.fields.get("meta"), rest)
     return record_from_payload(file.key, file.record_class, meta, file.payload, place, size, encrypted=file.encrypted)
 
 
-def cold_artefact(path: Path, record_key: str, data: bytes, key: StoreKey | None, max_record_bytes: int) -> Item:
+def cold_artefact(place: str, record_key: str, data: bytes, key: StoreKey | None, max_record_bytes: int) -> Item:
     """A cold artefact: the payload is the JSON in its blob; other fields are its meta."""
-    place, size = str(path), len(data)
+    size = len(data)
     try:
         fields, encrypted = _opened(parse_json(data), key)
         if type(fields) is not dict or type(fields.get("blob")) is not str:
@@ -46,14 +46,14 @@ def cold_artefact(path: Path, record_key: str, data: bytes, key: StoreKey | None
     return record_from_payload(record_key, _COLD, fields, value, place, size, encrypted=encrypted)
 
 
-def content(path: Path, record_key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
+def content(place: str, record_key: str, data: bytes, key: StoreKey | None, _max_record_bytes: int) -> Item:
     """A content-addressed file, of JSON.
 
     Its name is the SHA-256 of the file, of what it decrypts to, or of the value's
     JSON with sorted keys, as the stub signs payloads.
     """
-    place, size = str(path), len(data)
-    named = path.name.removesuffix(".json")
+    name, size = PurePath(place).name, len(data)
+    named = name.removesuffix(".json")
     try:
         value, encrypted, verified = _addressed(data, named, key)
         if not verified:

@@ -25,6 +25,7 @@ from cluster.sources.kinds import (
     kind_of,
 )
 from cluster.sources.legacy import RECORDS_FOLDER, LegacyStore, has_legacy_files, has_legacy_name, is_legacy_store
+from cluster.sources.legacy_remote import RemoteLegacyStore
 from cluster.sources.parquet import ParquetFiles
 from cluster.sources.readers import checked, load_reader
 from cluster.sources.sqlite import SqliteTable
@@ -106,7 +107,8 @@ def _recognised_file(storage: Storage, path: str) -> str:
 def _recognised_folder(storage: Storage, path: str, reader: str | None) -> tuple[str, tuple[str, ...]]:
     """What is read of a folder: the kind, and of files that are found by their names their paths."""
     local = Path(path) if storage.is_local else None
-    if reader in ("legacy", "sqlite") or (reader is None and local and (local / RECORDS_FOLDER).is_dir()):
+    has_records = (local / RECORDS_FOLDER).is_dir() if local else storage.state(f"{path}/{RECORDS_FOLDER}").is_folder
+    if reader in ("legacy", "sqlite") or (reader is None and has_records):
         return reader or "legacy", ()
     is_set = is_data_set(storage, path)
     is_legacy = local is not None and is_legacy_store(local)
@@ -160,7 +162,7 @@ def _unknown(storage: Storage, path: str) -> RecordsError:
 def _make(kind: str, storage: Storage, path: str, names: tuple[str, ...] | None, options: SourceOptions) -> Source:
     """`names` are files found in the folder `path`; None for a file that was named itself, whatever its name."""
     is_sqlite = names is None and _magic(storage, path)
-    if (kind in ("legacy", "sqlite") or is_sqlite) and not storage.is_local:
+    if (kind == "sqlite" or is_sqlite) and not storage.is_local:
         raise RecordsError(f"{storage.show(path)}: {_NAMES[kind]} sources are read on local filesystems; copy it first")
     fields = payload_of(options.payload_field, options.payload), options.key_field, options.class_field
     if kind in _STORES:
@@ -168,6 +170,8 @@ def _make(kind: str, storage: Storage, path: str, names: tuple[str, ...] | None,
             f"{storage.show(path)}: records of a {'legacy store' if kind == 'legacy' else 'data set'}", options
         )
     bound = options.max_record_bytes
+    if kind == "legacy" and not storage.is_local:
+        return RemoteLegacyStore(storage, path, bound, options.key, options.registry)
     if kind == "legacy":
         return LegacyStore(Path(path), bound, options.key, options.registry, options.follow_links)
     if kind == "dataset" and is_sqlite:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -9,6 +11,9 @@ from typing import Any, BinaryIO
 from cluster.errors import RecordsError
 from cluster.sources.stamps import FileStamp, join, stamp
 from cluster.sources.storage import LOCAL, Storage, printable, raise_if_unavailable
+
+REQUESTS_AT_ONCE = 16
+"""To an object store."""
 
 
 class SourceChanged(RecordsError):
@@ -51,10 +56,19 @@ def below(shard: Shard, root: str | None) -> Shard:
 
 def check_unchanged(shard: Shard) -> None:
     """Raises SourceChanged if a file of the shard is no longer what it was when the shard was planned."""
-    for planned in shard.files:
-        now = stamp(shard.path, planned.name, shard.storage)
+    for planned, now in zip(shard.files, _stamps_now(shard), strict=True):
         if now != planned:
             raise changed(shard, planned.name, _change(planned, now))
+
+
+def _stamps_now(shard: Shard) -> Iterator[FileStamp]:
+    """Of many files of an object store some are asked for at once: each is a request."""
+    names = [file.name for file in shard.files]
+    if shard.storage.is_local or len(names) == 1:
+        yield from (stamp(shard.path, name, shard.storage) for name in names)
+        return
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        yield from pool.map(lambda name: stamp(shard.path, name, shard.storage), names)
 
 
 def open_planned(shard: Shard) -> BinaryIO:

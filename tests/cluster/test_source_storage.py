@@ -187,7 +187,7 @@ def test_what_is_not_there(bucket):
         open_source("team", filesystem=filesystem)
     (folder / "team" / "records").mkdir()
     with pytest.raises(RecordsError, match="local filesystems"):
-        open_source("team", filesystem=filesystem, reader="legacy")
+        open_source("team", filesystem=filesystem, reader="sqlite")
 
 
 def test_damage_elsewhere_is_still_damage(bucket):

@@ -1,20 +1,26 @@
 """Migrations to and from an object store that fails now and then, killed and gone on with: the same as on a disk."""
 
+import base64
+import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import s3
 import synthetic
 
 from cluster.errors import DestinationError
-from cluster.sources import jsonl, open_source
+from cluster.sources import SourceChanged, jsonl, open_source
+from cluster.sources.shards import check_unchanged
 from migrate_job import job
 from nbmf import store
 from nbmf.payload import to_canonical
@@ -118,6 +124,42 @@ def test_from_one_object_store_to_another_folder(file, uri, tmp_path):
     assert job.run(open_source(first), second, str(tmp_path), "none").migrated == RECORDS
     kept = [[(r.key, to_canonical(r.payload())) for r in store.iterate(place)] for place in (first, second)]
     assert sorted(kept[0]) == sorted(kept[1])
+
+
+def test_a_legacy_store_there_is_read_as_one_here(old_store, small_shards, uri, tmp_path):
+    """Every kind of record and damage that files can have, content-addressed ones and cold artefacts too."""
+    here, there = tmp_path / "old", folder_at(uri)
+    shutil.copytree(old_store.root, here, symlinks=True)
+    (here / "records" / "folder__note.json").rmdir()
+    (here / "records" / "link__note.json").unlink()
+    text = json.dumps({"a": "content"})
+    named = hashlib.sha256(text.encode()).hexdigest()
+    (here / "more").mkdir()
+    for name in (named, f"more/{named}.json"):
+        (here / name).write_text(text)
+    cold = base64.b64encode(zlib.compress(json.dumps(["cold"]).encode())).decode()
+    (here / "a_7.json").write_text(json.dumps({"blob": cold}))
+    (here / "README").write_text("none of it")
+    for path in filter(Path.is_file, here.rglob("*")):
+        there.write(str(path.relative_to(here)), lambda to, path=path: to.write_bytes(path.read_bytes()))
+    found = {}
+    for name, place in (("here", here), ("there", uri)):
+        source = open_source(str(place), max_record_bytes=30_000)
+        report = job.run(source, tmp_path / name, str(tmp_path), "none")
+        letters = map(json.loads, (tmp_path / name / DEAD_LETTERS).read_text().splitlines())
+        found[name] = (
+            {(r.key, r.record_class): (r.meta, to_canonical(r.payload())) for r in store.iterate(tmp_path / name)},
+            sorted((letter["key"] or "", letter["reason"], letter["place"].rpartition("/")[2]) for letter in letters),
+            [Path(one["place"]).name for one in report.unread.listed],
+        )
+    assert found["here"] == found["there"]
+    assert len(found["here"][0]) > 60
+    assert {key for key, _ in found["there"][0]} >= {f"content/{named}", f"content/more/{named}", "cold/a_7"}
+    source = open_source(uri, max_record_bytes=30_000)
+    first = next(shard for shard in source.plan() if shard.path.endswith("records"))
+    there.write(f"records/{first.files[0].name}", lambda path: path.write_text("{}"))
+    with pytest.raises(SourceChanged, match="bytes then"):
+        check_unchanged(first)
 
 
 def test_the_command_takes_a_uri_and_shows_no_secret(nbmf_command, file, uri, tmp_path):
