@@ -1,4 +1,4 @@
-"""A migration in a process of its own, watched: time, and memory of the driver and of the largest worker.
+"""A migration in a process of its own, on Ray however small, watched: time, and memory of driver and largest worker.
 
 Run as `python -m bench.migration.measured_run` with a Job as JSON on standard input; writes the result as JSON.
 """
@@ -31,11 +31,10 @@ class RunFailed(NbmfError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to migrate and with what. `warm` is migrated first, so that the workers have loaded the version."""
+    """What to migrate and with what."""
 
     source: str
     destination: str
-    warm: str
     registry: str
     version: str
     effort: Effort
@@ -59,20 +58,24 @@ def migrate(job: Job) -> dict[str, Any]:
     import psutil
 
     from cluster.session import session
-    from migrate_job.job import run
+    from migrate_job.coding import run
 
+    run.LITTLE_BYTES = -1
     driver = psutil.Process()
     with session(num_cpus=job.workers):
-        _run(run, job, job.warm, job.destination + ".warm")
-        planned = 0.0
+        planned = started = 0.0
 
         def on_plan(_shards: int, _done: int) -> None:
             nonlocal planned
             planned = perf_counter()
 
+        def on_shard(counts: dict[str, Any]) -> None:
+            nonlocal started
+            started = started or perf_counter() - counts["seconds"]
+
         with _Memory(driver) as memory:
             begin, cpu_begin = perf_counter(), sum(driver.cpu_times()[:2])
-            report = _run(run, job, job.source, job.destination, on_plan)
+            report = _run(job, on_plan, on_shard)
             end = perf_counter()
         cpu_end = sum(driver.cpu_times()[:2])  # the sampling thread has ended: its share is known
     done = sum(1 for _ in (Path(job.destination) / "_done").iterdir())
@@ -84,7 +87,8 @@ def migrate(job: Job) -> dict[str, Any]:
         "blob_bytes": report.blob_bytes,
         "shards": done,
         "listing_s": planned - begin,
-        "seconds": end - planned,
+        "start_s": started - planned,
+        "seconds": end - started,
         "driver_cpu_s": cpu_end - cpu_begin - memory.own_cpu_s,
         "worker_s": report.seconds,
         "driver_peak_bytes": memory.driver_bytes,
@@ -92,16 +96,18 @@ def migrate(job: Job) -> dict[str, Any]:
     }
 
 
-def _run(run: Any, job: Job, source: str, destination: str, on_plan: Any = lambda _shards, _done: None) -> Any:
+def _run(job: Job, on_plan: Any, on_shard: Any) -> Any:
     from cluster.sources import open_source
+    from migrate_job.job import run
 
     fields: dict[str, Any] = {"payload_field": "payload", "key_field": "key", "class_field": "class"}
-    opened = open_source(source, **fields) if source.endswith(".jsonl") else open_source(source)
-    return run(opened, Path(destination), job.registry, job.version, effort=job.effort, on_plan=on_plan)
+    opened = open_source(job.source, **fields) if job.source.endswith(".jsonl") else open_source(job.source)
+    folder = Path(job.destination)
+    return run(opened, folder, job.registry, job.version, effort=job.effort, on_plan=on_plan, on_shard=on_shard)
 
 
 class _Memory:
-    """Peaks of resident memory, sampled: of this process, and of the largest of Ray's workers below it."""
+    """Peaks of resident memory, sampled: of this process, and of the largest worker with what it started."""
 
     def __init__(self, driver: Any) -> None:
         self.driver_bytes = self.worker_bytes = 0
@@ -132,7 +138,7 @@ class _Memory:
         for process in self._driver.children(recursive=True):
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::"):
-                    yield process.memory_info().rss
+                    yield process.memory_info().rss + sum(child.memory_info().rss for child in process.children())
 
 
 if __name__ == "__main__":

@@ -17,9 +17,6 @@ WORKERS = (1, 2)
 TARGET_RECORDS = 1_000_000_000
 CORES = (16, 128, 1024)
 
-_WARM_RECORDS = 50
-_WARM_FILES = 8
-
 
 def run(
     folder: Path,
@@ -32,11 +29,7 @@ def run(
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> dict[str, Any]:
     """Each run in a process of its own; stores are made in `folder` and deleted. Raises RunFailed."""
-    warm = folder / "warm"
-    warm.mkdir()
-    for number in range(_WARM_FILES):
-        write_jsonl(warm / f"{number}.jsonl", _WARM_RECORDS)
-    jobs = _Jobs(folder, str(warm), registry, effort)
+    jobs = _Jobs(folder, registry, effort)
     speed = list(_speed(jobs, records, version, on_step))
     memory = [jobs.run("jsonl", count, NONE, 2, on_step) | {"source": "JSONL"} for count in sorted(memory_records)] + [
         jobs.run("legacy", count, NONE, 2, on_step) | {"source": "legacy"} for count in sorted(legacy_records)
@@ -52,8 +45,8 @@ def run(
 
 
 class _Jobs:
-    def __init__(self, folder: Path, warm: str, registry: str, effort: Effort) -> None:
-        self._folder, self._warm, self._registry, self._effort = folder, warm, registry, effort
+    def __init__(self, folder: Path, registry: str, effort: Effort) -> None:
+        self._folder, self._registry, self._effort = folder, registry, effort
 
     def run(
         self, layout: str, records: int, version: str, workers: int, on_step: Callable[[str], None]
@@ -63,14 +56,13 @@ class _Jobs:
         on_step(f"writing {records:,} records")
         write_jsonl(source, records) if layout == "jsonl" else write_legacy(source, records)
         on_step(f"migrating {records:,} records with {workers} workers")
-        job = Job(str(source), str(destination), self._warm, self._registry, version, self._effort, workers)
+        job = Job(str(source), str(destination), self._registry, version, self._effort, workers)
         try:
             return {"codec": version} | measure(job)
         finally:
             on_step("cleaning up")
             source.unlink() if source.is_file() else rmtree(source)
-            for path in (destination, destination.with_name("new.warm")):
-                rmtree(path, ignore_errors=True)
+            rmtree(destination, ignore_errors=True)
 
 
 def _speed(jobs: _Jobs, records: int, version: str, on_step: Callable[[str], None]) -> Iterator[dict[str, Any]]:

@@ -100,7 +100,7 @@ def test_what_measurements_say_of_more_records():
 
 
 def test_a_run_that_fails_says_why(tmp_path):
-    nothing = measured_run.Job(str(tmp_path / "no"), str(tmp_path / "new"), str(tmp_path / "no"), "", "none", "auto", 1)
+    nothing = measured_run.Job(str(tmp_path / "no"), str(tmp_path / "new"), "", "none", "auto", 1)
     with pytest.raises(measured_run.RunFailed, match="does not exist"):
         measured_run.measure(nothing)
 
