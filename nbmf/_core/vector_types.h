@@ -89,8 +89,9 @@ typedef struct {
 /* Memory for one vector at a time. */
 typedef struct {
     int16_t *input_D, *level_L;
-    int32_t *index_L, *product_D, *rotated_D, *candidate_4L;
-    float *latent_L, *scaled_L, *away_4L, *cost_8L, *path_SL;
+    int32_t *index_L, *product_D, *rotated_D, *candidate_L4; /* of each union both parities */
+    float *latent_L, *scaled_L, *cost_L4;
+    uint64_t *from_L; /* a bit a state of the trellis */
     int64_t *sum_D;
     uint8_t *used_L;
 } VectorWork;

@@ -256,10 +256,9 @@ static int new_work(const VectorSpace *space, Held *held, VectorWork *work) {
     const size_t dims = (size_t)space->dims + 32, latents = (size_t)space->latents + 32;
     return !(work->input_D = nbmf_own(held, 2 * dims)) || !(work->level_L = nbmf_own(held, 2 * latents)) ||
            !(work->index_L = nbmf_own(held, 4 * latents)) || !(work->product_D = nbmf_own(held, 4 * dims)) ||
-           !(work->rotated_D = nbmf_own(held, 4 * dims)) || !(work->candidate_4L = nbmf_own(held, 16 * latents)) ||
+           !(work->rotated_D = nbmf_own(held, 4 * dims)) || !(work->candidate_L4 = nbmf_own(held, 16 * latents)) ||
            !(work->latent_L = nbmf_own(held, 4 * latents)) || !(work->scaled_L = nbmf_own(held, 4 * latents)) ||
-           !(work->away_4L = nbmf_own(held, 16 * latents)) || !(work->cost_8L = nbmf_own(held, 32 * latents)) ||
-           !(work->path_SL = nbmf_own(held, 4 * TRELLIS_STATES * latents)) ||
+           !(work->cost_L4 = nbmf_own(held, 16 * latents)) || !(work->from_L = nbmf_own(held, 8 * latents)) ||
            !(work->sum_D = nbmf_own(held, 8 * dims)) || !(work->used_L = nbmf_own(held, latents));
 }
 

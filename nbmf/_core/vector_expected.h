@@ -1,0 +1,54 @@
+/* What the vector coder's states and levels mean, and what it expects of an index. Integers only. */
+#ifndef NBMF_VECTOR_EXPECTED_H
+#define NBMF_VECTOR_EXPECTED_H
+
+#include "products.h"
+#include "vector_types.h"
+
+INLINE int union_of(int state) { return (state >> 1 ^ state >> 3) & 1; }
+
+INLINE int next_state(int state, int index) {
+    return (state << 1 | ((index ^ state ^ state >> 5) & 1)) & (TRELLIS_STATES - 1);
+}
+
+/* In half-steps. The first union has the even ones, the second the odd ones; with zero in it its others are by turns on
+ * either side of it in its two subsets. */
+INLINE int32_t level_of(int32_t index, int of_union, int with_zero) {
+    const int32_t beside = with_zero ? (index < 0) - (index > 0) : 1;
+    return 2 * index + (beside & -of_union);
+}
+
+/* What is expected of an index, but for the union. */
+typedef struct {
+    int class, shift; /* low bits of an index that are coded as they are */
+} Expected;
+
+INLINE Expected expected_index(const VectorSpace *space, const VectorStep *step, int i, int32_t energy) {
+    int32_t deviation = step->deviation_L[i];
+    if (space->gain_L) {
+        const int length = 31 - __builtin_clz((uint32_t)energy | 1);
+        const uint32_t above = length >= 6 ? (uint32_t)energy >> (length - 6) : (uint32_t)energy << (6 - length);
+        deviation += ((length - ENERGY_BITS) * OCTAVE + space->tables->log_of[above & 63]) >> 1;
+    }
+    const int unit = OCTAVE / CLASSES_AN_OCTAVE;
+    int class = (deviation - LEAST_CLASS_LOG + unit / 2) >> 5, shift = 0;
+    if (class < 0) class = 0;
+    if (class >= TABLE_CLASSES) {
+        shift = (class - TABLE_CLASSES + CLASSES_AN_OCTAVE) >> 3;
+        class -= shift * CLASSES_AN_OCTAVE;
+    }
+    return (Expected){class, shift};
+}
+
+INLINE const IndexTable *table_of(const VectorSpace *space, Expected expected, int of_union, int with_zero) {
+    return &space->tables->tables[expected.shift ? 1 : with_zero * 2 + of_union][expected.class];
+}
+
+INLINE int32_t followed(const VectorSpace *space, const VectorStep *step, int i, int32_t energy, uint64_t level_energy) {
+    if (!space->gain_L) return energy;
+    uint64_t ratio = (level_energy * step->energy_L[i]) >> step->energy_shift_L[i];
+    if (ratio > MOST_ENERGY) ratio = MOST_ENERGY;
+    return energy + (int32_t)((((int64_t)ratio - energy) * space->gain_L[i]) >> 16);
+}
+
+#endif

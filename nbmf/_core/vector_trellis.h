@@ -1,0 +1,193 @@
+/* Quantisation by the trellis: levels that cost least in error and bits together.
+ *
+ * Floats, one IEEE 754 operation at a time, in the same order on every path, so that all write the same stream.
+ */
+#ifndef NBMF_VECTOR_TRELLIS_H
+#define NBMF_VECTOR_TRELLIS_H
+
+#include "vector_expected.h"
+#include "vector_lanes.h"
+
+/* ---- what an index costs: of each union both parities, four numbers side by side ---- */
+
+INLINE Four as_floats(FourPlaces x) { return __builtin_convertvector(x, Four); }
+
+/* `of_union`: the tables of both. */
+INLINE Four bits_of(const IndexTable *const *of_union, int shift, FourPlaces index) {
+    enum { ESCAPE = 20 }; /* more or less */
+    const int most = of_union[0]->most;
+    const FourPlaces high = index >> all_four(shift);
+    const FourPlaces outside = (high < all_four(-most)) | (high > all_four(most));
+    const FourPlaces at = either(outside, all_four(2 * most + 1), high + most);
+    const float *first = of_union[0]->bits, *second = of_union[1]->bits;
+    return (Four){first[at[0]], first[at[1]], second[at[2]], second[at[3]]} + as_floats((outside & ESCAPE) + shift);
+}
+
+/* Where deviations are so small that another index than the nearest may pay: the one that costs least, and its cost. */
+INLINE Four cheapest(float x, const IndexTable *const *of_union, int shift, int with_zero, float weight, FourPlaces *chosen) {
+    const FourPlaces parity = {0, 1, 0, 1}, second = {0, 0, -1, -1};
+    const Four off = with_zero ? (Four){0, 0, 0, 0} : (Four){0, 0, 1, 1};
+    const Four halves = (((x - off) * 0.5f) - as_floats(parity)) * 0.5f + 0.5f;
+    FourPlaces nearest = __builtin_convertvector(halves, FourPlaces); /* towards zero, */
+    nearest += halves < as_floats(nearest);                            /* then down */
+    nearest = nearest * 2 + parity;
+    const FourPlaces next = nearest + 2 + ((nearest > 0) & -4);
+    Four cost[2];
+    for (int try = 0; try < 2; try++) {
+        const FourPlaces index = try ? next : nearest;
+        const FourPlaces beside = with_zero ? (index > 0) - (index < 0) : all_four(1); /* comparisons are -1 where true */
+        const Four away = x - as_floats(2 * index + (beside & second));
+        cost[try] = away * away + weight * bits_of(of_union, shift, index);
+    }
+    const FourPlaces other = cost[1] < cost[0];
+    *chosen = either(other, next, nearest);
+    return (Four)either(other, (FourPlaces)cost[1], (FourPlaces)cost[0]);
+}
+
+/* The nearest index, and what it costs. */
+INLINE Four nearest(float x, const IndexTable *const *of_union, int shift, float weight, FourPlaces *chosen) {
+    const Four level = {0, 2, 1, 3};
+    const float round = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */
+    const Four fours = ((x - level) * 0.25f + round) - round;
+    const Four away = x - (4 * fours + level);
+    *chosen = 2 * __builtin_convertvector(fours, FourPlaces) + (FourPlaces){0, 1, 0, 1};
+    return away * away + weight * bits_of(of_union, shift, *chosen);
+}
+
+/* An index of each union and parity, and what it costs. Expects of each number what the exact ones before it, not their
+ * levels, say. */
+static void find_costs(const VectorSpace *space, const VectorStep *step, VectorWork *work, float weight) {
+    enum { FEW = 4 * CLASSES_AN_OCTAVE };
+    const int latents = space->latents;
+    int32_t energy = 1 << ENERGY_BITS;
+    for (int i = 0; i < latents; i++) {
+        const float x = work->scaled_L[i];
+        const int with_zero = step->with_zero_L[i];
+        const Expected expected = expected_index(space, step, i, energy);
+        const IndexTable *of_union[2];
+        for (int u = 0; u < 2; u++) of_union[u] = table_of(space, expected, u, with_zero);
+        FourPlaces index;
+        const Four cost = with_zero || expected.class < FEW
+                              ? cheapest(x, of_union, expected.shift, with_zero, weight, &index)
+                              : nearest(x, of_union, expected.shift, weight, &index);
+        memcpy(work->cost_L4 + 4 * (size_t)i, &cost, sizeof cost);
+        memcpy(work->candidate_L4 + 4 * (size_t)i, &index, sizeof index);
+        energy = followed(space, step, i, energy, (uint64_t)(int64_t)(4 * x * x + 1));
+    }
+}
+
+/* ---- the way that costs least ---- */
+
+enum { TRELLIS_BLOCKS = TRELLIS_STATES / LANE_COUNT };
+
+/* What numbers cost by the lane of the state that they leave, in the blocks of 8 whose bit 3 is 0 and 1; and the bits of the states
+ * that are reached from the second half, which are those whose comparisons are true. */
+#if defined(EIGHT_LANES)
+INLINE Lanes lesser(Lanes a, Lanes b) { return (Lanes)_mm256_min_ps((__m256)a, (__m256)b); }
+
+INLINE Lanes costs_of_lanes(const float *cost_4) { return (Lanes)_mm256_broadcast_ps((const __m128 *)cost_4); }
+
+INLINE Lanes other_union(Lanes cost) { return SHUFFLED(cost, cost, 2, 3, 0, 1, 6, 7, 4, 5); }
+
+INLINE Lanes other_parity(Lanes cost) { return SHUFFLED(cost, cost, 1, 0, 3, 2, 5, 4, 7, 6); }
+
+INLINE void alternate(Lanes even, Lanes odd, Lanes *to) {
+    to[0] = SHUFFLED(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+    to[1] = SHUFFLED(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+INLINE __m256i bytes_of(const Places *where) {
+    return _mm256_packs_epi16(_mm256_packs_epi32((__m256i)where[0], (__m256i)where[1]),
+                              _mm256_packs_epi32((__m256i)where[2], (__m256i)where[3]));
+}
+
+INLINE uint64_t bits_of_states(const Places *even, const Places *odd) {
+    const __m256i of_even = bytes_of(even), of_odd = bytes_of(odd);
+    const __m256i low = _mm256_permute4x64_epi64(_mm256_unpacklo_epi8(of_even, of_odd), 0xD8);
+    const __m256i high = _mm256_permute4x64_epi64(_mm256_unpackhi_epi8(of_even, of_odd), 0xD8);
+    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+}
+#else
+INLINE Lanes lesser(Lanes a, Lanes b) { return (Lanes)either(a <= b, (Places)a, (Places)b); }
+
+INLINE Lanes costs_of_lanes(const float *cost_4) {
+    Lanes cost;
+    memcpy(&cost, cost_4, sizeof cost);
+    return cost;
+}
+
+INLINE Lanes other_union(Lanes cost) { return SHUFFLED(cost, cost, 2, 3, 0, 1); }
+
+INLINE Lanes other_parity(Lanes cost) { return SHUFFLED(cost, cost, 1, 0, 3, 2); }
+
+INLINE void alternate(Lanes even, Lanes odd, Lanes *to) {
+    to[0] = SHUFFLED(even, odd, 0, 4, 1, 5);
+    to[1] = SHUFFLED(even, odd, 2, 6, 3, 7);
+}
+
+INLINE uint64_t bits_of_states(const Places *even, const Places *odd) {
+    const Places of_even = {1, 4, 16, 64}, of_odd = {2, 8, 32, 128};
+    uint64_t bits = 0;
+    for (int half = 0; half < 2; half++) {
+        Places seen = {0, 0, 0, 0};
+        for (int block = 0; block < 4; block++)
+            seen |= ((even[4 * half + block] & of_even) | (odd[4 * half + block] & of_odd)) << all_four(8 * block);
+        bits |= (uint64_t)(uint32_t)(seen[0] | seen[1] | seen[2] | seen[3]) << (32 * half);
+    }
+    return bits;
+}
+#endif
+
+/* From state s bit u leads to 2 s + u, so to 2 m and 2 m + 1 from m and m + HALF: from one of the two by an index of one
+ * parity, from the other by one of the other. Keeps in from_L which of the two it was, a bit a state reached; returns the
+ * state at which the cheapest way ends. */
+static int find_ways(int latents, VectorWork *work) {
+    enum { HALF = TRELLIS_BLOCKS / 2 };
+    Lanes state[TRELLIS_BLOCKS];
+    for (int block = 0; block < TRELLIS_BLOCKS; block++) state[block] = (Lanes){0} + 1e30f;
+    state[0][0] = 0;
+    for (int i = 0; i < latents; i++) {
+        const Lanes cost = costs_of_lanes(work->cost_L4 + 4 * (size_t)i), swapped = other_parity(cost);
+        const Lanes one_of[2] = {cost, other_union(cost)}, other_of[2] = {swapped, other_union(swapped)};
+        Lanes next[TRELLIS_BLOCKS];
+        Places even[HALF], odd[HALF];
+#pragma GCC unroll 8
+        for (int block = 0; block < HALF; block++) {
+            const Lanes one = one_of[block * LANE_COUNT >> 3 & 1], other = other_of[block * LANE_COUNT >> 3 & 1];
+            const Lanes a = state[block] + one, b = state[block + HALF] + other;
+            const Lanes c = state[block] + other, d = state[block + HALF] + one;
+            even[block] = a > b;
+            odd[block] = c > d;
+            alternate(lesser(a, b), lesser(c, d), next + 2 * block);
+        }
+        work->from_L[i] = bits_of_states(even, odd);
+#pragma GCC unroll 16
+        for (int block = 0; block < TRELLIS_BLOCKS; block++) state[block] = next[block];
+    }
+    float cost[TRELLIS_STATES];
+    memcpy(cost, state, sizeof cost);
+    int best = 0;
+    for (int s = 1; s < TRELLIS_STATES; s++)
+        if (cost[s] < cost[best]) best = s;
+    return best;
+}
+
+/* Into index_L, used_L and level_L. */
+static void quantise(const VectorSpace *space, const VectorStep *step, VectorWork *work, float weight) {
+    const int latents = space->latents;
+    find_costs(space, step, work, weight);
+    int state = find_ways(latents, work);
+    const VectorWork to = *work; /* so that no store may change a pointer */
+    const uint8_t *with_zero_L = step->with_zero_L;
+    for (int i = latents - 1; i >= 0; i--) {
+        const int before = state >> 1 | (int)(to.from_L[i] >> state & 1) << 5, u = union_of(before);
+        const int parity = (state ^ before ^ before >> 5) & 1;
+        const int32_t index = to.candidate_L4[4 * (size_t)i + (size_t)(2 * u + parity)];
+        to.used_L[i] = (uint8_t)u;
+        to.index_L[i] = index;
+        to.level_L[i] = (int16_t)level_of(index, u, with_zero_L[i]);
+        state = before;
+    }
+}
+
+#endif
