@@ -38,8 +38,9 @@ const Path PATH_NAMED(PATH) = {
     .range_encode = range_encode,
     .range_decode = range_decode,
     .stream_size = stream_size,
-    .analyse_vector = analyse_vector,
+    .analyse_vectors = analyse_vectors,
     .encode_vector = encode_vector,
     .decode_vector = decode_vector,
+    .vectors_back = vectors_back,
     .write_vector = write_vector,
 };

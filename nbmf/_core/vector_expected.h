@@ -2,8 +2,9 @@
 #ifndef NBMF_VECTOR_EXPECTED_H
 #define NBMF_VECTOR_EXPECTED_H
 
-#include "products.h"
-#include "vector_types.h"
+#include <string.h>
+
+#include "core.h"
 
 INLINE int union_of(int state) { return (state >> 1 ^ state >> 3) & 1; }
 
@@ -23,12 +24,14 @@ typedef struct {
     int class, shift; /* low bits of an index that are coded as they are */
 } Expected;
 
-INLINE Expected expected_index(const VectorSpace *space, const VectorStep *step, int i, int32_t energy) {
+/* `fitted`: whether the space is; a constant where it is called, as other spaces follow no energy. */
+INLINE Expected expected_index(const VectorSpace *space, const VectorStep *step, int i, int32_t energy, int fitted) {
     int32_t deviation = step->deviation_L[i];
-    if (space->gain_L) {
-        const int length = 31 - __builtin_clz((uint32_t)energy | 1);
-        const uint32_t above = length >= 6 ? (uint32_t)energy >> (length - 6) : (uint32_t)energy << (6 - length);
-        deviation += ((length - ENERGY_BITS) * OCTAVE + space->tables->log_of[above & 63]) >> 1;
+    if (fitted) {
+        const float exact = (float)(energy + !energy); /* at most MOST_ENERGY: its exponent and first bits are a logarithm */
+        uint32_t bits;
+        memcpy(&bits, &exact, sizeof bits);
+        deviation += (((int)(bits >> 23) - 127 - ENERGY_BITS) * OCTAVE + space->tables->log_of[bits >> 17 & 63]) >> 1;
     }
     const int unit = OCTAVE / CLASSES_AN_OCTAVE;
     int class = (deviation - LEAST_CLASS_LOG + unit / 2) >> 5, shift = 0;
@@ -44,8 +47,9 @@ INLINE const IndexTable *table_of(const VectorSpace *space, Expected expected, i
     return &space->tables->tables[expected.shift ? 1 : with_zero * 2 + of_union][expected.class];
 }
 
-INLINE int32_t followed(const VectorSpace *space, const VectorStep *step, int i, int32_t energy, uint64_t level_energy) {
-    if (!space->gain_L) return energy;
+INLINE int32_t followed(const VectorSpace *space, const VectorStep *step, int i, int32_t energy, uint64_t level_energy,
+                         int fitted) {
+    if (!fitted) return energy;
     uint64_t ratio = (level_energy * step->energy_L[i]) >> step->energy_shift_L[i];
     if (ratio > MOST_ENERGY) ratio = MOST_ENERGY;
     return energy + (int32_t)((((int64_t)ratio - energy) * space->gain_L[i]) >> 16);

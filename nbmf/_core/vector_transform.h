@@ -12,28 +12,64 @@
 
 /* ---- products and rotations ---- */
 
-/* int16 [rows, stride] times int16 [stride]. No sum may exceed 31 bits. */
-static void vector_products(const int16_t *matrix, int rows, int stride, const int16_t *x, int32_t *out) {
-    int row = 0;
-    for (; row + 4 <= rows; row += 4) {
-        const int16_t *a = matrix + (size_t)row * (size_t)stride, *b = a + stride, *c = b + stride, *d = c + stride;
-        int32_t of_a = 0, of_b = 0, of_c = 0, of_d = 0;
-        for (int i = 0; i < stride; i++) {
-            of_a += a[i] * x[i];
-            of_b += b[i] * x[i];
-            of_c += c[i] * x[i];
-            of_d += d[i] * x[i];
-        }
-        out[row] = of_a;
-        out[row + 1] = of_b;
-        out[row + 2] = of_c;
-        out[row + 3] = of_d;
+INLINE int32_t product(const int16_t *a, const int16_t *p, int stride) {
+    int32_t sum = 0;
+    for (int i = 0; i < stride; i++) sum += a[i] * p[i];
+    return sum;
+}
+
+/* Two rows times four vectors. */
+INLINE void products_of_two(const int16_t *a, const int16_t *p, int stride, int32_t *out, size_t out_stride) {
+    const int16_t *b = a + stride, *q = p + stride, *r = q + stride, *s = r + stride;
+    int32_t ap = 0, aq = 0, ar = 0, as = 0, bp = 0, bq = 0, br = 0, bs = 0;
+    for (int i = 0; i < stride; i++) {
+        ap += a[i] * p[i];
+        aq += a[i] * q[i];
+        ar += a[i] * r[i];
+        as += a[i] * s[i];
+        bp += b[i] * p[i];
+        bq += b[i] * q[i];
+        br += b[i] * r[i];
+        bs += b[i] * s[i];
     }
-    for (; row < rows; row++) {
-        const int16_t *a = matrix + (size_t)row * (size_t)stride;
-        int32_t of_a = 0;
-        for (int i = 0; i < stride; i++) of_a += a[i] * x[i];
-        out[row] = of_a;
+    const int32_t sums[4][2] = {{ap, bp}, {aq, bq}, {ar, br}, {as, bs}};
+    for (int v = 0; v < 4; v++) memcpy(out + (size_t)v * out_stride, sums[v], sizeof sums[v]);
+}
+
+/* Four rows times one vector. */
+INLINE void products_of_four(const int16_t *a, const int16_t *p, int stride, int32_t *out) {
+    const int16_t *b = a + stride, *c = b + stride, *d = c + stride;
+    int32_t of_a = 0, of_b = 0, of_c = 0, of_d = 0;
+    for (int i = 0; i < stride; i++) {
+        of_a += a[i] * p[i];
+        of_b += b[i] * p[i];
+        of_c += c[i] * p[i];
+        of_d += d[i] * p[i];
+    }
+    const int32_t sums[4] = {of_a, of_b, of_c, of_d};
+    memcpy(out, sums, sizeof sums);
+}
+
+/* int16 [rows, stride] times int16 [count, stride]: [count, out_stride]. No sum may exceed 31 bits. Several vectors pass by the
+ * same rows, as the matrix is larger than the nearest caches. */
+static void vector_products(const int16_t *matrix, int rows, int stride, const int16_t *x, int count, int32_t *out,
+                            size_t out_stride) {
+    const size_t step = (size_t)stride;
+    const int in_fours = count & ~3;
+    for (int row = 0; in_fours && row < rows; row += 2)
+        for (int v = 0; v < in_fours; v += 4) {
+            const int16_t *a = matrix + (size_t)row * step, *p = x + (size_t)v * step;
+            int32_t *to = out + (size_t)v * out_stride + (size_t)row;
+            if (row + 1 < rows) products_of_two(a, p, stride, to, out_stride);
+            else
+                for (size_t i = 0; i < 4; i++) to[i * out_stride] = product(a, p + i * step, stride);
+        }
+    for (int v = in_fours; v < count; v++) {
+        const int16_t *p = x + (size_t)v * step;
+        int32_t *to = out + (size_t)v * out_stride;
+        int row = 0;
+        for (; row + 4 <= rows; row += 4) products_of_four(matrix + (size_t)row * step, p, stride, to + row);
+        for (; row < rows; row++) to[row] = product(matrix + (size_t)row * step, p, stride);
     }
 }
 
@@ -112,8 +148,15 @@ static void rotate_back(const VectorSpace *space, int32_t *x_D) {
 
 /* ---- from levels to numbers ---- */
 
-/* Proportional to the vector that levels stand for; at most 2^31 long. The levels' squares add up to MOST_LEVEL_ENERGY at
- * most. */
+/* Into product_D what levels make with a fitted transform; their squares add up to MOST_LEVEL_ENERGY at most. The memory of
+ * several vectors lies side by side. */
+static void vectors_back(const VectorSpace *space, VectorWork *work_V, int count) {
+    if (space->forward_LD)
+        vector_products(space->inverse_DL, space->dims, space->latents_stride, work_V->level_L, count, work_V->product_D,
+                        (size_t)space->dims_stride);
+}
+
+/* Proportional to the vector that levels stand for, once vectors_back has seen them; at most 2^31 long. */
 static void vector_sums(const VectorSpace *space, const VectorStep *step, VectorWork *work) {
     const int dims = space->dims;
     if (!space->forward_LD) {
@@ -123,7 +166,6 @@ static void vector_sums(const VectorSpace *space, const VectorStep *step, Vector
         for (int i = 0; i < dims; i++) work->sum_D[i] = work->rotated_D[i];
         return;
     }
-    vector_products(space->inverse_DL, dims, space->latents_stride, work->level_L, work->product_D);
     for (int i = 0; i < dims; i++)
         work->sum_D[i] = work->product_D[i] + ((space->mean_D[i] * (int64_t)step->mean_factor) >> 31);
 }
@@ -135,7 +177,7 @@ static uint64_t square_root(uint64_t n) {
     return root;
 }
 
-/* Writes numbers; returns 0, or -1 where the levels stand for no direction. The norm is mantissa * 2^(exponent - 16). */
+/* Writes numbers, after vectors_back; returns 0, or -1 where the levels stand for no direction. The norm is mantissa * 2^(exponent - 16). */
 static int write_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, NumberType type, uint32_t mantissa,
                         int exponent, void *out) {
     const int dims = space->dims;

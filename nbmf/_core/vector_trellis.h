@@ -12,67 +12,106 @@
 
 INLINE Four as_floats(FourPlaces x) { return __builtin_convertvector(x, Four); }
 
+INLINE Four read_four(const float *from) {
+    Four x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
 /* `of_union`: the tables of both. */
 INLINE Four bits_of(const IndexTable *const *of_union, int shift, FourPlaces index) {
-    enum { ESCAPE = 20 }; /* more or less */
     const int most = of_union[0]->most;
     const FourPlaces high = index >> all_four(shift);
     const FourPlaces outside = (high < all_four(-most)) | (high > all_four(most));
     const FourPlaces at = either(outside, all_four(2 * most + 1), high + most);
     const float *first = of_union[0]->bits, *second = of_union[1]->bits;
-    return (Four){first[at[0]], first[at[1]], second[at[2]], second[at[3]]} + as_floats((outside & ESCAPE) + shift);
+    return (Four){first[at[0]], first[at[1]], second[at[2]], second[at[3]]} + as_floats((outside & ESCAPE_BITS) + shift);
 }
 
-/* Where deviations are so small that another index than the nearest may pay: the one that costs least, and its cost. */
-INLINE Four cheapest(float x, const IndexTable *const *of_union, int shift, int with_zero, float weight, FourPlaces *chosen) {
+/* The nearest index of each union and parity, without its lowest bit, which is the parity. */
+INLINE FourPlaces nearest_halves(float x, int with_zero) {
+    const Four parity = {0, 1, 0, 1}, off = with_zero ? (Four){0, 0, 0, 0} : (Four){0, 0, 1, 1};
+    const Four halves = ((x - off) * 0.5f - parity) * 0.5f + 0.5f;
+    const FourPlaces whole = __builtin_convertvector(halves, FourPlaces); /* towards zero, */
+    return whole + (halves < as_floats(whole));                           /* then down: comparisons are -1 where true */
+}
+
+/* Of the nearest and the next towards zero the one that costs less, and its cost. */
+INLINE Four cheaper(Four away, Four bits, Four away_next, Four bits_next, float weight, FourPlaces index, FourPlaces next,
+                    FourPlaces *chosen) {
+    const Four cost = away * away + weight * bits, cost_next = away_next * away_next + weight * bits_next;
+    const FourPlaces better = cost_next < cost;
+    *chosen = either(better, next, index);
+    return (Four)either(better, (FourPlaces)cost_next, (FourPlaces)cost);
+}
+
+/* As find_costs does for one number, for those that are too far out for rows, or with low bits that are coded as they are. */
+static Four far_cost(float x, const IndexTable *const *of_union, Expected expected, int with_zero, float weight, int row,
+                     FourPlaces *chosen) {
     const FourPlaces parity = {0, 1, 0, 1}, second = {0, 0, -1, -1};
-    const Four off = with_zero ? (Four){0, 0, 0, 0} : (Four){0, 0, 1, 1};
-    const Four halves = (((x - off) * 0.5f) - as_floats(parity)) * 0.5f + 0.5f;
-    FourPlaces nearest = __builtin_convertvector(halves, FourPlaces); /* towards zero, */
-    nearest += halves < as_floats(nearest);                            /* then down */
-    nearest = nearest * 2 + parity;
-    const FourPlaces next = nearest + 2 + ((nearest > 0) & -4);
-    Four cost[2];
-    for (int try = 0; try < 2; try++) {
-        const FourPlaces index = try ? next : nearest;
-        const FourPlaces beside = with_zero ? (index > 0) - (index < 0) : all_four(1); /* comparisons are -1 where true */
-        const Four away = x - as_floats(2 * index + (beside & second));
-        cost[try] = away * away + weight * bits_of(of_union, shift, index);
+    const int by_row = !with_zero && expected.class >= NEAREST_CLASS;
+    FourPlaces halves = nearest_halves(x, with_zero);
+    if (by_row) halves = (row + (FourPlaces){3, 1, 2, 0}) >> all_four(2);
+    const FourPlaces index = 2 * halves + parity, next = index + 2 + ((index > 0) & -4);
+    Four away[2], bits[2];
+    for (int rank = 0; rank < 2; rank++) {
+        const FourPlaces at = rank ? next : index;
+        const FourPlaces beside = with_zero ? (at > 0) - (at < 0) : all_four(1);
+        away[rank] = x - as_floats(2 * at + (beside & second));
+        bits[rank] = bits_of(of_union, expected.shift, at);
     }
-    const FourPlaces other = cost[1] < cost[0];
-    *chosen = either(other, next, nearest);
-    return (Four)either(other, (FourPlaces)cost[1], (FourPlaces)cost[0]);
+    if (!by_row) return cheaper(away[0], bits[0], away[1], bits[1], weight, index, next, chosen);
+    *chosen = index;
+    return away[0] * away[0] + weight * bits[0];
 }
 
-/* The nearest index, and what it costs. */
-INLINE Four nearest(float x, const IndexTable *const *of_union, int shift, float weight, FourPlaces *chosen) {
-    const Four level = {0, 2, 1, 3};
-    const float round = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */
-    const Four fours = ((x - level) * 0.25f + round) - round;
-    const Four away = x - (4 * fours + level);
-    *chosen = 2 * __builtin_convertvector(fours, FourPlaces) + (FourPlaces){0, 1, 0, 1};
-    return away * away + weight * bits_of(of_union, shift, *chosen);
+/* Which row holds the nearest candidates, where the second union is without zero. */
+static void find_rows(const float *scaled_L, int latents, int32_t *row_L) {
+    const float round = 12582912; /* 1.5 * 2^23: adding it rounds to an integer, halves to even ones */
+    for (int i = 0; i < latents; i++) {
+        float sum = 0;
+        for (int level = 0; level < 4; level++) sum += ((scaled_L[i] - (float)level) * 0.25f + round) - round;
+        row_L[i] = (int32_t)sum;
+    }
 }
 
 /* An index of each union and parity, and what it costs. Expects of each number what the exact ones before it, not their
  * levels, say. */
-static void find_costs(const VectorSpace *space, const VectorStep *step, VectorWork *work, float weight) {
-    enum { FEW = 4 * CLASSES_AN_OCTAVE };
+INLINE void find_costs(const VectorSpace *space, const VectorStep *step, const VectorWork *work, float weight, int fitted) {
     const int latents = space->latents;
     int32_t energy = 1 << ENERGY_BITS;
     for (int i = 0; i < latents; i++) {
         const float x = work->scaled_L[i];
         const int with_zero = step->with_zero_L[i];
-        const Expected expected = expected_index(space, step, i, energy);
-        const IndexTable *of_union[2];
-        for (int u = 0; u < 2; u++) of_union[u] = table_of(space, expected, u, with_zero);
+        const Expected expected = expected_index(space, step, i, energy, fitted);
+        const CandidateRows *rows = &space->tables->rows[with_zero][expected.class];
+        const int by_row = !with_zero && expected.class >= NEAREST_CLASS;
+        int row = work->row_L[i];
+        if (!by_row) {
+            const FourPlaces halves = nearest_halves(x, with_zero);
+            row = halves[0] + halves[1] + halves[2] + halves[3];
+        }
+        Four cost;
         FourPlaces index;
-        const Four cost = with_zero || expected.class < FEW
-                              ? cheapest(x, of_union, expected.shift, with_zero, weight, &index)
-                              : nearest(x, of_union, expected.shift, weight, &index);
+        if (expected.shift || row < -rows->reach || row >= rows->reach) {
+            const IndexTable *const of_union[2] = {table_of(space, expected, 0, with_zero), table_of(space, expected, 1, with_zero)};
+            cost = far_cost(x, of_union, expected, with_zero, weight, row, &index);
+        } else {
+            const Candidates *candidates = rows->candidates + row;
+            const float(*bits)[4] = rows->bits[row];
+            memcpy(&index, candidates->index[0], sizeof index);
+            const Four away = x - read_four(candidates->level[0]);
+            if (by_row) cost = away * away + weight * read_four(bits[0]);
+            else {
+                FourPlaces next;
+                memcpy(&next, candidates->index[1], sizeof next);
+                cost = cheaper(away, read_four(bits[0]), x - read_four(candidates->level[1]), read_four(bits[1]), weight, index,
+                               next, &index);
+            }
+        }
         memcpy(work->cost_L4 + 4 * (size_t)i, &cost, sizeof cost);
         memcpy(work->candidate_L4 + 4 * (size_t)i, &index, sizeof index);
-        energy = followed(space, step, i, energy, (uint64_t)(int64_t)(4 * x * x + 1));
+        energy = followed(space, step, i, energy, (uint64_t)(int64_t)(4 * x * x + 1), fitted);
     }
 }
 
@@ -175,7 +214,9 @@ static int find_ways(int latents, VectorWork *work) {
 /* Into index_L, used_L and level_L. */
 static void quantise(const VectorSpace *space, const VectorStep *step, VectorWork *work, float weight) {
     const int latents = space->latents;
-    find_costs(space, step, work, weight);
+    find_rows(work->scaled_L, latents, work->row_L);
+    if (space->gain_L) find_costs(space, step, work, weight, 1);
+    else find_costs(space, step, work, weight, 0);
     int state = find_ways(latents, work);
     const VectorWork to = *work; /* so that no store may change a pointer */
     const uint8_t *with_zero_L = step->with_zero_L;

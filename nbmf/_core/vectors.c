@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include "small_floats.h"
+#include "vector_rows.h"
 #include "vector_tables.h"
 
 /* ---- logarithms, in integers ---- */
@@ -75,7 +76,7 @@ static int fill_tables(void) {
     for (int kind = 0; kind < TABLE_KINDS; kind++)
         for (int class = 0; class < TABLE_CLASSES; class++, half += most_of_class[class - 1] + 1)
             if (fill_table(&tables.tables[kind][class], class, kind == 1, half)) return -1;
-    return 0;
+    return fill_rows(&tables, 0) || fill_rows(&tables, 1) ? -1 : 0;
 }
 
 /* ---- spaces ---- */
@@ -137,6 +138,12 @@ static const VectorStep *step_of(SpaceObject *self, int number) {
     return self->steps[number];
 }
 
+/* As nbmf_own, at the start of a cache line. */
+static void *own_lines(Held *held, size_t bytes) {
+    uint8_t *memory = nbmf_own(held, bytes + 64);
+    return memory ? memory + (64 - (uintptr_t)memory % 64) % 64 : NULL;
+}
+
 static int fill_rotation(VectorSpace *space, Held *held) {
     const int dims = space->dims;
     space->latents = dims;
@@ -173,8 +180,8 @@ static int fill_fitted(VectorSpace *space, Held *held, PyObject *arrays) {
     space->latents = (int)latents;
     space->dims_stride = (int)(dims + 31) / 32 * 32;
     space->latents_stride = (int)(latents + 31) / 32 * 32;
-    int16_t *forward_LD = nbmf_own(held, (size_t)latents * (size_t)space->dims_stride * 2);
-    int16_t *inverse_DL = forward_LD ? nbmf_own(held, (size_t)dims * (size_t)space->latents_stride * 2) : NULL;
+    int16_t *forward_LD = own_lines(held, (size_t)latents * (size_t)space->dims_stride * 2);
+    int16_t *inverse_DL = forward_LD ? own_lines(held, (size_t)dims * (size_t)space->latents_stride * 2) : NULL;
     double *mean_L = inverse_DL ? nbmf_own(held, (size_t)latents * sizeof *mean_L) : NULL;
     int32_t *gain_L = mean_L ? nbmf_own(held, (size_t)latents * sizeof *gain_L) : NULL;
     int32_t *level_L = gain_L ? nbmf_own(held, (size_t)latents * sizeof *level_L) : NULL;
@@ -252,14 +259,33 @@ static void space_free(PyObject *object) {
 
 /* ---- coding ---- */
 
-static int new_work(const VectorSpace *space, Held *held, VectorWork *work) {
-    const size_t dims = (size_t)space->dims + 32, latents = (size_t)space->latents + 32;
-    return !(work->input_D = nbmf_own(held, 2 * dims)) || !(work->level_L = nbmf_own(held, 2 * latents)) ||
-           !(work->index_L = nbmf_own(held, 4 * latents)) || !(work->product_D = nbmf_own(held, 4 * dims)) ||
-           !(work->rotated_D = nbmf_own(held, 4 * dims)) || !(work->candidate_L4 = nbmf_own(held, 16 * latents)) ||
-           !(work->latent_L = nbmf_own(held, 4 * latents)) || !(work->scaled_L = nbmf_own(held, 4 * latents)) ||
-           !(work->cost_L4 = nbmf_own(held, 16 * latents)) || !(work->from_L = nbmf_own(held, 8 * latents)) ||
-           !(work->sum_D = nbmf_own(held, 8 * dims)) || !(work->used_L = nbmf_own(held, latents));
+enum { TOGETHER = 16 }; /* vectors that pass by a fitted transform */
+
+static int vectors_together(const VectorSpace *space, Py_ssize_t count) {
+    return !space->forward_LD || count < 1 ? 1 : count < TOGETHER ? (int)count : TOGETHER;
+}
+
+/* For so many vectors that are coded together; what is of one only while it is coded is common to all. */
+static int new_work(const VectorSpace *space, Held *held, VectorWork *work_V, int count) {
+    const size_t dims = (size_t)(space->forward_LD ? space->dims_stride : space->dims);
+    const size_t latents = (size_t)(space->forward_LD ? space->latents_stride : space->latents), all = (size_t)count;
+    VectorWork work = {0};
+    if (!(work.input_D = own_lines(held, 2 * all * dims)) || !(work.level_L = own_lines(held, 2 * all * latents)) ||
+        !(work.product_D = own_lines(held, 4 * all * dims)) || !(work.latent_L = own_lines(held, 4 * all * latents)) ||
+        !(work.index_L = own_lines(held, 4 * latents)) || !(work.rotated_D = own_lines(held, 4 * dims)) ||
+        !(work.row_L = own_lines(held, 4 * latents)) || !(work.candidate_L4 = own_lines(held, 16 * latents)) ||
+        !(work.scaled_L = own_lines(held, 4 * latents)) || !(work.cost_L4 = own_lines(held, 16 * latents)) ||
+        !(work.from_L = own_lines(held, 8 * latents)) || !(work.sum_D = own_lines(held, 8 * dims)) ||
+        !(work.used_L = own_lines(held, latents)))
+        return -1;
+    for (int v = 0; v < count; v++) {
+        work_V[v] = work;
+        work.input_D += dims;
+        work.product_D += dims;
+        work.level_L += latents;
+        work.latent_L += latents;
+    }
+    return 0;
 }
 
 static size_t item_bytes(NumberType type) { return type == TO_FLOAT64 ? 8 : type == TO_FLOAT32 ? 4 : 2; }
@@ -394,6 +420,74 @@ static int64_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t 
 
 enum { TIGHTER = STEPS_AN_OCTAVE * 3 / 8 };
 
+/* A vector on its way. */
+typedef struct {
+    VectorWork *work;
+    double *x_D;
+    Norm norm;
+    uint8_t *body, *decoded;
+    int64_t length; /* of the body; 0 for none */
+    double cosine;
+} Coded;
+
+/* The levels, and a body of them; none where finer steps have none either. */
+static void encode_latents(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *one) {
+    const size_t head = write_head(one->body, aim, &one->norm, plain ? USUAL_STEP : step->step);
+    one->length = plain ? encode_plain(&self->space, one->work, one->body + head)
+                        : self->path->encode_vector(&self->space, step, one->work, aim->rate_weight, one->body + head);
+    if (one->length > 0) one->length += (int64_t)head;
+    else memset(one->work->level_L, 0, (size_t)self->space.latents * sizeof *one->work->level_L);
+}
+
+/* What the levels decode to, and its cosine with the vector. */
+static void decode_latents(const SpaceObject *self, const VectorStep *step, NumberType type, Coded *one, double *y_D) {
+    const VectorSpace *space = &self->space;
+    one->cosine = -1;
+    if (self->path->write_vector(space, step, one->work, type, one->norm.mantissa, one->norm.exponent, one->decoded)) return;
+    read_numbers(one->decoded, type, y_D, space->dims);
+    one->cosine = cosine(one->x_D, one->norm.norm, y_D, space->dims);
+}
+
+/* Several, at the first step. */
+static void encode_together(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *coded,
+                            int count, double *y_D) {
+    double factor_V[TOGETHER];
+    int has_direction[TOGETHER];
+    for (int v = 0; v < count; v++) {
+        Coded *one = &coded[v];
+        has_direction[v] = measure(one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
+        factor_V[v] = has_direction[v] ? one->norm.factor : 0;
+        if (!has_direction[v]) memset(one->x_D, 0, (size_t)self->space.dims * sizeof *one->x_D); /* NaN, maybe */
+    }
+    self->path->analyse_vectors(&self->space, coded->x_D, factor_V, coded->work, count);
+    for (int v = 0; v < count; v++) {
+        coded[v].length = 0;
+        if (has_direction[v]) encode_latents(self, step, aim, plain, &coded[v]);
+    }
+    self->path->vectors_back(&self->space, coded->work, count);
+    for (int v = 0; v < count; v++)
+        if (coded[v].length > 0) decode_latents(self, step, aim->type, &coded[v], y_D);
+}
+
+/* With the GIL: at finer steps, until the vector is near enough. 0, or -1 with an error set. */
+static int encode_finer(SpaceObject *self, int number, const VectorAim *aim, Coded *one, double *y_D) {
+    while (one->length > 0 && !(one->cosine >= aim->least_cosine)) {
+        number += TIGHTER;
+        if (number > FINEST_STEP) {
+            one->length = 0;
+            break;
+        }
+        const VectorStep *step = step_of(self, number);
+        if (!step) return -1;
+        Py_BEGIN_ALLOW_THREADS
+        encode_latents(self, step, aim, 0, one);
+        self->path->vectors_back(&self->space, one->work, 1);
+        if (one->length > 0) decode_latents(self, step, aim->type, one, y_D);
+        Py_END_ALLOW_THREADS
+    }
+    return 0;
+}
+
 static PyObject *space_encode(PyObject *object, PyObject *args) {
     SpaceObject *self = (SpaceObject *)object;
     const VectorSpace *space = &self->space;
@@ -407,61 +501,90 @@ static PyObject *space_encode(PyObject *object, PyObject *args) {
     if (plain) first_step = FINEST_STEP; /* there is one only */
     if (type < TO_FLOAT16 || type > TO_BFLOAT16 || first_step < 0 || first_step > FINEST_STEP || aim.flags > 255)
         return PyErr_Format(PyExc_ValueError, "type, step or flags out of range");
+    const VectorStep *step = plain ? &PLAIN : step_of(self, first_step);
+    if (!step) return NULL;
     aim.type = (NumberType)type;
     Held held = {0};
-    VectorWork work = {0};
+    VectorWork work_V[TOGETHER];
+    Coded coded[TOGETHER];
     Py_ssize_t count;
     double *cosine_V = (double *)nbmf_array_of(&held, cosines, "cosines", 'd', -1, &count, 1);
-    const Py_ssize_t dims = space->dims, size = (Py_ssize_t)item_bytes(aim.type);
-    const uint8_t *x_VD = cosine_V ? nbmf_array_of(&held, vectors, "vectors", 'B', count * dims * size, NULL, 0) : NULL;
-    uint8_t *decoded_VD = x_VD ? (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * dims * size, NULL, 1) : NULL;
-    double *x_D = decoded_VD ? nbmf_own(&held, (size_t)dims * sizeof *x_D) : NULL;
-    double *y_D = x_D ? nbmf_own(&held, (size_t)dims * sizeof *y_D) : NULL;
-    uint8_t *out = y_D ? nbmf_own(&held, (size_t)space->latents * 16 + 64) : NULL;
-    void *written = out ? nbmf_own(&held, (size_t)(dims * size)) : NULL;
-    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
-    for (Py_ssize_t v = 0; result && v < count; v++) {
-        memcpy(written, x_VD + v * dims * size, (size_t)(dims * size));
-        read_numbers(written, aim.type, x_D, space->dims);
-        Norm norm;
-        int64_t length = 0;
-        size_t head = 0;
-        cosine_V[v] = 1;
-        if (measure(x_D, space->dims, aim.unit_norm, &norm) == 0) {
-            Py_BEGIN_ALLOW_THREADS
-            self->path->analyse_vector(space, x_D, norm.factor, &work);
-            Py_END_ALLOW_THREADS
-            for (int number = first_step; number <= FINEST_STEP && length == 0; number += TIGHTER) {
-                const VectorStep *step = plain ? &PLAIN : step_of(self, number);
-                if (!step) {
-                    Py_CLEAR(result);
-                    break;
-                }
-                Py_BEGIN_ALLOW_THREADS
-                head = write_head(out, &aim, &norm, plain ? USUAL_STEP : number);
-                length = plain ? encode_plain(space, &work, out + head)
-                               : self->path->encode_vector(space, step, &work, aim.rate_weight, out + head);
-                if (length <= 0) number = FINEST_STEP; /* finer steps need larger levels */
-                else if (self->path->write_vector(space, step, &work, aim.type, norm.mantissa, norm.exponent, written)) length = 0;
-                else {
-                    read_numbers(written, aim.type, y_D, space->dims);
-                    const double found = cosine(x_D, norm.norm, y_D, space->dims);
-                    if (found >= aim.least_cosine) cosine_V[v] = found;
-                    else length = 0;
-                }
-                Py_END_ALLOW_THREADS
+    const int together = vectors_together(space, count);
+    const size_t dims = (size_t)space->dims, bytes = dims * item_bytes(aim.type), most = (size_t)space->latents * 16 + 64;
+    const Py_ssize_t all = cosine_V ? count * (Py_ssize_t)bytes : 0;
+    const uint8_t *x_VD = cosine_V ? nbmf_array_of(&held, vectors, "vectors", 'B', all, NULL, 0) : NULL;
+    uint8_t *decoded_VD = x_VD ? (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', all, NULL, 1) : NULL;
+    double *x_BD = decoded_VD ? nbmf_own(&held, (size_t)(together + 1) * dims * sizeof *x_BD) : NULL;
+    double *y_D = x_BD ? x_BD + (size_t)together * dims : NULL;
+    uint8_t *bodies = y_D ? nbmf_own(&held, (size_t)together * (most + bytes)) : NULL;
+    if (bodies && !new_work(space, &held, work_V, together)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v += together) {
+        const int here = count - v < together ? (int)(count - v) : together;
+        Py_BEGIN_ALLOW_THREADS
+        for (int i = 0; i < here; i++) {
+            double *x_D = x_BD + (size_t)i * dims;
+            coded[i] = (Coded){.work = &work_V[i], .x_D = x_D, .body = bodies + (size_t)i * most};
+            coded[i].decoded = bodies + (size_t)together * most + (size_t)i * bytes;
+            memcpy(coded[i].decoded, x_VD + (size_t)(v + i) * bytes, bytes); /* may lie anywhere */
+            read_numbers(coded[i].decoded, aim.type, x_D, space->dims);
+        }
+        encode_together(self, step, &aim, plain, coded, here, y_D);
+        Py_END_ALLOW_THREADS
+        for (int i = 0; result && i < here; i++) {
+            Coded *one = &coded[i];
+            if (encode_finer(self, first_step, &aim, one, y_D)) Py_CLEAR(result);
+            else {
+                cosine_V[v + i] = one->length > 0 ? one->cosine : 1;
+                if (one->length > 0) memcpy(decoded_VD + (size_t)(v + i) * bytes, one->decoded, bytes);
+                PyObject *body =
+                    one->length > 0 ? PyBytes_FromStringAndSize((char *)one->body, (Py_ssize_t)one->length) : Py_NewRef(Py_None);
+                if (!body || PyList_Append(result, body)) Py_CLEAR(result);
+                Py_XDECREF(body);
             }
         }
-        PyObject *body = NULL;
-        if (result) {
-            if (length > 0) memcpy(decoded_VD + v * dims * size, written, (size_t)(dims * size));
-            body = length > 0 ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)head + length) : Py_NewRef(Py_None);
-        }
-        if (!body || PyList_Append(result, body)) Py_CLEAR(result);
-        Py_XDECREF(body);
     }
     nbmf_release(&held);
     return result;
+}
+
+/* A body whose levels are read: the step, NULL for a body that is damaged. */
+typedef struct {
+    const VectorStep *step;
+    Norm norm;
+} Read;
+
+/* With the GIL: the levels of one body; -1 with an error set. */
+static int read_body(SpaceObject *self, PyObject *bodies, Py_ssize_t at, int type, int plain, VectorWork *work, Read *read) {
+    char *body;
+    Py_ssize_t length;
+    NumberType found;
+    int number, good = 0;
+    read->step = NULL;
+    PyObject *held_body = at < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, at)) : NULL; /* another thread may change it */
+    if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
+        if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
+        Py_XDECREF(held_body);
+        return -1;
+    }
+    const size_t head = read_head((const uint8_t *)body, (size_t)length, &found, &read->norm, &number);
+    if (head && (int)found == type) {
+        read->step = plain ? &PLAIN : step_of(self, number);
+        if (!read->step) {
+            Py_DECREF(held_body);
+            return -1;
+        }
+        const uint8_t *stream = (const uint8_t *)body + head;
+        Py_BEGIN_ALLOW_THREADS
+        good = (plain ? decode_plain(&self->space, work, stream, (size_t)length - head)
+                      : self->path->decode_vector(&self->space, read->step, work, stream, (size_t)length - head)) == 0;
+        Py_END_ALLOW_THREADS
+    }
+    if (!good) { /* whose levels may be too large for products */
+        memset(work->level_L, 0, (size_t)self->space.latents * sizeof *work->level_L);
+        read->step = NULL;
+    }
+    Py_DECREF(held_body);
+    return 0;
 }
 
 static PyObject *space_decode(PyObject *object, PyObject *args) {
@@ -473,42 +596,30 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
     if (plain && !space->forward_LD) return PyErr_Format(PyExc_ValueError, "latents as float16 are of a fitted space");
     if (type < TO_FLOAT16 || type > TO_BFLOAT16) return PyErr_Format(PyExc_ValueError, "type out of range");
     Held held = {0};
-    VectorWork work = {0};
+    VectorWork work_V[TOGETHER];
+    Read read_V[TOGETHER];
     const Py_ssize_t count = PyList_Size(bodies), bytes = space->dims * (Py_ssize_t)item_bytes((NumberType)type);
+    const int together = vectors_together(space, count);
     uint8_t *decoded_VD = (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * bytes, NULL, 1);
     void *written = decoded_VD ? nbmf_own(&held, (size_t)bytes) : NULL;
-    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
-    for (Py_ssize_t v = 0; result && v < count; v++) {
-        char *body;
-        Py_ssize_t length;
-        NumberType found;
-        Norm norm;
-        int number, good = 0;
-        PyObject *held_body = v < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, v)) : NULL; /* another thread may change it */
-        if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
-            if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
-            Py_XDECREF(held_body);
-            Py_CLEAR(result);
-            break;
+    if (written && !new_work(space, &held, work_V, together)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v += together) {
+        const int here = count - v < together ? (int)(count - v) : together;
+        for (int i = 0; result && i < here; i++)
+            if (read_body(self, bodies, v + i, type, plain, &work_V[i], &read_V[i])) Py_CLEAR(result);
+        if (!result) break;
+        int good[TOGETHER];
+        Py_BEGIN_ALLOW_THREADS
+        self->path->vectors_back(space, work_V, here);
+        for (int i = 0; i < here; i++) {
+            const Read *read = &read_V[i];
+            good[i] = read->step && self->path->write_vector(space, read->step, &work_V[i], (NumberType)type, read->norm.mantissa,
+                                                             read->norm.exponent, written) == 0;
+            if (good[i]) memcpy(decoded_VD + (v + i) * bytes, written, (size_t)bytes);
         }
-        const size_t at = read_head((const uint8_t *)body, (size_t)length, &found, &norm, &number);
-        if (at && (int)found == type) {
-            const VectorStep *step = plain ? &PLAIN : step_of(self, number);
-            if (!step) {
-                Py_DECREF(held_body);
-                Py_CLEAR(result);
-                break;
-            }
-            const uint8_t *stream = (const uint8_t *)body + at;
-            Py_BEGIN_ALLOW_THREADS
-            good = (plain ? decode_plain(space, &work, stream, (size_t)length - at)
-                          : self->path->decode_vector(space, step, &work, stream, (size_t)length - at)) == 0 &&
-                   self->path->write_vector(space, step, &work, found, norm.mantissa, norm.exponent, written) == 0;
-            if (good) memcpy(decoded_VD + v * bytes, written, (size_t)bytes);
-            Py_END_ALLOW_THREADS
-        }
-        Py_DECREF(held_body);
-        if (PyList_Append(result, good ? Py_True : Py_False)) Py_CLEAR(result);
+        Py_END_ALLOW_THREADS
+        for (int i = 0; result && i < here; i++)
+            if (PyList_Append(result, good[i] ? Py_True : Py_False)) Py_CLEAR(result);
     }
     nbmf_release(&held);
     return result;

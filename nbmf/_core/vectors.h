@@ -55,36 +55,48 @@ INLINE int32_t decode_index(RangeCoder *coder, const IndexTable *table, int shif
 }
 
 /* 0, or -1 if no encoder writes such levels. */
-static int decode_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length) {
+INLINE int decode_levels(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length,
+                         int fitted) {
+    const VectorSpace of = *space;
+    const VectorStep at = *step;
+    int16_t *level_L = work->level_L;
     RangeCoder coder;
     start_decoder(&coder, stream, length);
     int state = 0;
     int32_t energy = 1 << ENERGY_BITS;
     uint64_t level_energy = 0;
-    for (int i = 0; i < space->latents; i++) {
+    for (int i = 0; i < of.latents; i++) {
         const int of_union = union_of(state);
-        const Expected expected = expected_index(space, step, i, energy);
-        const int32_t index = decode_index(&coder, table_of(space, expected, of_union, step->with_zero_L[i]), expected.shift);
-        const int64_t level = level_of(index, of_union, step->with_zero_L[i]);
+        const Expected expected = expected_index(&of, &at, i, energy, fitted);
+        const int32_t index = decode_index(&coder, table_of(&of, expected, of_union, at.with_zero_L[i]), expected.shift);
+        const int64_t level = level_of(index, of_union, at.with_zero_L[i]);
         if (level > LARGEST_LEVEL || level < -LARGEST_LEVEL) return -1;
-        work->level_L[i] = (int16_t)level;
+        level_L[i] = (int16_t)level;
         level_energy += (uint64_t)(level * level);
         state = next_state(state, index);
-        energy = followed(space, step, i, energy, (uint64_t)(4 * level * level + 1));
+        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
     }
     return level_energy > MOST_LEVEL_ENERGY ? -1 : 0;
 }
 
-static size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out) {
+static int decode_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length) {
+    return space->gain_L ? decode_levels(space, step, work, stream, length, 1)
+                         : decode_levels(space, step, work, stream, length, 0);
+}
+
+INLINE size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out, int fitted) {
+    const VectorSpace of = *space; /* copies, so that no byte that is written may change a pointer */
+    const VectorStep at = *step;
+    const VectorWork from = *work;
     RangeCoder coder;
     start_encoder(&coder, out);
     int32_t energy = 1 << ENERGY_BITS;
-    for (int i = 0; i < space->latents; i++) {
-        const Expected expected = expected_index(space, step, i, energy);
-        const IndexTable *table = table_of(space, expected, work->used_L[i], step->with_zero_L[i]);
-        encode_index(&coder, table, expected.shift, work->index_L[i]);
-        const int64_t level = work->level_L[i];
-        energy = followed(space, step, i, energy, (uint64_t)(4 * level * level + 1));
+    for (int i = 0; i < of.latents; i++) {
+        const Expected expected = expected_index(&of, &at, i, energy, fitted);
+        const IndexTable *table = table_of(&of, expected, from.used_L[i], at.with_zero_L[i]);
+        encode_index(&coder, table, expected.shift, from.index_L[i]);
+        const int64_t level = from.level_L[i];
+        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
     }
     RangeCoder last = coder; /* so that nothing else points to the one of the loop */
     return finish_encoder(&last);
@@ -92,21 +104,27 @@ static size_t encode_levels(const VectorSpace *space, const VectorStep *step, co
 
 /* ---- whole vectors ---- */
 
-/* Into latent_L, in norms; `factor` is what makes the vector one of norm 1. */
-static void analyse_vector(const VectorSpace *space, const double *x_D, double factor, VectorWork *work) {
+/* Into latent_L, in norms; `factor_V` are what makes the vectors [V, D] ones of norm 1. */
+static void analyse_vectors(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count) {
     const int dims = space->dims;
     if (!space->forward_LD) {
         const double unit = 1.0 / (1 << 22);
-        for (int i = 0; i < dims; i++) work->rotated_D[i] = (int32_t)rint(x_D[i] * factor * (1 << 22));
-        rotate(space, work->rotated_D);
-        for (int i = 0; i < dims; i++) work->latent_L[i] = (float)(work->rotated_D[i] * unit);
+        for (int v = 0; v < count; v++, x_VD += dims) {
+            int32_t *rotated_D = work_V[v].rotated_D;
+            for (int i = 0; i < dims; i++) rotated_D[i] = (int32_t)rint(x_VD[i] * factor_V[v] * (1 << 22));
+            rotate(space, rotated_D);
+            for (int i = 0; i < dims; i++) work_V[v].latent_L[i] = (float)(rotated_D[i] * unit);
+        }
         return;
     }
     const double unit = 1.0 / ((double)LARGEST_LEVEL * (1 << FITTED_BITS));
-    for (int i = 0; i < dims; i++) work->input_D[i] = (int16_t)rint(x_D[i] * factor * LARGEST_LEVEL);
-    vector_products(space->forward_LD, space->latents, space->dims_stride, work->input_D, work->product_D);
-    for (int i = 0; i < space->latents; i++)
-        work->latent_L[i] = (float)(work->product_D[i] * unit - space->mean_L[i]);
+    for (int v = 0; v < count; v++, x_VD += dims)
+        for (int i = 0; i < dims; i++) work_V[v].input_D[i] = (int16_t)rint(x_VD[i] * factor_V[v] * LARGEST_LEVEL);
+    vector_products(space->forward_LD, space->latents, space->dims_stride, work_V->input_D, count, work_V->product_D,
+                    (size_t)space->dims_stride);
+    for (int v = 0; v < count; v++)
+        for (int i = 0; i < space->latents; i++)
+            work_V[v].latent_L[i] = (float)(work_V[v].product_D[i] * unit - space->mean_L[i]);
 }
 
 /* Levels and stream of the latents at a step, or 0. */
@@ -124,7 +142,7 @@ static int64_t encode_vector(const VectorSpace *space, const VectorStep *step, V
     energy = 0;
     for (int i = 0; i < space->latents; i++) energy += (double)work->level_L[i] * work->level_L[i];
     if (energy > MOST_LEVEL_ENERGY) return 0;
-    return (int64_t)encode_levels(space, step, work, out);
+    return (int64_t)(space->gain_L ? encode_levels(space, step, work, out, 1) : encode_levels(space, step, work, out, 0));
 }
 
 #endif
