@@ -310,7 +310,7 @@ typedef struct {
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
     void (*analyse_vectors)(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count);
     int64_t (*encode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight, uint8_t *out);
-    int (*decode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length);
+    void (*decode_vectors)(const VectorSpace *space, VectorWork *work_V, VectorBody *body_V, int count);
     void (*vectors_back)(const VectorSpace *space, VectorWork *work_V, int count);
     int (*write_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, NumberType type, uint32_t mantissa,
                         int exponent, void *out);

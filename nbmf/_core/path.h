@@ -40,7 +40,7 @@ const Path PATH_NAMED(PATH) = {
     .stream_size = stream_size,
     .analyse_vectors = analyse_vectors,
     .encode_vector = encode_vector,
-    .decode_vector = decode_vector,
+    .decode_vectors = decode_vectors,
     .vectors_back = vectors_back,
     .write_vector = write_vector,
 };

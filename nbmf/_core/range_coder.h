@@ -99,6 +99,24 @@ INLINE void decode_advance(RangeCoder *coder, uint64_t before, uint64_t frequenc
     }
 }
 
+/* The same two for a total of 2^bits, bits <= 16, faster: a symbol uses up two bytes at most. */
+INLINE uint32_t decode_target_of_power(const RangeCoder *coder, int bits) {
+    const uint64_t target = coder->low / (coder->range >> bits), last = ((uint64_t)1 << bits) - 1;
+    return (uint32_t)(target < last ? target : last);
+}
+
+INLINE void decode_advance_of_power(RangeCoder *coder, uint32_t before, uint32_t frequency, int bits) {
+    const uint64_t unit = coder->range >> bits, low = coder->low - unit * before, range = unit * frequency;
+    const int used = 8 * ((range < LEAST_RANGE) + (range < LEAST_RANGE >> 8));
+    uint64_t next = 0; /* bytes, the first on top */
+    if (coder->position + 2 <= coder->length)
+        next = (uint64_t)coder->stream[coder->position] << 8 | coder->stream[coder->position + 1];
+    else if (coder->position < coder->length) next = (uint64_t)coder->stream[coder->position] << 8;
+    coder->position += (size_t)used / 8;
+    coder->low = low << used | next >> (16 - used);
+    coder->range = range << used;
+}
+
 /* Intervals (before, frequency, total) one after the other; returns the length of the stream. */
 static size_t range_encode(const uint64_t *intervals, size_t count, uint8_t *out) {
     RangeCoder coder;

@@ -31,7 +31,7 @@ enum {
     LEAST_CLASS_LOG = -4 * OCTAVE,
     NEAREST_CLASS = 4 * CLASSES_AN_OCTAVE, /* from here on no other index than the nearest may pay */
     SYMBOL_BITS = 15,       /* frequencies add up to 2^15 */
-    START_BITS = 6,
+    START_BITS = 8,
     MOST_ESCAPE_BITS = 17,
     ESCAPE_BITS = 20,       /* that an escape is taken to cost, more or less */
     ENERGY_BITS = 12,       /* fraction bits of a vector's energy against the expected one */
@@ -112,6 +112,14 @@ typedef struct {
     int64_t *sum_D;
     uint8_t *used_L;
 } VectorWork;
+
+/* What is read of a vector's levels. */
+typedef struct {
+    const VectorStep *step;
+    const uint8_t *stream;
+    size_t length;
+    int good; /* whether an encoder may have written it */
+} VectorBody;
 
 typedef struct {
     double rate_weight; /* squared half-steps that a bit is worth */

@@ -262,7 +262,8 @@ static void space_free(PyObject *object) {
 enum { TOGETHER = 16 }; /* vectors that pass by a fitted transform */
 
 static int vectors_together(const VectorSpace *space, Py_ssize_t count) {
-    return !space->forward_LD || count < 1 ? 1 : count < TOGETHER ? (int)count : TOGETHER;
+    const int most = space->forward_LD ? TOGETHER : 2;
+    return count < 1 ? 1 : count < most ? (int)count : most;
 }
 
 /* For so many vectors that are coded together; what is of one only while it is coded is common to all. */
@@ -547,44 +548,51 @@ static PyObject *space_encode(PyObject *object, PyObject *args) {
     return result;
 }
 
-/* A body whose levels are read: the step, NULL for a body that is damaged. */
+/* A body that is read. */
 typedef struct {
-    const VectorStep *step;
+    PyObject *held; /* another thread may take it out of its list */
     Norm norm;
+    int good;
 } Read;
 
-/* With the GIL: the levels of one body; -1 with an error set. */
-static int read_body(SpaceObject *self, PyObject *bodies, Py_ssize_t at, int type, int plain, VectorWork *work, Read *read) {
-    char *body;
+/* With the GIL: a body's head; -1 with an error set. */
+static int read_body(SpaceObject *self, PyObject *bodies, Py_ssize_t at, int type, int plain, Read *read, VectorBody *body) {
+    char *bytes;
     Py_ssize_t length;
     NumberType found;
-    int number, good = 0;
-    read->step = NULL;
-    PyObject *held_body = at < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, at)) : NULL; /* another thread may change it */
-    if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
-        if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
-        Py_XDECREF(held_body);
+    int number;
+    if (at >= PyList_Size(bodies)) {
+        PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
         return -1;
     }
-    const size_t head = read_head((const uint8_t *)body, (size_t)length, &found, &read->norm, &number);
-    if (head && (int)found == type) {
-        read->step = plain ? &PLAIN : step_of(self, number);
-        if (!read->step) {
-            Py_DECREF(held_body);
-            return -1;
-        }
-        const uint8_t *stream = (const uint8_t *)body + head;
-        Py_BEGIN_ALLOW_THREADS
-        good = (plain ? decode_plain(&self->space, work, stream, (size_t)length - head)
-                      : self->path->decode_vector(&self->space, read->step, work, stream, (size_t)length - head)) == 0;
-        Py_END_ALLOW_THREADS
+    *read = (Read){.held = Py_NewRef(PyList_GetItem(bodies, at))};
+    if (PyBytes_AsStringAndSize(read->held, &bytes, &length)) return -1;
+    const size_t head = read_head((const uint8_t *)bytes, (size_t)length, &found, &read->norm, &number);
+    read->good = head && (int)found == type;
+    *body = (VectorBody){.step = &PLAIN, .stream = (const uint8_t *)bytes + head, .length = (size_t)length - head};
+    if (!plain) body->step = step_of(self, read->good ? number : USUAL_STEP);
+    return body->step ? 0 : -1;
+}
+
+/* Their numbers, into decoded_VD, of those that are good. */
+static void decode_together(const SpaceObject *self, int type, int plain, VectorWork *work_V, Read *read_V, VectorBody *body_V,
+                            int count, void *written, uint8_t *decoded_VD) {
+    const VectorSpace *space = &self->space;
+    const size_t bytes = (size_t)space->dims * item_bytes((NumberType)type);
+    if (!plain) self->path->decode_vectors(space, work_V, body_V, count);
+    for (int v = 0; v < count; v++) {
+        if (plain) body_V[v].good = decode_plain(space, &work_V[v], body_V[v].stream, body_V[v].length) == 0;
+        read_V[v].good &= body_V[v].good;
+        if (!body_V[v].good) /* levels that may be too large for products */
+            memset(work_V[v].level_L, 0, (size_t)space->latents * sizeof *work_V[v].level_L);
     }
-    if (!good) { /* whose levels may be too large for products */
-        memset(work->level_L, 0, (size_t)self->space.latents * sizeof *work->level_L);
-        read->step = NULL;
+    self->path->vectors_back(space, work_V, count);
+    for (int v = 0; v < count; v++) {
+        Read *read = &read_V[v];
+        read->good = read->good && self->path->write_vector(space, body_V[v].step, &work_V[v], (NumberType)type,
+                                                            read->norm.mantissa, read->norm.exponent, written) == 0;
+        if (read->good) memcpy(decoded_VD + (size_t)v * bytes, written, bytes);
     }
-    Py_DECREF(held_body);
-    return 0;
 }
 
 static PyObject *space_decode(PyObject *object, PyObject *args) {
@@ -597,6 +605,7 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
     if (type < TO_FLOAT16 || type > TO_BFLOAT16) return PyErr_Format(PyExc_ValueError, "type out of range");
     Held held = {0};
     VectorWork work_V[TOGETHER];
+    VectorBody body_V[TOGETHER];
     Read read_V[TOGETHER];
     const Py_ssize_t count = PyList_Size(bodies), bytes = space->dims * (Py_ssize_t)item_bytes((NumberType)type);
     const int together = vectors_together(space, count);
@@ -605,21 +614,21 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
     if (written && !new_work(space, &held, work_V, together)) result = PyList_New(0);
     for (Py_ssize_t v = 0; result && v < count; v += together) {
         const int here = count - v < together ? (int)(count - v) : together;
-        for (int i = 0; result && i < here; i++)
-            if (read_body(self, bodies, v + i, type, plain, &work_V[i], &read_V[i])) Py_CLEAR(result);
-        if (!result) break;
-        int good[TOGETHER];
-        Py_BEGIN_ALLOW_THREADS
-        self->path->vectors_back(space, work_V, here);
-        for (int i = 0; i < here; i++) {
-            const Read *read = &read_V[i];
-            good[i] = read->step && self->path->write_vector(space, read->step, &work_V[i], (NumberType)type, read->norm.mantissa,
-                                                             read->norm.exponent, written) == 0;
-            if (good[i]) memcpy(decoded_VD + (v + i) * bytes, written, (size_t)bytes);
+        int read = 0;
+        for (int failed = 0; !failed && read < here; read++) {
+            read_V[read].held = NULL;
+            failed = read_body(self, bodies, v + read, type, plain, &read_V[read], &body_V[read]);
+            if (failed) Py_CLEAR(result);
         }
-        Py_END_ALLOW_THREADS
-        for (int i = 0; result && i < here; i++)
-            if (PyList_Append(result, good[i] ? Py_True : Py_False)) Py_CLEAR(result);
+        if (result) {
+            Py_BEGIN_ALLOW_THREADS
+            decode_together(self, type, plain, work_V, read_V, body_V, here, written, decoded_VD + v * bytes);
+            Py_END_ALLOW_THREADS
+        }
+        for (int i = 0; i < read; i++) {
+            Py_XDECREF(read_V[i].held);
+            if (result && PyList_Append(result, read_V[i].good ? Py_True : Py_False)) Py_CLEAR(result);
+        }
     }
     nbmf_release(&held);
     return result;

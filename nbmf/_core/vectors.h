@@ -38,11 +38,11 @@ INLINE int32_t decode_bits(RangeCoder *coder, int bits) {
 }
 
 INLINE int32_t decode_index(RangeCoder *coder, const IndexTable *table, int shift) {
-    const uint32_t target = (uint32_t)decode_target(coder, 1 << SYMBOL_BITS);
+    const uint32_t target = decode_target_of_power(coder, SYMBOL_BITS);
     int symbol = table->starts[target >> (SYMBOL_BITS - START_BITS)];
     while (table->sums[symbol + 1] <= target) symbol++;
     const uint32_t before = table->sums[symbol];
-    decode_advance(coder, before, table->sums[symbol + 1] - before, 1 << SYMBOL_BITS);
+    decode_advance_of_power(coder, before, table->sums[symbol + 1] - before, SYMBOL_BITS);
     int32_t high = symbol - table->most;
     if (high > table->most) {
         const int negative = decode_bits(coder, 1);
@@ -54,34 +54,57 @@ INLINE int32_t decode_index(RangeCoder *coder, const IndexTable *table, int shif
     return shift ? high * (1 << shift) + decode_bits(coder, shift) : high;
 }
 
-/* 0, or -1 if no encoder writes such levels. */
-INLINE int decode_levels(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length,
-                         int fitted) {
-    const VectorSpace of = *space;
-    const VectorStep at = *step;
-    int16_t *level_L = work->level_L;
+/* A stream on its way. */
+typedef struct {
     RangeCoder coder;
-    start_decoder(&coder, stream, length);
-    int state = 0;
-    int32_t energy = 1 << ENERGY_BITS;
-    uint64_t level_energy = 0;
-    for (int i = 0; i < of.latents; i++) {
-        const int of_union = union_of(state);
-        const Expected expected = expected_index(&of, &at, i, energy, fitted);
-        const int32_t index = decode_index(&coder, table_of(&of, expected, of_union, at.with_zero_L[i]), expected.shift);
-        const int64_t level = level_of(index, of_union, at.with_zero_L[i]);
-        if (level > LARGEST_LEVEL || level < -LARGEST_LEVEL) return -1;
-        level_L[i] = (int16_t)level;
-        level_energy += (uint64_t)(level * level);
-        state = next_state(state, index);
-        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
-    }
-    return level_energy > MOST_LEVEL_ENERGY ? -1 : 0;
+    int state;
+    int32_t energy;
+    uint64_t level_energy;
+    int good; /* whether an encoder may have written it so far */
+} Decoding;
+
+INLINE void decode_level(const VectorSpace *space, const VectorStep *step, int i, int fitted, Decoding *one, int16_t *level_L) {
+    const int of_union = union_of(one->state), with_zero = step->with_zero_L[i];
+    const Expected expected = expected_index(space, step, i, one->energy, fitted);
+    const int32_t index = decode_index(&one->coder, table_of(space, expected, of_union, with_zero), expected.shift);
+    int64_t level = level_of(index, of_union, with_zero);
+    if (level > LARGEST_LEVEL || level < -LARGEST_LEVEL) one->good = level = 0;
+    level_L[i] = (int16_t)level;
+    one->level_energy += (uint64_t)(level * level);
+    one->state = next_state(one->state, index);
+    one->energy = followed(space, step, i, one->energy, (uint64_t)(4 * level * level + 1), fitted);
 }
 
-static int decode_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length) {
-    return space->gain_L ? decode_levels(space, step, work, stream, length, 1)
-                         : decode_levels(space, step, work, stream, length, 0);
+INLINE void start_decoding_levels(Decoding *one, const VectorBody *body) {
+    *one = (Decoding){.energy = 1 << ENERGY_BITS, .good = 1};
+    start_decoder(&one->coder, body->stream, body->length);
+}
+
+/* Two streams side by side, as each waits for itself most of the time; or one. */
+INLINE void decode_levels(const VectorSpace *space, const VectorWork *work_V, VectorBody *body_V, int two, int fitted) {
+    const VectorSpace of = *space;
+    const VectorStep first_step = *body_V[0].step, second_step = *body_V[two].step;
+    int16_t *first_L = work_V[0].level_L, *second_L = work_V[two].level_L;
+    Decoding first, second;
+    start_decoding_levels(&first, &body_V[0]);
+    start_decoding_levels(&second, &body_V[two]);
+    for (int i = 0; i < of.latents; i++) {
+        decode_level(&of, &first_step, i, fitted, &first, first_L);
+        if (two) decode_level(&of, &second_step, i, fitted, &second, second_L);
+    }
+    body_V[0].good = first.good && first.level_energy <= MOST_LEVEL_ENERGY;
+    if (two) body_V[1].good = second.good && second.level_energy <= MOST_LEVEL_ENERGY;
+}
+
+/* Into level_L; sets `good`. */
+static void decode_vectors(const VectorSpace *space, VectorWork *work_V, VectorBody *body_V, int count) {
+    for (int v = 0; v < count; v += 2) {
+        const int two = v + 1 < count;
+        if (space->gain_L && two) decode_levels(space, work_V + v, body_V + v, 1, 1);
+        else if (space->gain_L) decode_levels(space, work_V + v, body_V + v, 0, 1);
+        else if (two) decode_levels(space, work_V + v, body_V + v, 1, 0);
+        else decode_levels(space, work_V + v, body_V + v, 0, 0);
+    }
 }
 
 INLINE size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out, int fitted) {
