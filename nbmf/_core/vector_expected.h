@@ -19,12 +19,8 @@ INLINE int32_t level_of(int32_t index, int of_union, int with_zero) {
     return 2 * index + (beside & -of_union);
 }
 
-/* What is expected of an index, but for the union. */
-typedef struct {
-    int class, shift; /* low bits of an index that are coded as they are */
-} Expected;
-
-/* `fitted`: whether the space is; a constant where it is called, as other spaces follow no energy. */
+/* `fitted`: whether the space is; a constant where it is called. Others follow no energy, and expect the same of all numbers: that
+ * of the first, `i` being 0. */
 INLINE Expected expected_index(const VectorSpace *space, const VectorStep *step, int i, int32_t energy, int fitted) {
     int32_t deviation = step->deviation_L[i];
     if (fitted) {
@@ -40,7 +36,7 @@ INLINE Expected expected_index(const VectorSpace *space, const VectorStep *step,
         shift = (class - TABLE_CLASSES + CLASSES_AN_OCTAVE) >> 3;
         class -= shift * CLASSES_AN_OCTAVE;
     }
-    return (Expected){class, shift};
+    return (Expected){(uint8_t)class, (uint8_t)shift};
 }
 
 INLINE const IndexTable *table_of(const VectorSpace *space, Expected expected, int of_union, int with_zero) {

@@ -75,30 +75,50 @@ static void find_rows(const float *scaled_L, int latents, int32_t *row_L) {
     }
 }
 
-/* An index of each union and parity, and what it costs. Expects of each number what the exact ones before it, not their
- * levels, say. */
+/* What the exact numbers before each, not their levels, say. */
+static void find_expected(const VectorSpace *space, const VectorStep *step, const VectorWork *work) {
+    const VectorSpace of = *space; /* copies, so that no store may change a pointer */
+    const VectorStep at = *step;
+    const float *scaled_L = work->scaled_L;
+    Expected *expected_L = work->expected_L;
+    int32_t energy = 1 << ENERGY_BITS;
+    for (int i = 0; i < of.latents; i++) {
+        const float x = scaled_L[i];
+        expected_L[i] = expected_index(&of, &at, i, energy, 1);
+        energy = followed(&of, &at, i, energy, (uint64_t)(int64_t)(4 * x * x + 1), 1);
+    }
+}
+
+/* An index of each union and parity, and what it costs. */
 INLINE void find_costs(const VectorSpace *space, const VectorStep *step, const VectorWork *work, float weight, int fitted) {
     const int latents = space->latents;
-    int32_t energy = 1 << ENERGY_BITS;
+    const VectorWork of = *work;
+    const uint8_t *with_zero_L = step->with_zero_L;
+    if (fitted) find_expected(space, step, work);
+    int with_zero = with_zero_L[0];
+    Expected expected = fitted ? of.expected_L[0] : expected_index(space, step, 0, 0, 0);
+    CandidateRows rows = space->tables->rows[with_zero][expected.class];
     for (int i = 0; i < latents; i++) {
-        const float x = work->scaled_L[i];
-        const int with_zero = step->with_zero_L[i];
-        const Expected expected = expected_index(space, step, i, energy, fitted);
-        const CandidateRows *rows = &space->tables->rows[with_zero][expected.class];
+        const float x = of.scaled_L[i];
+        if (fitted) {
+            with_zero = with_zero_L[i];
+            expected = of.expected_L[i];
+            rows = space->tables->rows[with_zero][expected.class];
+        }
         const int by_row = !with_zero && expected.class >= NEAREST_CLASS;
-        int row = work->row_L[i];
+        int row = of.row_L[i];
         if (!by_row) {
             const FourPlaces halves = nearest_halves(x, with_zero);
             row = halves[0] + halves[1] + halves[2] + halves[3];
         }
         Four cost;
         FourPlaces index;
-        if (expected.shift || row < -rows->reach || row >= rows->reach) {
+        if (expected.shift || (uint32_t)(row + rows.reach) >= 2 * (uint32_t)rows.reach) {
             const IndexTable *const of_union[2] = {table_of(space, expected, 0, with_zero), table_of(space, expected, 1, with_zero)};
             cost = far_cost(x, of_union, expected, with_zero, weight, row, &index);
         } else {
-            const Candidates *candidates = rows->candidates + row;
-            const float(*bits)[4] = rows->bits[row];
+            const Candidates *candidates = rows.candidates + row;
+            const float(*bits)[4] = rows.bits[row];
             memcpy(&index, candidates->index[0], sizeof index);
             const Four away = x - read_four(candidates->level[0]);
             if (by_row) cost = away * away + weight * read_four(bits[0]);
@@ -109,9 +129,8 @@ INLINE void find_costs(const VectorSpace *space, const VectorStep *step, const V
                                next, &index);
             }
         }
-        memcpy(work->cost_L4 + 4 * (size_t)i, &cost, sizeof cost);
-        memcpy(work->candidate_L4 + 4 * (size_t)i, &index, sizeof index);
-        energy = followed(space, step, i, energy, (uint64_t)(int64_t)(4 * x * x + 1), fitted);
+        memcpy(of.cost_L4 + 4 * (size_t)i, &cost, sizeof cost);
+        memcpy(of.candidate_L4 + 4 * (size_t)i, &index, sizeof index);
     }
 }
 
@@ -135,16 +154,16 @@ INLINE void alternate(Lanes even, Lanes odd, Lanes *to) {
     to[1] = SHUFFLED(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-INLINE __m256i bytes_of(const Places *where) {
-    return _mm256_packs_epi16(_mm256_packs_epi32((__m256i)where[0], (__m256i)where[1]),
-                              _mm256_packs_epi32((__m256i)where[2], (__m256i)where[3]));
-}
+/* Of the comparisons of a block's even and odd states. */
+INLINE Places joined(Places even, Places odd) { return (Places)_mm256_blend_epi16((__m256i)even, (__m256i)odd, 0xAA); }
 
-INLINE uint64_t bits_of_states(const Places *even, const Places *odd) {
-    const __m256i of_even = bytes_of(even), of_odd = bytes_of(odd);
-    const __m256i low = _mm256_permute4x64_epi64(_mm256_unpacklo_epi8(of_even, of_odd), 0xD8);
-    const __m256i high = _mm256_permute4x64_epi64(_mm256_unpackhi_epi8(of_even, of_odd), 0xD8);
-    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+INLINE uint64_t bits_of_states(const Places *joined) {
+    uint64_t bits = 0;
+    for (int half = 0; half < 2; half++) {
+        const __m256i bytes = _mm256_packs_epi16((__m256i)joined[2 * half], (__m256i)joined[2 * half + 1]);
+        bits |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xD8)) << (32 * half);
+    }
+    return bits;
 }
 #else
 INLINE Lanes lesser(Lanes a, Lanes b) { return (Lanes)either(a <= b, (Places)a, (Places)b); }
@@ -164,13 +183,13 @@ INLINE void alternate(Lanes even, Lanes odd, Lanes *to) {
     to[1] = SHUFFLED(even, odd, 2, 6, 3, 7);
 }
 
-INLINE uint64_t bits_of_states(const Places *even, const Places *odd) {
-    const Places of_even = {1, 4, 16, 64}, of_odd = {2, 8, 32, 128};
+INLINE Places joined(Places even, Places odd) { return (even & (Places){1, 4, 16, 64}) | (odd & (Places){2, 8, 32, 128}); }
+
+INLINE uint64_t bits_of_states(const Places *joined) {
     uint64_t bits = 0;
     for (int half = 0; half < 2; half++) {
-        Places seen = {0, 0, 0, 0};
-        for (int block = 0; block < 4; block++)
-            seen |= ((even[4 * half + block] & of_even) | (odd[4 * half + block] & of_odd)) << all_four(8 * block);
+        Places seen = joined[4 * half];
+        for (int block = 1; block < 4; block++) seen |= joined[4 * half + block] << all_four(8 * block);
         bits |= (uint64_t)(uint32_t)(seen[0] | seen[1] | seen[2] | seen[3]) << (32 * half);
     }
     return bits;
@@ -189,17 +208,16 @@ static int find_ways(int latents, VectorWork *work) {
         const Lanes cost = costs_of_lanes(work->cost_L4 + 4 * (size_t)i), swapped = other_parity(cost);
         const Lanes one_of[2] = {cost, other_union(cost)}, other_of[2] = {swapped, other_union(swapped)};
         Lanes next[TRELLIS_BLOCKS];
-        Places even[HALF], odd[HALF];
+        Places from_high[HALF];
 #pragma GCC unroll 8
         for (int block = 0; block < HALF; block++) {
             const Lanes one = one_of[block * LANE_COUNT >> 3 & 1], other = other_of[block * LANE_COUNT >> 3 & 1];
             const Lanes a = state[block] + one, b = state[block + HALF] + other;
             const Lanes c = state[block] + other, d = state[block + HALF] + one;
-            even[block] = a > b;
-            odd[block] = c > d;
+            from_high[block] = joined(a > b, c > d);
             alternate(lesser(a, b), lesser(c, d), next + 2 * block);
         }
-        work->from_L[i] = bits_of_states(even, odd);
+        work->from_L[i] = bits_of_states(from_high);
 #pragma GCC unroll 16
         for (int block = 0; block < TRELLIS_BLOCKS; block++) state[block] = next[block];
     }
@@ -218,7 +236,7 @@ static void quantise(const VectorSpace *space, const VectorStep *step, VectorWor
     if (space->gain_L) find_costs(space, step, work, weight, 1);
     else find_costs(space, step, work, weight, 0);
     int state = find_ways(latents, work);
-    const VectorWork to = *work; /* so that no store may change a pointer */
+    const VectorWork to = *work;
     const uint8_t *with_zero_L = step->with_zero_L;
     for (int i = latents - 1; i >= 0; i--) {
         const int before = state >> 1 | (int)(to.from_L[i] >> state & 1) << 5, u = union_of(before);

@@ -102,6 +102,11 @@ typedef struct {
     uint8_t *with_zero_L;      /* whether the second union holds zero */
 } VectorStep;
 
+/* Of an index, but for its union. */
+typedef struct {
+    uint8_t class, shift; /* low bits of an index that are coded as they are */
+} Expected;
+
 /* Memory for a vector. Of several that are coded together input_D, product_D and level_L lie side by side, by the space's strides. */
 typedef struct {
     int16_t *input_D, *level_L;
@@ -111,6 +116,9 @@ typedef struct {
     uint64_t *from_L; /* a bit a state of the trellis */
     int64_t *sum_D;
     uint8_t *used_L;
+    Expected *expected_L;
+    uint32_t *interval_L; /* of a symbol: sum of the frequencies before, frequency */
+    uint16_t *rest_L;     /* what is coded of an index behind its symbol */
 } VectorWork;
 
 /* What is read of a vector's levels. */

@@ -14,13 +14,11 @@
 
 /* ---- the stream ---- */
 
-INLINE void encode_index(RangeCoder *coder, const IndexTable *table, int shift, int32_t index) {
+/* What is behind an index's symbol: of one beyond the table sign, length in unary, and the bits below the first; and the bits
+ * that are coded as they are. */
+static void encode_rest(RangeCoder *coder, int most, int escaped, int shift, int32_t index) {
     const int32_t high = index >> shift;
-    const int most = table->most, escaped = high < -most || high > most;
-    const int symbol = escaped ? 2 * most + 1 : high + most;
-    const uint32_t before = table->sums[symbol];
-    encode_of_power(coder, before, table->sums[symbol + 1] - before, SYMBOL_BITS);
-    if (escaped) { /* sign, length in unary, and the bits below the first */
+    if (escaped) {
         const uint32_t beyond = (uint32_t)(high < 0 ? -high - most : high - most);
         const int length = 31 - __builtin_clz(beyond);
         encode_symbol(coder, high < 0, 1, 2);
@@ -29,6 +27,50 @@ INLINE void encode_index(RangeCoder *coder, const IndexTable *table, int shift, 
         if (length) encode_symbol(coder, beyond & ((1u << length) - 1), 1, (uint64_t)1 << length);
     }
     if (shift) encode_symbol(coder, (uint32_t)index & ((1u << shift) - 1), 1, (uint64_t)1 << shift);
+}
+
+/* Of all indices what is coded, so that the coder waits for no table: rest_L is 0, or the class, whether the index is beyond
+ * its table, and the shift. */
+INLINE void find_intervals(const VectorSpace *space, const VectorStep *step, const VectorWork *work, int fitted) {
+    const VectorSpace of = *space; /* copies, so that no store may change a pointer */
+    const VectorStep at = *step;
+    const VectorWork from = *work;
+    int32_t energy = 1 << ENERGY_BITS;
+    int with_zero = at.with_zero_L[0];
+    Expected expected = expected_index(&of, &at, 0, energy, fitted);
+    for (int i = 0; i < of.latents; i++) {
+        if (fitted) {
+            with_zero = at.with_zero_L[i];
+            expected = expected_index(&of, &at, i, energy, fitted);
+        }
+        const IndexTable *table = table_of(&of, expected, from.used_L[i], with_zero);
+        const uint32_t most = (uint32_t)table->most, place = (uint32_t)(from.index_L[i] >> expected.shift) + most;
+        const int escaped = place > 2 * most;
+        const uint16_t *sums = table->sums + (escaped ? 2 * most + 1 : place);
+        from.interval_L[i] = (uint32_t)sums[0] << 16 | (uint32_t)(sums[1] - sums[0]);
+        from.rest_L[i] = escaped || expected.shift ? (uint16_t)(expected.class << 8 | escaped << 7 | expected.shift) : 0;
+        const int64_t level = from.level_L[i];
+        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
+    }
+}
+
+static size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out) {
+    const uint32_t *interval_L = work->interval_L;
+    const uint16_t *rest_L = work->rest_L;
+    if (space->gain_L) find_intervals(space, step, work, 1);
+    else find_intervals(space, step, work, 0);
+    RangeCoder coder;
+    start_encoder(&coder, out);
+    for (int i = 0; i < space->latents; i++) {
+        encode_of_power(&coder, interval_L[i] >> 16, interval_L[i] & 65535, SYMBOL_BITS);
+        if (rest_L[i]) {
+            RangeCoder other = coder; /* nothing else points to the one of the loop, so that it stays in registers */
+            encode_rest(&other, space->tables->tables[0][rest_L[i] >> 8].most, rest_L[i] >> 7 & 1, rest_L[i] & 127, work->index_L[i]);
+            coder = other;
+        }
+    }
+    RangeCoder last = coder;
+    return finish_encoder(&last);
 }
 
 INLINE int32_t decode_bits(RangeCoder *coder, int bits) {
@@ -64,8 +106,8 @@ typedef struct {
 } Decoding;
 
 INLINE void decode_level(const VectorSpace *space, const VectorStep *step, int i, int fitted, Decoding *one, int16_t *level_L) {
-    const int of_union = union_of(one->state), with_zero = step->with_zero_L[i];
-    const Expected expected = expected_index(space, step, i, one->energy, fitted);
+    const int of_union = union_of(one->state), with_zero = step->with_zero_L[fitted ? i : 0];
+    const Expected expected = expected_index(space, step, fitted ? i : 0, one->energy, fitted);
     const int32_t index = decode_index(&one->coder, table_of(space, expected, of_union, with_zero), expected.shift);
     int64_t level = level_of(index, of_union, with_zero);
     if (level > LARGEST_LEVEL || level < -LARGEST_LEVEL) one->good = level = 0;
@@ -105,24 +147,6 @@ static void decode_vectors(const VectorSpace *space, VectorWork *work_V, VectorB
         else if (two) decode_levels(space, work_V + v, body_V + v, 1, 0);
         else decode_levels(space, work_V + v, body_V + v, 0, 0);
     }
-}
-
-INLINE size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out, int fitted) {
-    const VectorSpace of = *space; /* copies, so that no byte that is written may change a pointer */
-    const VectorStep at = *step;
-    const VectorWork from = *work;
-    RangeCoder coder;
-    start_encoder(&coder, out);
-    int32_t energy = 1 << ENERGY_BITS;
-    for (int i = 0; i < of.latents; i++) {
-        const Expected expected = expected_index(&of, &at, i, energy, fitted);
-        const IndexTable *table = table_of(&of, expected, from.used_L[i], at.with_zero_L[i]);
-        encode_index(&coder, table, expected.shift, from.index_L[i]);
-        const int64_t level = from.level_L[i];
-        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
-    }
-    RangeCoder last = coder; /* so that nothing else points to the one of the loop */
-    return finish_encoder(&last);
 }
 
 /* ---- whole vectors ---- */
@@ -165,7 +189,7 @@ static int64_t encode_vector(const VectorSpace *space, const VectorStep *step, V
     energy = 0;
     for (int i = 0; i < space->latents; i++) energy += (double)work->level_L[i] * work->level_L[i];
     if (energy > MOST_LEVEL_ENERGY) return 0;
-    return (int64_t)(space->gain_L ? encode_levels(space, step, work, out, 1) : encode_levels(space, step, work, out, 0));
+    return (int64_t)encode_levels(space, step, work, out);
 }
 
 #endif
