@@ -309,7 +309,8 @@ typedef struct {
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
     void (*analyse_vectors)(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count);
-    int64_t (*encode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight, uint8_t *out);
+    int (*quantise_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight);
+    void (*encode_streams)(const VectorSpace *space, VectorStream *stream_V, int count);
     void (*decode_vectors)(const VectorSpace *space, VectorWork *work_V, VectorBody *body_V, int count);
     void (*vectors_back)(const VectorSpace *space, VectorWork *work_V, int count);
     int (*write_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, NumberType type, uint32_t mantissa,

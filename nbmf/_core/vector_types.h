@@ -121,6 +121,13 @@ typedef struct {
     uint16_t *rest_L;     /* what is coded of an index behind its symbol */
 } VectorWork;
 
+/* What is written of a vector's levels. */
+typedef struct {
+    const VectorWork *work;
+    uint8_t *out;
+    size_t length;
+} VectorStream;
+
 /* What is read of a vector's levels. */
 typedef struct {
     const VectorStep *step;

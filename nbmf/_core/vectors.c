@@ -273,12 +273,12 @@ static int new_work(const VectorSpace *space, Held *held, VectorWork *work_V, in
     VectorWork work = {0};
     if (!(work.input_D = own_lines(held, 2 * all * dims)) || !(work.level_L = own_lines(held, 2 * all * latents)) ||
         !(work.product_D = own_lines(held, 4 * all * dims)) || !(work.latent_L = own_lines(held, 4 * all * latents)) ||
-        !(work.index_L = own_lines(held, 4 * latents)) || !(work.rotated_D = own_lines(held, 4 * dims)) ||
+        !(work.index_L = own_lines(held, 4 * all * latents)) || !(work.rotated_D = own_lines(held, 4 * dims)) ||
         !(work.row_L = own_lines(held, 4 * latents)) || !(work.candidate_L4 = own_lines(held, 16 * latents)) ||
         !(work.scaled_L = own_lines(held, 4 * latents)) || !(work.cost_L4 = own_lines(held, 16 * latents)) ||
         !(work.from_L = own_lines(held, 8 * latents)) || !(work.sum_D = own_lines(held, 8 * dims)) ||
         !(work.used_L = own_lines(held, latents)) || !(work.expected_L = own_lines(held, sizeof(Expected) * latents)) ||
-        !(work.interval_L = own_lines(held, 4 * latents)) || !(work.rest_L = own_lines(held, 2 * latents)))
+        !(work.interval_L = own_lines(held, 4 * all * latents)) || !(work.rest_L = own_lines(held, 2 * all * latents)))
         return -1;
     for (int v = 0; v < count; v++) {
         work_V[v] = work;
@@ -286,6 +286,9 @@ static int new_work(const VectorSpace *space, Held *held, VectorWork *work_V, in
         work.product_D += dims;
         work.level_L += latents;
         work.latent_L += latents;
+        work.index_L += latents;
+        work.interval_L += latents;
+        work.rest_L += latents;
     }
     return 0;
 }
@@ -410,14 +413,14 @@ static int decode_plain(const VectorSpace *space, VectorWork *work, const uint8_
     return energy > 4 * (int64_t)MOST_LEVEL_ENERGY ? -1 : 0;
 }
 
-static int64_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t *out) {
+static size_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t *out) {
     for (int i = 0; i < space->latents; i++) {
         const double x = rint(work->latent_L[i] * 0x1p40);
         const uint16_t bits = float16_bits(x < 0, (uint64_t)fabs(x), -40);
         out[2 * i] = (uint8_t)bits;
         out[2 * i + 1] = (uint8_t)(bits >> 8);
     }
-    return decode_plain(space, work, out, 2 * (size_t)space->latents) ? 0 : 2 * (int64_t)space->latents;
+    return decode_plain(space, work, out, 2 * (size_t)space->latents) ? 0 : 2 * (size_t)space->latents;
 }
 
 enum { TIGHTER = STEPS_AN_OCTAVE * 3 / 8 };
@@ -427,18 +430,35 @@ typedef struct {
     VectorWork *work;
     double *x_D;
     Norm norm;
+    int has_direction;
     uint8_t *body, *decoded;
-    int64_t length; /* of the body; 0 for none */
+    size_t length; /* of the body; 0 for none */
     double cosine;
 } Coded;
 
-/* The levels, and a body of them; none where finer steps have none either. */
-static void encode_latents(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *one) {
-    const size_t head = write_head(one->body, aim, &one->norm, plain ? USUAL_STEP : step->step);
-    one->length = plain ? encode_plain(&self->space, one->work, one->body + head)
-                        : self->path->encode_vector(&self->space, step, one->work, aim->rate_weight, one->body + head);
-    if (one->length > 0) one->length += (int64_t)head;
-    else memset(one->work->level_L, 0, (size_t)self->space.latents * sizeof *one->work->level_L);
+/* The levels, and bodies of them; none where finer steps have none either. */
+static void encode_latents(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *coded, int count) {
+    VectorStream stream_V[TOGETHER];
+    Coded *of_stream[TOGETHER];
+    int streams = 0;
+    for (int v = 0; v < count; v++) {
+        Coded *one = &coded[v];
+        one->length = 0;
+        if (!one->has_direction) continue;
+        const size_t head = write_head(one->body, aim, &one->norm, plain ? USUAL_STEP : step->step);
+        if (plain) {
+            const size_t length = encode_plain(&self->space, one->work, one->body + head);
+            if (length) one->length = head + length;
+        } else if (self->path->quantise_vector(&self->space, step, one->work, aim->rate_weight)) {
+            one->length = head;
+            stream_V[streams] = (VectorStream){.work = one->work, .out = one->body + head};
+            of_stream[streams++] = one;
+        }
+        if (!one->length) /* levels that may be too large for products */
+            memset(one->work->level_L, 0, (size_t)self->space.latents * sizeof *one->work->level_L);
+    }
+    self->path->encode_streams(&self->space, stream_V, streams);
+    for (int i = 0; i < streams; i++) of_stream[i]->length = stream_V[i].length ? of_stream[i]->length + stream_V[i].length : 0;
 }
 
 /* What the levels decode to, and its cosine with the vector. */
@@ -454,18 +474,14 @@ static void decode_latents(const SpaceObject *self, const VectorStep *step, Numb
 static void encode_together(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *coded,
                             int count, double *y_D) {
     double factor_V[TOGETHER];
-    int has_direction[TOGETHER];
     for (int v = 0; v < count; v++) {
         Coded *one = &coded[v];
-        has_direction[v] = measure(one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
-        factor_V[v] = has_direction[v] ? one->norm.factor : 0;
-        if (!has_direction[v]) memset(one->x_D, 0, (size_t)self->space.dims * sizeof *one->x_D); /* NaN, maybe */
+        one->has_direction = measure(one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
+        factor_V[v] = one->has_direction ? one->norm.factor : 0;
+        if (!one->has_direction) memset(one->x_D, 0, (size_t)self->space.dims * sizeof *one->x_D); /* NaN, maybe */
     }
     self->path->analyse_vectors(&self->space, coded->x_D, factor_V, coded->work, count);
-    for (int v = 0; v < count; v++) {
-        coded[v].length = 0;
-        if (has_direction[v]) encode_latents(self, step, aim, plain, &coded[v]);
-    }
+    encode_latents(self, step, aim, plain, coded, count);
     self->path->vectors_back(&self->space, coded->work, count);
     for (int v = 0; v < count; v++)
         if (coded[v].length > 0) decode_latents(self, step, aim->type, &coded[v], y_D);
@@ -482,7 +498,7 @@ static int encode_finer(SpaceObject *self, int number, const VectorAim *aim, Cod
         const VectorStep *step = step_of(self, number);
         if (!step) return -1;
         Py_BEGIN_ALLOW_THREADS
-        encode_latents(self, step, aim, 0, one);
+        encode_latents(self, step, aim, 0, one, 1);
         self->path->vectors_back(&self->space, one->work, 1);
         if (one->length > 0) decode_latents(self, step, aim->type, one, y_D);
         Py_END_ALLOW_THREADS

@@ -54,23 +54,40 @@ INLINE void find_intervals(const VectorSpace *space, const VectorStep *step, con
     }
 }
 
-static size_t encode_levels(const VectorSpace *space, const VectorStep *step, const VectorWork *work, uint8_t *out) {
-    const uint32_t *interval_L = work->interval_L;
-    const uint16_t *rest_L = work->rest_L;
-    if (space->gain_L) find_intervals(space, step, work, 1);
-    else find_intervals(space, step, work, 0);
-    RangeCoder coder;
-    start_encoder(&coder, out);
-    for (int i = 0; i < space->latents; i++) {
-        encode_of_power(&coder, interval_L[i] >> 16, interval_L[i] & 65535, SYMBOL_BITS);
-        if (rest_L[i]) {
-            RangeCoder other = coder; /* nothing else points to the one of the loop, so that it stays in registers */
-            encode_rest(&other, space->tables->tables[0][rest_L[i] >> 8].most, rest_L[i] >> 7 & 1, rest_L[i] & 127, work->index_L[i]);
-            coder = other;
-        }
+/* The next index of a stream. */
+INLINE void encode_next(const VectorSpace *space, const VectorWork *work, int i, RangeCoder *coder) {
+    const uint32_t interval = work->interval_L[i], rest = work->rest_L[i];
+    encode_of_power(coder, interval >> 16, interval & 65535, SYMBOL_BITS);
+    if (rest) {
+        RangeCoder other = *coder; /* nothing else points to the one of the loop, so that it stays in registers */
+        encode_rest(&other, space->tables->tables[0][rest >> 8].most, rest >> 7 & 1, rest & 127, work->index_L[i]);
+        *coder = other;
     }
-    RangeCoder last = coder;
-    return finish_encoder(&last);
+}
+
+/* One or two side by side, as each waits for itself. */
+INLINE void encode_side_by_side(const VectorSpace *space, VectorStream *stream_V, int two) {
+    const VectorSpace of = *space;
+    const VectorWork first_work = *stream_V[0].work, second_work = *stream_V[two].work;
+    RangeCoder first, second;
+    start_encoder(&first, stream_V[0].out);
+    start_encoder(&second, stream_V[two].out);
+    for (int i = 0; i < of.latents; i++) {
+        encode_next(&of, &first_work, i, &first);
+        if (two) encode_next(&of, &second_work, i, &second);
+    }
+    RangeCoder last = first;
+    stream_V[0].length = finish_encoder(&last);
+    if (!two) return;
+    last = second;
+    stream_V[1].length = finish_encoder(&last);
+}
+
+/* Of vectors that quantise_vector has seen; sets lengths. */
+static void encode_streams(const VectorSpace *space, VectorStream *stream_V, int count) {
+    int v = 0;
+    for (; v + 2 <= count; v += 2) encode_side_by_side(space, stream_V + v, 1);
+    if (v < count) encode_side_by_side(space, stream_V + v, 0);
 }
 
 INLINE int32_t decode_bits(RangeCoder *coder, int bits) {
@@ -174,22 +191,32 @@ static void analyse_vectors(const VectorSpace *space, const double *x_VD, const 
             work_V[v].latent_L[i] = (float)(work_V[v].product_D[i] * unit - space->mean_L[i]);
 }
 
-/* Levels and stream of the latents at a step, or 0. */
-static int64_t encode_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight, uint8_t *out) {
+/* Levels of the latents at a step, and the intervals of their indices; 0 where they would be too large. */
+static int quantise_vector(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight) {
+    const int latents = space->latents;
     const double per_norm = 1 / step->half_step;
-    double energy = 0, largest = 0;
-    for (int i = 0; i < space->latents; i++) {
+    double largest = 0;
+    for (int i = 0; i < latents; i++) {
         const double x = work->latent_L[i] * per_norm;
         work->scaled_L[i] = (float)x;
-        energy += x * x;
-        if (fabs(x) > largest) largest = fabs(x);
+        largest = fabs(x) > largest ? fabs(x) : largest;
     }
-    if (largest > LARGEST_LEVEL - 8 || energy > MOST_LEVEL_ENERGY / 2) return 0;
+    if (largest > LARGEST_LEVEL - 8) return 0;
+    if (largest * largest * latents > MOST_LEVEL_ENERGY / 4) { /* else the sum need not be known */
+        double energy = 0;
+        for (int i = 0; i < latents; i++) {
+            const double x = work->latent_L[i] * per_norm;
+            energy += x * x;
+        }
+        if (energy > MOST_LEVEL_ENERGY / 2) return 0;
+    }
     quantise(space, step, work, (float)weight);
-    energy = 0;
-    for (int i = 0; i < space->latents; i++) energy += (double)work->level_L[i] * work->level_L[i];
+    int64_t energy = 0;
+    for (int i = 0; i < latents; i++) energy += work->level_L[i] * work->level_L[i];
     if (energy > MOST_LEVEL_ENERGY) return 0;
-    return (int64_t)encode_levels(space, step, work, out);
+    if (space->gain_L) find_intervals(space, step, work, 1);
+    else find_intervals(space, step, work, 0);
+    return 1;
 }
 
 #endif
