@@ -308,6 +308,7 @@ typedef struct {
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
+    double (*dot_product)(const double *x, const double *y, int n);
     void (*analyse_vectors)(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count);
     int (*quantise_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight);
     void (*encode_streams)(const VectorSpace *space, VectorStream *stream_V, int count);

@@ -38,6 +38,7 @@ const Path PATH_NAMED(PATH) = {
     .range_encode = range_encode,
     .range_decode = range_decode,
     .stream_size = stream_size,
+    .dot_product = dot_product,
     .analyse_vectors = analyse_vectors,
     .quantise_vector = quantise_vector,
     .encode_streams = encode_streams,

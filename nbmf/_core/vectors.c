@@ -311,20 +311,9 @@ static void read_numbers(const void *numbers, NumberType type, double *x_D, int 
         }
 }
 
-enum { PARTS = 8 }; /* of a sum, so that it can be worked out side by side */
-
-static double sum_of_parts(const double *part) {
-    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-static double cosine(const double *x, double norm, const double *y, int dims) {
-    double dot[PARTS] = {0}, square[PARTS] = {0};
-    for (int i = 0; i < dims; i++) {
-        dot[i % PARTS] += x[i] * y[i];
-        square[i % PARTS] += y[i] * y[i];
-    }
-    const double energy = sum_of_parts(square);
-    return energy > 0 && energy < INFINITY ? sum_of_parts(dot) / norm / sqrt(energy) : -1;
+static double cosine(const Path *path, const double *x, double norm, const double *y, int dims) {
+    const double energy = path->dot_product(y, y, dims);
+    return energy > 0 && energy < INFINITY ? path->dot_product(x, y, dims) / norm / sqrt(energy) : -1;
 }
 
 typedef struct {
@@ -334,10 +323,8 @@ typedef struct {
 } Norm;
 
 /* 0, or -1 for a vector that has no direction or is out of range. */
-static int measure(const double *x, int dims, int unit_bits, Norm *norm) {
-    double square[PARTS] = {0};
-    for (int i = 0; i < dims; i++) square[i % PARTS] += x[i] * x[i];
-    const double length = sqrt(sum_of_parts(square));
+static int measure(const Path *path, const double *x, int dims, int unit_bits, Norm *norm) {
+    const double length = sqrt(path->dot_product(x, x, dims));
     int exponent;
     if (!(length > 0x1p-100 && length < 0x1p100)) return -1;
     double mantissa = rint(ldexp(frexp(length, &exponent), 17));
@@ -467,7 +454,7 @@ static void decode_latents(const SpaceObject *self, const VectorStep *step, Numb
     one->cosine = -1;
     if (self->path->write_vector(space, step, one->work, type, one->norm.mantissa, one->norm.exponent, one->decoded)) return;
     read_numbers(one->decoded, type, y_D, space->dims);
-    one->cosine = cosine(one->x_D, one->norm.norm, y_D, space->dims);
+    one->cosine = cosine(self->path, one->x_D, one->norm.norm, y_D, space->dims);
 }
 
 /* Several, at the first step. */
@@ -476,7 +463,7 @@ static void encode_together(const SpaceObject *self, const VectorStep *step, con
     double factor_V[TOGETHER];
     for (int v = 0; v < count; v++) {
         Coded *one = &coded[v];
-        one->has_direction = measure(one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
+        one->has_direction = measure(self->path, one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
         factor_V[v] = one->has_direction ? one->norm.factor : 0;
         if (!one->has_direction) memset(one->x_D, 0, (size_t)self->space.dims * sizeof *one->x_D); /* NaN, maybe */
     }

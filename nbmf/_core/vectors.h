@@ -168,6 +168,17 @@ static void decode_vectors(const VectorSpace *space, VectorWork *work_V, VectorB
 
 /* ---- whole vectors ---- */
 
+enum { PARTS = 8 }; /* of a sum, so that it can be worked out side by side; the same ones on every path */
+
+static double dot_product(const double *x, const double *y, int n) {
+    double part[PARTS] = {0};
+    int i = 0;
+    for (; i + PARTS <= n; i += PARTS)
+        for (int j = 0; j < PARTS; j++) part[j] += x[i + j] * y[i + j];
+    for (; i < n; i++) part[i % PARTS] += x[i] * y[i];
+    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
 /* Into latent_L, in norms; `factor_V` are what makes the vectors [V, D] ones of norm 1. */
 static void analyse_vectors(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count) {
     const int dims = space->dims;
