@@ -42,12 +42,13 @@ class Coder:
 
 
 def run(
-    vectors_VD: Vectors, training_VD: Vectors, report: Callable[[str], None] = lambda _: None
+    vectors_VD: Vectors, training_VD: Vectors, report: Callable[[str], None] = lambda _: None, pq: bool = True
 ) -> list[dict[str, Any]]:
-    """A row a coder. `training_VD`: other vectors of the space, which the trained ones learn from."""
+    """A row a coder. `training_VD`: other vectors of the space, which the trained ones learn from. `pq`: whether faiss'
+    product quantisers are among them."""
     exact = nearest(vectors_VD, vectors_VD)
     rows = []
-    for make in coders(vectors_VD.shape[1], training_VD):
+    for make in coders(vectors_VD.shape[1], training_VD, pq):
         coder = make()
         report(coder.name)
         begin = time.process_time()
@@ -95,7 +96,7 @@ def recall(exact: npt.NDArray[np.intp], found: npt.NDArray[np.intp]) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(exact, found, strict=True)]))
 
 
-def coders(dims: int, training_VD: Vectors) -> list[Callable[[], Coder]]:
+def coders(dims: int, training_VD: Vectors, pq: bool = True) -> list[Callable[[], Coder]]:
     """What is compared; each is made when its turn comes."""
     compressor = LatentCompressor(dims).fit(training_VD)
     makers: list[Callable[[], Coder]] = [_float16, _int8]
@@ -103,7 +104,8 @@ def coders(dims: int, training_VD: Vectors) -> list[Callable[[], Coder]]:
     makers += [_maker(_fitted, compressor, step) for step in STEPS]
     if find_spec("faiss") is not None:
         equal = [m for m in range(1, dims + 1) if dims % m == 0 and m <= 4 * dims // 9]
-        names = ["SQ8", "SQ4", *(f"PQ{m}" for m in equal[-1:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-1:])]
+        product = [*(f"PQ{m}" for m in equal[-1:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-1:])]
+        names = ["SQ8", "SQ4", *(product if pq else [])]
         makers += [_maker(_faiss, dims, name, training_VD) for name in names]
     return makers
 
