@@ -26,6 +26,13 @@ def vectors(
     dims: Annotated[int | None, typer.Option(min=8, max=4096, help="Dims of vectors that are derived.")] = None,
     payload_field: PayloadFieldOption = None,
     payload: PayloadOption = None,
+    step: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=127, help="Of ours, of quantisation; repeatable. [default: 13, 25, 37, 49]"),
+    ] = None,
+    rate_weight: Annotated[
+        float, typer.Option(min=0, max=10, help="Of ours: squared half-steps of error that a bit is worth.")
+    ] = 0.3,
     pq: Annotated[
         bool, typer.Option("--pq/--no-pq", help="Whether faiss' PQ and OPQ are measured, which learn for minutes.")
     ] = True,
@@ -60,7 +67,7 @@ def vectors(
                 f"vectors of {training.shape[1]} numbers, not {measured.shape[1]}", param_hint="--train"
             )
         status.update("fitting")
-        rows = vectors_bench.run(measured, training, status.update, pq)
+        rows = vectors_bench.run(measured, training, status.update, pq, step or vectors_bench.STEPS, rate_weight)
     machine = facts()
     report = {"machine": machine, "vectors": len(measured), "dims": measured.shape[1], "derived": texts is not None}
     write_json(json_output, report | {"rows": rows})
