@@ -144,4 +144,10 @@ typedef struct {
     int flags;          /* -1, or a byte to keep */
 } VectorAim;
 
+/* Filled when they are first asked for, by one thread; NULL without memory. */
+const VectorTables *nbmf_vector_tables(void);
+
+/* 2^(log / OCTAVE), in 2^-fraction_bits, once tables are filled. */
+uint64_t nbmf_power_of_two(int log, int fraction_bits);
+
 #endif

@@ -8,76 +8,6 @@
 #include <structmember.h>
 
 #include "small_floats.h"
-#include "vector_rows.h"
-#include "vector_tables.h"
-
-/* ---- logarithms, in integers ---- */
-
-/* 2^(1/2), 2^(1/4), ..., 2^(1/256), in 2^-31. */
-static const uint32_t ROOTS[] = {3037000500u, 2553802834u, 2341847524u, 2242560872u,
-                                 2194507417u, 2170868212u, 2159144272u, 2153306067u};
-
-static VectorTables tables;
-
-static uint64_t power(int log, int fraction_bits) {
-    const int octaves = (log - (log & (OCTAVE - 1))) / OCTAVE, shift = octaves + fraction_bits - 31;
-    const uint64_t mantissa = tables.power_of[log & (OCTAVE - 1)];
-    return shift >= 0 ? mantissa << shift : shift > -64 ? mantissa >> -shift : 0;
-}
-
-/* Logarithm to base 2 of n > 0, in 2^-16. */
-static uint32_t binary_log(uint32_t n) {
-    uint32_t log = 31 - (uint32_t)__builtin_clz(n);
-    uint64_t x = (uint64_t)n << (31 - log); /* 2^31 to 2^32 */
-    for (int bit = 0; bit < 16; bit++) {
-        x = x * x >> 31;
-        log = log << 1 | (uint32_t)(x >> 32);
-        x >>= x >> 32;
-    }
-    return log;
-}
-
-static int fill_table(IndexTable *table, int class, int mirrored_below, const uint16_t *half) {
-    const int most = most_of_class[class], symbols = 2 * most + 2;
-    uint16_t *sums = malloc((size_t)(symbols + 1) * sizeof *sums);
-    uint8_t *starts = malloc(1 << START_BITS);
-    float *bits = malloc((size_t)symbols * sizeof *bits);
-    *table = (IndexTable){sums, starts, bits, most};
-    if (!sums || !starts || !bits) return -1;
-    uint32_t sum = 0;
-    for (int symbol = 0; symbol <= symbols; symbol++) {
-        sums[symbol] = (uint16_t)sum;
-        const int index = symbol - most;
-        sum += index > most ? (1 << SYMBOL_BITS) - sum : half[index < 0 ? -index - mirrored_below : index];
-    }
-    for (int symbol = 0; symbol < symbols; symbol++)
-        bits[symbol] = (float)(SYMBOL_BITS - binary_log((uint32_t)(sums[symbol + 1] - sums[symbol])) * 0x1p-16);
-    for (int start = 0, symbol = 0; start < 1 << START_BITS; start++) {
-        while (sums[symbol + 1] <= start << (SYMBOL_BITS - START_BITS)) symbol++;
-        starts[start] = (uint8_t)symbol;
-    }
-    return 0;
-}
-
-static int fill_tables(void) {
-    for (int i = 0; i < OCTAVE; i++) {
-        uint64_t power = (uint64_t)1 << 31;
-        for (int bit = 0; bit < 8; bit++)
-            if (i >> (7 - bit) & 1) power = (power * ROOTS[bit] + (1u << 30)) >> 31;
-        tables.power_of[i] = (uint32_t)power;
-    }
-    for (int i = 0; i < 64; i++) {
-        const uint32_t middle = (1u << 31) + (uint32_t)(2 * i + 1) * (1u << 24);
-        int log = 0;
-        while (log + 1 < OCTAVE && tables.power_of[log + 1] <= middle) log++;
-        tables.log_of[i] = (uint16_t)log;
-    }
-    const uint16_t *half = half_frequencies;
-    for (int kind = 0; kind < TABLE_KINDS; kind++)
-        for (int class = 0; class < TABLE_CLASSES; class++, half += most_of_class[class - 1] + 1)
-            if (fill_table(&tables.tables[kind][class], class, kind == 1, half)) return -1;
-    return fill_rows(&tables, 0) || fill_rows(&tables, 1) ? -1 : 0;
-}
 
 /* ---- spaces ---- */
 
@@ -114,16 +44,16 @@ static VectorStep *new_step(const VectorSpace *space, int number) {
     }
     const int half_log = HALF_STEP_LOG - number * (OCTAVE / STEPS_AN_OCTAVE) + space->step_offset;
     step->step = number;
-    step->half_step = (double)power(half_log, 40) * 0x1p-40 / sqrt(space->dims);
+    step->half_step = (double)nbmf_power_of_two(half_log, 40) * 0x1p-40 / sqrt(space->dims);
     uint64_t root = (uint64_t)sqrt((double)((uint64_t)space->dims << 32)); /* of the dims, in 2^-16 */
     while (root * root > (uint64_t)space->dims << 32) root--;
     while ((root + 1) * (root + 1) <= (uint64_t)space->dims << 32) root++;
-    step->mean_factor = power(-half_log, 16) * root >> 16;
+    step->mean_factor = nbmf_power_of_two(-half_log, 16) * root >> 16;
     for (size_t i = 0; i < latents; i++) {
         const int32_t level = space->level_L ? space->level_L[i] : 0, in_half_steps = level - half_log;
         step->deviation_L[i] = in_half_steps - OCTAVE;
         step->with_zero_L[i] = in_half_steps < OCTAVE / 4;
-        const uint64_t expected = power(2 * in_half_steps + 2 * OCTAVE, 16) + (1 << 16); /* of 4 level^2 + 1 */
+        const uint64_t expected = nbmf_power_of_two(2 * in_half_steps + 2 * OCTAVE, 16) + (1 << 16); /* of 4 level^2 + 1 */
         const int length = 64 - __builtin_clzll(expected);
         const uint64_t mantissa = ((uint64_t)1 << (15 + length)) / expected;
         step->energy_L[i] = (uint16_t)(mantissa > 65535 ? 65535 : mantissa);
@@ -242,7 +172,7 @@ static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     if (!self) return NULL;
     self->path = nbmf_chosen_path();
     self->space.dims = dims;
-    self->space.tables = &tables;
+    self->space.tables = nbmf_vector_tables();
     if (arrays == Py_None ? fill_rotation(&self->space, &self->held) : fill_fitted(&self->space, &self->held, arrays))
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -650,7 +580,7 @@ static PyType_Slot space_slots[] = {
 static PyType_Spec space_spec = {"nbmf._core.VectorSpace", sizeof(SpaceObject), 0, Py_TPFLAGS_DEFAULT, space_slots};
 
 int nbmf_add_vectors(PyObject *module) {
-    if (!tables.power_of[0] && fill_tables()) {
+    if (!nbmf_vector_tables()) {
         PyErr_NoMemory();
         return -1;
     }
