@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nbmf import _core
 from nbmf.vectors import Aim, LatentCompressor, coding
-from nbmf.vectors.aim import USUAL_STEP
+from nbmf.vectors.aim import DEFAULT_AIM, USUAL_STEP
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 NEIGHBOURS = 10
@@ -42,12 +42,18 @@ class Coder:
 
 
 def run(
-    vectors_VD: Vectors, training_VD: Vectors, report: Callable[[str], None] = lambda _: None
+    vectors_VD: Vectors,
+    training_VD: Vectors,
+    report: Callable[[str], None] = lambda _: None,
+    pq: bool = True,
+    steps: Sequence[int] = STEPS,
+    rate_weight: float = DEFAULT_AIM.rate_weight,
 ) -> list[dict[str, Any]]:
-    """A row a coder. `training_VD`: other vectors of the space, which the trained ones learn from."""
+    """A row a coder. `training_VD`: other vectors of the space, which the trained ones learn from. `pq`: whether faiss'
+    product quantisers are among them. `steps`, `rate_weight`: of ours, as in Aim."""
     exact = nearest(vectors_VD, vectors_VD)
     rows = []
-    for make in coders(vectors_VD.shape[1], training_VD):
+    for make in coders(vectors_VD.shape[1], training_VD, pq, steps, rate_weight):
         coder = make()
         report(coder.name)
         begin = time.process_time()
@@ -95,15 +101,19 @@ def recall(exact: npt.NDArray[np.intp], found: npt.NDArray[np.intp]) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(exact, found, strict=True)]))
 
 
-def coders(dims: int, training_VD: Vectors) -> list[Callable[[], Coder]]:
+def coders(
+    dims: int, training_VD: Vectors, pq: bool, steps: Sequence[int], rate_weight: float
+) -> list[Callable[[], Coder]]:
     """What is compared; each is made when its turn comes."""
     compressor = LatentCompressor(dims).fit(training_VD)
     makers: list[Callable[[], Coder]] = [_float16, _int8]
-    makers += [_maker(_rotated, dims, step) for step in STEPS]
-    makers += [_maker(_fitted, compressor, step) for step in STEPS]
+    aims = [Aim(_ANY, step, rate_weight) for step in steps]
+    makers += [_maker(_rotated, dims, aim) for aim in aims]
+    makers += [_maker(_fitted, compressor, aim) for aim in aims]
     if find_spec("faiss") is not None:
         equal = [m for m in range(1, dims + 1) if dims % m == 0 and m <= 4 * dims // 9]
-        names = ["SQ8", "SQ4", *(f"PQ{m}" for m in equal[-1:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-1:])]
+        product = [*(f"PQ{m}" for m in equal[-1:]), *(f"OPQ{m}_{dims},PQ{m}" for m in equal[-1:])]
+        names = ["SQ8", "SQ4", *(product if pq else [])]
         makers += [_maker(_faiss, dims, name, training_VD) for name in names]
     return makers
 
@@ -134,8 +144,8 @@ def _mean_length(bodies: Sequence[bytes]) -> float:
     return sum(map(len, bodies)) / len(bodies)
 
 
-def _rotated(dims: int, step: int) -> Coder:
-    space, aim = _core.VectorSpace(dims), Aim(least_cosine=_ANY, step=step)
+def _rotated(dims: int, aim: Aim) -> Coder:
+    space = _core.VectorSpace(dims)
 
     def encode(x_VD: Vectors) -> list[bytes]:
         numbers = np.ascontiguousarray(x_VD, dtype="<f4").tobytes()
@@ -144,13 +154,13 @@ def _rotated(dims: int, step: int) -> Coder:
     def decode(bodies: list[bytes]) -> Vectors:
         return np.frombuffer(coding.decode(space, bodies, dims, "float32")[0], "<f4").reshape(-1, dims)
 
-    return Coder(f"{OURS}, untrained{_said(step)}", encode, decode, _mean_length)
+    return Coder(f"{OURS}, untrained{_said(aim.step)}", encode, decode, _mean_length)
 
 
-def _fitted(compressor: LatentCompressor, step: int) -> Coder:
+def _fitted(compressor: LatentCompressor, aim: Aim) -> Coder:
     other = LatentCompressor.from_safetensors(compressor.to_safetensors())
-    other.aim = replace(other.aim, least_cosine=_ANY, step=step)
-    return Coder(f"{OURS}, trained{_said(step)}", other.encode, other.decode, _mean_length)
+    other.aim = aim
+    return Coder(f"{OURS}, trained{_said(aim.step)}", other.encode, other.decode, _mean_length)
 
 
 def _said(step: int) -> str:

@@ -15,6 +15,8 @@
 
 #include "vector_types.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum {
     COLUMNS = 4,           /* of a packed matrix that stand together */
     ROWS = 16,             /* what keys and values are filled up to: a multiple of every path's lanes */
@@ -306,9 +308,12 @@ typedef struct {
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);
     void (*range_decode)(const uint8_t *stream, size_t length, const uint64_t *intervals, size_t count, uint64_t *targets);
     void (*stream_size)(const uint8_t *stream, size_t length, int sizing, uint64_t *least, uint64_t *most);
-    void (*analyse_vector)(const VectorSpace *space, const double *x_D, double factor, VectorWork *work);
-    int64_t (*encode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight, uint8_t *out);
-    int (*decode_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, const uint8_t *stream, size_t length);
+    double (*dot_product)(const double *x, const double *y, int n);
+    void (*analyse_vectors)(const VectorSpace *space, const double *x_VD, const double *factor_V, VectorWork *work_V, int count);
+    int (*quantise_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, double weight);
+    void (*encode_streams)(const VectorSpace *space, VectorStream *stream_V, int count);
+    void (*decode_vectors)(const VectorSpace *space, VectorWork *work_V, VectorBody *body_V, int count);
+    void (*vectors_back)(const VectorSpace *space, VectorWork *work_V, int count);
     int (*write_vector)(const VectorSpace *space, const VectorStep *step, VectorWork *work, NumberType type, uint32_t mantissa,
                         int exponent, void *out);
 } Path;

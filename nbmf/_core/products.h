@@ -18,8 +18,6 @@
 
 #include "core.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE int padded(int size, int to) { return (size + to - 1) / to * to; }
 
 #if defined(PATH_AVX512)

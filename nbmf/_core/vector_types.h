@@ -29,9 +29,11 @@ enum {
     TABLE_CLASSES = 57,     /* of deviations: 8 an octave, from 2^-4 to 2^3 steps */
     CLASSES_AN_OCTAVE = 8,
     LEAST_CLASS_LOG = -4 * OCTAVE,
+    NEAREST_CLASS = 4 * CLASSES_AN_OCTAVE, /* from here on no other index than the nearest may pay */
     SYMBOL_BITS = 15,       /* frequencies add up to 2^15 */
-    START_BITS = 6,
+    START_BITS = 8,
     MOST_ESCAPE_BITS = 17,
+    ESCAPE_BITS = 20,       /* that an escape is taken to cost, more or less */
     ENERGY_BITS = 12,       /* fraction bits of a vector's energy against the expected one */
     MOST_ENERGY = 64 << ENERGY_BITS,
     FITTED_BITS = 15,       /* fraction bits of a fitted transform */
@@ -51,8 +53,22 @@ typedef struct {
     int most;
 } IndexTable;
 
+/* Of each union both parities: first the nearest index, then, where another than that may pay, the next towards zero. */
+typedef struct {
+    float level[2][4]; /* in half-steps */
+    int32_t index[2][4];
+} Candidates;
+
+/* Candidates by the sum of the four nearest indices without their lowest bits, -reach to reach - 1: pointers to those of sum 0. */
+typedef struct {
+    const Candidates *candidates;
+    const float (*bits)[2][4]; /* without low bits that are coded as they are */
+    int reach;
+} CandidateRows;
+
 typedef struct {
     IndexTable tables[TABLE_KINDS][TABLE_CLASSES];
+    CandidateRows rows[2][TABLE_CLASSES]; /* whether the second union holds zero */
     uint16_t log_of[64];          /* of 1 + (i + .5) / 64 */
     uint32_t power_of[OCTAVE];    /* of 2, in 2^-31 */
 } VectorTables;
@@ -86,14 +102,39 @@ typedef struct {
     uint8_t *with_zero_L;      /* whether the second union holds zero */
 } VectorStep;
 
-/* Memory for one vector at a time. */
+/* Of an index, but for its union. */
+typedef struct {
+    uint8_t class, shift; /* low bits of an index that are coded as they are */
+} Expected;
+
+/* Memory for a vector. Of several that are coded together input_D, product_D and level_L lie side by side, by the space's strides. */
 typedef struct {
     int16_t *input_D, *level_L;
-    int32_t *index_L, *product_D, *rotated_D, *candidate_4L;
-    float *latent_L, *scaled_L, *away_4L, *cost_8L, *path_SL;
+    int32_t *index_L, *product_D, *rotated_D;
+    int32_t *row_L, *candidate_L4; /* Candidates */
+    float *latent_L, *scaled_L, *cost_L4;
+    uint64_t *from_L; /* a bit a state of the trellis */
     int64_t *sum_D;
     uint8_t *used_L;
+    Expected *expected_L;
+    uint32_t *interval_L; /* of a symbol: sum of the frequencies before, frequency */
+    uint16_t *rest_L;     /* what is coded of an index behind its symbol */
 } VectorWork;
+
+/* What is written of a vector's levels. */
+typedef struct {
+    const VectorWork *work;
+    uint8_t *out;
+    size_t length;
+} VectorStream;
+
+/* What is read of a vector's levels. */
+typedef struct {
+    const VectorStep *step;
+    const uint8_t *stream;
+    size_t length;
+    int good; /* whether an encoder may have written it */
+} VectorBody;
 
 typedef struct {
     double rate_weight; /* squared half-steps that a bit is worth */
@@ -102,5 +143,11 @@ typedef struct {
     NumberType type;
     int flags;          /* -1, or a byte to keep */
 } VectorAim;
+
+/* Filled when they are first asked for, by one thread; NULL without memory. */
+const VectorTables *nbmf_vector_tables(void);
+
+/* 2^(log / OCTAVE), in 2^-fraction_bits, once tables are filled. */
+uint64_t nbmf_power_of_two(int log, int fraction_bits);
 
 #endif

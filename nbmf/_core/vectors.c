@@ -8,75 +8,6 @@
 #include <structmember.h>
 
 #include "small_floats.h"
-#include "vector_tables.h"
-
-/* ---- logarithms, in integers ---- */
-
-/* 2^(1/2), 2^(1/4), ..., 2^(1/256), in 2^-31. */
-static const uint32_t ROOTS[] = {3037000500u, 2553802834u, 2341847524u, 2242560872u,
-                                 2194507417u, 2170868212u, 2159144272u, 2153306067u};
-
-static VectorTables tables;
-
-static uint64_t power(int log, int fraction_bits) {
-    const int octaves = (log - (log & (OCTAVE - 1))) / OCTAVE, shift = octaves + fraction_bits - 31;
-    const uint64_t mantissa = tables.power_of[log & (OCTAVE - 1)];
-    return shift >= 0 ? mantissa << shift : shift > -64 ? mantissa >> -shift : 0;
-}
-
-/* Logarithm to base 2 of n > 0, in 2^-16. */
-static uint32_t binary_log(uint32_t n) {
-    uint32_t log = 31 - (uint32_t)__builtin_clz(n);
-    uint64_t x = (uint64_t)n << (31 - log); /* 2^31 to 2^32 */
-    for (int bit = 0; bit < 16; bit++) {
-        x = x * x >> 31;
-        log = log << 1 | (uint32_t)(x >> 32);
-        x >>= x >> 32;
-    }
-    return log;
-}
-
-static int fill_table(IndexTable *table, int class, int mirrored_below, const uint16_t *half) {
-    const int most = most_of_class[class], symbols = 2 * most + 2;
-    uint16_t *sums = malloc((size_t)(symbols + 1) * sizeof *sums);
-    uint8_t *starts = malloc(1 << START_BITS);
-    float *bits = malloc((size_t)symbols * sizeof *bits);
-    *table = (IndexTable){sums, starts, bits, most};
-    if (!sums || !starts || !bits) return -1;
-    uint32_t sum = 0;
-    for (int symbol = 0; symbol <= symbols; symbol++) {
-        sums[symbol] = (uint16_t)sum;
-        const int index = symbol - most;
-        sum += index > most ? (1 << SYMBOL_BITS) - sum : half[index < 0 ? -index - mirrored_below : index];
-    }
-    for (int symbol = 0; symbol < symbols; symbol++)
-        bits[symbol] = (float)(SYMBOL_BITS - binary_log((uint32_t)(sums[symbol + 1] - sums[symbol])) * 0x1p-16);
-    for (int start = 0, symbol = 0; start < 1 << START_BITS; start++) {
-        while (sums[symbol + 1] <= start << (SYMBOL_BITS - START_BITS)) symbol++;
-        starts[start] = (uint8_t)symbol;
-    }
-    return 0;
-}
-
-static int fill_tables(void) {
-    for (int i = 0; i < OCTAVE; i++) {
-        uint64_t power = (uint64_t)1 << 31;
-        for (int bit = 0; bit < 8; bit++)
-            if (i >> (7 - bit) & 1) power = (power * ROOTS[bit] + (1u << 30)) >> 31;
-        tables.power_of[i] = (uint32_t)power;
-    }
-    for (int i = 0; i < 64; i++) {
-        const uint32_t middle = (1u << 31) + (uint32_t)(2 * i + 1) * (1u << 24);
-        int log = 0;
-        while (log + 1 < OCTAVE && tables.power_of[log + 1] <= middle) log++;
-        tables.log_of[i] = (uint16_t)log;
-    }
-    const uint16_t *half = half_frequencies;
-    for (int kind = 0; kind < TABLE_KINDS; kind++)
-        for (int class = 0; class < TABLE_CLASSES; class++, half += most_of_class[class - 1] + 1)
-            if (fill_table(&tables.tables[kind][class], class, kind == 1, half)) return -1;
-    return 0;
-}
 
 /* ---- spaces ---- */
 
@@ -113,16 +44,16 @@ static VectorStep *new_step(const VectorSpace *space, int number) {
     }
     const int half_log = HALF_STEP_LOG - number * (OCTAVE / STEPS_AN_OCTAVE) + space->step_offset;
     step->step = number;
-    step->half_step = (double)power(half_log, 40) * 0x1p-40 / sqrt(space->dims);
+    step->half_step = (double)nbmf_power_of_two(half_log, 40) * 0x1p-40 / sqrt(space->dims);
     uint64_t root = (uint64_t)sqrt((double)((uint64_t)space->dims << 32)); /* of the dims, in 2^-16 */
     while (root * root > (uint64_t)space->dims << 32) root--;
     while ((root + 1) * (root + 1) <= (uint64_t)space->dims << 32) root++;
-    step->mean_factor = power(-half_log, 16) * root >> 16;
+    step->mean_factor = nbmf_power_of_two(-half_log, 16) * root >> 16;
     for (size_t i = 0; i < latents; i++) {
         const int32_t level = space->level_L ? space->level_L[i] : 0, in_half_steps = level - half_log;
         step->deviation_L[i] = in_half_steps - OCTAVE;
         step->with_zero_L[i] = in_half_steps < OCTAVE / 4;
-        const uint64_t expected = power(2 * in_half_steps + 2 * OCTAVE, 16) + (1 << 16); /* of 4 level^2 + 1 */
+        const uint64_t expected = nbmf_power_of_two(2 * in_half_steps + 2 * OCTAVE, 16) + (1 << 16); /* of 4 level^2 + 1 */
         const int length = 64 - __builtin_clzll(expected);
         const uint64_t mantissa = ((uint64_t)1 << (15 + length)) / expected;
         step->energy_L[i] = (uint16_t)(mantissa > 65535 ? 65535 : mantissa);
@@ -135,6 +66,12 @@ static VectorStep *new_step(const VectorSpace *space, int number) {
 static const VectorStep *step_of(SpaceObject *self, int number) {
     if (!self->steps[number] && !(self->steps[number] = new_step(&self->space, number))) PyErr_NoMemory();
     return self->steps[number];
+}
+
+/* As nbmf_own, at the start of a cache line. */
+static void *own_lines(Held *held, size_t bytes) {
+    uint8_t *memory = nbmf_own(held, bytes + 64);
+    return memory ? memory + (64 - (uintptr_t)memory % 64) % 64 : NULL;
 }
 
 static int fill_rotation(VectorSpace *space, Held *held) {
@@ -173,8 +110,8 @@ static int fill_fitted(VectorSpace *space, Held *held, PyObject *arrays) {
     space->latents = (int)latents;
     space->dims_stride = (int)(dims + 31) / 32 * 32;
     space->latents_stride = (int)(latents + 31) / 32 * 32;
-    int16_t *forward_LD = nbmf_own(held, (size_t)latents * (size_t)space->dims_stride * 2);
-    int16_t *inverse_DL = forward_LD ? nbmf_own(held, (size_t)dims * (size_t)space->latents_stride * 2) : NULL;
+    int16_t *forward_LD = own_lines(held, (size_t)latents * (size_t)space->dims_stride * 2);
+    int16_t *inverse_DL = forward_LD ? own_lines(held, (size_t)dims * (size_t)space->latents_stride * 2) : NULL;
     double *mean_L = inverse_DL ? nbmf_own(held, (size_t)latents * sizeof *mean_L) : NULL;
     int32_t *gain_L = mean_L ? nbmf_own(held, (size_t)latents * sizeof *gain_L) : NULL;
     int32_t *level_L = gain_L ? nbmf_own(held, (size_t)latents * sizeof *level_L) : NULL;
@@ -235,7 +172,7 @@ static PyObject *space_new(PyTypeObject *type, PyObject *args, PyObject *named) 
     if (!self) return NULL;
     self->path = nbmf_chosen_path();
     self->space.dims = dims;
-    self->space.tables = &tables;
+    self->space.tables = nbmf_vector_tables();
     if (arrays == Py_None ? fill_rotation(&self->space, &self->held) : fill_fitted(&self->space, &self->held, arrays))
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -252,15 +189,38 @@ static void space_free(PyObject *object) {
 
 /* ---- coding ---- */
 
-static int new_work(const VectorSpace *space, Held *held, VectorWork *work) {
-    const size_t dims = (size_t)space->dims + 32, latents = (size_t)space->latents + 32;
-    return !(work->input_D = nbmf_own(held, 2 * dims)) || !(work->level_L = nbmf_own(held, 2 * latents)) ||
-           !(work->index_L = nbmf_own(held, 4 * latents)) || !(work->product_D = nbmf_own(held, 4 * dims)) ||
-           !(work->rotated_D = nbmf_own(held, 4 * dims)) || !(work->candidate_4L = nbmf_own(held, 16 * latents)) ||
-           !(work->latent_L = nbmf_own(held, 4 * latents)) || !(work->scaled_L = nbmf_own(held, 4 * latents)) ||
-           !(work->away_4L = nbmf_own(held, 16 * latents)) || !(work->cost_8L = nbmf_own(held, 32 * latents)) ||
-           !(work->path_SL = nbmf_own(held, 4 * TRELLIS_STATES * latents)) ||
-           !(work->sum_D = nbmf_own(held, 8 * dims)) || !(work->used_L = nbmf_own(held, latents));
+enum { TOGETHER = 16 }; /* vectors that pass by a fitted transform */
+
+static int vectors_together(const VectorSpace *space, Py_ssize_t count) {
+    const int most = space->forward_LD ? TOGETHER : 2;
+    return count < 1 ? 1 : count < most ? (int)count : most;
+}
+
+/* For so many vectors that are coded together; what is of one only while it is coded is common to all. */
+static int new_work(const VectorSpace *space, Held *held, VectorWork *work_V, int count) {
+    const size_t dims = (size_t)(space->forward_LD ? space->dims_stride : space->dims);
+    const size_t latents = (size_t)(space->forward_LD ? space->latents_stride : space->latents), all = (size_t)count;
+    VectorWork work = {0};
+    if (!(work.input_D = own_lines(held, 2 * all * dims)) || !(work.level_L = own_lines(held, 2 * all * latents)) ||
+        !(work.product_D = own_lines(held, 4 * all * dims)) || !(work.latent_L = own_lines(held, 4 * all * latents)) ||
+        !(work.index_L = own_lines(held, 4 * all * latents)) || !(work.rotated_D = own_lines(held, 4 * dims)) ||
+        !(work.row_L = own_lines(held, 4 * latents)) || !(work.candidate_L4 = own_lines(held, 16 * latents)) ||
+        !(work.scaled_L = own_lines(held, 4 * latents)) || !(work.cost_L4 = own_lines(held, 16 * latents)) ||
+        !(work.from_L = own_lines(held, 8 * latents)) || !(work.sum_D = own_lines(held, 8 * dims)) ||
+        !(work.used_L = own_lines(held, latents)) || !(work.expected_L = own_lines(held, sizeof(Expected) * latents)) ||
+        !(work.interval_L = own_lines(held, 4 * all * latents)) || !(work.rest_L = own_lines(held, 2 * all * latents)))
+        return -1;
+    for (int v = 0; v < count; v++) {
+        work_V[v] = work;
+        work.input_D += dims;
+        work.product_D += dims;
+        work.level_L += latents;
+        work.latent_L += latents;
+        work.index_L += latents;
+        work.interval_L += latents;
+        work.rest_L += latents;
+    }
+    return 0;
 }
 
 static size_t item_bytes(NumberType type) { return type == TO_FLOAT64 ? 8 : type == TO_FLOAT32 ? 4 : 2; }
@@ -281,20 +241,9 @@ static void read_numbers(const void *numbers, NumberType type, double *x_D, int 
         }
 }
 
-enum { PARTS = 8 }; /* of a sum, so that it can be worked out side by side */
-
-static double sum_of_parts(const double *part) {
-    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-static double cosine(const double *x, double norm, const double *y, int dims) {
-    double dot[PARTS] = {0}, square[PARTS] = {0};
-    for (int i = 0; i < dims; i++) {
-        dot[i % PARTS] += x[i] * y[i];
-        square[i % PARTS] += y[i] * y[i];
-    }
-    const double energy = sum_of_parts(square);
-    return energy > 0 && energy < INFINITY ? sum_of_parts(dot) / norm / sqrt(energy) : -1;
+static double cosine(const Path *path, const double *x, double norm, const double *y, int dims) {
+    const double energy = path->dot_product(y, y, dims);
+    return energy > 0 && energy < INFINITY ? path->dot_product(x, y, dims) / norm / sqrt(energy) : -1;
 }
 
 typedef struct {
@@ -304,10 +253,8 @@ typedef struct {
 } Norm;
 
 /* 0, or -1 for a vector that has no direction or is out of range. */
-static int measure(const double *x, int dims, int unit_bits, Norm *norm) {
-    double square[PARTS] = {0};
-    for (int i = 0; i < dims; i++) square[i % PARTS] += x[i] * x[i];
-    const double length = sqrt(sum_of_parts(square));
+static int measure(const Path *path, const double *x, int dims, int unit_bits, Norm *norm) {
+    const double length = sqrt(path->dot_product(x, x, dims));
     int exponent;
     if (!(length > 0x1p-100 && length < 0x1p100)) return -1;
     double mantissa = rint(ldexp(frexp(length, &exponent), 17));
@@ -383,17 +330,98 @@ static int decode_plain(const VectorSpace *space, VectorWork *work, const uint8_
     return energy > 4 * (int64_t)MOST_LEVEL_ENERGY ? -1 : 0;
 }
 
-static int64_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t *out) {
+static size_t encode_plain(const VectorSpace *space, VectorWork *work, uint8_t *out) {
     for (int i = 0; i < space->latents; i++) {
         const double x = rint(work->latent_L[i] * 0x1p40);
         const uint16_t bits = float16_bits(x < 0, (uint64_t)fabs(x), -40);
         out[2 * i] = (uint8_t)bits;
         out[2 * i + 1] = (uint8_t)(bits >> 8);
     }
-    return decode_plain(space, work, out, 2 * (size_t)space->latents) ? 0 : 2 * (int64_t)space->latents;
+    return decode_plain(space, work, out, 2 * (size_t)space->latents) ? 0 : 2 * (size_t)space->latents;
 }
 
 enum { TIGHTER = STEPS_AN_OCTAVE * 3 / 8 };
+
+/* A vector on its way. */
+typedef struct {
+    VectorWork *work;
+    double *x_D;
+    Norm norm;
+    int has_direction;
+    uint8_t *body, *decoded;
+    size_t length; /* of the body; 0 for none */
+    double cosine;
+} Coded;
+
+/* The levels, and bodies of them; none where finer steps have none either. */
+static void encode_latents(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *coded, int count) {
+    VectorStream stream_V[TOGETHER];
+    Coded *of_stream[TOGETHER];
+    int streams = 0;
+    for (int v = 0; v < count; v++) {
+        Coded *one = &coded[v];
+        one->length = 0;
+        if (!one->has_direction) continue;
+        const size_t head = write_head(one->body, aim, &one->norm, plain ? USUAL_STEP : step->step);
+        if (plain) {
+            const size_t length = encode_plain(&self->space, one->work, one->body + head);
+            if (length) one->length = head + length;
+        } else if (self->path->quantise_vector(&self->space, step, one->work, aim->rate_weight)) {
+            one->length = head;
+            stream_V[streams] = (VectorStream){.work = one->work, .out = one->body + head};
+            of_stream[streams++] = one;
+        }
+        if (!one->length) /* levels that may be too large for products */
+            memset(one->work->level_L, 0, (size_t)self->space.latents * sizeof *one->work->level_L);
+    }
+    self->path->encode_streams(&self->space, stream_V, streams);
+    for (int i = 0; i < streams; i++) of_stream[i]->length = stream_V[i].length ? of_stream[i]->length + stream_V[i].length : 0;
+}
+
+/* What the levels decode to, and its cosine with the vector. */
+static void decode_latents(const SpaceObject *self, const VectorStep *step, NumberType type, Coded *one, double *y_D) {
+    const VectorSpace *space = &self->space;
+    one->cosine = -1;
+    if (self->path->write_vector(space, step, one->work, type, one->norm.mantissa, one->norm.exponent, one->decoded)) return;
+    read_numbers(one->decoded, type, y_D, space->dims);
+    one->cosine = cosine(self->path, one->x_D, one->norm.norm, y_D, space->dims);
+}
+
+/* Several, at the first step. */
+static void encode_together(const SpaceObject *self, const VectorStep *step, const VectorAim *aim, int plain, Coded *coded,
+                            int count, double *y_D) {
+    double factor_V[TOGETHER];
+    for (int v = 0; v < count; v++) {
+        Coded *one = &coded[v];
+        one->has_direction = measure(self->path, one->x_D, self->space.dims, aim->unit_norm, &one->norm) == 0;
+        factor_V[v] = one->has_direction ? one->norm.factor : 0;
+        if (!one->has_direction) memset(one->x_D, 0, (size_t)self->space.dims * sizeof *one->x_D); /* NaN, maybe */
+    }
+    self->path->analyse_vectors(&self->space, coded->x_D, factor_V, coded->work, count);
+    encode_latents(self, step, aim, plain, coded, count);
+    self->path->vectors_back(&self->space, coded->work, count);
+    for (int v = 0; v < count; v++)
+        if (coded[v].length > 0) decode_latents(self, step, aim->type, &coded[v], y_D);
+}
+
+/* With the GIL: at finer steps, until the vector is near enough. 0, or -1 with an error set. */
+static int encode_finer(SpaceObject *self, int number, const VectorAim *aim, Coded *one, double *y_D) {
+    while (one->length > 0 && !(one->cosine >= aim->least_cosine)) {
+        number += TIGHTER;
+        if (number > FINEST_STEP) {
+            one->length = 0;
+            break;
+        }
+        const VectorStep *step = step_of(self, number);
+        if (!step) return -1;
+        Py_BEGIN_ALLOW_THREADS
+        encode_latents(self, step, aim, 0, one, 1);
+        self->path->vectors_back(&self->space, one->work, 1);
+        if (one->length > 0) decode_latents(self, step, aim->type, one, y_D);
+        Py_END_ALLOW_THREADS
+    }
+    return 0;
+}
 
 static PyObject *space_encode(PyObject *object, PyObject *args) {
     SpaceObject *self = (SpaceObject *)object;
@@ -408,61 +436,97 @@ static PyObject *space_encode(PyObject *object, PyObject *args) {
     if (plain) first_step = FINEST_STEP; /* there is one only */
     if (type < TO_FLOAT16 || type > TO_BFLOAT16 || first_step < 0 || first_step > FINEST_STEP || aim.flags > 255)
         return PyErr_Format(PyExc_ValueError, "type, step or flags out of range");
+    const VectorStep *step = plain ? &PLAIN : step_of(self, first_step);
+    if (!step) return NULL;
     aim.type = (NumberType)type;
     Held held = {0};
-    VectorWork work = {0};
+    VectorWork work_V[TOGETHER];
+    Coded coded[TOGETHER];
     Py_ssize_t count;
     double *cosine_V = (double *)nbmf_array_of(&held, cosines, "cosines", 'd', -1, &count, 1);
-    const Py_ssize_t dims = space->dims, size = (Py_ssize_t)item_bytes(aim.type);
-    const uint8_t *x_VD = cosine_V ? nbmf_array_of(&held, vectors, "vectors", 'B', count * dims * size, NULL, 0) : NULL;
-    uint8_t *decoded_VD = x_VD ? (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * dims * size, NULL, 1) : NULL;
-    double *x_D = decoded_VD ? nbmf_own(&held, (size_t)dims * sizeof *x_D) : NULL;
-    double *y_D = x_D ? nbmf_own(&held, (size_t)dims * sizeof *y_D) : NULL;
-    uint8_t *out = y_D ? nbmf_own(&held, (size_t)space->latents * 16 + 64) : NULL;
-    void *written = out ? nbmf_own(&held, (size_t)(dims * size)) : NULL;
-    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
-    for (Py_ssize_t v = 0; result && v < count; v++) {
-        memcpy(written, x_VD + v * dims * size, (size_t)(dims * size));
-        read_numbers(written, aim.type, x_D, space->dims);
-        Norm norm;
-        int64_t length = 0;
-        size_t head = 0;
-        cosine_V[v] = 1;
-        if (measure(x_D, space->dims, aim.unit_norm, &norm) == 0) {
-            Py_BEGIN_ALLOW_THREADS
-            self->path->analyse_vector(space, x_D, norm.factor, &work);
-            Py_END_ALLOW_THREADS
-            for (int number = first_step; number <= FINEST_STEP && length == 0; number += TIGHTER) {
-                const VectorStep *step = plain ? &PLAIN : step_of(self, number);
-                if (!step) {
-                    Py_CLEAR(result);
-                    break;
-                }
-                Py_BEGIN_ALLOW_THREADS
-                head = write_head(out, &aim, &norm, plain ? USUAL_STEP : number);
-                length = plain ? encode_plain(space, &work, out + head)
-                               : self->path->encode_vector(space, step, &work, aim.rate_weight, out + head);
-                if (length <= 0) number = FINEST_STEP; /* finer steps need larger levels */
-                else if (self->path->write_vector(space, step, &work, aim.type, norm.mantissa, norm.exponent, written)) length = 0;
-                else {
-                    read_numbers(written, aim.type, y_D, space->dims);
-                    const double found = cosine(x_D, norm.norm, y_D, space->dims);
-                    if (found >= aim.least_cosine) cosine_V[v] = found;
-                    else length = 0;
-                }
-                Py_END_ALLOW_THREADS
+    const int together = vectors_together(space, count);
+    const size_t dims = (size_t)space->dims, bytes = dims * item_bytes(aim.type), most = (size_t)space->latents * 16 + 64;
+    const Py_ssize_t all = cosine_V ? count * (Py_ssize_t)bytes : 0;
+    const uint8_t *x_VD = cosine_V ? nbmf_array_of(&held, vectors, "vectors", 'B', all, NULL, 0) : NULL;
+    uint8_t *decoded_VD = x_VD ? (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', all, NULL, 1) : NULL;
+    double *x_BD = decoded_VD ? nbmf_own(&held, (size_t)(together + 1) * dims * sizeof *x_BD) : NULL;
+    double *y_D = x_BD ? x_BD + (size_t)together * dims : NULL;
+    uint8_t *bodies = y_D ? nbmf_own(&held, (size_t)together * (most + bytes)) : NULL;
+    if (bodies && !new_work(space, &held, work_V, together)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v += together) {
+        const int here = count - v < together ? (int)(count - v) : together;
+        Py_BEGIN_ALLOW_THREADS
+        for (int i = 0; i < here; i++) {
+            double *x_D = x_BD + (size_t)i * dims;
+            coded[i] = (Coded){.work = &work_V[i], .x_D = x_D, .body = bodies + (size_t)i * most};
+            coded[i].decoded = bodies + (size_t)together * most + (size_t)i * bytes;
+            memcpy(coded[i].decoded, x_VD + (size_t)(v + i) * bytes, bytes); /* may lie anywhere */
+            read_numbers(coded[i].decoded, aim.type, x_D, space->dims);
+        }
+        encode_together(self, step, &aim, plain, coded, here, y_D);
+        Py_END_ALLOW_THREADS
+        for (int i = 0; result && i < here; i++) {
+            Coded *one = &coded[i];
+            if (encode_finer(self, first_step, &aim, one, y_D)) Py_CLEAR(result);
+            else {
+                cosine_V[v + i] = one->length > 0 ? one->cosine : 1;
+                if (one->length > 0) memcpy(decoded_VD + (size_t)(v + i) * bytes, one->decoded, bytes);
+                PyObject *body =
+                    one->length > 0 ? PyBytes_FromStringAndSize((char *)one->body, (Py_ssize_t)one->length) : Py_NewRef(Py_None);
+                if (!body || PyList_Append(result, body)) Py_CLEAR(result);
+                Py_XDECREF(body);
             }
         }
-        PyObject *body = NULL;
-        if (result) {
-            if (length > 0) memcpy(decoded_VD + v * dims * size, written, (size_t)(dims * size));
-            body = length > 0 ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)head + length) : Py_NewRef(Py_None);
-        }
-        if (!body || PyList_Append(result, body)) Py_CLEAR(result);
-        Py_XDECREF(body);
     }
     nbmf_release(&held);
     return result;
+}
+
+/* A body that is read. */
+typedef struct {
+    PyObject *held; /* another thread may take it out of its list */
+    Norm norm;
+    int good;
+} Read;
+
+/* With the GIL: a body's head; -1 with an error set. */
+static int read_body(SpaceObject *self, PyObject *bodies, Py_ssize_t at, int type, int plain, Read *read, VectorBody *body) {
+    char *bytes;
+    Py_ssize_t length;
+    NumberType found;
+    int number;
+    if (at >= PyList_Size(bodies)) {
+        PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
+        return -1;
+    }
+    *read = (Read){.held = Py_NewRef(PyList_GetItem(bodies, at))};
+    if (PyBytes_AsStringAndSize(read->held, &bytes, &length)) return -1;
+    const size_t head = read_head((const uint8_t *)bytes, (size_t)length, &found, &read->norm, &number);
+    read->good = head && (int)found == type;
+    *body = (VectorBody){.step = &PLAIN, .stream = (const uint8_t *)bytes + head, .length = (size_t)length - head};
+    if (!plain) body->step = step_of(self, read->good ? number : USUAL_STEP);
+    return body->step ? 0 : -1;
+}
+
+/* Their numbers, into decoded_VD, of those that are good. */
+static void decode_together(const SpaceObject *self, int type, int plain, VectorWork *work_V, Read *read_V, VectorBody *body_V,
+                            int count, void *written, uint8_t *decoded_VD) {
+    const VectorSpace *space = &self->space;
+    const size_t bytes = (size_t)space->dims * item_bytes((NumberType)type);
+    if (!plain) self->path->decode_vectors(space, work_V, body_V, count);
+    for (int v = 0; v < count; v++) {
+        if (plain) body_V[v].good = decode_plain(space, &work_V[v], body_V[v].stream, body_V[v].length) == 0;
+        read_V[v].good &= body_V[v].good;
+        if (!body_V[v].good) /* levels that may be too large for products */
+            memset(work_V[v].level_L, 0, (size_t)space->latents * sizeof *work_V[v].level_L);
+    }
+    self->path->vectors_back(space, work_V, count);
+    for (int v = 0; v < count; v++) {
+        Read *read = &read_V[v];
+        read->good = read->good && self->path->write_vector(space, body_V[v].step, &work_V[v], (NumberType)type,
+                                                            read->norm.mantissa, read->norm.exponent, written) == 0;
+        if (read->good) memcpy(decoded_VD + (size_t)v * bytes, written, bytes);
+    }
 }
 
 static PyObject *space_decode(PyObject *object, PyObject *args) {
@@ -474,42 +538,31 @@ static PyObject *space_decode(PyObject *object, PyObject *args) {
     if (plain && !space->forward_LD) return PyErr_Format(PyExc_ValueError, "latents as float16 are of a fitted space");
     if (type < TO_FLOAT16 || type > TO_BFLOAT16) return PyErr_Format(PyExc_ValueError, "type out of range");
     Held held = {0};
-    VectorWork work = {0};
+    VectorWork work_V[TOGETHER];
+    VectorBody body_V[TOGETHER];
+    Read read_V[TOGETHER];
     const Py_ssize_t count = PyList_Size(bodies), bytes = space->dims * (Py_ssize_t)item_bytes((NumberType)type);
+    const int together = vectors_together(space, count);
     uint8_t *decoded_VD = (uint8_t *)nbmf_array_of(&held, decoded, "decoded", 'B', count * bytes, NULL, 1);
     void *written = decoded_VD ? nbmf_own(&held, (size_t)bytes) : NULL;
-    if (written && !new_work(space, &held, &work)) result = PyList_New(0);
-    for (Py_ssize_t v = 0; result && v < count; v++) {
-        char *body;
-        Py_ssize_t length;
-        NumberType found;
-        Norm norm;
-        int number, good = 0;
-        PyObject *held_body = v < PyList_Size(bodies) ? Py_NewRef(PyList_GetItem(bodies, v)) : NULL; /* another thread may change it */
-        if (!held_body || PyBytes_AsStringAndSize(held_body, &body, &length)) {
-            if (!held_body) PyErr_SetString(PyExc_ValueError, "the list of bodies was changed");
-            Py_XDECREF(held_body);
-            Py_CLEAR(result);
-            break;
+    if (written && !new_work(space, &held, work_V, together)) result = PyList_New(0);
+    for (Py_ssize_t v = 0; result && v < count; v += together) {
+        const int here = count - v < together ? (int)(count - v) : together;
+        int read = 0;
+        for (int failed = 0; !failed && read < here; read++) {
+            read_V[read].held = NULL;
+            failed = read_body(self, bodies, v + read, type, plain, &read_V[read], &body_V[read]);
+            if (failed) Py_CLEAR(result);
         }
-        const size_t at = read_head((const uint8_t *)body, (size_t)length, &found, &norm, &number);
-        if (at && (int)found == type) {
-            const VectorStep *step = plain ? &PLAIN : step_of(self, number);
-            if (!step) {
-                Py_DECREF(held_body);
-                Py_CLEAR(result);
-                break;
-            }
-            const uint8_t *stream = (const uint8_t *)body + at;
+        if (result) {
             Py_BEGIN_ALLOW_THREADS
-            good = (plain ? decode_plain(space, &work, stream, (size_t)length - at)
-                          : self->path->decode_vector(space, step, &work, stream, (size_t)length - at)) == 0 &&
-                   self->path->write_vector(space, step, &work, found, norm.mantissa, norm.exponent, written) == 0;
-            if (good) memcpy(decoded_VD + v * bytes, written, (size_t)bytes);
+            decode_together(self, type, plain, work_V, read_V, body_V, here, written, decoded_VD + v * bytes);
             Py_END_ALLOW_THREADS
         }
-        Py_DECREF(held_body);
-        if (PyList_Append(result, good ? Py_True : Py_False)) Py_CLEAR(result);
+        for (int i = 0; i < read; i++) {
+            Py_XDECREF(read_V[i].held);
+            if (result && PyList_Append(result, read_V[i].good ? Py_True : Py_False)) Py_CLEAR(result);
+        }
     }
     nbmf_release(&held);
     return result;
@@ -527,7 +580,7 @@ static PyType_Slot space_slots[] = {
 static PyType_Spec space_spec = {"nbmf._core.VectorSpace", sizeof(SpaceObject), 0, Py_TPFLAGS_DEFAULT, space_slots};
 
 int nbmf_add_vectors(PyObject *module) {
-    if (!tables.power_of[0] && fill_tables()) {
+    if (!nbmf_vector_tables()) {
         PyErr_NoMemory();
         return -1;
     }

@@ -101,6 +101,23 @@ class Calls:
         default: Default | None = None,
     ) -> Call[list[bytes | NbmfError]]:
         """As CodecClient.encode_batch."""
+        coded = yield from self.encode_measured(
+            payloads, fidelity, keys, effort, latency_budget_ms, timeout_s, default, messages.blob_of
+        )
+        return coded
+
+    def encode_measured(
+        self,
+        payloads: Iterable[Payload],
+        fidelity: Fidelity,
+        keys: Sequence[str | None] | None,
+        effort: Effort | None,
+        latency_budget_ms: float | None,
+        timeout_s: float | None,
+        default: Default | None,
+        read: Callable[[dict[str, Any], Answer], T],
+    ) -> Call[list[T | NbmfError]]:
+        """As CodecClient.encode_measured, with what `read` takes from each result."""
         deadline = self._deadline(timeout_s)
         check_options(fidelity, effort, latency_budget_ms)
         payloads = list(payloads)
@@ -111,7 +128,7 @@ class Calls:
         def request(part: list[bytes]) -> Request:
             return Request(protocol.ENCODE, messages.batch_body("records", part), parameters)
 
-        return (yield from self._batch(items, request, messages.blob_of, deadline))
+        return (yield from self._batch(items, request, read, deadline))
 
     def decode_batch(
         self, blobs: Iterable[AnyBlob], timeout_s: float | None, object_hook: ObjectHook | None = None

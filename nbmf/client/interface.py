@@ -10,6 +10,7 @@ from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
+from nbmf.vectors.changed import Coded
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,19 @@ class CodecClient(Protocol):
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order."""
+
+    def encode_measured(
+        self,
+        payloads: Iterable[Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        keys: Sequence[str | None] | None = None,
+        effort: Effort | None = None,
+        latency_budget_ms: float | None = None,
+        default: Default | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Coded | NbmfError]:
+        """As `encode_batch`, with what fidelity semantic changed of each payload: vectors, and their cosines."""
 
     def decode_batch(
         self, blobs: Iterable[AnyBlob], *, object_hook: ObjectHook | None = None, timeout_s: float | None = None

@@ -18,6 +18,7 @@ from nbmf.errors import NbmfError, attempt
 from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
 from nbmf.payload import Fidelity, Payload
+from nbmf.vectors.changed import Coded
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,32 @@ class LocalClient:
         timeout_s: float | None = None,
     ) -> list[bytes | NbmfError]:
         """A blob, or the error that `encode` raises, for each payload, in order."""
+        coded = self.encode_measured(
+            payloads,
+            fidelity,
+            keys=keys,
+            effort=effort,
+            latency_budget_ms=latency_budget_ms,
+            default=default,
+        )
+        return [one if isinstance(one, NbmfError) else one.blob for one in coded]
+
+    def encode_measured(
+        self,
+        payloads: Iterable[Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        keys: Sequence[str | None] | None = None,
+        effort: Effort | None = None,
+        latency_budget_ms: float | None = None,
+        default: Default | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Coded | NbmfError]:
+        """As `encode_batch`, with what was changed of each payload: `Codec.encode_measured`."""
         check_options(fidelity, effort, latency_budget_ms)
         payloads = list(payloads)
         check_keys(keys, len(payloads))
-        return self._encoder.encode_batch(
+        return self._encoder.encode_measured(
             payloads,
             fidelity,
             max_payload_bytes=self._max_payload_bytes,

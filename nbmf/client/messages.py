@@ -17,6 +17,7 @@ from nbmf.hooks import Default, ObjectHook, with_object_hook
 from nbmf.payload import Fidelity, Payload, to_canonical
 from nbmf.printable import printable
 from nbmf.protocol import REQUEST_ID
+from nbmf.vectors.changed import Changed, Coded
 from nbmf.wire import BadWire, canonical_to_json, dump, from_base64, from_wire, load
 
 
@@ -100,6 +101,20 @@ def blob_of(fields: dict[str, Any], answer: Answer) -> bytes:
     except (KeyError, BadWire, BlobError) as error:
         raise _bad_answer(answer, f"a result without a blob: {error}") from error
     return blob
+
+
+def coded_of(fields: dict[str, Any], answer: Answer) -> Coded:
+    """As `blob_of`, with what fidelity semantic changed."""
+    blob, told = blob_of(fields, answer), fields.get("similarity")
+    if told is None:
+        return Coded(blob)
+    try:
+        vectors, mean, least = (told[name] for name in ("vectors", "cosine_mean", "cosine_min"))
+        if type(vectors) is not int or not vectors > 0 or not -1 <= least <= mean <= 1:
+            raise ValueError(f"{vectors!r} vectors, cosines {mean!r} and {least!r}")
+        return Coded(blob, Changed(vectors, float(mean), float(least)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad_answer(answer, f"no similarity: {type(error).__name__}: {printable(str(error))}") from error
 
 
 def payload_of(fields: dict[str, Any], answer: Answer, object_hook: ObjectHook | None = None) -> Payload:

@@ -14,13 +14,14 @@ import httpx
 from nbmf.client.calls import Call, Send, Wait
 from nbmf.client.errors import ServiceError
 from nbmf.client.interface import AnyBlob, Health, Version
-from nbmf.client.messages import Answer
+from nbmf.client.messages import Answer, coded_of
 from nbmf.client.retries import RetryPolicy
 from nbmf.client.transport import HttpService, answer_of, time_over
 from nbmf.effort import Effort
 from nbmf.errors import NbmfError
 from nbmf.hooks import Default, ObjectHook
 from nbmf.payload import Fidelity, Payload
+from nbmf.vectors.changed import Coded
 
 T = TypeVar("T")
 
@@ -118,6 +119,31 @@ class Client:
         """
         return self._run(
             self._calls.encode_batch(payloads, fidelity, keys, effort, latency_budget_ms, timeout_s, default)
+        )
+
+    def encode_measured(
+        self,
+        payloads: Iterable[Payload],
+        fidelity: Fidelity = "lossless",
+        *,
+        keys: Sequence[str | None] | None = None,
+        effort: Effort | None = None,
+        latency_budget_ms: float | None = None,
+        default: Default | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Coded | NbmfError]:
+        """As `encode_batch`, with what was changed of each payload, as the service measured it.
+
+        >>> (coded,) = client.encode_measured([{"text": "Remember the milk.", "embedding": vector}], "semantic")
+        >>> coded.blob, coded.changed.vectors, coded.changed.cosine_mean, coded.changed.cosine_min
+
+        `changed` is None where the blob decodes to the payload as it was; its `lossless_bytes` are None, as a service
+        does not tell them.
+        """
+        return self._run(
+            self._calls.encode_measured(
+                payloads, fidelity, keys, effort, latency_budget_ms, timeout_s, default, coded_of
+            )
         )
 
     def decode_batch(

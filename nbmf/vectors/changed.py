@@ -11,13 +11,13 @@ _COSINE_DIGITS = 6
 class Changed(NamedTuple):
     """The vectors of a record that are others in its blob: how many, and their cosines with those that come back.
 
-    `lossless_bytes`: of the smallest blob that would have kept them.
+    `lossless_bytes`: of the smallest blob that would have kept them; None of a service, which does not tell.
     """
 
     vectors: int
     cosine_mean: float
     cosine_min: float
-    lossless_bytes: int
+    lossless_bytes: int | None = None
 
     def similarity(self) -> dict[str, float]:
         """For JSON: `vectors`, `cosine_mean` and `cosine_min`."""

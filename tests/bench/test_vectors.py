@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bench.vectors.run import nearest, recall
+from bench.vectors.texts import embeddings
 
 
 @pytest.fixture
@@ -54,3 +55,48 @@ def test_recall_is_of_other_vectors():
     assert all(index not in row for index, row in enumerate(exact))
     assert recall(exact, nearest(x, 3 * x)) == 1
     assert recall(exact, nearest(x, -x)) < 0.2
+
+
+SUBJECTS = ["rain wind cloud storm", "flour butter oven dough", "train ticket platform delay"]
+
+
+def texts(count):
+    rng = np.random.default_rng(3)
+    return [" ".join(rng.choice(SUBJECTS[i % 3].split(), size=9)) + f" note {i}" for i in range(count)]
+
+
+def test_texts_about_the_same_are_near():
+    training, measured = embeddings(texts(300), texts(330)[300:] + texts(2) + ["!", "!"], 8)
+    assert (training.shape, measured.shape, measured.dtype) == ((300, 8), (30, 8), np.float32)
+    assert np.allclose(np.linalg.norm(training, axis=1), 1, atol=1e-5)
+    cosines = measured @ measured.T
+    alike = np.arange(30)[:, None] % 3 == np.arange(30) % 3
+    assert cosines[alike].mean() > cosines[~alike].mean() + 0.5
+    assert np.array_equal(embeddings(texts(300), texts(330)[300:], 8)[1], measured)
+
+
+def test_too_few_texts(nbmf_command, tmp_path):
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts(30)))
+    result = nbmf_command("bench", "vectors", "--texts", tmp_path / "few.jsonl", "--dims", "8")
+    assert result.code == 1
+    assert "15 different texts to learn from are too few for 8 dims" in " ".join(result.err.split())
+
+
+def test_files_or_texts(nbmf_command, files):
+    data, more = ("--data", files / "data.npy"), ("--train", files / "train.npy")
+    for options in ((), data, more, ("--texts", "x"), ("--dims", "8"), (*data, *more, "--texts", "x", "--dims", "8")):
+        result = nbmf_command("bench", "vectors", *options)
+        assert result.code == 2
+        assert "give--dataand--train,or--textsand--dims" in "".join(result.err.replace("│", "").split())
+
+
+@pytest.mark.slow
+def test_the_command_with_texts(nbmf_command, tmp_path):
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts(700)))
+    options = ("--texts", tmp_path / "many.jsonl", "--dims", "16", "--no-pq", "--json", tmp_path / "out.json")
+    result = nbmf_command("bench", "vectors", *options)
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["vectors"], report["dims"], report["derived"]) == (350, 16, True)
+    assert not any("PQ" in row["coder"] for row in report["rows"])
+    assert "350 vectors of 16 numbers, derived from words of texts, 350 to learn from" in result.out.decode()

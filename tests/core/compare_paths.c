@@ -1,9 +1,10 @@
-/* The core without Python: random networks, counts and records by every path that this processor has; prints each path's
+/* The core without Python: random networks, counts, records and vectors by every path that this processor has; prints each path's
  * digest of all frequencies and streams. Equal for all paths, and for all processors that this is compiled for.
  *
  * What is random comes from whole numbers and single IEEE 754 operations alone, so that it is the same everywhere.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,128 @@ static Model model_of(Shape shape, const Network *network, const Counts *counts)
                    .token_bytes = (const uint8_t *)weights((size_t)begin[vocab]), .token_begin_V = begin};
 }
 
+/* ---- vectors ---- */
+
+enum { VECTORS = 5, STEP_OCTAVES = 6, MOST_VECTOR_DIMS = 544 };
+
+/* A rotation; or, with latents, rows of equal numbers with random signs, which are as long as a transform's may be. */
+static VectorSpace space_of(int dims, int latents) {
+    VectorSpace space = {.dims = dims, .latents = latents ? latents : dims, .tables = nbmf_vector_tables()};
+    if (!space.tables) abort();
+    if (!latents) {
+        while (2 << space.block_log <= dims) space.block_log++;
+        space.block_scale = space.block_log & 1 ? 1518500250u >> (space.block_log / 2) : (uint32_t)1 << (31 - space.block_log / 2);
+        int32_t *signs = zeros(2 * (size_t)dims * sizeof *signs);
+        for (int i = 0; i < 2 * dims; i++) signs[i] = -below(2);
+        space.signs_2D = signs;
+        return space;
+    }
+    space.dims_stride = (dims + 31) / 32 * 32;
+    space.latents_stride = (latents + 31) / 32 * 32;
+    int16_t *forward = zeros((size_t)latents * (size_t)space.dims_stride * sizeof *forward);
+    int16_t *inverse = zeros((size_t)dims * (size_t)space.latents_stride * sizeof *inverse);
+    int32_t *mean_D = zeros((size_t)dims * sizeof *mean_D), *gain_L = zeros((size_t)latents * sizeof *gain_L);
+    double *mean_L = zeros((size_t)latents * sizeof *mean_L);
+    for (int i = 0; i < latents; i++) {
+        gain_L[i] = 2000 + below(1800);
+        mean_L[i] = (below(256) - 128) / 4096.0;
+        for (int j = 0; j < dims; j++)
+            inverse[j * space.latents_stride + i] = forward[i * space.dims_stride + j] = (int16_t)(below(2) ? 3200 : -3200);
+    }
+    for (int j = 0; j < dims; j++) mean_D[j] = (below(256) - 128) << 16;
+    space.forward_LD = forward;
+    space.inverse_DL = inverse;
+    space.mean_D = mean_D;
+    space.mean_L = mean_L;
+    space.level_L = space.gain_L = gain_L;
+    return space;
+}
+
+static VectorStep step_of(const VectorSpace *space, int number) {
+    const size_t latents = (size_t)space->latents;
+    int32_t *deviation = zeros(latents * sizeof *deviation);
+    uint16_t *energy = zeros(latents * sizeof *energy);
+    uint8_t *shift = zeros(latents), *with_zero = zeros(latents);
+    for (size_t i = 0; i < latents; i++) {
+        deviation[i] = 300 * number - 500 - (space->gain_L ? (int32_t)(1000 * i / latents) : 0);
+        with_zero[i] = deviation[i] + OCTAVE < OCTAVE / 4;
+        energy[i] = (uint16_t)(30000 + below(30000));
+        shift[i] = (uint8_t)(12 + 2 * number);
+    }
+    return (VectorStep){.step = number, .half_step = 1.0 / (4 << number), .mean_factor = (uint64_t)1 << 30, .deviation_L = deviation,
+                        .energy_L = energy, .energy_shift_L = shift, .with_zero_L = with_zero};
+}
+
+static void fill_work(const VectorSpace *space, VectorWork *work_V) {
+    const size_t dims = (size_t)(space->forward_LD ? space->dims_stride : space->dims);
+    const size_t latents = (size_t)(space->forward_LD ? space->latents_stride : space->latents);
+    int16_t *input = zeros(2 * VECTORS * dims), *level = zeros(2 * VECTORS * latents);
+    int32_t *product = zeros(4 * VECTORS * dims);
+    for (size_t v = 0; v < VECTORS; v++)
+        work_V[v] = (VectorWork){.input_D = input + v * dims, .level_L = level + v * latents, .product_D = product + v * dims,
+                                 .index_L = zeros(4 * latents), .rotated_D = zeros(4 * dims), .row_L = zeros(4 * latents),
+                                 .candidate_L4 = zeros(16 * latents), .latent_L = zeros(4 * latents),
+                                 .scaled_L = zeros(4 * latents), .cost_L4 = zeros(16 * latents), .from_L = zeros(8 * latents),
+                                 .sum_D = zeros(8 * dims), .used_L = zeros(latents),
+                                 .expected_L = zeros(latents * sizeof(Expected)), .interval_L = zeros(4 * latents),
+                                 .rest_L = zeros(2 * latents)};
+}
+
+/* Streams of random vectors, with some numbers far out, and what they decode to as each type. */
+static int vectors_there_and_back(const Path *path, const VectorSpace *space, const VectorStep *step) {
+    const size_t dims = (size_t)space->dims, most = 16 * (size_t)space->latents + 64;
+    double *x_VD = zeros(VECTORS * dims * sizeof *x_VD), factor_V[VECTORS], decoded[MOST_VECTOR_DIMS];
+    VectorWork work_V[VECTORS], back_V[VECTORS];
+    VectorStream stream_V[VECTORS];
+    VectorBody body_V[VECTORS];
+    fill_work(space, work_V);
+    fill_work(space, back_V);
+    int good = 1;
+    for (int v = 0; v < VECTORS; v++) {
+        double *x = x_VD + (size_t)v * dims;
+        for (size_t i = 0; i < dims; i++) x[i] = (below(4096) + below(4096) - 4095) * (below(40) ? 1.0 : 6.0);
+        const double square = path->dot_product(x, x, space->dims);
+        digested(&square, sizeof square);
+        factor_V[v] = (v + 1) / 5.0 / sqrt(square);
+    }
+    path->analyse_vectors(space, x_VD, factor_V, work_V, VECTORS);
+    for (int v = 0; v < VECTORS; v++) {
+        good = good && path->quantise_vector(space, step, &work_V[v], 0.3);
+        stream_V[v] = (VectorStream){.work = &work_V[v], .out = zeros(most)};
+    }
+    if (!good) return 0;
+    path->encode_streams(space, stream_V, VECTORS);
+    for (int v = 0; v < VECTORS; v++) {
+        digested(stream_V[v].out, stream_V[v].length);
+        body_V[v] = (VectorBody){.step = step, .stream = stream_V[v].out, .length = stream_V[v].length};
+    }
+    path->decode_vectors(space, back_V, body_V, VECTORS);
+    path->vectors_back(space, back_V, VECTORS);
+    for (int v = 0; v < VECTORS; v++) {
+        good = good && body_V[v].good && memcmp(work_V[v].level_L, back_V[v].level_L, 2 * (size_t)space->latents) == 0;
+        for (int type = TO_FLOAT16; type <= TO_BFLOAT16; type++) {
+            const size_t bytes = dims * (size_t)(type == TO_FLOAT64 ? 8 : type == TO_FLOAT32 ? 4 : 2);
+            const int nothing = path->write_vector(space, step, &back_V[v], (NumberType)type, 70000, 3 * v, decoded);
+            digested(&nothing, sizeof nothing); /* where all levels are zeros */
+            if (!nothing) digested(decoded, bytes);
+        }
+    }
+    return good;
+}
+
+static int all_vectors(const Path *path) {
+    static const int dims_and_latents[][2] = {{8, 0}, {41, 0}, {384, 0}, {520, 0}, {100, 70}, {MOST_VECTOR_DIMS, 97}};
+    int good = 1;
+    for (size_t i = 0; i < sizeof dims_and_latents / sizeof *dims_and_latents; i++) {
+        const VectorSpace space = space_of(dims_and_latents[i][0], dims_and_latents[i][1]);
+        for (int number = 0; number < STEP_OCTAVES; number++) {
+            const VectorStep step = step_of(&space, number);
+            good = vectors_there_and_back(path, &space, &step) && good;
+        }
+    }
+    return good;
+}
+
 int main(void) {
     static const Shape shapes[] = {
         {.vocab = 300, .d_model = 48, .heads = 3, .d_feed_forward = 104, .d_memory = 20, .window = 50, .d_shift = 12, .layers = 2},
@@ -290,7 +413,8 @@ int main(void) {
             good = good && there_and_back(&both, *path, 1) && there_and_back(&alone, *path, 3) &&
                    there_and_back(&without, *path, AT_ONCE);
         }
-        printf("%s %016" PRIx64 "%s\n", (*path)->name, digest, good ? "" : " a record was not decoded as it was encoded");
+        good = all_vectors(*path) && good;
+        printf("%s %016" PRIx64 "%s\n", (*path)->name, digest, good ? "" : " something was not decoded as it was encoded");
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-"""The core's paths on ARM and x86-64 give the same frequencies and streams: compare_paths.c, cross-compiled."""
+"""The core's paths on ARM and x86-64 give the same frequencies, streams, vectors: compare_paths.c, cross-compiled."""
 
 import platform
 import shutil
@@ -33,7 +33,7 @@ def _emulator(machine):
 
 def _digests(machine, folder):
     emulator, program = _emulator(machine), folder / f"compare-{machine}"
-    sources = [HERE / "compare_paths.c", *sorted(CORE.glob("path*.c"))]
+    sources = [HERE / "compare_paths.c", CORE / "vector_tables.c", *sorted(CORE.glob("path*.c"))]
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl", "-static"]
     subprocess.run([*compiler, *FLAGS, "-I", CORE, *sources, "-o", program], check=True)
     run = subprocess.run([*emulator, program], capture_output=True, text=True, check=True)

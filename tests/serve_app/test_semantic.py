@@ -5,6 +5,7 @@ import base64
 import math
 from functools import partial
 
+import httpx
 import numpy as np
 import pytest
 from in_process import make_ingress, make_replicas
@@ -14,6 +15,7 @@ from cluster import config as configuration
 from cluster.errors import ConfigError
 from cluster.registry import Registry
 from nbmf import Codec, engine, inspect
+from nbmf.client import AsyncClient
 from nbmf.payload import Kind, to_canonical
 from nbmf.vectors import Aim
 from nbmf.vectors.aim import DEFAULT_AIM
@@ -56,6 +58,21 @@ def test_messages_with_an_embedding(in_process):
     assert fields["fidelity"] == "semantic"
     assert fields["similarity"] == {"vectors": 1, "cosine_mean": round(cosine, 6), "cosine_min": round(cosine, 6)}
     assert [{**one, "embedding": 0} for one in decoded] == [{**one, "embedding": 0} for one in record]
+
+
+def test_the_client_is_told_what_was_changed(in_process):
+    records = [messages(1), {"text": "nothing near"}, messages(2)]
+    transport = httpx.ASGITransport(in_process().ingress.__serve_build_asgi_app__())
+
+    async def encode():
+        async with AsyncClient("http://127.0.0.1", transport=transport) as client:
+            return await client.encode_measured(records, "semantic")
+
+    found, here = asyncio.run(encode()), CODEC.encode_measured(records, "semantic")
+    assert [one.blob for one in found] == [one.blob for one in here]
+    assert found[1] == here[1] == Coded(CODEC.encode(records[1]))
+    for one, other in zip(found[::2], here[::2], strict=True):
+        assert one.changed.similarity() == other.changed.similarity()
 
 
 def test_nothing_is_told_where_nothing_was_changed(in_process):

@@ -51,7 +51,9 @@ def service(request):
 
     def encode(fields):
         fidelity = fields.pop("fidelity", "lossless")
-        return {"blob": to_wire(codec.encode(from_wire(fields), fidelity))["bytes_base64"]}
+        (coded,) = codec.encode_measured([from_wire(fields)], fidelity)
+        told = {"similarity": coded.changed.similarity()} if coded.changed else {}
+        return {"blob": to_wire(coded.blob)["bytes_base64"]} | told
 
     def decode(blob):
         return to_wire(codec.decode(from_base64(blob, "blob")))

@@ -4,6 +4,7 @@ import datetime
 import inspect
 import json
 import math
+import random
 
 import httpx
 import pytest
@@ -24,6 +25,8 @@ from nbmf.client import (
     Version,
 )
 from nbmf.errors import UnsupportedPayload
+from nbmf.vectors.changed import Coded
+from nbmf.wire import to_wire
 
 
 @both
@@ -284,7 +287,7 @@ def test_a_rule_of_the_callers_own(make):
 @pytest.mark.parametrize("cls", [Client, AsyncClient, LocalClient])
 def test_all_clients_have_the_same_methods(cls):
     names = [name for name, value in vars(CodecClient).items() if inspect.isfunction(value) and name[0] != "_"]
-    assert len(names) == 7
+    assert len(names) == 8
     for name in names:
         wanted = inspect.signature(getattr(CodecClient, name))
         assert inspect.signature(getattr(cls, name)) == wanted, name
@@ -295,3 +298,50 @@ def test_type_checkers_accept_both():
     clients: list[CodecClient] = [Client("http://test"), LocalClient()]
     for client in clients:
         client.close()
+
+
+def embeddings(count):
+    rng = random.Random(1)
+    return [[rng.gauss(0, 1) for _ in range(64)] for _ in range(count)]
+
+
+@both
+def test_what_fidelity_semantic_changed(make):
+    payloads = [{"embedding": vector} for vector in embeddings(3)] + ["words", {1}]
+    with mocked(make, service, max_batch_records=2) as client, LocalClient(Codec()) as local:
+        *coded, text, error = client.encode_measured(payloads, "semantic")
+        *own, _, _ = local.encode_measured(payloads, "semantic")
+        assert [one.blob for one in coded] == client.encode_batch(payloads, "semantic")[:3]
+        assert client.encode_measured(payloads[:1]) == [Coded(local.encode(payloads[0]))]
+    assert text == Coded(Codec().encode("words"))
+    assert isinstance(error, UnsupportedPayload)
+    for found, here in zip(coded, own, strict=True):
+        assert found.blob == here.blob
+        assert found.changed.similarity() == here.changed.similarity()
+        assert 0.98 < found.changed.cosine_min < 1
+        assert found.changed.lossless_bytes is None
+        assert here.changed.lossless_bytes > 2 * len(here.blob)
+
+
+@both
+@pytest.mark.parametrize(
+    "similarity",
+    [
+        7,
+        {},
+        {"vectors": 1, "cosine_mean": 0.99},
+        {"vectors": 0, "cosine_mean": 0.99, "cosine_min": 0.99},
+        {"vectors": 1, "cosine_mean": "a", "cosine_min": 0.99},
+        {"vectors": 1, "cosine_mean": 0.98, "cosine_min": 0.99},
+        {"vectors": 1, "cosine_mean": None, "cosine_min": None},
+    ],
+)
+def test_a_similarity_that_is_none(make, similarity):
+    good = {"blob": to_wire(BLOB)["bytes_base64"]}
+    answer = {"results": [good | {"similarity": similarity}, good]}
+    with mocked(make, lambda _: httpx.Response(200, json=answer)) as client:
+        bad, coded = client.encode_measured(["x", "x"], "semantic")
+        assert client.encode_batch(["x", "x"], "semantic") == [BLOB, BLOB]
+    assert isinstance(bad, BadAnswer)
+    assert "similarity" in str(bad)
+    assert coded == Coded(BLOB)
