@@ -32,6 +32,10 @@ class RolloutPolicy(StrictModel):
     )
     p95_budget_ms: float = Field(20, ge=0, description="a p95 up to this is good, whatever stable's is")
 
+    warm_up_calls: int = Field(
+        20, ge=0, description="first calls of a version by an ingress replica, whose times no gate counts"
+    )
+
     @model_validator(mode="after")
     def _rising(self) -> RolloutPolicy:
         if self.steps_percent[0] <= 0 or self.steps_percent[-1] != 100:

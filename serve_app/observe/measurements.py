@@ -25,9 +25,14 @@ class Histogram(BaseModel):
         for bucket, times in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
+    @property
+    def times(self) -> int:
+        """How many durations were counted."""
+        return sum(self.buckets.values())
+
     def quantile_ms(self, share: float) -> float | None:
         """The upper bound of the bucket that holds this quantile; None when nothing was counted."""
-        left = share * sum(self.buckets.values())
+        left = share * self.times
         for bucket in sorted(self.buckets):
             left -= self.buckets[bucket]
             if left <= 0:

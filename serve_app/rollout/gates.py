@@ -75,5 +75,5 @@ def _latency(policy: RolloutPolicy, measured: Measurements) -> Gate:
         return Gate("p95", "nothing measured", limit, None)
     text = f"{candidate:.1f} ms, stable {stable:.1f} ms"
     good = candidate <= max(policy.p95_budget_ms, policy.max_p95_of_stable * stable)
-    enough = min(measured.candidate.records, measured.stable.records) >= policy.min_samples
+    enough = min(measured.candidate.encode_ms.times, measured.stable.encode_ms.times) >= policy.min_samples
     return Gate("p95", text, limit, good if enough else None)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -69,6 +70,7 @@ class Traffic:
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
         self._route = Route(version)
+        self._calls: Counter[tuple[str, str]] = Counter()
         self._measured: dict[tuple[str, int], Measurements] = {}
         self._copies: set[asyncio.Task[None]] = set()
         self._follower: asyncio.Task[None] | None = None
@@ -155,7 +157,8 @@ class Traffic:
 
         def count() -> None:
             record_s = (time.perf_counter() - started) / len(records)
-            counts.encode_ms.count(record_s * 1000, len(records))
+            if self._is_warm(now.rollout, version):
+                counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
             coded = [result for result in done if isinstance(result, Coded)]
             self._observer.encoded(version, counts, coded, record_s, purpose)
@@ -179,6 +182,13 @@ class Traffic:
                 counts.faults += _is_fault(result)
         count()
         return done
+
+    def _is_warm(self, rollout: Rollout | None, version: str) -> bool:
+        """Counts a call. In a rollout the first of each version tell how cold its replicas were, not how fast it is."""
+        if rollout is None:
+            return True
+        self._calls[rollout.id, version] += 1
+        return self._calls[rollout.id, version] > rollout.policy.warm_up_calls
 
     async def _handle(self, version: str) -> DeploymentHandle[Any]:
         """The version's encoder. Raises RequestFailed if there is none, as when it is still to be started."""

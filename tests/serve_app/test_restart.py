@@ -20,7 +20,12 @@ from serve_app.rollout.store import RolloutStore
 from serve_app.rollout_policy import RolloutPolicy
 
 POLICY = RolloutPolicy(
-    steps_percent=(50, 100), dwell_s=1, min_samples=20, shadow_sample_percent=100, max_p95_of_stable=1000
+    steps_percent=(50, 100),
+    dwell_s=1,
+    min_samples=20,
+    shadow_sample_percent=100,
+    max_p95_of_stable=1000,
+    warm_up_calls=0,
 )
 RECORDS = synthetic.records(60, seed=81)
 PATIENCE_S = 120

@@ -22,6 +22,7 @@ POLICY = RolloutPolicy(
     dwell_s=1,
     min_samples=20,
     shadow_sample_percent=100,
+    warm_up_calls=0,
     max_p95_of_stable=1000,  # of two cores that other tests share
 )
 PATIENCE_S = 120

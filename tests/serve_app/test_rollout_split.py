@@ -17,6 +17,7 @@ from cluster.registry import Registry
 from nbmf.vectors.changed import Coded
 from serve_app.observe.measurements import Measurements
 from serve_app.reading.items import ToEncode
+from serve_app.rollout.gates import gates
 from serve_app.rollout.loading import Loader
 from serve_app.rollout.split import Route, fraction, route
 from serve_app.rollout.state import Rollout
@@ -26,7 +27,7 @@ from serve_app.rollout_policy import RolloutPolicy
 from serve_app.work.results import Failure
 
 STABLE, CANDIDATE = "a" * 64, "c" * 64
-ALL = RolloutPolicy(shadow_sample_percent=100)
+ALL = RolloutPolicy(shadow_sample_percent=100, warm_up_calls=0)
 
 
 def rollout(**fields):
@@ -143,6 +144,36 @@ def test_a_staged_candidate_encodes_copies_only(encode, replicas):
     assert measured.candidate.encode_ms.quantile_ms(0.95) is not None
 
 
+def test_cold_replicas_decide_nothing(replicas, tmp_path):
+    """A candidate whose first calls are slow: no gate counts their times, all else of them counts."""
+    encode, slow = replicas.encode, iter([0.3] * 5)
+
+    async def cold(version, *arguments):
+        if version == CANDIDATE:
+            await asyncio.sleep(next(slow, 0))
+        return await encode(version, *arguments)
+
+    replicas.encode = cold
+
+    async def run(policy):
+        traffic = Traffic(Registry(tmp_path).location, "none", replicas, replicas.decoder)
+        now = rollout(percent=100, policy=policy)
+        traffic._route = Route(STABLE, now)
+        for _ in range(100):
+            await traffic.encode([Keyed(ToEncode(0, b"1"), b"k")], ("auto", math.inf), time.time() + 600)
+            await asyncio.gather(*traffic._copies)
+        measured = traffic._of(now)
+        return measured, next(gate for gate in gates(policy, measured) if gate.name == "p95")
+
+    policy = RolloutPolicy(shadow_sample_percent=100, min_samples=60, p95_budget_ms=200, warm_up_calls=5)
+    measured, gate = asyncio.run(run(policy))
+    assert gate.passed
+    assert (measured.candidate.records, measured.candidate.encode_ms.times) == (100, 95)
+    slow = iter([0.3] * 6)
+    measured, gate = asyncio.run(run(policy.model_copy(update={"warm_up_calls": 0})))
+    assert gate.passed is False, gate
+
+
 def test_a_share_and_the_other_versions_copies(encode, replicas):
     blobs, measured = encode(rollout(percent=50), RECORDS)
     own = {blob[0:1] for blob in blobs}
@@ -199,7 +230,7 @@ def attempt(replicas, tmp_path):
     return lambda policy, deadline: asyncio.run(run(policy, deadline))
 
 
-QUIET = {"shadow_sample_percent": 1e-9, "verify_sample_percent": 0}
+QUIET = {"shadow_sample_percent": 1e-9, "verify_sample_percent": 0, "warm_up_calls": 0}
 
 
 def test_a_candidate_that_hangs_is_at_fault_and_stable_does_it(replicas, attempt):

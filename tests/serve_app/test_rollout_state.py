@@ -20,9 +20,9 @@ def rollout(**fields):
 
 def counts(**fields):
     encode_ms = Histogram()
-    encode_ms.count(fields.pop("ms", 1.0), 100)
+    encode_ms.count(fields.pop("ms", 1.0), fields.get("records", 100))
     usual = {"records": 100, "payload_bytes": 1000, "blob_bytes": 200, "verified": 100}
-    return Counts(**(usual | fields), encode_ms=encode_ms)
+    return Counts(**({"encode_ms": encode_ms} | usual | fields))
 
 
 def good(stable=None, candidate=None, **compared):
@@ -51,8 +51,9 @@ def test_the_whole_way():
         ({"measured": good(candidate={"verified": 99})}, 2000),
         ({"measured": good(candidate={"records": 99})}, 2000),
         ({"measured": good(stable={"records": 99})}, 2000),
+        ({"measured": good(candidate={"encode_ms": Histogram(buckets={0: 99})})}, 2000),
     ],
-    ids=["dwell", "not ready", "paused", "nothing", "compared", "verified", "candidate", "stable"],
+    ids=["dwell", "not ready", "paused", "nothing", "compared", "verified", "candidate", "stable", "cold"],
 )
 def test_it_stays_while_something_is_missing(fields, now):
     assert decide(rollout(**fields), now) is None

@@ -34,6 +34,7 @@ RECORD = {"role": "user", "content": "ü words", "n": [1.5, None]}
 THEIRS = stub.encode(RECORD, "lossless")
 POLICY = RolloutPolicy(
     dwell_s=0, min_samples=20, steps_percent=(10, 50, 100), shadow_sample_percent=100, verify_sample_percent=100,
+    warm_up_calls=0,
     max_p95_of_stable=1000,
 )  # fmt: skip
 
