@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
-from nbmf.effort import Effort
+from nbmf.effort import Effort, EffortSetting
 from nbmf.errors import NbmfError
 
 _PERIOD_S = 0.2
@@ -94,10 +94,12 @@ def migrate(job: Job) -> dict[str, Any]:
 
 def _run(run: Any, job: Job, source: str, destination: str, on_plan: Any = lambda _shards, _done: None) -> Any:
     from cluster.sources import open_source
+    from migrate_job.plan.options import Options
 
     fields: dict[str, Any] = {"payload_field": "payload", "key_field": "key", "class_field": "class"}
     opened = open_source(source, **fields) if source.endswith(".jsonl") else open_source(source)
-    return run(opened, Path(destination), job.registry, job.version, effort=job.effort, on_plan=on_plan)
+    options = Options(effort=EffortSetting(job.effort))
+    return run(opened, Path(destination), job.registry, job.version, options, on_plan=on_plan)
 
 
 class _Memory:

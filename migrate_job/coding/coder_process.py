@@ -57,7 +57,7 @@ def _load(plan: Plan) -> Codec:
     from migrate_job.coding.codec import load_codec
     from nbmf.engine import configure
 
-    configure(plan.engine.name, plan.engine.threads)
+    configure(plan.options.engine.name, plan.options.engine.threads)
     return load_codec(plan.registry, plan.version)
 
 
@@ -78,7 +78,7 @@ class _Shard:
             if at >= asked.stop or held_bytes > BATCH_BYTES:
                 exhausted = False
                 break
-        selection = Selection(self._plan.classes, None)
+        selection = Selection(self._plan.options.classes, None)
         wanted = list(selection.of(items))
 
         def allow(seconds: float) -> None:
@@ -89,7 +89,7 @@ class _Shard:
 
     def _read(self, asked: Units) -> Iterator[list[Item]]:
         """The items of each unit."""
-        seconds = self._plan.record_timeout_s
+        seconds = self._plan.options.record_timeout_s
         if self._pieces is not None:
             for unit in range(asked.start, len(self._pieces)):
                 place, piece = self._pieces[unit]

@@ -104,7 +104,7 @@ def _code(child: Child, plan: Plan, asked: Units) -> Done | _Death:
     """What the process answers, or how it ended."""
     reading: Reading | None = None
     coding: Coding | None = None
-    allowed_s = plan.record_timeout_s
+    allowed_s = plan.options.record_timeout_s
     reason, detail = CRASHED, ""
     try:
         child.ask(asked)

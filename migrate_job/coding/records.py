@@ -63,17 +63,17 @@ def migrate_records(
     """
     for batch in _batches(_read(items, plan, allow)):
         good = [item for item in batch if isinstance(item, _Checked)]
-        allow(plan.record_timeout_s * (1 + sum(len(one.written[1]) for one in good) / BYTES_PER_TIMEOUT))
+        allow(plan.options.record_timeout_s * (1 + sum(len(one.written[1]) for one in good) / BYTES_PER_TIMEOUT))
         coded = iter(_coded(good, codec, plan) if good else ())
         for item in batch:
             yield item if isinstance(item, BadRecord) else next(coded)
 
 
 def _read(items: Iterable[Record | BadRecord], plan: Plan, allow: Allow) -> Iterator[_Checked | BadRecord]:
-    allow(plan.record_timeout_s)
+    allow(plan.options.record_timeout_s)
     for item in items:
         yield item if isinstance(item, BadRecord) else _checked(item)
-        allow(plan.record_timeout_s)
+        allow(plan.options.record_timeout_s)
 
 
 def _checked(record: Record) -> _Checked | BadRecord:
@@ -121,7 +121,7 @@ def _coded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRec
 
 def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRecord]:
     coded = _encoded(batch, codec, plan)
-    chosen = [is_chosen(one.record.key, one.record.record_class, plan.verify) for one in batch]
+    chosen = [is_chosen(one.record.key, one.record.record_class, plan.options.verify) for one in batch]
     good = [made.blob for made, its in zip(coded, chosen, strict=True) if its and not isinstance(made, NbmfError)]
     decoded = iter(codec.decode_batch(good))
     outcomes: list[Row | BadRecord] = []
@@ -134,14 +134,13 @@ def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | Bad
 
 
 def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Coded | NbmfError]:
-    fidelities = [plan.fidelity_of(one.record.record_class) for one in batch]
+    fidelities = [plan.options.fidelity.of(one.record.record_class) for one in batch]
     coded = {
         fidelity: iter(
             codec.encode_measured(
                 [one.record.payload for one, its in zip(batch, fidelities, strict=True) if its == fidelity],
                 fidelity,
-                effort=plan.effort,
-                latency_budget_ms=plan.latency_budget_ms,
+                **plan.options.effort.keywords,
             )
         )
         for fidelity in dict.fromkeys(fidelities)
