@@ -20,11 +20,12 @@ from pathlib import Path
 
 from cluster.sources import BadRecord, Item, Shard
 from migrate_job.coding.messages import Coding, Done, Failed, OutOfMemory, Reading, Ready, Units, Whole
-from migrate_job.coding.records import BATCH_BYTES, migrate_records
+from migrate_job.coding.records import migrate_records
 from migrate_job.coding.shard import migrate_shard
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import CLASS, Selection
 from nbmf import Codec
+from nbmf.batches import BATCH_BYTES
 
 _PR_SET_PDEATHSIG = 1
 

@@ -13,9 +13,10 @@ from itertools import pairwise
 from cluster.sources import BadRecord
 from migrate_job.coding.child import Child, ChildDied, ended
 from migrate_job.coding.messages import Coding, Done, OutOfMemory, Reading, Units
-from migrate_job.coding.records import BATCH_RECORDS, Row
+from migrate_job.coding.records import Row
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import CLASS, Selection
+from nbmf.batches import BATCH_RECORDS
 
 CRASHED = "crashed_worker"
 TIMED_OUT = "timed_out"

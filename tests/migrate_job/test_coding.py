@@ -1,6 +1,7 @@
 """Records in batches, without Ray: batches are bounded, and the fault of one record is no other's."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from migrate_job.coding import records as coding
 from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from nbmf import Codec, builtin, inspect, json_text
+from nbmf.batches import bounded
 from nbmf.effort import EffortSetting
 from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.fidelity_policy import FidelityPolicy
@@ -80,7 +82,7 @@ def test_batches_are_of_at_most_so_many_records(codec):
 
 
 def test_batches_are_of_at_most_so_many_bytes(codec, monkeypatch):
-    monkeypatch.setattr(coding, "BATCH_BYTES", 100)
+    monkeypatch.setattr(coding, "bounded", partial(bounded, max_bytes=100))
     sizes = [40, 40, 20, 1, 300, 99, 1]
     rows = outcomes([record("x" * size) for size in sizes], codec)
     assert [row["payload_bytes"] for row in rows] == sizes
