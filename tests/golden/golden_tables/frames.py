@@ -5,8 +5,7 @@ from golden_tables.parts import BASE64, LEARNED, OCTETS, SIGNED, as_json
 from nbmf.coders import CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder, SegmentsCoder, WindowsCoder
 
 # By the codec's first version and what needs none (COMPACT_BY_THE_PAGE), else by ATTENTION_WITH_COUNTS: a blob of each
-# coder and kind that have a compact frame. Those of the other files are in full or
-# short frames, or in what is written now.
+# coder and kind that have a compact frame. Older ones are in full or short frames.
 _SHORT = {
     "text": LEARNED["text"],
     "messages": LEARNED["messages"],
