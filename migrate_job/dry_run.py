@@ -114,12 +114,11 @@ def dry_run(
     estimates = {name: _estimate(totals[:, at], exact.get(name, every_record)) for at, name in enumerate(_QUANTITIES)}
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.nan_to_num(totals[:, 2] / totals[:, 3])
-    used = max(1, min(cpus, len(wanted_shards) * plan.engine.threads))
-    effort, budget_ms = plan.effort_and_budget()
+    used = max(1, min(cpus, len(wanted_shards) * plan.options.engine.threads))
     return DryRun(
         version=plan.version,
-        effort=effort,
-        latency_budget_ms=budget_ms,
+        effort=plan.options.effort.name,
+        latency_budget_ms=plan.options.effort.budget_ms,
         shards=len(wanted_shards),
         sampled_shards=len(samples),
         sampled_records=sum(len(sample.values) for sample in samples),

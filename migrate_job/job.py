@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -21,14 +21,11 @@ from migrate_job.coding.run import Session, migrate_shards
 from migrate_job.destinations import Destination, ParquetParts
 from migrate_job.layout import DONE, LOCK, dead_name, done_name
 from migrate_job.plan.listing import Listing
-from migrate_job.plan.plan import RECORD_TIMEOUT_S, Plan
+from migrate_job.plan.options import Options
+from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import find_cut
-from migrate_job.plan.verification import ALL
 from migrate_job.report.report import Report as Report
 from migrate_job.report.report_html import to_html
-from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
-from nbmf.engine import Engine
-from nbmf.payload import Fidelity
 from nbmf.store.files import remove_scratch
 from nbmf.store.folder import Folder, LocalFolder, folder_at
 from nbmf.store.layout import DEAD_LETTERS, PART_PREFIX, REPORT, REPORT_PAGE
@@ -44,15 +41,7 @@ def run(
     destination: Path | str | Folder,
     registry: str,
     version: str,
-    fidelity: Fidelity = "lossless",
-    effort: Effort = "auto",
-    latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
-    engine: Engine | None = None,
-    classes: tuple[str, ...] = (),
-    limit: int | None = None,
-    fidelities: Mapping[str, Fidelity] | None = None,
-    verify: float = ALL,
-    record_timeout_s: float = RECORD_TIMEOUT_S,
+    options: Options | None = None,
     target: Destination | None = None,
     ray_session: Session = session,
     on_plan: Callable[[int, int], None] = lambda _shards, _done: None,
@@ -61,7 +50,7 @@ def run(
     """Migrates what is not migrated yet; stopped at any point, the same call goes on.
 
     What is more than a process does in a moment is done on Ray, within `ray_session()`: the session that there is, or a
-    local one. Options are as in Plan. A record that brings down or hangs its worker is a dead letter.
+    local one. A record that brings down or hangs its worker is a dead letter.
     `destination` is the run's folder, a path or a URI that pyarrow.fs knows, and of the default `target`, a Parquet
     data set, the data set's.
     `on_plan` is told the number of shards and how many were done before, `on_shard` each shard's counts.
@@ -76,15 +65,7 @@ def run(
             folder_at(destination) if isinstance(destination, (str, Path)) else destination,
             registry,
             version,
-            fidelity,
-            effort,
-            latency_budget_ms,
-            engine or Engine(),
-            classes,
-            limit,
-            fidelities=fidelities or {},
-            verify=verify,
-            record_timeout_s=record_timeout_s,
+            options or Options(),
             target=target or ParquetParts(),
         )
         return _run(plan, ray_session, on_plan, on_shard)
@@ -97,12 +78,7 @@ def _run(
     on_shard: Callable[[dict[str, Any]], None],
 ) -> Report:
     folder = plan.destination
-    root = getattr(plan.source, "root", None)
-    if (
-        isinstance(root, Path)
-        and isinstance(folder, LocalFolder)
-        and folder.path.resolve().is_relative_to(root.resolve())
-    ):
+    if _is_inside(plan.source, folder):
         raise DestinationError(f"{folder} is inside the source; choose a folder outside of it")
     plan.refuse_foreign()  # before a lock file is put into someone's folder
     with _exclusive(folder):
@@ -141,7 +117,8 @@ def _done(plan: Plan) -> bytearray:
 def _finish(plan: Plan) -> Report:
     folder = plan.destination
     plan.target.finish(folder, len(plan.shards))
-    report = Report(plan.version, *plan.effort_and_budget())
+    effort = plan.options.effort
+    report = Report(plan.version, effort.name, effort.budget_ms)
     with_letters: list[int] = []
     for index, content in _contents(folder, map(done_name, range(len(plan.shards)))):
         if content is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbmf import payload
 from nbmf.decoding import Decoder, decode_each, parse_bounded
-from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort, EffortSetting
 from nbmf.encoding import Encoder
 from nbmf.errors import NbmfError, PayloadTooLarge, attempt
 from nbmf.frame import Frame
@@ -84,10 +84,10 @@ class Codec:
         what `aim` says (docs/vectors.md); everything else it keeps lossless.
         `default`, as that of json.dumps, makes JSON values (or text, bytes, an array) of what is no payload.
         Raises UnsupportedPayload (a TypeError) naming the path, PayloadTooLarge, ValueError for an unknown
-        fidelity or effort.
+        fidelity, effort or budget.
         """
         record = _canonical(value, fidelity, max_payload_bytes, default)
-        (coded,) = self._encoder.encode([record], [fidelity], effort, latency_budget_ms, aim)
+        (coded,) = self._encoder.encode([record], [fidelity], EffortSetting(effort, latency_budget_ms), aim)
         return coded.blob
 
     def encode_canonical(
@@ -116,7 +116,8 @@ class Codec:
         Raises InexactMachine if this machine decodes the version's golden records otherwise: it is asked once.
         """
         lossless: list[Fidelity] = ["lossless"] * len(records)
-        return [coded.blob for coded in self._encoder.encode(records, lossless, effort, latency_budget_ms, DEFAULT_AIM)]
+        setting = EffortSetting(effort, latency_budget_ms)
+        return [coded.blob for coded in self._encoder.encode(records, lossless, setting, DEFAULT_AIM)]
 
     def encode_canonical_measured(
         self,
@@ -129,7 +130,7 @@ class Codec:
     ) -> list[Coded]:
         """As `encode_canonical_batch`, with a fidelity for each record, and what was changed of those that are
         semantic."""
-        return self._encoder.encode(records, fidelities, effort, latency_budget_ms, aim)
+        return self._encoder.encode(records, fidelities, EffortSetting(effort, latency_budget_ms), aim)
 
     def decode(
         self,
@@ -195,7 +196,8 @@ class Codec:
         """As `encode_batch`, with what semantic fidelity changed of each payload, and how much."""
         read = [attempt(_canonical, value, fidelity, max_payload_bytes, default) for value in values]
         good = [record for record in read if not isinstance(record, NbmfError)]
-        coded = iter(self._encoder.encode(good, [fidelity] * len(good), effort, latency_budget_ms, aim))
+        setting = EffortSetting(effort, latency_budget_ms)
+        coded = iter(self._encoder.encode(good, [fidelity] * len(good), setting, aim))
         return [record if isinstance(record, NbmfError) else next(coded) for record in read]
 
     def decode_batch(

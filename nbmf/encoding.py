@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 from nbmf import coders, frame
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.payload import Canonical, Fidelity, Kind
 from nbmf.vectors.aim import Aim
 from nbmf.vectors.changed import Coded, changed
@@ -42,19 +41,16 @@ class Encoder:
         self,
         records: Sequence[Canonical],
         fidelities: Sequence[Fidelity],
-        effort: Effort,
-        latency_budget_ms: float,
+        effort: EffortSetting,
         aim: Aim,
     ) -> list[Coded]:
         """Of semantic ones, vectors are changed to near ones where that makes the blob smaller."""
-        if effort not in get_args(Effort):
-            raise ValueError(f"effort is one of {', '.join(get_args(Effort))}, not {effort!r}")
         cuts = [coders.spans.cut(*record) for record in records]
         found = [(index, cut) for index, cut in enumerate(cuts) if cut]
         remains = [Canonical(records[index].kind, cut.remaining) for index, cut in found]
-        largest_whole = _LARGEST_WHOLE if effort == "max" else 0
+        largest_whole = _LARGEST_WHOLE if effort.name == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
-        coded = self._ladder([*records, *remains], effort, latency_budget_ms, len(records), quick)
+        coded = self._ladder([*records, *remains], effort, len(records), quick)
         blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -76,8 +72,7 @@ class Encoder:
     def _ladder(
         self,
         records: Sequence[Canonical],
-        effort: Effort,
-        latency_budget_ms: float,
+        effort: EffortSetting,
         whole: int,
         quick: frozenset[int],
     ) -> list[list[_Body]]:
@@ -87,16 +82,16 @@ class Encoder:
         """
         made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
-        for coder in coders.ladder((*self._coders.learned, *coders.CODEC_FREE), effort):
+        for coder in coders.ladder((*self._coders.learned, *coders.CODEC_FREE), effort.name):
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
             large = coder.number == coders.WindowsCoder.number
             second = (
                 large
                 or coder.number == coders.SegmentsCoder.number
-                or (effort == "auto" and coder.number in coders.COUNTS)
+                or (effort.name == "auto" and coder.number in coders.COUNTS)
             )
             of_remains = coder.number in coders.ALONE.values()
-            deflate = coder.number == coders.DeflateCoder.number and effort != "max"
+            deflate = coder.number == coders.DeflateCoder.number and effort.name != "max"
             chosen = [
                 index
                 for index in range(len(records))
@@ -106,8 +101,8 @@ class Encoder:
                 and not (index in quick and coder.number not in coders.QUICK)
                 and not (deflate and index < whole and _far_below_zstd(made[index]))
             ]
-            budget = latency_budget_ms if effort == "auto" or (effort == "fast" and large) else None
-            bodies = coder.encode_batch([records[index] for index in chosen], budget)
+            budget_ms = effort.latency_budget_ms if effort.name == "fast" and large else effort.budget_ms
+            bodies = coder.encode_batch([records[index] for index in chosen], budget_ms)
             if any(body is not None for body in bodies):
                 self._coders.check_golden(coder)
             for index, body in zip(chosen, bodies, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nbmf import stub
 from nbmf.codec import Codec
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.encoding import Encoder
 from nbmf.payload import Canonical, Fidelity, Kind, from_canonical, to_canonical
 from nbmf.vectors.aim import Aim
@@ -31,8 +31,7 @@ class _StubEncoder(Encoder):
         self,
         records: Sequence[Canonical],
         fidelities: Sequence[Fidelity],
-        effort: Effort,
-        latency_budget_ms: float,
+        effort: EffortSetting,
         aim: Aim,
     ) -> list[Coded]:
         """Lossless, whatever the fidelity permits, what the stub can keep."""
@@ -42,7 +41,6 @@ class _StubEncoder(Encoder):
             [records[index] for index in others],
             [fidelities[index] for index in others],
             effort,
-            latency_budget_ms,
             aim,
         )
         made = dict(zip(others, coded, strict=True))

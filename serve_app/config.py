@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
-from nbmf.effort import Effort
+from nbmf.effort import Effort, EffortSetting
 from nbmf.engine import EngineName
 from nbmf.vectors.aim import DEFAULT_AIM, FINEST_STEP, Aim
 from nbmf.wire import BadWire
@@ -199,8 +199,8 @@ class ServeConfig(StrictModel):
         """Whether other machines can reach the server, and it asks for no key."""
         return not self.api_keys and not is_loopback(self.host)
 
-    def effort_of(self, effort: Effort | None, latency_budget_ms: float | None) -> tuple[Effort, float]:
-        """Effort and budget in ms, infinite for none, of a request that names these, one or neither. Raises BadWire.
+    def effort_of(self, effort: Effort | None, latency_budget_ms: float | None) -> EffortSetting:
+        """That of a request that names these, one or neither. Raises BadWire.
 
         A budget is what effort auto keeps to: a request that names a budget only has that effort.
         """
@@ -209,7 +209,7 @@ class ServeConfig(StrictModel):
         if effort is None:
             effort = self.effort if latency_budget_ms is None else "auto"
         budget = self.latency_budget_ms if latency_budget_ms is None else latency_budget_ms
-        return effort, math.inf if budget is None else budget
+        return EffortSetting(effort, math.inf if budget is None else budget)
 
 
 def is_loopback(host: str) -> bool:

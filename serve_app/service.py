@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from cluster.errors import QuarantinedCodec
 from cluster.quarantine import Quarantine
 from cluster.registry import STUB, Registry
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.errors import NbmfError
 from nbmf.inspection import inspect
 from nbmf.payload import Kind
@@ -68,15 +68,15 @@ class CodecService:
         self._slots = WorkSlots(config.ingress.max_ongoing_requests, config.max_queued_requests)
 
     async def encode(
-        self, call: Call, records: Sequence[Keyed | Failure], asked: tuple[Effort, float]
+        self, call: Call, records: Sequence[Keyed | Failure], effort: EffortSetting
     ) -> list[Encoded | Failure]:
-        """A blob, or why there is none, for each record. `asked`: effort and budget in ms for decoding a record.
+        """A blob, or why there is none, for each record.
 
         Raises RequestFailed, DeadlineExceeded, Overloaded, BatchTooLarge.
         """
 
         async def encoded(good: list[Keyed]) -> list[Encoded | Failure]:
-            coded = await self._traffic.encode(good, asked, call.deadline)
+            coded = await self._traffic.encode(good, effort, call.deadline)
             return [
                 one
                 if isinstance(one, Failure)

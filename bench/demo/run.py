@@ -127,10 +127,7 @@ def _serve(registry: Registry, unseen: list[Payload]) -> HttpResult:
 def _migrate(old: Path, destination: Path, registry: Registry, version_id: str) -> migration.Report:
     from migrate_job.cli.migrate import run_with_progress
 
-    report: migration.Report = run_with_progress(
-        migration, LegacyStore(old), destination, registry.location, version_id
-    )
-    return report
+    return run_with_progress(LegacyStore(old), destination, registry.location, version_id)
 
 
 def _ratios(unseen: list[Payload], http: HttpResult) -> dict[str, dict[str, Any]]:

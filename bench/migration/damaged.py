@@ -15,7 +15,7 @@ from bench.migration.stores import MAX_RECORD_BYTES, damage_of, fingerprints, wr
 from cluster.registry import Registry
 from cluster.sources import LegacyStore
 from nbmf import Codec, store
-from nbmf.effort import Effort
+from nbmf.effort import Effort, EffortSetting
 from nbmf.errors import NbmfError
 from nbmf.payload import to_canonical
 from nbmf.store.layout import DEAD_LETTERS
@@ -40,6 +40,7 @@ def run(
 ) -> dict[str, Any]:
     """Builds the store in `folder`, migrates it beside, and checks; needs a Ray session."""
     from migrate_job import job
+    from migrate_job.plan.options import Options
 
     old, new = folder / "old", folder / "new"
     written = iter(range(1, records + 1))
@@ -52,7 +53,7 @@ def run(
         new,
         registry.location,
         version,
-        effort=effort,
+        Options(effort=EffortSetting(effort)),
         on_shard=lambda _: advance("migrating", _count(new / "_done"), -(-records // 500)),
     )
     seconds = perf_counter() - begin

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
-from nbmf.effort import Effort
+from nbmf.effort import Effort, EffortSetting
 from nbmf.errors import NbmfError
 
 _PERIOD_S = 0.2
@@ -99,11 +99,13 @@ def migrate(job: Job) -> dict[str, Any]:
 def _run(job: Job, on_plan: Any, on_shard: Any) -> Any:
     from cluster.sources import open_source
     from migrate_job.job import run
+    from migrate_job.plan.options import Options
 
     fields: dict[str, Any] = {"payload_field": "payload", "key_field": "key", "class_field": "class"}
     opened = open_source(job.source, **fields) if job.source.endswith(".jsonl") else open_source(job.source)
+    options = Options(effort=EffortSetting(job.effort))
     folder = Path(job.destination)
-    return run(opened, folder, job.registry, job.version, effort=job.effort, on_plan=on_plan, on_shard=on_shard)
+    return run(opened, folder, job.registry, job.version, options, on_plan=on_plan, on_shard=on_shard)
 
 
 class _Memory:

@@ -25,7 +25,7 @@ from cluster.cli.options import (
     FidelityOption,
     LatencyBudgetOption,
     RegistryOption,
-    latency_budget,
+    effort_setting,
 )
 from cluster.progress import console
 from cluster.registry import DEFAULT, Registry
@@ -94,12 +94,11 @@ def encode(
 
     Examples: `nbmf encode note.json -o note.nbmf`; `cat memory.jsonl | nbmf encode --as jsonl > blobs.jsonl`.
     """
-    budget_ms = latency_budget(effort, latency_budget_ms)
+    setting = effort_setting(effort, latency_budget_ms)
     version = Registry(registry).load(codec)
 
     def coded(payload: Payload) -> Coded:
-        options: dict[str, Any] = {"effort": effort.value, "latency_budget_ms": budget_ms}
-        (result,) = version.encode_measured([payload], fidelity.value, **options)
+        (result,) = version.encode_measured([payload], fidelity.value, **setting.keywords)
         if isinstance(result, NbmfError):
             raise result
         return result

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, EffortSetting
 from nbmf.engine import NAME_VARIABLE, THREADS_VARIABLE
 from nbmf.errors import NotALocalPath
 from nbmf.places import local_path
@@ -70,15 +70,15 @@ LatencyBudgetOption: TypeAlias = Annotated[
 ]
 
 
-def latency_budget(effort: EffortChoice, latency_budget_ms: float | None) -> float:
-    """The budget in ms that goes with an effort. A budget that is none, or that the effort ignores, is wrong usage."""
+def effort_setting(effort: EffortChoice, latency_budget_ms: float | None) -> EffortSetting:
+    """What two options ask for. A budget that is none, or that the effort ignores, is wrong usage."""
     if latency_budget_ms is None:
-        return DEFAULT_LATENCY_BUDGET_MS
+        return EffortSetting(effort.value)
     if effort is not EffortChoice.AUTO:
         raise typer.BadParameter(f"--latency-budget-ms is for --effort auto; effort {effort.value} has none")
     if not 0 < latency_budget_ms < math.inf:
         raise typer.BadParameter(f"--latency-budget-ms is a number of milliseconds over 0, not {latency_budget_ms:g}")
-    return latency_budget_ms
+    return EffortSetting("auto", latency_budget_ms)
 
 
 class EngineChoice(enum.StrEnum):

@@ -7,15 +7,12 @@ from functools import lru_cache
 
 from cluster.registry import Registry
 from cluster.sources.storage import SourceUnavailable
+from nbmf.batches import attempt_all, bounded
 from nbmf.catalog import Catalog
 from nbmf.decoding import parse_bounded
-from nbmf.errors import NbmfError
+from nbmf.errors import NbmfError, attempt
 from nbmf.frame import Frame
 from nbmf.payload import Payload, from_canonical
-
-BATCH_RECORDS = 256
-BATCH_BYTES = 1024 * 1024
-"""Payload bytes of a batch, as its blobs declare them; a larger one is a batch of its own."""
 
 
 class DecodingFailed(NbmfError):
@@ -26,24 +23,13 @@ class DecodingFailed(NbmfError):
 
 def decode_blobs(blobs: Iterable[bytes], registry: str | None, max_output_bytes: int) -> Iterator[Payload | NbmfError]:
     """In order: the payload of each blob, or why there is none. Raises SourceUnavailable, RegistryError."""
-    frames: list[Frame | NbmfError] = []
-    held_bytes = 0
-    for blob in blobs:
-        parsed = _parsed(blob, max_output_bytes)
-        size_bytes = parsed.payload_bytes if isinstance(parsed, Frame) else 0
-        if frames and (len(frames) >= BATCH_RECORDS or held_bytes + size_bytes > BATCH_BYTES):
-            yield from _decoded(frames, registry)
-            frames, held_bytes = [], 0
-        frames.append(parsed)
-        held_bytes += size_bytes
-    yield from _decoded(frames, registry)
+    parsed: Iterator[Frame | NbmfError] = (attempt(parse_bounded, blob, max_output_bytes) for blob in blobs)
+    for frames in bounded(parsed, _declared_bytes):
+        yield from _decoded(frames, registry)
 
 
-def _parsed(blob: bytes, max_output_bytes: int) -> Frame | NbmfError:
-    try:
-        return parse_bounded(blob, max_output_bytes)
-    except NbmfError as error:
-        return error
+def _declared_bytes(parsed: Frame | NbmfError) -> int:
+    return parsed.payload_bytes if isinstance(parsed, Frame) else 0
 
 
 def _decoded(frames: Sequence[Frame | NbmfError], registry: str | None) -> Iterator[Payload | NbmfError]:
@@ -54,27 +40,22 @@ def _decoded(frames: Sequence[Frame | NbmfError], registry: str | None) -> Itera
 
 
 def _together(frames: list[Frame], catalog: Catalog) -> list[Payload | NbmfError]:
-    """One call for all; if that fails, one for each, so that a fault is one record's only."""
+    of_registry = (NbmfError, OSError)  # no record is at fault
     try:
-        results = catalog.decode_canonical_batch(frames)
-    except NbmfError:  # the registry's: no record is at fault
+        results = attempt_all(catalog.decode_canonical_batch, frames, _failed, fatal=of_registry)
+    except NbmfError:
         raise
     except OSError as error:
         raise SourceUnavailable(f"{'; '.join(catalog.places()[-1:])} cannot be read: {error}") from error
-    except Exception as error:
-        if len(frames) > 1:
-            return [_together([frame], catalog)[0] for frame in frames]
-        return [DecodingFailed(f"{type(error).__name__}: {error}")]
     return [_payload(frame, result) for frame, result in zip(frames, results, strict=True)]
 
 
+def _failed(_frame: Frame, error: Exception) -> DecodingFailed:
+    return DecodingFailed(f"{type(error).__name__}: {error}")
+
+
 def _payload(frame: Frame, canonical: bytes | NbmfError) -> Payload | NbmfError:
-    if isinstance(canonical, NbmfError):
-        return canonical
-    try:
-        return from_canonical(frame.kind, canonical)
-    except NbmfError as error:
-        return error
+    return canonical if isinstance(canonical, NbmfError) else attempt(from_canonical, frame.kind, canonical)
 
 
 @lru_cache(maxsize=4)

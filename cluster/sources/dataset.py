@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import converter
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
-from cluster.sources.blobs import BATCH_RECORDS
 from cluster.sources.kinds import PARQUET_SUFFIXES
 from cluster.sources.parquet import DAMAGE, Chosen, row_groups, rows_of, split_rows
 from cluster.sources.shards import Shard
 from cluster.sources.storage import LOCAL, Storage
 from cluster.sources.stored_rows import COLUMNS, ENCRYPTED, StoredRow, checked_row, decoded_rows, refuse_unfinished
 from cluster.sources.walk import NotRead, not_read
+from nbmf.batches import BATCH_RECORDS
 from nbmf.encryption import StoreKey
 from nbmf.store.layout import DEAD_LETTERS, PART_PREFIX, REPORT, REPORT_PAGE
 

@@ -8,9 +8,10 @@ from itertools import groupby, islice
 from typing import Any, cast
 
 from cluster.sources.base import BadRecord, Item, Record
-from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.blobs import decode_blobs
 from cluster.sources.parsing import unwrapped
 from nbmf import compat
+from nbmf.batches import BATCH_RECORDS
 from nbmf.encryption import told
 from nbmf.errors import CodecError, NbmfError
 

@@ -17,7 +17,7 @@ from typing import Any
 from cluster.errors import RecordsError
 from cluster.sources.arrow_values import base64_form
 from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
-from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.blobs import decode_blobs
 from cluster.sources.choice import PayloadField, Whole, columns_left, payload_columns
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.parsing import Refused, parse_json, record_from_payload, too_large
@@ -28,6 +28,7 @@ from cluster.sources.sqlite_shards import damage, plan_table, read_table, split_
 from cluster.sources.sqlite_table import Row, Table, Wanted
 from cluster.sources.walk import NotRead
 from nbmf import compat, frame, inspect, stub
+from nbmf.batches import BATCH_RECORDS
 from nbmf.errors import NbmfError
 from nbmf.payload import Payload
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from cluster.errors import RecordsError
 from cluster.sources.base import BadRecord, Item, Record
-from cluster.sources.blobs import BATCH_RECORDS, decode_blobs
+from cluster.sources.blobs import decode_blobs
 from cluster.sources.parsing import Refused, too_large
 from cluster.sources.storage import Storage
+from nbmf.batches import BATCH_RECORDS
 from nbmf.encryption import KEY_REMEDY, StoreKey, told
 from nbmf.errors import CodecError, EncryptionError, NbmfError
 from nbmf.store.errors import KeyRequired, StoreError

@@ -6,7 +6,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ from cluster.cli.options import (
     RegistryOption,
     TableOption,
     ThreadsOption,
-    latency_budget,
+    effort_setting,
 )
 from cluster.progress import console, results
 from cluster.registry import DEFAULT
@@ -32,6 +32,15 @@ from migrate_job.cli.group import DefaultCommandGroup
 from migrate_job.cli.in_place import commit, rollback
 from migrate_job.cli.tables import dry_run_table, report_table
 from nbmf.encryption import KEY_VARIABLE, load_key
+
+if TYPE_CHECKING:
+    from cluster.registry import Registry
+    from cluster.sources import Source
+    from migrate_job.destinations import Destination
+    from migrate_job.dry_run import DryRun
+    from migrate_job.plan.options import Options
+    from migrate_job.report.report import Report
+    from nbmf.store.folder import Folder
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -165,28 +174,26 @@ def run(
     """
     from cluster.registry import STUB, Registry
     from cluster.session import session
-    from cluster.sources import Source, open_source
+    from cluster.sources import open_source
     from cluster.sources.unread import Unread
-    from migrate_job import job
     from migrate_job.destinations.in_place_source import InPlaceRecords
+    from migrate_job.plan.options import Options
     from migrate_job.plan.policy import load_policy
     from nbmf.engine import Engine
+    from nbmf.fidelity_policy import FidelityPolicy
     from nbmf.store.layout import DEAD_LETTERS, REPORT, REPORT_PAGE
 
     if not dry_run and (sample is not None or json_file is not None):
         raise typer.BadParameter("--sample and --json are for --dry-run")
-    how: dict[str, Any] = {
-        "effort": effort.value,
-        "latency_budget_ms": latency_budget(effort, latency_budget_ms),
-        "engine": Engine(engine.value if engine else "auto", threads or 1),
-        "classes": tuple(classes or ()),
-        "limit": limit,
-        "verify": verify,
-        "record_timeout_s": record_timeout_s,
-    }
-    if fidelity_policy is not None:
-        policy = load_policy(fidelity_policy)
-        how |= {"fidelity": policy.default, "fidelities": policy.classes}
+    options = Options(
+        fidelity=load_policy(fidelity_policy) if fidelity_policy else FidelityPolicy(),
+        effort=effort_setting(effort, latency_budget_ms),
+        engine=Engine(engine.value if engine else "auto", threads or 1),
+        classes=tuple(classes or ()),
+        limit=limit,
+        verify=verify,
+        record_timeout_s=record_timeout_s,
+    )
     place = Registry(registry)
     key = load_key(key_file)
     chosen = choose(source, dest, to, in_place, key)
@@ -214,14 +221,14 @@ def run(
     place.load(version)  # a damaged version is found here, not by workers
     if dry_run:
         with session(address) if address else nullcontext():
-            estimated = estimate(opened, chosen.folder, place, version, sample, **how)
+            estimated = estimate(opened, chosen.folder, place, version, options, sample)
         results().print(dry_run_table(estimated))
         if json_file is not None:
             json_file.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
         return
     # A cluster that was named is reached, or an error, however little there is to do.
     with session(address) if address else nullcontext():
-        report = run_with_progress(job, opened, chosen.folder, place.location, version, target=chosen.target, **how)
+        report = run_with_progress(opened, chosen.folder, place.location, version, options, chosen.target)
     results().print(report_table(report))
     typer.echo(f"Report: {chosen.folder}/{REPORT}, {chosen.folder}/{REPORT_PAGE}")
     if in_place:
@@ -234,8 +241,10 @@ def run(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def estimate(source: Any, dest: Any, registry: Any, version: str, sample: int | None, **how: Any) -> Any:
-    """A dry run in this process, with a bar; `how` is of the plan."""
+def estimate(
+    source: Source, dest: Folder, registry: Registry, version: str, options: Options, sample: int | None
+) -> DryRun:
+    """A dry run in this process, with a bar."""
     from cluster.progress import progress
     from cluster.session import cpus_of_workers
     from migrate_job.dry_run import SAMPLE_RECORDS, dry_run
@@ -244,12 +253,12 @@ def estimate(source: Any, dest: Any, registry: Any, version: str, sample: int | 
     from migrate_job.plan.selection import find_cut
     from nbmf.engine import configure
 
-    configure(how["engine"].name, how["engine"].threads)
+    configure(options.engine.name, options.engine.threads)
     codec = registry.load(version)
     codec.warm_up()
     with progress("shards") as bars, Listing.of(source) as shards:
         task = bars.add_task("estimating", total=None)
-        plan = Plan(source, shards, dest, registry.location, version, **{"fidelity": "lossless", **how})
+        plan = Plan(source, shards, dest, registry.location, version, options)
         return dry_run(
             replace(plan, cut=find_cut(plan)),
             codec,
@@ -259,13 +268,21 @@ def estimate(source: Any, dest: Any, registry: Any, version: str, sample: int | 
         )
 
 
-def run_with_progress(job: Any, source: Any, dest: Any, registry: str, version: str, **how: Any) -> Any:
-    """`job.run`, with a bar; `how` is passed on. Interrupted, it says what is done and exits."""
+def run_with_progress(
+    source: Source,
+    dest: Path | Folder,
+    registry: str,
+    version: str,
+    options: Options | None = None,
+    target: Destination | None = None,
+) -> Report:
+    """`job.run`, with a bar. Interrupted, it says what is done and exits."""
+    from migrate_job import job
     from migrate_job.report.bar import Bar
 
     with Bar() as bar:
         try:
-            return job.run(source, dest, registry, version, **how, on_plan=bar.on_plan, on_shard=bar.on_shard)
+            return job.run(source, dest, registry, version, options, target, on_plan=bar.on_plan, on_shard=bar.on_shard)
         except KeyboardInterrupt:
             bar.stop()
             typer.echo(f"Stopped: {bar.so_far()} The same command goes on.", err=True)

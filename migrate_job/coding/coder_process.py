@@ -20,11 +20,12 @@ from pathlib import Path
 
 from cluster.sources import BadRecord, Item, Shard
 from migrate_job.coding.messages import Coding, Done, Failed, OutOfMemory, Reading, Ready, Units, Whole
-from migrate_job.coding.records import BATCH_BYTES, migrate_records
+from migrate_job.coding.records import migrate_records
 from migrate_job.coding.shard import migrate_shard
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import CLASS, Selection
 from nbmf import Codec
+from nbmf.batches import BATCH_BYTES
 
 _PR_SET_PDEATHSIG = 1
 
@@ -57,7 +58,7 @@ def _load(plan: Plan) -> Codec:
     from migrate_job.coding.codec import load_codec
     from nbmf.engine import configure
 
-    configure(plan.engine.name, plan.engine.threads)
+    configure(plan.options.engine.name, plan.options.engine.threads)
     return load_codec(plan.registry, plan.version)
 
 
@@ -78,7 +79,7 @@ class _Shard:
             if at >= asked.stop or held_bytes > BATCH_BYTES:
                 exhausted = False
                 break
-        selection = Selection(self._plan.classes, None)
+        selection = Selection(self._plan.options.classes, None)
         wanted = list(selection.of(items))
 
         def allow(seconds: float) -> None:
@@ -89,7 +90,7 @@ class _Shard:
 
     def _read(self, asked: Units) -> Iterator[list[Item]]:
         """The items of each unit."""
-        seconds = self._plan.record_timeout_s
+        seconds = self._plan.options.record_timeout_s
         if self._pieces is not None:
             for unit in range(asked.start, len(self._pieces)):
                 place, piece = self._pieces[unit]

@@ -147,7 +147,7 @@ def worker_resources(plan: Plan) -> dict[str, int]:
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     there = [node["Resources"] for node in nodes if node["Alive"]]
-    resources = {"num_cpus": max(1, min(plan.engine.threads, int(max(one.get("CPU", 0) for one in there))))}
-    if plan.engine.name == "torch" and any(one.get("GPU", 0) >= 1 for one in there):
+    resources = {"num_cpus": max(1, min(plan.options.engine.threads, int(max(one.get("CPU", 0) for one in there))))}
+    if plan.options.engine.name == "torch" and any(one.get("GPU", 0) >= 1 for one in there):
         resources["num_gpus"] = 1
     return resources

@@ -13,9 +13,10 @@ from itertools import pairwise
 from cluster.sources import BadRecord
 from migrate_job.coding.child import Child, ChildDied, ended
 from migrate_job.coding.messages import Coding, Done, OutOfMemory, Reading, Units
-from migrate_job.coding.records import BATCH_RECORDS, Row
+from migrate_job.coding.records import Row
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import CLASS, Selection
+from nbmf.batches import BATCH_RECORDS
 
 CRASHED = "crashed_worker"
 TIMED_OUT = "timed_out"
@@ -104,7 +105,7 @@ def _code(child: Child, plan: Plan, asked: Units) -> Done | _Death:
     """What the process answers, or how it ended."""
     reading: Reading | None = None
     coding: Coding | None = None
-    allowed_s = plan.record_timeout_s
+    allowed_s = plan.options.record_timeout_s
     reason, detail = CRASHED, ""
     try:
         child.ask(asked)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from cluster.sources import BadRecord, Record
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.verification import is_chosen
 from nbmf import Codec, inspect
+from nbmf.batches import attempt_all, bounded
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Canonical, Payload, to_canonical
@@ -24,10 +26,6 @@ _WITHOUT_CONTENT = {
     *(error.code for error in (DamagedCodec, InexactMachine, PayloadTooLarge, UnknownCodec)),
 }
 """Reasons whose details quote nothing of a record."""
-
-BATCH_RECORDS = 256
-BATCH_BYTES = 1024 * 1024
-"""Canonical bytes of a batch; a larger record is a batch of its own."""
 
 BYTES_PER_TIMEOUT = 256 * 1024
 """A batch may take the time of a record once more for each so many bytes: 4 kB/s at 60 s."""
@@ -61,19 +59,19 @@ def migrate_records(
 
     Raises MemoryError if a record alone needs more than there is.
     """
-    for batch in _batches(_read(items, plan, allow)):
+    for batch in bounded(_read(items, plan, allow), _size_bytes):
         good = [item for item in batch if isinstance(item, _Checked)]
-        allow(plan.record_timeout_s * (1 + sum(len(one.written[1]) for one in good) / BYTES_PER_TIMEOUT))
-        coded = iter(_coded(good, codec, plan) if good else ())
+        allow(plan.options.record_timeout_s * (1 + sum(len(one.written[1]) for one in good) / BYTES_PER_TIMEOUT))
+        coded = iter(attempt_all(partial(_together, codec, plan), good, _failed))
         for item in batch:
             yield item if isinstance(item, BadRecord) else next(coded)
 
 
 def _read(items: Iterable[Record | BadRecord], plan: Plan, allow: Allow) -> Iterator[_Checked | BadRecord]:
-    allow(plan.record_timeout_s)
+    allow(plan.options.record_timeout_s)
     for item in items:
         yield item if isinstance(item, BadRecord) else _checked(item)
-        allow(plan.record_timeout_s)
+        allow(plan.options.record_timeout_s)
 
 
 def _checked(record: Record) -> _Checked | BadRecord:
@@ -90,38 +88,21 @@ def _checked(record: Record) -> _Checked | BadRecord:
         return _bad(record, "bad_meta", f"meta cannot be written as JSON: {error}")
 
 
-def _batches(items: Iterable[_Checked | BadRecord]) -> Iterator[list[_Checked | BadRecord]]:
-    batch: list[_Checked | BadRecord] = []
-    held_bytes = 0
-    for item in items:
-        size_bytes = len(item.written[1]) if isinstance(item, _Checked) else 0
-        if batch and (len(batch) >= BATCH_RECORDS or held_bytes + size_bytes > BATCH_BYTES):
-            yield batch
-            batch, held_bytes = [], 0
-        batch.append(item)
-        held_bytes += size_bytes
-    if batch:
-        yield batch
+def _size_bytes(item: _Checked | BadRecord) -> int:
+    return len(item.written.data) if isinstance(item, _Checked) else 0
 
 
-def _coded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRecord]:
-    """One call for the batch; if that raises, one for each record, so that a fault is one record's only."""
-    try:
-        return _together(batch, codec, plan)
-    except Exception as error:
-        if len(batch) > 1:
-            return [_coded([one], codec, plan)[0] for one in batch]
-        if isinstance(error, MemoryError):
-            raise
-        (one,) = batch
-        if isinstance(error, NbmfError):
-            return [_bad(one.record, error.code, str(error))]
-        return [_bad(one.record, "internal_error", f"{type(error).__name__}: {error}")]
+def _failed(one: _Checked, error: Exception) -> BadRecord:
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, NbmfError):
+        return _bad(one.record, error.code, str(error))
+    return _bad(one.record, "internal_error", f"{type(error).__name__}: {error}")
 
 
-def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | BadRecord]:
+def _together(codec: Codec, plan: Plan, batch: list[_Checked]) -> list[Row | BadRecord]:
     coded = _encoded(batch, codec, plan)
-    chosen = [is_chosen(one.record.key, one.record.record_class, plan.verify) for one in batch]
+    chosen = [is_chosen(one.record.key, one.record.record_class, plan.options.verify) for one in batch]
     good = [made.blob for made, its in zip(coded, chosen, strict=True) if its and not isinstance(made, NbmfError)]
     decoded = iter(codec.decode_batch(good))
     outcomes: list[Row | BadRecord] = []
@@ -134,14 +115,13 @@ def _together(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Row | Bad
 
 
 def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Coded | NbmfError]:
-    fidelities = [plan.fidelity_of(one.record.record_class) for one in batch]
+    fidelities = [plan.options.fidelity.of(one.record.record_class) for one in batch]
     coded = {
         fidelity: iter(
             codec.encode_measured(
                 [one.record.payload for one, its in zip(batch, fidelities, strict=True) if its == fidelity],
                 fidelity,
-                effort=plan.effort,
-                latency_budget_ms=plan.latency_budget_ms,
+                **plan.options.effort.keywords,
             )
         )
         for fidelity in dict.fromkeys(fidelities)

@@ -47,7 +47,7 @@ def migrate_shards(plan: Plan, todo: Sequence[int], session: Session) -> Generat
 
 def is_little(plan: Plan, todo: Sequence[int]) -> bool:
     """Whether one process of this machine is done before others are started. A shard alone is one worker's anyway."""
-    if plan.engine.name == "torch":
+    if plan.options.engine.name == "torch":
         return False
     if len(todo) == 1:
         return LITTLE_BYTES >= 0

@@ -23,7 +23,7 @@ Outcomes: TypeAlias = Callable[[Plan, int, Selection], Iterator[Row | BadRecord]
 
 def coded_here(plan: Plan, index: int, selection: Selection) -> Iterator[Row | BadRecord]:
     """What becomes of the shard's records. This process ends when one of them takes too long."""
-    configure(plan.engine.name, plan.engine.threads)
+    configure(plan.options.engine.name, plan.options.engine.threads)
     codec = load_codec(plan.registry, plan.version)
     with watchdog() as allow:
         yield from migrate_records(selection.of(plan.source.read(plan.shards[index])), codec, plan, allow)

@@ -48,9 +48,9 @@ class Selection:
 def selection_of(plan: Plan, index: int) -> Selection:
     """The selection for shard `index`."""
     if plan.cut is None:
-        return Selection(plan.classes, None)
+        return Selection(plan.options.classes, None)
     shard, records = plan.cut
-    return Selection(plan.classes, None if index < shard else records if index == shard else 0)
+    return Selection(plan.options.classes, None if index < shard else records if index == shard else 0)
 
 
 def find_cut(plan: Plan) -> tuple[int, int] | None:
@@ -58,12 +58,12 @@ def find_cut(plan: Plan) -> tuple[int, int] | None:
 
     Reads the source up to there, so that shards can be migrated in any order.
     """
-    if plan.limit is None:
+    if plan.options.limit is None:
         return None
-    left = plan.limit
+    left = plan.options.limit
     for index in range(len(plan.shards)):
         wanted = 0
-        for _ in Selection(plan.classes, None).of(plan.source.read(plan.shards[index])):
+        for _ in Selection(plan.options.classes, None).of(plan.source.read(plan.shards[index])):
             wanted += 1
             if wanted == left:
                 return index, wanted

@@ -96,7 +96,7 @@ class GrpcMethods:
     async def _grpc_encode_each(
         self, call: Call, records: Sequence[pb.Record], options: pb.EncodeOptions
     ) -> list[Encoded | Failure]:
-        asked = self._config.effort_of(*messages.options_of(options))
+        effort = self._config.effort_of(*messages.options_of(options))
         check_count(len(records), self._config.max_batch_records)
         texts = {index: text for index, record in enumerate(records) if (text := messages.json_of(record)) is not None}
         _, read = await self._reader.read(records_of_utf8, list(texts.values()), deadline=call.deadline)
@@ -106,7 +106,7 @@ class GrpcMethods:
             return messages.keyed_of(records[index], parsed.get(index), self._config.max_payload_bytes)
 
         items = await off_loop(call.bytes_in, attempt_each, keyed, range(len(records)))
-        return await self._service.encode(call, items, asked)
+        return await self._service.encode(call, items, effort)
 
     async def _grpc_decode(self, call: Call, request: pb.DecodeRequest) -> pb.Decoded:
         (result,) = await self._held_blobs.of_octets(call, [request.blob])

@@ -173,7 +173,7 @@ class Ingress(GrpcMethods):
         timeout_ms: TimeoutMs = None,
     ) -> Response:
         """Encode a record, or a batch of them. A batch answers 200 with a result or an error for each record."""
-        asked = self._config.effort_of(effort, latency_budget_ms)
+        setting = self._config.effort_of(effort, latency_budget_ms)
         media_type, body = await self._body(request, timeout_ms)
         call = call_of(request)
         if media_type == OCTETS:
@@ -181,7 +181,7 @@ class Ingress(GrpcMethods):
             _, records = await self._reader.read(
                 records_of_octets, items, kind, key, fidelity, deadline=call.deadline, has_json=kind == "json"
             )
-            blobs = await self._service.encode(call, _keyed(records), asked)
+            blobs = await self._service.encode(call, _keyed(records), setting)
             if batch:
                 return _octets(await off_loop(_size_bytes(blobs), _encoded_batch, blobs))
             (blob,) = blobs
@@ -190,7 +190,7 @@ class Ingress(GrpcMethods):
             return _octets(blob.blob, bodies.encoded_headers(blob))
         of_octets_only(request, "kind", "batch")
         is_batch, records = await self._reader.read(records_of_json, [body], key, fidelity, deadline=call.deadline)
-        blobs = await self._service.encode(call, _keyed(records), asked)
+        blobs = await self._service.encode(call, _keyed(records), setting)
         if is_batch:
             return _json(await off_loop(_size_bytes(blobs), _encoded_results, blobs))
         (blob,) = blobs

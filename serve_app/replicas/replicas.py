@@ -20,7 +20,7 @@ from cluster.registry import STUB, Registry
 from nbmf import golden
 from nbmf.codec import Codec
 from nbmf.decoding import parse_bounded
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
@@ -59,32 +59,30 @@ class Encoder:
         )
 
     async def encode(
-        self, records: list[ToEncode], effort: Effort, latency_budget_ms: float, deadline: float = math.inf
+        self, records: list[ToEncode], effort: EffortSetting, deadline: float = math.inf
     ) -> list[Coded | Failure] | Failure:
-        """Blobs of the records; with effort auto, within the budget for decoding a record.
+        """Blobs of the records; with effort auto, within its budget for decoding a record.
 
         Nothing is coded after the deadline, in seconds since the epoch: the request fails as a whole.
         """
         sizes_bytes = [len(record.canonical) for record in records]
         try:
-            return await self._batcher((effort, latency_budget_ms), records, sizes_bytes, deadline)
+            return await self._batcher(effort, records, sizes_bytes, deadline)
         except Overloaded as error:
             return failure_of(error)
         except DeadlineExceeded as error:
             service_metrics().deadline_drop("replica")
             return failure_of(error)
 
-    def _encode(self, how: Hashable, records: list[ToEncode]) -> list[Coded | Failure]:
-        assert isinstance(how, tuple)  # noqa: S101
-        effort, latency_budget_ms = how
+    def _encode(self, effort: Hashable, records: list[ToEncode]) -> list[Coded | Failure]:
+        assert isinstance(effort, EffortSetting)  # noqa: S101
         service_metrics().batch("encode", len(records))
 
         def together(some: list[ToEncode]) -> list[Coded]:
             return self._codec.encode_canonical_measured(
                 [Canonical(Kind(record.kind), record.canonical) for record in some],
                 [record.fidelity for record in some],
-                effort=effort,
-                latency_budget_ms=latency_budget_ms,
+                **effort.keywords,
                 aim=self._aim,
             )
 

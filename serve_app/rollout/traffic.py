@@ -13,7 +13,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from cluster.registry import Registry
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.errors import BlobError
 from nbmf.inspection import inspect
 from nbmf.limits import DEFAULT_MAX_PAYLOAD_BYTES
@@ -89,7 +89,7 @@ class Traffic:
         """Returns when an encoder of the stable version answers. Raises RequestFailed."""
         await (await self._handle(self._route.stable)).ready.remote()
 
-    async def encode(self, items: list[Keyed], asked: tuple[Effort, float], deadline: float) -> list[Coded | Failure]:
+    async def encode(self, items: list[Keyed], effort: EffortSetting, deadline: float) -> list[Coded | Failure]:
         """Blobs of the records, each by its version. What the candidate fails at, stable does.
 
         Raises RequestFailed, DeadlineExceeded.
@@ -101,7 +101,7 @@ class Traffic:
         async def part(version: str, indices: list[int]) -> None:
             records = [items[i].record for i in indices]
             attempt = self._try_candidate if version == now.candidate else self._encode
-            results.update(zip(indices, await attempt(now, version, records, asked, deadline), strict=True))
+            results.update(zip(indices, await attempt(now, version, records, effort, deadline), strict=True))
 
         parts = {v: [i for i, version in enumerate(versions) if version == v] for v in set(versions)}
         await asyncio.gather(*(part(version, indices) for version, indices in parts.items()))
@@ -111,7 +111,7 @@ class Traffic:
             versions = [now.stable if i in again else version for i, version in enumerate(versions)]
         done = [results[i] for i in range(len(items))]
         if now.rollout is not None:
-            self._sample(now.rollout, [item.record for item in items], versions, done, asked)
+            self._sample(now.rollout, [item.record for item in items], versions, done, effort)
         return done
 
     async def _try_candidate(
@@ -119,7 +119,7 @@ class Traffic:
         now: Route,
         version: str,
         records: list[ToEncode],
-        asked: tuple[Effort, float],
+        effort: EffortSetting,
         deadline: float,
         *,
         purpose: Purpose = "served",
@@ -131,7 +131,7 @@ class Traffic:
         half_s = (deadline - begin) / 2
         until, hurried = begin + min(half_s, patience_s), half_s < patience_s
         try:
-            return await self._encode(now, version, records, asked, until, hurried=hurried, purpose=purpose)
+            return await self._encode(now, version, records, effort, until, hurried=hurried, purpose=purpose)
         except Exception as error:
             _log.warning("version %s could not encode: %s: %s", version[:12], type(error).__name__, error)
             return [Failure("internal_error", "the candidate could not encode the record")] * len(records)
@@ -141,7 +141,7 @@ class Traffic:
         now: Route,
         version: str,
         records: list[ToEncode],
-        asked: tuple[Effort, float],
+        effort: EffortSetting,
         deadline: float,
         *,
         hurried: bool = True,
@@ -168,7 +168,7 @@ class Traffic:
                 encoder = await self._handle(version)
             sizes_bytes = [len(record.canonical) for record in records]
             done = await call_in_parts(
-                encoder.encode, records, sizes_bytes, self._max_call_bytes, *asked, deadline, deadline=deadline
+                encoder.encode, records, sizes_bytes, self._max_call_bytes, effort, deadline, deadline=deadline
             )
         except Exception as error:  # not CancelledError: the client hung up
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
@@ -216,7 +216,7 @@ class Traffic:
         records: list[ToEncode],
         versions: list[str],
         results: list[Coded | Failure],
-        asked: tuple[Effort, float],
+        effort: EffortSetting,
     ) -> None:
         """Some requests are encoded by the other version too; of others, the candidate's blobs are decoded."""
         work: Coroutine[Any, Any, None] | None = None
@@ -226,7 +226,7 @@ class Traffic:
             return
         chance = random.random() * 100  # noqa: S311
         if chance < rollout.policy.shadow_sample_percent:
-            work = self._compare(rollout, [(versions[i], records[i], blob) for i, blob in blobs.items()], asked)
+            work = self._compare(rollout, [(versions[i], records[i], blob) for i, blob in blobs.items()], effort)
         elif own and random.random() * 100 < rollout.policy.verify_sample_percent:  # noqa: S311
             work = self._verify(rollout, [records[i] for i in own], [blobs[i] for i in own])
         if work is not None:
@@ -234,7 +234,9 @@ class Traffic:
             self._copies.add(task)
             task.add_done_callback(self._copies.discard)
 
-    async def _compare(self, rollout: Rollout, served: list[tuple[str, ToEncode, bytes]], asked: Any) -> None:
+    async def _compare(
+        self, rollout: Rollout, served: list[tuple[str, ToEncode, bytes]], effort: EffortSetting
+    ) -> None:
         now = Route(rollout.stable, rollout)
         for version, other in ((rollout.stable, rollout.candidate), (rollout.candidate, rollout.stable)):
             mine = [(record, blob) for served_by, record, blob in served if served_by == version]
@@ -242,7 +244,7 @@ class Traffic:
                 continue
             records = [record for record, _ in mine]
             encode = self._try_candidate if other == rollout.candidate else self._encode
-            copies = await encode(now, other, records, asked, time.time() + _COPY_TIMEOUT_S, purpose="copy")
+            copies = await encode(now, other, records, effort, time.time() + _COPY_TIMEOUT_S, purpose="copy")
             both = Compared()
             checked: list[tuple[ToEncode, bytes]] = []
             for (record, blob), copy in zip(mine, copies, strict=True):

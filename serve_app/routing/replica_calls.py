@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
+from nbmf.batches import bounded
 from nbmf.errors import NbmfError
 from serve_app.work.deadlines import until
 from serve_app.work.lost_parts import described, is_lost
@@ -56,19 +58,10 @@ async def call_in_parts(
 
     Raises as `call`.
     """
-    parts = [items[begin:end] for begin, end in _cut(sizes_bytes, max_bytes)]
+    sized = zip(items, sizes_bytes, strict=True)
+    parts = [[item for item, _ in part] for part in bounded(sized, itemgetter(1), None, max_bytes)]
     done = await asyncio.gather(*(call(method, part, *arguments, deadline=deadline) for part in parts))
     return [result for part in done for result in part]
-
-
-def _cut(sizes_bytes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int]]:
-    begin = held_bytes = 0
-    for index, size_bytes in enumerate(sizes_bytes):
-        if index > begin and held_bytes + size_bytes > max_bytes:
-            yield begin, index
-            begin, held_bytes = index, 0
-        held_bytes += size_bytes
-    yield begin, len(sizes_bytes)
 
 
 def _is_cancelled() -> bool:

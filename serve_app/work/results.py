@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nbmf import protocol
+from nbmf.batches import attempt_all
 from nbmf.errors import NbmfError
 from serve_app.work.lost_parts import described, is_lost
 
@@ -77,22 +78,16 @@ def attempt_batch(function: Callable[[list[Any]], Sequence[T | NbmfError]], item
     Items that are failures stay what they are.
     """
     good = [item for item in items if not isinstance(item, Failure)]
-    done = iter(_attempt_all(function, good))
-    return [item if isinstance(item, Failure) else next(done) for item in items]
+    done = iter(attempt_all(function, good, _failed))
+    results = (item if isinstance(item, Failure) else next(done) for item in items)
+    return [failure_of(one) if isinstance(one, NbmfError) else one for one in results]
 
 
-def _attempt_all(function: Callable[[list[Any]], Sequence[T | NbmfError]], items: list[Any]) -> list[T | Failure]:
-    if not items:
-        return []
-    try:
-        return [failure_of(r) if isinstance(r, NbmfError) else r for r in function(items)]
-    except Exception as error:
-        if len(items) > 1:
-            return [_attempt_all(function, [item])[0] for item in items]
-        if isinstance(error, NbmfError):
-            return [failure_of(error)]
-        log_fault("a record could not be coded", error)
-        return [Failure("internal_error", f"the record could not be coded: {type(error).__name__}; see the log")]
+def _failed(_item: Any, error: Exception) -> NbmfError | Failure:
+    if isinstance(error, NbmfError):
+        return error
+    log_fault("a record could not be coded", error)
+    return Failure("internal_error", f"the record could not be coded: {type(error).__name__}; see the log")
 
 
 def failure_of(error: NbmfError) -> Failure:

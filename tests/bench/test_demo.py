@@ -84,7 +84,7 @@ def demo_store(tmp_path, monkeypatch):
     payloads = synthetic.records(30, seed=51)
     write_legacy_store(tmp_path / "old", payloads)
     source = LegacyStore(tmp_path / "old")
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none")
     plan.destination.path.mkdir()
     plan.claim()
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process

@@ -44,7 +44,7 @@ CHANGES = [modified_later, rewritten, longer, shorter, Path.unlink]
 
 def plan_of(source, destination):
     destination.mkdir(exist_ok=True)
-    plan = Plan(source, tuple(source.plan()), LocalFolder(destination), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(destination), "unused", "none")
     plan.claim()
     return plan
 

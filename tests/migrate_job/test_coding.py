@@ -1,6 +1,7 @@
 """Records in batches, without Ray: batches are bounded, and the fault of one record is no other's."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,13 @@ import synthetic
 
 from cluster.sources import BadRecord, Record
 from migrate_job.coding import records as coding
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from nbmf import Codec, builtin, inspect, json_text
+from nbmf.batches import bounded
+from nbmf.effort import EffortSetting
 from nbmf.errors import CorruptBlob, PayloadTooLarge
+from nbmf.fidelity_policy import FidelityPolicy
 from nbmf.payload import to_canonical
 from nbmf.store.folder import LocalFolder
 from nbmf.vectors.compare import cosines
@@ -47,7 +52,7 @@ def codec():
 
 
 def plan(**options):
-    return Plan(None, (), LocalFolder(Path("new")), "unused", "none", "lossless", **options)
+    return Plan(None, (), LocalFolder(Path("new")), "unused", "none", Options(**options))
 
 
 def record(payload, key="k"):
@@ -77,7 +82,7 @@ def test_batches_are_of_at_most_so_many_records(codec):
 
 
 def test_batches_are_of_at_most_so_many_bytes(codec, monkeypatch):
-    monkeypatch.setattr(coding, "BATCH_BYTES", 100)
+    monkeypatch.setattr(coding, "bounded", partial(bounded, max_bytes=100))
     sizes = [40, 40, 20, 1, 300, 99, 1]
     rows = outcomes([record("x" * size) for size in sizes], codec)
     assert [row["payload_bytes"] for row in rows] == sizes
@@ -113,7 +118,7 @@ def test_a_record_that_breaks_the_batch_is_alone_in_failing(codec, payload, reas
 
 def test_effort_and_budget_are_the_plans(codec):
     outcomes([record("a")], codec)
-    outcomes([record("a")], codec, effort="fast", latency_budget_ms=7.0)
+    outcomes([record("a")], codec, effort=EffortSetting("fast", 7.0))
     assert codec.options == [
         {"effort": "auto", "latency_budget_ms": 100.0},
         {"effort": "fast", "latency_budget_ms": 7.0},
@@ -124,8 +129,8 @@ def test_effort_reaches_the_network():
     codec = Codec.load(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
     items = [record("Remember that Anna prefers the window seat, and the invoice of March.")]
     coders = [
-        inspect(outcomes(items, codec, **options)[0]["blob"]).coder
-        for options in ({}, {"effort": "max"}, {"effort": "fast"}, {"latency_budget_ms": 1e-6})
+        inspect(outcomes(items, codec, effort=effort)[0]["blob"]).coder
+        for effort in (EffortSetting(), EffortSetting("max"), EffortSetting("fast"), EffortSetting("auto", 1e-6))
     ]
     assert coders[:3] == ["neural", "neural", "counts"]
     assert coders[3] not in ("neural", "counts")
@@ -141,7 +146,7 @@ def test_each_class_is_coded_with_its_fidelity(codec):
 
     classes = ["a", "b", "c", "b", "a"]
     items = [Record(f"k{n}", name, {}, f"text {n}", "place", 7) for n, name in enumerate(classes)]
-    rows = outcomes(items, Noting(), fidelities={"b": "semantic"})
+    rows = outcomes(items, Noting(), fidelity=FidelityPolicy(classes={"b": "semantic"}))
     assert told == [(["text 0", "text 2", "text 4"], "lossless"), (["text 1", "text 3"], "semantic")]
     assert [Codec().decode(row["blob"]) for row in rows] == [f"text {n}" for n in range(5)]
 
@@ -153,7 +158,7 @@ def test_vectors_of_a_class_with_semantic_fidelity(codec):
     """What decodes to other vectors counts; what decodes to anything else does not."""
     payload = {"id": 7, "embedding": EMBEDDING}
     items = [Record(f"k{n}", name, {}, payload, "place", 7) for n, name in enumerate("ab")]
-    kept, near = outcomes(items, Codec(), fidelities={"b": "semantic"})
+    kept, near = outcomes(items, Codec(), fidelity=FidelityPolicy(classes={"b": "semantic"}))
     assert Codec().decode(kept["blob"]) == payload
     assert len(near["blob"]) < 0.4 * len(kept["blob"])
     (cosine,) = cosines(payload, Codec().decode(near["blob"]))
@@ -172,7 +177,7 @@ def test_vectors_of_a_class_with_semantic_fidelity(codec):
             return [{**decoded, **self.change} for decoded in super().decode_batch(blobs, **options)]
 
     for change in ({"id": 8}, {"embedding": EMBEDDING[::-1]}, {"more": 1}):
-        (outcome,) = outcomes(items[1:], Changing(change), fidelities={"b": "semantic"})
+        (outcome,) = outcomes(items[1:], Changing(change), fidelity=FidelityPolicy(classes={"b": "semantic"}))
         assert outcome.reason == "verification_failed"
 
 

@@ -13,6 +13,7 @@ from cluster.sources import jsonl, open_source
 from migrate_job import job
 from migrate_job.coding import data_set, run
 from migrate_job.errors import WorkerDied
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from nbmf.engine import Engine
 from nbmf.store.folder import LocalFolder
@@ -83,7 +84,7 @@ def test_many_data_sets_do_what_one_does(ray_session, source, tmp_path, monkeypa
     monkeypatch.setattr(run, "LITTLE_BYTES", -1)
     monkeypatch.setattr(data_set, "_HELD_BYTES", 1)
     monkeypatch.setattr(data_set, "_SHARDS_PER_WORKER", 0)
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path), "unused", "none")
     assert [list(window) for window in data_set._windows(plan, [0, 1], workers=4)] == [[0], [1]]
     told = []
     report = job.run(source, tmp_path / "new", str(tmp_path), "none", on_shard=told.append)
@@ -92,7 +93,7 @@ def test_many_data_sets_do_what_one_does(ray_session, source, tmp_path, monkeypa
 
 def test_a_data_set_has_work_for_all_workers(source, tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "_HELD_BYTES", 1)
-    plan = Plan(source, tuple(source.plan()) * 40, LocalFolder(tmp_path), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()) * 40, LocalFolder(tmp_path), "unused", "none")
     windows = list(data_set._windows(plan, range(80), workers=1))
     assert [len(window) for window in windows] == [32, 32, 16]
     assert data_set._unpacked(windows[0][0]) == plan.shards[0]
@@ -105,14 +106,14 @@ def test_a_data_set_has_work_for_all_workers(source, tmp_path, monkeypatch):
 def test_what_is_little(source, tmp_path, size_bytes, little):
     """What has no size may be large, but a shard alone has one worker; PyTorch may have its GPU on another node."""
     shards = tuple(replace(source.plan()[0], size_bytes=one) for one in size_bytes)
-    plan = Plan(source, shards, LocalFolder(tmp_path), "unused", "none", "lossless")
+    plan = Plan(source, shards, LocalFolder(tmp_path), "unused", "none")
     assert run.is_little(plan, range(len(shards))) is little
-    assert not run.is_little(replace(plan, engine=Engine("torch")), range(len(shards)))
+    assert not run.is_little(replace(plan, options=Options(engine=Engine("torch"))), range(len(shards)))
 
 
 def test_lost_workers_cost_no_shard(source, tmp_path, monkeypatch):
     """A data set that ends before all are done is followed by one of the rest; one that does nothing, by two."""
-    plan = Plan(source, tuple(source.plan()) * 5, LocalFolder(tmp_path), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()) * 5, LocalFolder(tmp_path), "unused", "none")
     seen = []
 
     def lossy(plan, window, workers):
@@ -131,8 +132,11 @@ def test_lost_workers_cost_no_shard(source, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("ray_session")
 def test_cpus_of_a_worker():
-    plan = Plan(None, (), LocalFolder(Path("new")), "unused", "none", "lossless")
-    found = [data_set.worker_resources(replace(plan, engine=Engine("auto", threads))) for threads in (1, 3, 100)]
+    plan = Plan(None, (), LocalFolder(Path("new")), "unused", "none")
+    found = [
+        data_set.worker_resources(replace(plan, options=Options(engine=Engine("auto", threads))))
+        for threads in (1, 3, 100)
+    ]
     assert found == [{"num_cpus": 1}, {"num_cpus": 3}, {"num_cpus": 4}]
 
 
@@ -141,7 +145,7 @@ def test_a_gpu_is_asked_for_where_there_is_one(monkeypatch, tmp_path):
 
     nodes = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
-    plan = Plan(None, (), LocalFolder(tmp_path), "unused", "none", "lossless", engine=Engine("torch", 2))
+    plan = Plan(None, (), LocalFolder(tmp_path), "unused", "none", Options(engine=Engine("torch", 2)))
     assert data_set.worker_resources(plan) == {"num_cpus": 2, "num_gpus": 1}
     nodes.pop()
     assert data_set.worker_resources(plan) == {"num_cpus": 2}

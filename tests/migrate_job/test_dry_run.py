@@ -20,7 +20,7 @@ def estimate(monkeypatch, tmp_path):
 
     def run(records, sample, cpus=2):
         source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", records))
-        plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+        plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none")
         ticks = itertools.count()
         return dry_run.dry_run(plan, Codec(), cpus, sample, clock=lambda: float(next(ticks)))
 
@@ -137,7 +137,7 @@ def test_wrong_usage(nbmf_command, tmp_path, options):
 @pytest.mark.usefixtures("ray_session")
 def test_what_it_estimates_is_what_a_run_counts(tmp_path):
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", synthetic.records(40, seed=35)))
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), str(tmp_path), "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), str(tmp_path), "none")
     found = dry_run.dry_run(plan, Codec(), 2)
     report = job.run(source, tmp_path / "new", str(tmp_path), "none")
     for name in ("records", "source_bytes", "payload_bytes", "blob_bytes"):

@@ -15,6 +15,7 @@ from ray import cloudpickle
 from cluster.sources import jsonl, open_source
 from migrate_job import job
 from migrate_job.coding import run
+from migrate_job.plan.options import Options
 from nbmf import Codec, store
 from nbmf.payload import to_canonical
 
@@ -40,11 +41,11 @@ def migrate(monkeypatch, tmp_path):
     """A function: migrates such payloads, 100 a shard, from a planted source; (report, payloads, dead letters)."""
     monkeypatch.setattr(jsonl, "_SHARD_LINES", 100)
 
-    def migrated(payloads, kind=PlantedSeparable, **options):
+    def migrated(payloads, kind=PlantedSeparable):
         path = synthetic.write_jsonl(tmp_path / "a.jsonl", payloads)
         source = kind(open_source(path))
         destination = tmp_path / "new"
-        report = job.run(source, destination, str(tmp_path), "none", record_timeout_s=TIMEOUT_S, **options)
+        report = job.run(source, destination, str(tmp_path), "none", Options(record_timeout_s=TIMEOUT_S))
         letters = [json.loads(line) for line in (destination / job.DEAD_LETTERS).read_text().splitlines()]
         return report, [record.payload() for record in by_line(store.iterate(destination))], letters
 
@@ -129,7 +130,7 @@ def test_filters_are_the_same_for_isolated_records(migrate, tmp_path):
     payloads[9]["text"] = "code: kill"
     path = synthetic.write_jsonl(tmp_path / "b.jsonl", payloads)
     source = PlantedSeparable(open_source(path, payload_field="text", class_field="kind"))
-    report = job.run(source, tmp_path / "filtered", str(tmp_path), "none", classes=("b",), limit=8)
+    report = job.run(source, tmp_path / "filtered", str(tmp_path), "none", Options(classes=("b",), limit=8))
     kept = [record.payload() for record in by_line(store.iterate(tmp_path / "filtered"))]
     assert kept == [f"record {n}" for n in (1, 3, 5, 7, 11, 13, 15)]
     assert (report.migrated, report.dead, report.skipped_reasons) == (7, 1, {"other_class": 20, "over_limit": 12})

@@ -18,10 +18,13 @@ from cluster.sources import LegacyStore, jsonl, legacy, open_source
 from migrate_job import job
 from migrate_job.coding import run as coding_run
 from migrate_job.coding import shard
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from nbmf import engine, store
 from nbmf.codec import WITHOUT_VERSION
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
+from nbmf.fidelity_policy import FidelityPolicy
 from nbmf.payload import to_canonical
 from nbmf.store.folder import LocalFolder
 
@@ -205,7 +208,7 @@ def test_a_blob_that_does_not_come_back_is_a_dead_letter(old_store, version, tmp
     monkeypatch.setattr(engine, "_engine", None)  # which a worker sets, for its process
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", ["text", [1]])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none")
     plan.destination.path.mkdir()
     plan.claim()
     counts = shard.migrate_shard(plan, 0)
@@ -229,8 +232,7 @@ def test_a_worker_sets_the_engine_and_warms_the_version(tmp_path, monkeypatch):
         LocalFolder(tmp_path / "new"),
         str(tmp_path),
         "none",
-        "lossless",
-        engine=Engine("cpu", 3),
+        Options(engine=Engine("cpu", 3)),
     )
     plan.claim()
     for _ in range(2):
@@ -261,11 +263,11 @@ def test_another_plan_is_refused(migrated, source, migrate, version, tmp_path, m
     with pytest.raises(DestinationError, match="version, fidelity or effort"):
         migrate(source, destination, "none")
     with pytest.raises(DestinationError):
-        migrate(source, destination, fidelity="semantic")
+        migrate(source, destination, options=Options(FidelityPolicy("semantic")))
     with pytest.raises(DestinationError):
-        migrate(source, destination, effort="max")
+        migrate(source, destination, options=Options(effort=EffortSetting("max")))
     with pytest.raises(DestinationError):
-        migrate(source, destination, latency_budget_ms=50)
+        migrate(source, destination, options=Options(effort=EffortSetting(latency_budget_ms=50)))
     with pytest.raises(DestinationError):
         migrate(LegacyStore(source.root, MAX_RECORD_BYTES + 1), destination)
     assert results(destination) == before
@@ -307,7 +309,7 @@ def test_a_folder_that_is_filled_before_it_is_claimed(tmp_path):
     """`run` looks before it takes the lock, and again when it has it."""
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", [1])
     source = open_source(path)
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless")
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "letter.txt").touch()
     with pytest.raises(DestinationError, match="not empty"):

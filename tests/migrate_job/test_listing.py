@@ -35,7 +35,7 @@ def test_shards_come_back(source):
 
 
 def test_a_plan_is_the_same_by_either(source, tmp_path):
-    more = (LocalFolder(tmp_path / "new"), "registry", "none", "lossless")
+    more = (LocalFolder(tmp_path / "new"), "registry", "none")
     with Listing.of(source) as listing:
         assert Plan(source, listing, *more).fingerprint() == Plan(source, tuple(source.plan()), *more).fingerprint()
         assert Plan(source, listing, *more).fingerprint(1) == Plan(source, tuple(source.plan()), *more).fingerprint(1)

@@ -22,6 +22,7 @@ from cluster.errors import DestinationError
 from cluster.sources import SourceChanged, jsonl, open_source
 from cluster.sources.shards import check_unchanged
 from migrate_job import job
+from migrate_job.plan.options import Options
 from nbmf import store
 from nbmf.payload import to_canonical
 from nbmf.store import folder as folders
@@ -93,7 +94,7 @@ def test_what_is_missing_is_done_again(file, uri, tmp_path):
 def test_another_plan_and_a_folder_of_something_else_are_refused(file, uri, tmp_path):
     migrate(file, uri, tmp_path)
     with pytest.raises(DestinationError, match="another source or listing"):
-        migrate(file, uri, tmp_path, limit=7)
+        migrate(file, uri, tmp_path, options=Options(limit=7))
     other = uri.replace("?", "/of-someone?")
     folder_at(other).write("letter.txt", lambda path: path.write_text("x"))
     with pytest.raises(DestinationError, match="is not empty"):

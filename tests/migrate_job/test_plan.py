@@ -8,7 +8,9 @@ import synthetic
 
 from cluster.errors import DestinationError
 from cluster.sources import open_source
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import PLAN, Plan
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
 from nbmf.store.folder import LocalFolder
 
@@ -19,18 +21,18 @@ def plan(tmp_path):
     source = open_source(synthetic.write_jsonl(tmp_path / "a.jsonl", [1, 2]))
     (tmp_path / "new").mkdir()
     return lambda **options: Plan(
-        source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless", **options
+        source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", Options(**options)
     )
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({}, {"effort": "fast"}),
-        ({"effort": "fast"}, {"effort": "max"}),
-        ({"effort": "max"}, {}),
-        ({"latency_budget_ms": 50}, {}),
-        ({"latency_budget_ms": 50}, {"latency_budget_ms": 60}),
+        ({}, {"effort": EffortSetting("fast")}),
+        ({"effort": EffortSetting("fast")}, {"effort": EffortSetting("max")}),
+        ({"effort": EffortSetting("max")}, {}),
+        ({"effort": EffortSetting(latency_budget_ms=50)}, {}),
+        ({"effort": EffortSetting(latency_budget_ms=50)}, {"effort": EffortSetting(latency_budget_ms=60)}),
     ],
 )
 def test_another_effort_is_refused(plan, one, other):
@@ -43,9 +45,9 @@ def test_another_effort_is_refused(plan, one, other):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({}, {"effort": "auto", "latency_budget_ms": 100}),
-        ({"latency_budget_ms": 50}, {"latency_budget_ms": 50.0}),
-        ({"effort": "max", "latency_budget_ms": 50}, {"effort": "max"}),
+        ({}, {"effort": EffortSetting("auto", 100)}),
+        ({"effort": EffortSetting(latency_budget_ms=50)}, {"effort": EffortSetting(latency_budget_ms=50.0)}),
+        ({"effort": EffortSetting("max", 50)}, {"effort": EffortSetting("max")}),
         ({"engine": Engine("cpu", 2)}, {}),
     ],
 )
@@ -65,11 +67,11 @@ def test_a_plan_from_before_there_was_effort_goes_on(plan):
     (now.destination.path / PLAN).write_text(json.dumps(old))
     now.claim()
     with pytest.raises(DestinationError):
-        plan(effort="max").claim()
+        plan(effort=EffortSetting("max")).claim()
     assert json.loads((now.destination.path / PLAN).read_text()) == old
 
 
 def test_the_plan_says_what_it_was_made_with(plan):
-    plan(latency_budget_ms=50).claim()
+    plan(effort=EffortSetting(latency_budget_ms=50)).claim()
     fields = json.loads((plan().destination.path / PLAN).read_text())
     assert (fields["version"], fields["effort"], fields["latency_budget_ms"]) == ("none", "auto", 50.0)

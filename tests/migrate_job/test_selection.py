@@ -8,6 +8,7 @@ import synthetic
 from cluster.errors import DestinationError
 from cluster.sources import jsonl, open_source
 from migrate_job import dry_run, job
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from nbmf import Codec, store
 from nbmf.store.folder import LocalFolder
@@ -25,7 +26,7 @@ def source(tmp_path, monkeypatch):
 
 @pytest.fixture
 def migrate(source, tmp_path):
-    return lambda **filters: job.run(source, tmp_path / "new", str(tmp_path), "none", **filters)
+    return lambda **filters: job.run(source, tmp_path / "new", str(tmp_path), "none", Options(**filters))
 
 
 def numbers(folder):
@@ -83,7 +84,7 @@ def test_a_dry_run_counts_what_is_wanted(source, tmp_path, filters, wanted):
 
     from migrate_job.plan.selection import find_cut
 
-    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", "lossless", **filters)
+    plan = Plan(source, tuple(source.plan()), LocalFolder(tmp_path / "new"), "unused", "none", Options(**filters))
     found = dry_run.dry_run(replace(plan, cut=find_cut(plan)), Codec(), 2)
     assert (found.records.value, found.records.counted, found.sampled_records) == (wanted, True, wanted)
 

@@ -13,6 +13,7 @@ from cluster.errors import DestinationError
 from cluster.sources import Record, open_source
 from migrate_job import job
 from migrate_job.coding import records as coding
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.verification import is_chosen, parse_verify
 from nbmf import Codec, store
@@ -58,7 +59,7 @@ class CountingCodec(Codec):
 def test_only_chosen_records_are_decoded():
     codec = CountingCodec()
     records = [Record(f"k{n}", "c", {}, f"text {n}", "place", 7) for n in range(500)]
-    plan = Plan(None, (), LocalFolder(Path("new")), "unused", "none", "lossless", verify=0.1)
+    plan = Plan(None, (), LocalFolder(Path("new")), "unused", "none", Options(verify=0.1))
     rows = list(coding.migrate_records(records, codec, plan))
     verified = [row["key"] for row in rows if row["verified"]]
     assert len(rows) == 500

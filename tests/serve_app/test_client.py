@@ -255,7 +255,7 @@ def test_faults(in_process):
 def test_the_deadline_goes_to_the_service(in_process):
     seen = []
 
-    async def encode(records, effort, latency_budget_ms, deadline):
+    async def encode(records, effort, deadline):
         seen.append(deadline - time.time())
         return Failure("deadline_exceeded", "too late")
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cluster.registry import Registry
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from nbmf.protocol import TIMEOUT_MS as HEADER
@@ -36,7 +37,7 @@ def test_the_deadline_goes_to_the_replica(in_process, header, seconds, monkeypat
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
 
-    async def encode(records, effort, latency_budget_ms, deadline):
+    async def encode(records, effort, deadline):
         asked.append(deadline)
         return [Failure("unsupported_payload", "") for _ in records]
 
@@ -111,7 +112,9 @@ def test_a_replica_codes_nothing_after_the_deadline(tmp_path, monkeypatch):
         Decoder(registry, "none", Engine(), BatchConfig(), limits),
     )
     records = [ToEncode(*record) for record in RECORDS]
-    blobs = [coded.blob for coded in asyncio.run(encoder.encode(records, "auto", math.inf, time.time() + 600))]
+    blobs = [
+        coded.blob for coded in asyncio.run(encoder.encode(records, EffortSetting("auto", math.inf), time.time() + 600))
+    ]
     assert asyncio.run(decoder.decode(blobs, time.time() + 600)) == RECORDS
     late = Failure("deadline_exceeded", str(DeadlineExceeded()))
     assert late.status == 504
@@ -122,7 +125,7 @@ def test_a_replica_codes_nothing_after_the_deadline(tmp_path, monkeypatch):
     monkeypatch.setattr(replicas, "attempt_batch", unused)
     monkeypatch.setattr(replicas, "attempt_each", unused)
     for deadline in (0.0, time.time()):
-        assert asyncio.run(encoder.encode(records, "auto", math.inf, deadline)) == late
+        assert asyncio.run(encoder.encode(records, EffortSetting("auto", math.inf), deadline)) == late
         assert asyncio.run(decoder.decode(blobs, deadline)) == late
 
 

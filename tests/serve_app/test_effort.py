@@ -14,6 +14,7 @@ from octets import OCTETS, frame_items, split_items
 from cluster import config as configuration
 from nbmf import builtin, inspect, json_text
 from nbmf import engine as engine_setting
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
 from nbmf.payload import to_canonical
 from serve_app.config import DEFAULT_FILE, BatchConfig, ServeConfig
@@ -89,7 +90,10 @@ def test_a_record_beyond_the_budget_goes_to_another_coder(encoder):
     records = [ToEncode(int(kind), data) for kind, data in map(to_canonical, (TEXT, LONG))]
 
     def coders(effort, budget_ms):
-        return [inspect(coded.blob).coder for coded in asyncio.run(encoder.encode(records, effort, budget_ms))]
+        return [
+            inspect(coded.blob).coder
+            for coded in asyncio.run(encoder.encode(records, EffortSetting(effort, budget_ms)))
+        ]
 
     assert coders("auto", math.inf) == coders("max", 0.1) == ["neural", "neural"]
     assert coders("auto", 100.0) == ["neural", "windows"]
@@ -149,7 +153,7 @@ def test_a_configuration_from_before_there_was_effort():
     for name in ("effort", "engine", "threads"):
         del fields[name]
     old = ServeConfig.model_validate(fields | {"latency_budget_ms": None})
-    assert old.effort_of(None, None) == ("auto", math.inf)
+    assert old.effort_of(None, None) == EffortSetting("auto", math.inf)
     assert (old.engine, old.threads) == ("auto", 1)
 
 

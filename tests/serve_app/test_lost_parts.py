@@ -11,6 +11,7 @@ from ray import exceptions as of_ray
 from ray.serve import exceptions as of_serve
 from ray.serve._private.common import DeploymentID
 
+from nbmf.effort import EffortSetting
 from nbmf.errors import PayloadTooLarge
 from nbmf.vectors.changed import Coded
 from serve_app.reading.items import ToEncode
@@ -223,8 +224,8 @@ def test_a_search_that_outlasts_a_request_is_of_use_to_the_next(tmp_path):
         records = [keyed_record(ToEncode(0, b"text"), None)]
         for _ in range(2):
             with pytest.raises(DeadlineExceeded):
-                await traffic.encode(records, ("auto", 1.0), time.time() + 0.05)
-        return await traffic.encode(records, ("auto", 1.0), time.time() + 60)
+                await traffic.encode(records, EffortSetting("auto", 1.0), time.time() + 0.05)
+        return await traffic.encode(records, EffortSetting("auto", 1.0), time.time() + 60)
 
     assert asyncio.run(ask()) == [Coded(b"blob")]
     assert len(searches) == 1

@@ -15,6 +15,7 @@ from cluster.registry import Registry
 from nbmf import Codec
 from nbmf import engine as engine_setting
 from nbmf.catalog import Catalog
+from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
 from nbmf.errors import CorruptBlob, UnsupportedPayload
 from nbmf.inspection import inspect
@@ -58,7 +59,7 @@ def decoder(registry):
 
 
 def encoded(encoder, records=RECORDS):
-    coded = asyncio.run(encoder.encode([ToEncode(*record) for record in records], "auto", math.inf))
+    coded = asyncio.run(encoder.encode([ToEncode(*record) for record in records], EffortSetting("auto", math.inf)))
     return [one if isinstance(one, Failure) else one.blob for one in coded]
 
 

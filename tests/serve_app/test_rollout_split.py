@@ -14,6 +14,7 @@ from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from cluster.registry import Registry
+from nbmf.effort import EffortSetting
 from nbmf.vectors.changed import Coded
 from serve_app.observe.measurements import Measurements
 from serve_app.reading.items import ToEncode
@@ -89,7 +90,7 @@ class Replicas:
         self.fails = {}
         self.wrong = False
 
-    async def encode(self, version, records, effort, budget, deadline):
+    async def encode(self, version, records, effort, deadline):
         asked = [record.canonical for record in records]
         self.encoded.append((version, asked))
         first = version[0].encode() * {"a": 1, "c": 2}[version[0]]
@@ -120,7 +121,7 @@ def encode(replicas, tmp_path):
         traffic = Traffic(place, "none", replicas, replicas.decoder)
         traffic._route = Route(STABLE, now)
         items = [Keyed(ToEncode(0, data), data) for data in records]
-        coded = await traffic.encode(items, ("auto", math.inf), time.time() + 600)
+        coded = await traffic.encode(items, EffortSetting("auto", math.inf), time.time() + 600)
         blobs = [one if isinstance(one, Failure) else one.blob for one in coded]
         await asyncio.gather(*traffic._copies)
         return blobs, traffic._measured.get((now.id, now.round), Measurements())
@@ -223,7 +224,7 @@ def attempt(replicas, tmp_path):
         traffic = Traffic(Registry(tmp_path).location, "none", replicas, replicas.decoder)
         now = rollout(percent=100, policy=policy)
         traffic._route = Route(STABLE, now)
-        (coded,) = await traffic.encode([Keyed(ToEncode(0, b"1"), b"k")], ("auto", math.inf), deadline)
+        (coded,) = await traffic.encode([Keyed(ToEncode(0, b"1"), b"k")], EffortSetting("auto", math.inf), deadline)
         await asyncio.gather(*traffic._copies)
         return coded.blob, traffic._of(now)
 

@@ -16,6 +16,7 @@ from cluster.errors import ConfigError
 from cluster.registry import Registry
 from nbmf import Codec, engine, inspect
 from nbmf.client import AsyncClient
+from nbmf.effort import EffortSetting
 from nbmf.payload import Kind, to_canonical
 from nbmf.vectors import Aim
 from nbmf.vectors.aim import DEFAULT_AIM
@@ -126,7 +127,9 @@ def test_a_replica_keeps_to_its_aim(tmp_path, monkeypatch, aim):
     monkeypatch.setattr(engine, "_engine", None)
     encoder, _ = make_replicas(Registry(tmp_path).location, "none", aim=aim)
     record = {"v": embedding(5)}
-    (coded,) = asyncio.run(encoder.encode([ToEncode(*to_canonical(record), "semantic")], "auto", math.inf))
+    (coded,) = asyncio.run(
+        encoder.encode([ToEncode(*to_canonical(record), "semantic")], EffortSetting("auto", math.inf))
+    )
     assert coded.blob == CODEC.encode(record, "semantic", aim=aim) != CODEC.encode(record, "semantic")
     assert coded.changed.cosine_min >= aim.least_cosine
 
@@ -212,7 +215,7 @@ def test_encoding_counts_what_was_changed(tmp_path, monkeypatch):
     items = [ToEncode(*to_canonical({"v": embedding(seed)}), "semantic") for seed in (7, 8)]
 
     async def encode():
-        return await traffic._encode(traffic._route, "none", items, ("auto", math.inf), math.inf)
+        return await traffic._encode(traffic._route, "none", items, EffortSetting("auto", math.inf), math.inf)
 
     coded = asyncio.run(encode())
     ingress._reader.close()

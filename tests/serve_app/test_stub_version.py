@@ -19,6 +19,7 @@ from cluster.errors import VersionNotFound
 from cluster.registry import Registry
 from nbmf import compat, inspect, stub
 from nbmf.client import Client
+from nbmf.effort import EffortSetting
 from nbmf.payload import to_canonical
 from nbmf.router import Router, Routing
 from serve_app.grpc import nbmf_pb2 as pb
@@ -143,7 +144,7 @@ def test_a_candidate_takes_its_place_step_by_step(registry, monkeypatch):
     async def serve(now):
         traffic = Traffic(registry.location, "stub", encoders, decoder)
         traffic._route = Route("stub", now)
-        coded = await traffic.encode(items, ("auto", math.inf), time.time() + 60)
+        coded = await traffic.encode(items, EffortSetting("auto", math.inf), time.time() + 60)
         blobs = [one.blob for one in coded]
         await asyncio.gather(*traffic._copies)
         return blobs, traffic._measured.get((now.id, now.round), Measurements())

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from migrate_job.coding.shard import migrate_shard
 from migrate_job.layout import done_name
+from migrate_job.plan.options import Options
 from migrate_job.plan.plan import Plan
 from migrate_job.plan.selection import find_cut
 from nbmf.store.folder import LocalFolder
@@ -11,7 +12,7 @@ from nbmf.store.folder import LocalFolder
 
 def plan_here(source, folder, target, **how):
     folder.mkdir(parents=True, exist_ok=True)
-    return Plan(source, tuple(source.plan()), LocalFolder(folder), "unused", "none", "lossless", target=target, **how)
+    return Plan(source, tuple(source.plan()), LocalFolder(folder), "unused", "none", Options(**how), target=target)
 
 
 def migrate_here(source, folder, target, **how):

@@ -20,7 +20,7 @@ from cluster.cli.options import (
     PayloadOption,
     RegistryOption,
     TableOption,
-    latency_budget,
+    effort_setting,
 )
 from cluster.registry import DEFAULT
 from train_app.options import (
@@ -185,7 +185,7 @@ def pairs(
     if any(out.exists() and Path(file).exists() and out.samefile(file) for file in files):
         raise typer.BadParameter(f"{out} is among the files to read; name another", param_hint="--out")
     place, settings = Registry(registry), load_config(config)
-    how = How(fidelity.value, effort.value, latency_budget(effort, latency_budget_ms))
+    how = How(fidelity.value, effort_setting(effort, latency_budget_ms))
     if (version := place.resolve(codec)) == STUB:
         raise typer.BadParameter("the stub writes no blobs", param_hint="--codec")
     sources, unread = opened(files, Reading(payload_field, payload, class_field, table, unwrap))

@@ -13,7 +13,7 @@ from cluster.measure import ratio_statistics
 from cluster.sources import Source
 from cluster.sources.parsing import Refused
 from nbmf.codec import Codec
-from nbmf.effort import Effort
+from nbmf.effort import EffortSetting
 from nbmf.errors import NbmfError
 from nbmf.payload import Canonical, Fidelity, to_canonical
 from nbmf.vectors.compare import cosines_of
@@ -29,11 +29,10 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How records are encoded: as the options of `Codec.encode`."""
+    """How records are encoded."""
 
     fidelity: Fidelity = "lossless"
-    effort: Effort = "auto"
-    latency_budget_ms: float = 100
+    effort: EffortSetting = field(default_factory=EffortSetting)
 
 
 @dataclass(slots=True)
@@ -97,8 +96,7 @@ def _wanted(
 def _coded(samples: list[Sample], codec: Codec, how: How) -> Iterator[tuple[bytes, Any]]:
     """(blob, what it decodes to) of each."""
     records = [Canonical(sample.kind, sample.canonical) for sample in samples]
-    options: dict[str, Any] = {"effort": how.effort, "latency_budget_ms": how.latency_budget_ms}
-    coded = codec.encode_canonical_measured(records, [how.fidelity] * len(records), **options)
+    coded = codec.encode_canonical_measured(records, [how.fidelity] * len(records), **how.effort.keywords)
     blobs = [one.blob for one in coded]
     yield from zip(blobs, codec.decode_batch(blobs), strict=True)
 
