@@ -31,8 +31,8 @@ from nbmf.codec import WITHOUT_VERSION, Codec
 from nbmf.errors import DamagedCodec, NbmfError
 from nbmf.manifest import MANIFEST, Manifest, is_id, read_version, write_version
 from nbmf.places import is_uri, shown
+from nbmf.store.conditional_writes import Tag, WrittenMeanwhile, has_conditions, read_object, write_object
 from nbmf.store.folder import again
-from nbmf.store.object_store import Tag, WrittenMeanwhile, has_conditions, read_object, write_object
 from nbmf.stub_codec import StubCodec
 
 if TYPE_CHECKING:

@@ -55,6 +55,15 @@ def _verify(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
+def _cosine(text: str) -> float:
+    from nbmf.vectors.aim import Aim
+
+    try:
+        return Aim(least_cosine=float(text)).least_cosine
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 migrate = typer.Typer(
     cls=DefaultCommandGroup,
     help="Migrate a store; a migration in place is then committed or rolled back.",
@@ -137,6 +146,15 @@ def run(
             **LOCAL, help="YAML: `lossless` or `semantic` for classes, and `default`.", show_default="all lossless"
         ),
     ] = None,
+    least_cosine: Annotated[
+        Any,
+        typer.Option(
+            parser=_cosine,
+            metavar="COSINE",
+            help="Of classes whose fidelity is semantic: of each vector with what it decodes to, else it is kept more "
+            "closely, or whole.",
+        ),
+    ] = "0.98",
     verify: Annotated[
         Any,
         typer.Option(
@@ -182,11 +200,13 @@ def run(
     from nbmf.engine import Engine
     from nbmf.fidelity_policy import FidelityPolicy
     from nbmf.store.layout import DEAD_LETTERS, REPORT, REPORT_PAGE
+    from nbmf.vectors.aim import Aim
 
     if not dry_run and (sample is not None or json_file is not None):
         raise typer.BadParameter("--sample and --json are for --dry-run")
     options = Options(
         fidelity=load_policy(fidelity_policy) if fidelity_policy else FidelityPolicy(),
+        aim=Aim(least_cosine=least_cosine),
         effort=effort_setting(effort, latency_budget_ms),
         engine=Engine(engine.value if engine else "auto", threads or 1),
         classes=tuple(classes or ()),

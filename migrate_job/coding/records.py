@@ -16,7 +16,7 @@ from nbmf.batches import attempt_all, bounded
 from nbmf.encryption import told
 from nbmf.errors import DamagedCodec, InexactMachine, NbmfError, PayloadTooLarge, UnknownCodec
 from nbmf.payload import Canonical, Payload, to_canonical
-from nbmf.vectors.aim import DEFAULT_AIM
+from nbmf.vectors.aim import Aim
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
 from nbmf.wire import dump
@@ -109,8 +109,10 @@ def _together(codec: Codec, plan: Plan, batch: list[_Checked]) -> list[Row | Bad
     for one, made, its in zip(batch, coded, chosen, strict=True):
         if isinstance(made, NbmfError):
             outcomes.append(_bad(one.record, made.code, str(made)))
+        elif its:
+            outcomes.append(_verified(one, made, next(decoded), plan.options.aim))
         else:
-            outcomes.append(_verified(one, made, next(decoded)) if its else _row(one, made, verified=False))
+            outcomes.append(_row(one, made, verified=False))
     return outcomes
 
 
@@ -122,6 +124,7 @@ def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Coded | Nb
                 [one.record.payload for one, its in zip(batch, fidelities, strict=True) if its == fidelity],
                 fidelity,
                 **plan.options.effort.keywords,
+                aim=plan.options.aim,
             )
         )
         for fidelity in dict.fromkeys(fidelities)
@@ -129,18 +132,18 @@ def _encoded(batch: list[_Checked], codec: Codec, plan: Plan) -> list[Coded | Nb
     return [next(coded[fidelity]) for fidelity in fidelities]
 
 
-def _verified(one: _Checked, made: Coded, decoded: Payload | NbmfError) -> Row | BadRecord:
+def _verified(one: _Checked, made: Coded, decoded: Payload | NbmfError, aim: Aim) -> Row | BadRecord:
     if isinstance(decoded, NbmfError):
         return _bad(one.record, decoded.code, str(decoded))
     read = to_canonical(decoded)
-    if read != one.written and not (inspect(made.blob).fidelity == "semantic" and _is_near(one.written, read)):
+    if read != one.written and not (inspect(made.blob).fidelity == "semantic" and _is_near(one.written, read, aim)):
         return _bad(one.record, "verification_failed", "the blob decodes to another payload")
     return _row(one, made, verified=True)
 
 
-def _is_near(written: Canonical, read: Canonical) -> bool:
-    """Whether nothing but vectors differs, and these by no more than the codec allows."""
-    return written[0] == read[0] and is_near(*written, read[1], DEFAULT_AIM.least_cosine)
+def _is_near(written: Canonical, read: Canonical, aim: Aim) -> bool:
+    """Whether nothing but vectors differs, and these by no more than was aimed at."""
+    return written[0] == read[0] and is_near(*written, read[1], aim.least_cosine)
 
 
 def _row(one: _Checked, made: Coded, verified: bool) -> Row:

@@ -8,6 +8,7 @@ from migrate_job.plan.verification import ALL
 from nbmf.effort import EffortSetting
 from nbmf.engine import Engine
 from nbmf.fidelity_policy import FidelityPolicy
+from nbmf.vectors.aim import DEFAULT_AIM, Aim
 
 RECORD_TIMEOUT_S = 60.0
 
@@ -16,12 +17,14 @@ RECORD_TIMEOUT_S = 60.0
 class Options:
     """`engine` changes no byte, so a run may go on with another; `record_timeout_s` likewise.
 
+    `aim` is how closely vectors of classes whose `fidelity` is semantic are kept.
     Only records of `classes` are migrated, of all if there are none, and only the first `limit` of them. The share
     `verify` of the records is decoded and compared. A worker that is at one record for `record_timeout_s` hangs (more
     for large records and whole batches).
     """
 
     fidelity: FidelityPolicy = field(default_factory=FidelityPolicy)
+    aim: Aim = DEFAULT_AIM
     effort: EffortSetting = field(default_factory=EffortSetting)
     engine: Engine = field(default_factory=Engine)
     classes: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from migrate_job.plan.verification import ALL
 from nbmf.effort import EffortSetting
 from nbmf.store.folder import Folder
 from nbmf.store.layout import PLAN
+from nbmf.vectors.aim import DEFAULT_AIM
 
 _FORMAT = 2
 """Plans without a format are from before listings had modification times: theirs are compared without."""
@@ -56,6 +57,8 @@ class Plan:
             what.append({"fidelities": dict(fidelity.classes)})
         if options.verify != ALL:
             what.append({"verify": options.verify})
+        if options.aim != DEFAULT_AIM:
+            what.append({"least_cosine": options.aim.least_cosine})
         # As json.dumps([what, shards]) writes it, one shard at a time.
         digest = hashlib.sha256(f"[{json.dumps(what, sort_keys=True)}, [".encode())
         for index in range(len(self.shards)):
@@ -89,6 +92,7 @@ class Plan:
             "fidelity": options.fidelity.default,
             "fidelities": dict(options.fidelity.classes),
             "verify": options.verify,
+            "least_cosine": options.aim.least_cosine,
             "shards": len(self.shards),
         }
         # The plan comes first and whole: a run killed at any point after it can go on.
@@ -97,8 +101,8 @@ class Plan:
             if held.get("fingerprint") != self.fingerprint(held.get("format", 1)):
                 raise DestinationError(
                     f"{self.destination} holds a migration of another source or listing, version, fidelity or effort, "
-                    "--class or --limit, --fidelity-policy or --verify, or of files that were modified since; choose "
-                    "another folder, or repeat that command to finish it"
+                    "--class or --limit, --fidelity-policy, --least-cosine or --verify, or of files that were modified "
+                    "since; choose another folder, or repeat that command to finish it"
                 )
         for below in (DEAD, DONE):
             self.destination.make(below)

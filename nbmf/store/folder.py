@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from nbmf.extras import require
 from nbmf.places import local_path, shown
+from nbmf.store.conditional_writes import WrittenMeanwhile, has_conditions, write_object
 from nbmf.store.errors import StoreError
 from nbmf.store.files import write_whole
-from nbmf.store.object_store import WrittenMeanwhile, has_conditions, write_object
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs

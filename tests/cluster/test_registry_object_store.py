@@ -8,8 +8,8 @@ import s3
 
 from cluster.errors import RegistryError
 from cluster.registry import Registry
+from nbmf.store import conditional_writes
 from nbmf.store import folder as folders
-from nbmf.store import object_store
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +102,13 @@ def test_a_document_that_came_meanwhile(registry):
 
 
 def test_without_obstore_it_is_as_before(registry, versions, monkeypatch):
-    object_store._store.cache_clear()
-    monkeypatch.setattr(object_store, "find_spec", lambda _: None)
+    conditional_writes._store.cache_clear()
+    monkeypatch.setattr(conditional_writes, "find_spec", lambda _: None)
     try:
         registry.assign("stable", versions[0])
         assert registry.channels().stable == versions[0]
     finally:
-        object_store._store.cache_clear()
+        conditional_writes._store.cache_clear()
 
 
 def test_a_network_that_fails(registry, versions, bucket):

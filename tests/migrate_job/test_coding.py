@@ -18,6 +18,8 @@ from nbmf.errors import CorruptBlob, PayloadTooLarge
 from nbmf.fidelity_policy import FidelityPolicy
 from nbmf.payload import to_canonical
 from nbmf.store.folder import LocalFolder
+from nbmf.vectors import Aim
+from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.compare import cosines
 
 
@@ -120,8 +122,8 @@ def test_effort_and_budget_are_the_plans(codec):
     outcomes([record("a")], codec)
     outcomes([record("a")], codec, effort=EffortSetting("fast", 7.0))
     assert codec.options == [
-        {"effort": "auto", "latency_budget_ms": 100.0},
-        {"effort": "fast", "latency_budget_ms": 7.0},
+        {"effort": "auto", "latency_budget_ms": 100.0, "aim": DEFAULT_AIM},
+        {"effort": "fast", "latency_budget_ms": 7.0, "aim": DEFAULT_AIM},
     ]
 
 
@@ -167,6 +169,13 @@ def test_vectors_of_a_class_with_semantic_fidelity(codec):
     assert near["changed"].cosine_min == pytest.approx(cosine)
     assert (near["changed"].vectors, near["changed"].lossless_bytes) == (1, len(kept["blob"]))
     assert kept["changed"] is None
+
+    (nearer,) = outcomes(
+        items[1:], Codec(), fidelity=FidelityPolicy(classes={"b": "semantic"}), aim=Aim(least_cosine=cosine + 0.001)
+    )
+    (again,) = cosines(payload, Codec().decode(nearer["blob"]))
+    assert again > cosine + 0.001
+    assert nearer["verified"]
 
     class Changing(RecordingCodec):
         def __init__(self, change):

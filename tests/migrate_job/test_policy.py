@@ -55,13 +55,16 @@ def test_the_codec_is_told(nbmf_command, error_of, tmp_path):
     assert error_of(*command, "--fidelity-policy", policy).startswith("nbmf: config_error:")
 
 
-def test_the_report_tells_what_was_changed(nbmf_command, tmp_path):
+def test_the_report_tells_what_was_changed(nbmf_command, error_of, tmp_path):
     vectors = [[math.sin(n * k) for n in range(1, 129)] for k in range(1, 13)]
     records = [{"t": {"v": vector, "n": k}, "k": "ab"[k % 2]} for k, vector in enumerate(vectors)]
     path = synthetic.write_jsonl(tmp_path / "a.jsonl", records)
     command = ("migrate", path, tmp_path / "new", "--payload-field", "t", "--class-field", "k", "--codec", "none")
-    result = nbmf_command(*command, "--fidelity-policy", write(tmp_path, "b: semantic\n"))
+    policy = write(tmp_path, "b: semantic\n")
+    assert nbmf_command(*command, "--fidelity-policy", policy, "--least-cosine", "1").code == 2
+    result = nbmf_command(*command, "--fidelity-policy", policy)
     assert result.code == 0, result.err
+    assert "--least-cosine" in error_of(*command, "--fidelity-policy", policy, "--least-cosine", "0.99")
     stored = [record.payload() for record in by_line(store.iterate(tmp_path / "new"))]
     found = [cosines(record["t"], payload) for record, payload in zip(records, stored, strict=True)]
     assert [len(one) for one in found] == [0, 1] * 6

@@ -5,8 +5,8 @@ import s3
 
 from nbmf import store
 from nbmf.errors import NotALocalPath
+from nbmf.store import conditional_writes
 from nbmf.store import folder as folders
-from nbmf.store import object_store
 from nbmf.store.errors import StoreError
 from nbmf.store.folder import LocalFolder, RemoteFolder, folder_at
 
@@ -24,10 +24,10 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def without_obstore(monkeypatch):
-    object_store._store.cache_clear()
-    monkeypatch.setattr(object_store, "find_spec", lambda _: None)
+    conditional_writes._store.cache_clear()
+    monkeypatch.setattr(conditional_writes, "find_spec", lambda _: None)
     yield
-    object_store._store.cache_clear()
+    conditional_writes._store.cache_clear()
 
 
 @pytest.fixture(params=["local", "remote", "remote without obstore"])
