@@ -11,6 +11,7 @@ import zstandard
 
 from cluster.sources import JsonLines
 from cluster.sources.parsing import Refused
+from nbmf import json_text
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Kind
 from nbmf.wire import canonical_to_json, dump
@@ -34,9 +35,13 @@ def value_of(sample: Sample) -> bytes:
     return value[len(_PAYLOAD) : -1]
 
 
-def line_of(sample: Sample, key: str) -> bytes:
-    """The record as a line, its end included. Raises Refused as `value_of`."""
-    head = {"id": key, "domain": sample.group or None, "type": TYPE_OF_KIND[sample.kind]}
+def line_of(sample: Sample, key: str, around: str = "") -> bytes:
+    """The record as a line, its end included: with the id, type and metadata that it had, as JSON text, or its key.
+
+    Raises Refused as `value_of`.
+    """
+    held = json_text.loads(around) if around else {}
+    head = {"id": key, "domain": sample.group or None, "type": TYPE_OF_KIND[sample.kind]} | held
     return dump(head)[:-1] + b',"data":' + value_of(sample) + b"}\n"
 
 

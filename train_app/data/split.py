@@ -86,7 +86,7 @@ def _check(folder: Path) -> None:
 def _placed(sample: Sample, row: dict[str, Any], sides: Sides, rejections: Rejections) -> tuple[str, bytes] | None:
     """(side, line) of a record; None where it is left out."""
     try:
-        line = line_of(sample, row["key"])
+        line = line_of(sample, row["key"], row["around"])
     except Refused as refused:
         rejections.add(refused.reason, row["place"], refused.detail)
         return None

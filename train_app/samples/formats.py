@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
 from typing import Any
 
@@ -38,9 +38,13 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Unwrapped(Record):
-    """What a record in a known format holds: its payload, its class where the format names one; and the format."""
+    """What a record in a known format holds: its payload, its class where the format names one; and the format.
+
+    `around` has what the format says besides: `id` and `metadata`, and of an envelope a `type` that is obeyed as text.
+    """
 
     format: str = ""
+    around: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,15 @@ def unwrap(record: Record) -> Item:
 def _unwrapped(record: Record, payload: Payload, format_: str, domain: str | None = None) -> Unwrapped:
     held = {one.name: getattr(record, one.name) for one in fields_of(Record)}
     held |= {"payload": payload, "record_class": record.record_class or domain or ""}
-    return Unwrapped(**held, format=format_)
+    around = {name: value for name, value in _held_around(record.payload, format_) if value is not None}
+    return Unwrapped(**held, format=format_, around=around)
+
+
+def _held_around(payload: Any, format_: str) -> Iterator[tuple[str, Any]]:
+    for name in sorted(_NAMES & payload.keys()):
+        yield name, payload[name]
+    if format_ == ENVELOPE and payload["type"] not in _PARSED_TYPES:
+        yield "type", payload["type"]
 
 
 def _typed(type_: str, data: Any) -> Payload:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.errors import RecordsError
 from cluster.sources import BadRecord, Shard, Source
+from nbmf import json_text
 from nbmf.errors import UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
 from train_app.samples.formats import Unwrapped
@@ -23,6 +24,7 @@ ROW = {
     "place": "",
     "key": "",
     "format": "",
+    "around": "",
     "reason": "",
     "detail": "",
     "fault": "",
@@ -32,8 +34,8 @@ _NOTHING = {b"null": "null", b"{}": "empty", b"[]": "empty"}
 
 
 def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
-    """Rows {kind, canonical, digest, group, place, key, format} of a shard's good records, {reason, place, detail} of
-    the others.
+    """Rows of a shard's records: of good ones {kind, canonical, digest, group, place, key, format, around}, of others
+    {reason, place, detail}.
 
     A payload that holds nothing, null above all, is one of the others: there is nothing to learn from it.
     """
@@ -47,6 +49,7 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(item, Unwrapped):
             row["format"] = item.format
+            row["around"] = json_text.dumps(item.around) if item.around else ""
         try:
             kind, canonical = to_canonical(item.payload)
         except UnsupportedPayload as error:

@@ -144,6 +144,23 @@ def test_a_record_comes_back_as_it_was(tmp_path, record):
     assert list(written_before(tmp_path)) == [("val", given)]
 
 
+def test_ids_types_and_metadata_stay(nbmf_command, tmp_path):
+    """Of a record in the specification's format all of it; a type that was obeyed is the one of what came of it."""
+    given = [
+        {"id": "a", "domain": "d", "type": "code", "data": "x = 1", "metadata": {"n": [1, None]}},
+        {"id": 7, "domain": None, "type": "structured", "data": '{"a": 1.50}', "metadata": None},
+        {"id": "c", "domain": "d", "type": "structured", "data": '"a text"'},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in given))
+    assert nbmf_command("data", "split", tmp_path / "a.jsonl", "-o", tmp_path / "out").code == 0
+    lines = [line for side in SIDES for line in (tmp_path / "out" / f"{side}.jsonl").read_text().splitlines()]
+    found = {str(one["id"]): one for one in map(json.loads, lines)}
+    assert found["a"] == given[0]
+    assert found["7"] == {"id": 7, "domain": None, "type": "structured", "data": {"a": 1.5}}
+    assert any('{"a":1.50}' in line for line in lines)
+    assert found["c"] == {"id": "c", "domain": "d", "type": "text", "data": "a text"}
+
+
 def test_what_json_has_no_form_for(tmp_path):
     from cluster.sources.parsing import Refused
 
