@@ -20,7 +20,6 @@ from cluster.sources import Shard
 from migrate_job.coding.shard_coder import ShardCoder
 from migrate_job.errors import WorkerDied
 from migrate_job.plan.plan import Plan
-from nbmf.errors import NbmfError
 
 _HELD_BYTES = 4 * 1024 * 1024
 """Of shards, compressed, in one data set; it has more of them if the pool would else be idle for long at its end."""
@@ -44,7 +43,7 @@ class _Actor:
         outcome: dict[str, Any] | Exception
         try:
             outcome = self._coder.migrate(index, _unpacked(row["shard"]))
-        except (NbmfError, OSError, MemoryError) as error:
+        except Exception as error:
             outcome = error
         return {"index": index, "outcome": cloudpickle.dumps(outcome)}  # type: ignore[no-untyped-call]
 
@@ -52,38 +51,42 @@ class _Actor:
 def migrate_on_ray(plan: Plan, todo: Iterable[int], died: dict[int, str]) -> Generator[dict[str, Any], None, None]:
     """The counts of each shard, in the order in which they are done. Needs a Ray session.
 
-    A shard that could not be done as processes died goes to `died`, with the reason. Raises the first other NbmfError
-    or OSError of a shard, and WorkerDied if workers are lost without that any shard is done.
+    A shard that could not be done as processes died goes to `died`, with the reason. Raises the first other error of a
+    shard, and WorkerDied if workers are lost without that any shard is done.
     """
-    workers = _Workers(plan)
+    from ray.exceptions import RayError
+
+    workers, why = _Workers(plan), ""
     for window in _windows(plan, todo, workers.now):
         losses = 0
         while window and losses < _LOSSES:
             losses += 1
-            with closing(_run(plan, window, workers)) as outcomes:
-                for index, outcome in outcomes:
-                    del window[index]
-                    losses = 0
-                    if isinstance(outcome, (WorkerDied, MemoryError)):
-                        died[index] = str(outcome) or type(outcome).__name__
-                    elif isinstance(outcome, Exception):
-                        raise outcome
-                    else:
-                        yield outcome
+            try:
+                with closing(_run(plan, window, workers)) as outcomes:
+                    for index, outcome in outcomes:
+                        del window[index]
+                        losses = 0
+                        if isinstance(outcome, (WorkerDied, MemoryError)):
+                            died[index] = str(outcome) or type(outcome).__name__
+                        elif isinstance(outcome, Exception):
+                            raise outcome
+                        else:
+                            yield outcome
+            except RayError as error:
+                why = str(error).partition("\n")[0]
         if window:
             raise WorkerDied(
-                f"workers were lost {_LOSSES} times before one of {len(window)} parts of the source was done: is there "
-                "memory enough? The same command tries again"
+                f"workers were lost {_LOSSES} times before one of {len(window)} parts of the source was done ({why}). "
+                "Is there memory enough? The same command tries again"
             )
 
 
 def _run(
     plan: Plan, window: dict[int, bytes], workers: _Workers
 ) -> Generator[tuple[int, dict[str, Any] | Exception], None, None]:
-    """Shards and what became of them, until all are done or a worker is lost."""
+    """Shards and what became of them. Raises RayError if a worker is lost."""
     import ray
     from ray.data import ActorPoolStrategy
-    from ray.exceptions import RayError
 
     rows = ray.data.from_items(
         [{"index": index, "shard": shard} for index, shard in window.items()], override_num_blocks=len(window)
@@ -99,11 +102,8 @@ def _run(
     )
     coded.context.execution_no_progress_timeout_s = -1  # a shard may have many records that hang
     coded.context.print_on_execution_start = False
-    try:
-        for row in coded.iter_rows():
-            yield int(row["index"]), pickle.loads(row["outcome"])  # noqa: S301 - ours
-    except RayError:
-        return
+    for row in coded.iter_rows():
+        yield int(row["index"]), pickle.loads(row["outcome"])  # noqa: S301 - ours
 
 
 def _windows(plan: Plan, todo: Iterable[int], workers: int) -> Iterator[dict[int, bytes]]:

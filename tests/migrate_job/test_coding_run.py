@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import synthetic
 from ray import cloudpickle
+from ray.exceptions import ActorDiedError
 
 from cluster.errors import DestinationError
 from cluster.sources import jsonl, open_source
@@ -61,7 +62,9 @@ def either_way(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("error", [DestinationError("the disk is another one"), PermissionError(13, "denied")])
+@pytest.mark.parametrize(
+    "error", [DestinationError("the disk is another one"), PermissionError(13, "denied"), KeyError("a fault of ours")]
+)
 def test_an_error_is_raised_as_it_is(source, tmp_path, error):
     with pytest.raises(type(error)) as raised:
         job.run(FailingSource(source, error), tmp_path / "new", str(tmp_path), "none")
@@ -120,12 +123,13 @@ def test_lost_workers_cost_no_shard(source, tmp_path, monkeypatch):
         seen.append(list(window))
         for index in list(window)[: 2 if len(window) > 4 else 0]:
             yield index, {"index": index}
+        raise ActorDiedError
 
     monkeypatch.setattr(data_set, "_run", lossy)
     monkeypatch.setattr(data_set, "_Workers", lambda _: SimpleNamespace(now=4))
     counts = data_set.migrate_on_ray(plan, range(8), {})
     done = []
-    with pytest.raises(WorkerDied, match="lost 3 times before one of 4 parts"):
+    with pytest.raises(WorkerDied, match=r"lost 3 times before one of 4 parts of the source was done \(The actor died"):
         done += (one["index"] for one in counts)
     assert seen == [list(range(8)), list(range(2, 8)), *[list(range(4, 8))] * 3]
 
