@@ -32,7 +32,7 @@ demo: install ## Run the whole path on real records: store, training, service, m
 PYTEST := $(BIN)/pytest -q
 
 test: install ## Run the tests
-	@$(PYTEST) -m 'not slow and not ray' -n 2 --dist loadfile
+	@$(PYTEST) -m 'not slow and not ray' -n 3 --dist loadfile # they wait, too: for processes, servers, locks
 	@$(PYTEST) -m 'not slow and ray'
 
 test-all: install ## Run the tests, the slow ones too

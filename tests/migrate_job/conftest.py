@@ -1,17 +1,20 @@
 """A legacy store with every kind of damage, and what must become of each file."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import synthetic
 
 from cluster.sources import legacy
+from migrate_job.coding import run
+from migrate_job.coding.shard import migrate_shard
 from nbmf import stub
 from nbmf.store.record_file import file_name as record_file_name
 
 GOOD_RECORDS = 60
+WITH_CHILDREN = ("test_isolation", "test_coding_run", "test_rehearsal", "test_killed", "test_job")
 MAX_RECORD_BYTES = 30_000
 
 
@@ -92,3 +95,23 @@ def small_shards(monkeypatch):
 @pytest.fixture(scope="module")
 def old_store(tmp_path_factory):
     return write_store(tmp_path_factory.mktemp("legacy") / "old")
+
+
+class CoderHere:
+    """Codes shards in this process, as the child of a ShardCoder would."""
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def migrate(self, index, shard):
+        return migrate_shard(replace(self._plan, shards={index: shard}), index)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def without_children(request, monkeypatch):
+    """A child takes a second to start; WITH_CHILDREN is about what they do, or has them as users have."""
+    if request.path.stem not in WITH_CHILDREN:
+        monkeypatch.setattr(run, "ShardCoder", CoderHere)

@@ -212,6 +212,7 @@ def run_killed(file, uri, tmp_path, repository, kills, shard_lines, little_bytes
             return killed
 
 
+@pytest.mark.slow
 def test_killed_and_failed_at_random(file, uri, bucket, repository, tmp_path):
     migrate(file, tmp_path / "disk", tmp_path)
     bucket.front.share, before = 0.15, len(bucket.front.happened)

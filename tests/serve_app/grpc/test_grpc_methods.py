@@ -22,6 +22,7 @@ from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
 from serve_app.grpc.statuses import status_of
+from serve_app.observe import request_lines
 from serve_app.work.results import Failure, RequestFailed
 
 BLOB = Codec().encode("x")
@@ -268,6 +269,7 @@ def test_the_timeout_of_a_call_is_told_in_metadata(left_s, told):
 
 @pytest.fixture
 def lines(caplog, monkeypatch):
+    request_lines.write_to_stderr()  # which turns propagation off, the first time
     monkeypatch.setattr(logging.getLogger("nbmf.requests"), "propagate", True)
     caplog.set_level(logging.INFO, "nbmf.requests")
     return lambda: [json.loads(r.message) for r in caplog.records if r.name == "nbmf.requests"]
