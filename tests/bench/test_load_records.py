@@ -34,5 +34,6 @@ def test_joined_conversations_have_one_system_turn(records):
             assert [turn["role"] for turn in record].count("system") == 1
 
 
+@pytest.mark.slow
 def test_more_than_there_are():
     assert len(mixed_records(20_000)) == 20_000
