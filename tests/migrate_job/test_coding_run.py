@@ -54,11 +54,17 @@ def shipped():
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
-@pytest.fixture(params=["here", pytest.param("on Ray", marks=pytest.mark.ray)])
+@pytest.fixture(params=["here", pytest.param("on Ray", marks=[pytest.mark.ray, pytest.mark.slow])])
 def either_way(request, monkeypatch):
     if request.param == "on Ray":
         request.getfixturevalue("ray_session")
         monkeypatch.setattr(run, "LITTLE_BYTES", -1)
+
+
+def test_an_error_on_ray_is_raised_as_it_is(ray_session, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "LITTLE_BYTES", -1)
+    with pytest.raises(KeyError, match="a fault of ours"):
+        job.run(FailingSource(source, KeyError("a fault of ours")), tmp_path / "new", str(tmp_path), "none")
 
 
 @pytest.mark.usefixtures("either_way")

@@ -83,6 +83,7 @@ def test_the_same_run_goes_on_with_more_budget(first, samples, settings):
     assert next(line["loss_nats"] for line in more if "loss_nats" in line) < first_losses[0] - 0.5
 
 
+@pytest.mark.slow
 def test_a_hybrid_with_clusters_learns(ray_session, samples, settings, tmp_path):
     """Its clusters are learnt before, for as many tokens as there are, and it becomes integers."""
     asked = PRESETS["tiny"].with_(vocab_size=60_000, layer_kinds="ca", n_clusters=1800, cluster_size=32)
@@ -182,6 +183,7 @@ def test_a_version_is_trained_on(ray_session, samples, settings, tmp_path, monke
     assert sum(map(len, blobs)) < 0.8 * sum(len(untrained.encode(payload, effort="max")) for payload in payloads)
 
 
+@pytest.mark.slow
 def test_what_fits_the_validation_records_best_is_kept(ray_session, samples, settings, tmp_path):
     """Here what was there before training."""
     files = networks.untrained_files(**networks.TWO_STEPS)
