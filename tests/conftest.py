@@ -89,6 +89,22 @@ class TrainedVersion:
 
 
 @pytest.fixture(scope="session")
+def s3_server():
+    import s3
+
+    with s3.bucket() as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch):
+    """A bucket of a server of S3, behind a front that does not fail unless it is told to; no pause is long."""
+    monkeypatch.setattr("nbmf.store.folder._FIRST_PAUSE_S", 0.01)
+    yield s3_server
+    s3_server.front.share, s3_server.front.faults = 0.0, s3_server.front.FAULTS
+
+
+@pytest.fixture(scope="session")
 def train_config():
     from train_app.config import TrainConfig
 

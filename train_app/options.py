@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from cluster.cli.options import LOCAL
+from cluster.cli.options import EXIT_SOME_FAILED, LOCAL
 
 if TYPE_CHECKING:
     from cluster.sources import Source
     from cluster.sources.unread import Unread
     from train_app.config import TrainConfig
     from train_app.samples.opening import Reading
+    from train_app.samples.reading import Intake
 
-EXIT_SOME_FAILED = 3
 
 ClassFieldOption: TypeAlias = Annotated[
     str | None, typer.Option("--class-field", help="Field or column that holds the record's class.")
@@ -59,6 +59,12 @@ def opened(paths: list[str], reading: Reading) -> tuple[list[Source], Unread]:
     for line in unread.lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return sources, unread
+
+
+def end(intake: Intake, unread: Unread) -> None:
+    """Exits with EXIT_SOME_FAILED if records were left out, or files could not be read."""
+    if intake.rejections.counts or unread.faults:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def write_json(path: Path | None, report: dict[str, Any]) -> None:

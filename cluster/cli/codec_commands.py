@@ -17,6 +17,7 @@ import typer
 
 from cluster.cli.held_blobs import PREVIEW, decoder, held_in, held_in_line
 from cluster.cli.options import (
+    EXIT_SOME_FAILED,
     LOCAL,
     CodecOption,
     EffortChoice,
@@ -41,8 +42,6 @@ from nbmf.payload import Kind, Payload, check_canonical, from_canonical
 from nbmf.text_encoding import decode_text, encoding_of
 from nbmf.vectors.changed import Coded
 from nbmf.wire import BadWire, canonical_to_json, dump, load_named
-
-EXIT_SOME_FAILED = 3
 
 
 class InputFormat(enum.StrEnum):

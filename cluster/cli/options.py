@@ -14,6 +14,9 @@ from nbmf.engine import NAME_VARIABLE, THREADS_VARIABLE
 from nbmf.errors import NotALocalPath
 from nbmf.places import local_path
 
+EXIT_SOME_FAILED = 3
+"""Of a command that did its work but for single records or files, each of which it names."""
+
 
 def local(place: str | Path) -> Path:
     """The path on this machine that an argument names; a URI is wrong usage."""

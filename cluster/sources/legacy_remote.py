@@ -9,15 +9,16 @@ from itertools import islice
 from typing import TypeAlias
 
 from cluster.sources import legacy
-from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, BadRecord, Item
+from cluster.sources.base import DEFAULT_MAX_RECORD_BYTES, Item
 from cluster.sources.dict_blobs import decoded_dict_blobs
 from cluster.sources.legacy import is_record_of_store, reader_of
 from cluster.sources.parsing import too_large
 from cluster.sources.shards import REQUESTS_AT_ONCE, Shard, changed
 from cluster.sources.stamps import FileStamp
-from cluster.sources.storage import Storage
+from cluster.sources.storage import SourceUnavailable, Storage
 from cluster.sources.walk import NotRead, not_read
 from nbmf.encryption import StoreKey
+from nbmf.store.folder import again
 
 _Listed: TypeAlias = tuple[str, FileStamp]
 """A folder, relative to the store, and a file in it."""
@@ -72,14 +73,17 @@ class RemoteLegacyStore:
         size_bytes = file.size_bytes or 0
         if size_bytes > self.max_record_bytes:
             return too_large(size_bytes, self.max_record_bytes).bad(place, key, size_bytes)
+        return reader(place, key or "", self._content(shard, file.name), self.key, self.max_record_bytes)
+
+    def _content(self, shard: Shard, name: str) -> bytes:
+        """Whatever stands in the way of reading an object is no fault of the record in it."""
+        path = f"{shard.path}/{name}"
         try:
-            with self.storage.open(path) as opened:
-                data = opened.read()
+            return again(lambda: self.storage.content(path))
         except FileNotFoundError as error:
-            raise changed(shard, file.name, "it is gone") from error
+            raise changed(shard, name, "it is gone") from error
         except OSError as error:
-            return BadRecord(place, "unreadable", error.strerror or str(error), key)
-        return reader(place, key or "", data, self.key, self.max_record_bytes)
+            raise SourceUnavailable(f"{self.storage.show(path)} cannot be read: {error}") from error
 
     def _listed(self) -> Iterator[_Listed]:
         for info in self.storage.all_below(self.root):

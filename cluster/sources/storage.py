@@ -113,6 +113,12 @@ class Storage:
         raw = Path(path).open("rb", buffering=0) if self.is_local else self._filesystem().open_input_file(path)  # noqa: SIM115
         return cast(BinaryIO, io.BufferedReader(_Guarded(raw, self.show(path)), _BUFFER_BYTES))
 
+    def content(self, path: str) -> bytes:
+        """All of a file, on a filesystem that is not local. Raises OSError."""
+        with self._filesystem().open_input_file(path) as file:
+            content: bytes = file.read()
+        return content
+
     def _filesystem(self) -> pafs.FileSystem:
         return self.filesystem if self.filesystem is not None else _of_uri(self.uri or "")[0]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.cli.manifest_options import ClusterOption, ImageOption, PlaceOption, load_cluster
+from cluster.cli.options import EXIT_SOME_FAILED
 from nbmf.places import is_uri
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def ray_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
 
 def entrypoint(arguments: Sequence[str]) -> str:
     """The command of the job, which ends well too if only single records were not migrated."""
-    from migrate_job.cli.migrate import EXIT_SOME_FAILED
-
     _check(arguments)
     command = shlex.join(["nbmf", "migrate", "--address", "auto", *arguments])
     return f"{command} || [ $? -eq {EXIT_SOME_FAILED} ]"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.cli.options import (
+    EXIT_SOME_FAILED,
     LOCAL,
     AddressOption,
     CodecOption,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from migrate_job.report.report import Report
     from nbmf.store.folder import Folder
 
-EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypedDict, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class Tag(TypedDict, total=False):
@@ -17,6 +19,13 @@ class Tag(TypedDict, total=False):
 
 
 _SCHEMES = frozenset({"s3", "gs", "gcs"})
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Variables of the environment that say where to find credentials for S3, to pyarrow and obstore alike."""
 
 
 class WrittenMeanwhile(OSError):
@@ -67,23 +76,40 @@ def _tag(meta: Mapping[str, Any]) -> Tag:
 
 @lru_cache(maxsize=16)
 def _store(uri: str) -> Any:
-    """With the same place and credentials as pyarrow reads from the URI: in its query, or the environment's."""
+    """Bucket, folder, region and credentials are those that pyarrow takes; None where obstore would not find them."""
     parts = urlsplit(uri)
     if parts.scheme not in _SCHEMES or find_spec("obstore") is None:
         return None
+    import pyarrow.fs as pafs
     from obstore.store import GCSStore, S3Store
 
-    bucket = parts.netloc.rpartition("@")[2].partition(":")[0]
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    prefix = parts.path.strip("/") or None
+    filesystem, path = pafs.FileSystem.from_uri(uri)
+    bucket, _, prefix = path.strip("/").partition("/")
     if parts.scheme != "s3":
-        return GCSStore(bucket, prefix=prefix)
-    options: dict[str, Any] = {}
-    scheme = query.get("scheme", "https")
+        return GCSStore(bucket, prefix=prefix or None) if not (parts.query or parts.username) else None
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    options: dict[str, Any] = {"region": filesystem.region}
     if "endpoint_override" in query:
-        options["endpoint"] = f"{scheme}://{query['endpoint_override'].rpartition('://')[2]}"
-    if "region" in query:
-        options["region"] = query["region"]
+        scheme, _, host = query["endpoint_override"].rpartition("://")
+        options["endpoint"] = f"{scheme or query.get('scheme', 'https')}://{host}"
     if parts.username:
-        options |= {"access_key_id": parts.username, "secret_access_key": parts.password}
-    return S3Store(bucket, prefix=prefix, client_options={"allow_http": True}, **options)
+        options["access_key_id"] = unquote(parts.username)
+        options["secret_access_key"] = unquote(parts.password or "")
+    elif _are_in_a_profile():
+        if find_spec("boto3") is None:
+            return None
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        options["credential_provider"] = Boto3CredentialProvider()
+    return S3Store(bucket, prefix=prefix or None, client_options={"allow_http": True}, **options)
+
+
+def _are_in_a_profile() -> bool:
+    """Whether credentials for S3 are in the files of AWS's own tools, which obstore does not read."""
+    if any(name in os.environ for name in _CREDENTIALS):
+        return False
+    files = (
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"),
+    )
+    return "AWS_PROFILE" in os.environ or any(Path(file).expanduser().is_file() for file in files)

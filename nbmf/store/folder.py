@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -209,10 +209,13 @@ def _of_uri(uri: str) -> tuple[pafs.FileSystem, str]:
     require("a Parquet store", "pyarrow")
     import pyarrow.fs as pafs
 
-    # A small object is then one request in place of three.
-    delayed = f"{'&' if '?' in uri else '?'}allow_delayed_open=true" if uri.startswith("s3:") else ""
+    if uri.startswith("s3:"):
+        # A small object is then one request in place of three; older releases of pyarrow do not know it.
+        with suppress(ValueError, OSError):
+            filesystem, path = pafs.FileSystem.from_uri(f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true")
+            return filesystem, path.rstrip("/")
     try:
-        filesystem, path = pafs.FileSystem.from_uri(uri + delayed)
+        filesystem, path = pafs.FileSystem.from_uri(uri)
     except (OSError, ValueError) as error:
         raise StoreError(f"{shown(uri)}: {str(error).replace(uri, shown(uri))}") from error
     return filesystem, path.rstrip("/")
@@ -232,7 +235,7 @@ def again(request: Callable[[], _T]) -> _T:
     for attempt in range(_TRIES):
         try:
             return request()
-        except WrittenMeanwhile:
+        except (WrittenMeanwhile, FileNotFoundError):
             raise
         except OSError as error:
             if attempt == _TRIES - 1 or any(word in str(error) for word in _FINAL):

@@ -15,12 +15,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import s3
 import synthetic
 
 from cluster.errors import DestinationError
-from cluster.sources import SourceChanged, jsonl, open_source
+from cluster.sources import SourceChanged, SourceUnavailable, jsonl, open_source
 from cluster.sources.shards import check_unchanged
+from cluster.sources.storage import Storage
 from migrate_job import job
 from migrate_job.plan.options import Options
 from nbmf import store
@@ -32,17 +32,9 @@ from nbmf.store.layout import DEAD_LETTERS, INDEX, PART_PREFIX, PLAN, REPORT
 RECORDS = 300
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    with s3.bucket() as made:
-        yield made
-
-
 @pytest.fixture
-def uri(bucket, tmp_path, monkeypatch):
+def uri(bucket, tmp_path):
     """A folder of the test's own, reached through a network that does not fail."""
-    monkeypatch.setattr(folders, "_FIRST_PAUSE_S", 0.01)
-    bucket.front.share = 0
     return bucket.uri(f"migrations/{tmp_path.name}")
 
 
@@ -163,6 +155,33 @@ def test_a_legacy_store_there_is_read_as_one_here(old_store, small_shards, uri, 
         check_unchanged(first)
 
 
+def test_a_network_that_fails_makes_no_dead_letters(uri, bucket, tmp_path, monkeypatch):
+    """Now and then: all is there. For good: the run ends, and the same call goes on."""
+    there, payloads = folder_at(uri), synthetic.records(20, seed=12)
+    for number, payload in enumerate(payloads):
+        content = json.dumps({"payload": payload, "meta": None, "cls": "note"})
+        there.write(f"records/k{number:02}__note.json", lambda path, content=content: path.write_text(content))
+    source = open_source(uri)
+    bucket.front.share = 0.2
+    assert job.run(source, tmp_path / "now and then", str(tmp_path), "none").migrated == 20
+    monkeypatch.setattr(folders, "_TRIES", 1)
+    content, left = Storage.content, iter(range(8))
+
+    def lost(self, path):
+        if next(left, None) is None:
+            raise OSError("AWS Error NETWORK_CONNECTION")
+        return content(self, path)
+
+    bucket.front.share = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "content", lost)
+        with pytest.raises(SourceUnavailable, match="NETWORK_CONNECTION"):
+            job.run(source, tmp_path / "for good", str(tmp_path), "none")
+    assert not (tmp_path / "for good" / REPORT).exists()
+    report = job.run(source, tmp_path / "for good", str(tmp_path), "none")
+    assert (report.migrated, report.dead) == (20, 0)
+
+
 def test_the_command_takes_a_uri_and_shows_no_secret(nbmf_command, file, uri, tmp_path):
     ended = nbmf_command("migrate", file, uri, "--codec", "none")
     out, err = ended.out.decode(), ended.err
@@ -216,10 +235,8 @@ def run_killed(file, uri, tmp_path, repository, kills, shard_lines, little_bytes
 def test_killed_and_failed_at_random(file, uri, bucket, repository, tmp_path):
     migrate(file, tmp_path / "disk", tmp_path)
     bucket.front.share, before = 0.15, len(bucket.front.happened)
-    try:
-        run_killed(file, uri, tmp_path, repository, 3, 40, 10**9)
-    finally:
-        bucket.front.share = 0
+    run_killed(file, uri, tmp_path, repository, 3, 40, 10**9)
+    bucket.front.share = 0
     assert len(bucket.front.happened) > before + 10
     assert content(uri) == content(tmp_path / "disk")
 
@@ -232,10 +249,8 @@ def test_a_hundred_thousand_records(uri, bucket, repository, tmp_path):
     with file.open("ab") as lines:
         lines.write(b"{broken\n")
     bucket.front.share, before = 1 / 15, len(bucket.front.happened)
-    try:
-        run_killed(file, uri, tmp_path, repository, 5, 1000, -1)
-    finally:
-        bucket.front.share = 0
+    run_killed(file, uri, tmp_path, repository, 5, 1000, -1)
+    bucket.front.share = 0
     assert len(bucket.front.happened) > before + 30
     found = {int(record.key.rpartition(":")[2]): record.payload() for record in store.iterate(uri)}
     assert len(found) == len(records) == len(store.open(uri))

@@ -1,7 +1,6 @@
 """Folders of data sets, on a filesystem and an object store: files whole or not at all, whatever the network does."""
 
 import pytest
-import s3
 
 from nbmf import store
 from nbmf.errors import NotALocalPath
@@ -9,17 +8,6 @@ from nbmf.store import conditional_writes
 from nbmf.store import folder as folders
 from nbmf.store.errors import StoreError
 from nbmf.store.folder import LocalFolder, RemoteFolder, folder_at
-
-
-@pytest.fixture(scope="module")
-def bucket():
-    with s3.bucket() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(folders, "_FIRST_PAUSE_S", 0.001)
 
 
 @pytest.fixture
@@ -58,6 +46,35 @@ def test_a_file_is_made_once(folder):
     assert folder.read("plan") == b"mine"
 
 
+def test_names_and_secrets_are_those_of_the_uri(bucket):
+    """Both libraries write to the same object, whatever is escaped in the URI."""
+    uri = bucket.uri("a%20folder/%C3%BC%2Bx").replace("key:secret", "k%2Fy:se%2Fcr%2Bt%40")
+    folder = RemoteFolder(uri)
+    assert folder.create("plan", b"mine")
+    assert folder.read("plan") == b"mine"
+    folder.write("other", lambda path: path.write_bytes(b"o"))
+    assert conditional_writes.read_object(uri, "other")[0] == b"o"
+    signed = [path for _, path, _ in bucket.front.requests[-4:]]
+    assert all(path.startswith("/memory-stores/a%20folder/%C3%BC%2Bx/") for path in signed), signed
+
+
+@pytest.mark.parametrize("has_boto3", [True, False])
+def test_credentials_that_only_awss_tools_know(monkeypatch, tmp_path, has_boto3):
+    """Of a profile: by boto3; without it nothing is written on condition, but everything is written."""
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = of-a-file\naws_secret_access_key = x\n")
+    for name in conditional_writes._CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    found = conditional_writes.find_spec
+    without = () if has_boto3 else ("boto3",)
+    monkeypatch.setattr(conditional_writes, "find_spec", lambda name: None if name in without else found(name))
+    uri = f"s3://bucket/{has_boto3}?region=us-east-1"
+    assert conditional_writes.has_conditions(uri) is has_boto3
+    if has_boto3:
+        assert conditional_writes._store(uri).credential_provider().get("access_key_id") == "of-a-file"
+    assert conditional_writes.has_conditions(uri.replace("//", "//key:secret@"))
+
+
 def test_what_cannot_be_filled_is_not_there(folder):
     def fill(path):
         path.write_bytes(b"half")
@@ -75,19 +92,16 @@ def test_scratch_is_gone_afterwards(folder):
     assert list(folder.entries()) == []
 
 
-@pytest.mark.parametrize("size_bytes", [1000, 12_000_000])
+@pytest.mark.parametrize("size_bytes", [0, 1000, 12_000_000])
 def test_a_server_that_fails_now_and_then(bucket, size_bytes):
     """Slow, 503, connections that are cut before and after the server acts, in the middle of an upload in parts."""
     folder = RemoteFolder(bucket.uri(f"faults/{size_bytes}"))
     content = bytes(range(256)) * (size_bytes // 256)
     bucket.front.share, before = 0.35, len(bucket.front.happened)
-    try:
-        for number in range(6):
-            folder.write(f"part-{number}", lambda path, number=number: path.write_bytes(content + bytes(number)))
-        assert [folder.read(f"part-{number}") for number in range(6)] == [content + bytes(n) for n in range(6)]
-        assert sorted(folder.entries()) == [f"part-{number}" for number in range(6)]
-    finally:
-        bucket.front.share = 0
+    for number in range(6):
+        folder.write(f"part-{number}", lambda path, number=number: path.write_bytes(content + bytes(number)))
+    assert [folder.read(f"part-{number}") for number in range(6)] == [content + bytes(n) for n in range(6)]
+    assert sorted(folder.entries()) == [f"part-{number}" for number in range(6)]
     assert len(bucket.front.happened) > before + 3
 
 
@@ -96,11 +110,9 @@ def test_a_server_that_is_away(bucket, monkeypatch):
     folder = RemoteFolder(bucket.uri("away"))
     folder.write("part", lambda path: path.write_bytes(b"old"))
     bucket.front.share, bucket.front.faults = 1.0, ("busy",)
-    try:
-        with pytest.raises(OSError, match=r"SLOW_DOWN|SlowDown"):
-            folder.write("part", lambda path: path.write_bytes(b"new"))
-    finally:
-        bucket.front.share, bucket.front.faults = 0, ("slow", "busy", "cut before", "cut after")
+    with pytest.raises(OSError, match=r"SLOW_DOWN|SlowDown"):
+        folder.write("part", lambda path: path.write_bytes(b"new"))
+    bucket.front.share = 0.0
     assert folder.read("part") == b"old"
 
 

@@ -13,14 +13,15 @@ ANSWER = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Messag
 
 
 class Front(ThreadingHTTPServer):
-    """Passes requests on. `faults` (slow, busy, cut before, cut after) happen to a share of them, by chance."""
+    """Passes requests on. `faults` happen to a share of them, by chance."""
 
     daemon_threads = True
+    FAULTS = ("slow", "busy", "cut before", "cut after")
 
     def __init__(self, port):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.behind = port
-        self.share, self.faults = 0.0, ("slow", "busy", "cut before", "cut after")
+        self.share, self.faults = 0.0, self.FAULTS
         self.requests, self.happened = [], []
         self.rng = random.Random(5)
         self.lock = threading.Lock()

@@ -24,11 +24,11 @@ from cluster.cli.options import (
 )
 from cluster.registry import DEFAULT
 from train_app.options import (
-    EXIT_SOME_FAILED,
     ClassFieldOption,
     ReportOption,
     TrainConfigOption,
     UnwrapOption,
+    end,
     load_config,
     opened,
     write_json,
@@ -94,8 +94,7 @@ def check(
         results().print(sizes_table("Distinct records by kind, sizes in bytes", "kind", report["kinds"]))
     if report["classes"]:
         results().print(sizes_table("By class", "class", report["classes"]))
-    if report["rejected"] or unread.faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    end(intake, unread)
 
 
 @app.command()
@@ -150,8 +149,7 @@ def split(
         f"{report['duplicates']:,} duplicates are left out; {report['moved']:,} records went with one that they are "
         f"nearly the same as; {report['kept']:,} were there before."
     )
-    if report["rejected"] or unread.faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    end(intake, unread)
 
 
 @app.command()
@@ -200,8 +198,7 @@ def pairs(
         f"{found['mean_ratio']:.2f} in the mean, {found['p5_ratio']:.2f} at p5; similarity "
         f"{found['similarity_mean']:g} in the mean, {found['similarity_min']:g} at least."
     )
-    if intake.rejections.counts or unread.faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    end(intake, unread)
 
 
 @app.command()
@@ -245,5 +242,4 @@ def estimate(
     results().print(curve_table(curve))
     for line in curve_lines(curve, more):
         typer.echo(line)
-    if intake.rejections.counts or unread.faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    end(intake, unread)

@@ -8,11 +8,11 @@ import typer
 
 from cluster.cli.options import PayloadFieldOption, PayloadOption, RegistryOption, TableOption
 from train_app.options import (
-    EXIT_SOME_FAILED,
     ClassFieldOption,
     ReportOption,
     TrainConfigOption,
     UnwrapOption,
+    end,
     load_config,
     opened,
     write_json,
@@ -93,5 +93,4 @@ def evaluate(
     if measured["exact"] != measured["records"]:
         typer.echo(f"{measured['records'] - measured['exact']} records did not decode equal.", err=True)
         raise typer.Exit(1)
-    if intake.rejections.counts or unread.faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    end(intake, unread)
