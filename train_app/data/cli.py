@@ -149,6 +149,8 @@ def split(
         f"{report['duplicates']:,} duplicates are left out; {report['moved']:,} records went with one that they are "
         f"nearly the same as; {report['kept']:,} were there before."
     )
+    if report["gone"]:
+        typer.echo(f"{report['gone']:,} that were there before are not among these records, and in no file now.")
     end(intake, unread)
 
 

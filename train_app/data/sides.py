@@ -29,6 +29,11 @@ class Sides:
         self._kept[sample.digest] = side
         self._near[side].add(sketch(sample.canonical))
 
+    @property
+    def gone(self) -> int:
+        """How many that were on a side before were not asked for again."""
+        return len(self._kept) - self.counts["kept"]
+
     def side_of(self, sample: Sample) -> str | None:
         """Its side; None where records that are near to it are on more than one."""
         if (kept := self._kept.get(sample.digest)) is not None:

@@ -65,6 +65,7 @@ def split(
         "rejected": dict(sorted(intake.rejections.counts.items())),
         "kept": sides.counts["kept"],
         "moved": sides.counts["moved"],
+        "gone": sides.gone,
         "sides": {
             side: {"file": path_of(folder, side, suffix).name, "records": records[side], "bytes": sizes[side]}
             for side in SIDES

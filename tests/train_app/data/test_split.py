@@ -119,9 +119,22 @@ def test_records_that_come_later_change_nothing(nbmf_command, tmp_path, families
     after = sides_in(tmp_path / "one")
     assert before.items() <= after.items()
     assert len(after) > 300
+    assert "in no file now" not in result.out.decode()
     suffix = ".jsonl.zst" if zstd else ".jsonl"
     expected = {*(f"{side}{suffix}" for side in SIDES), "split.json"}
     assert {path.name for path in (tmp_path / "one").iterdir()} - {"rejected.jsonl"} == expected
+
+
+def test_records_that_go_are_told(nbmf_command, tmp_path):
+    records = synthetic.records(60, seed=4)
+    for name, some in (("all", records), ("some", records[:25])):
+        given = synthetic.write_jsonl(tmp_path / f"{name}.jsonl", some)
+        result = nbmf_command("data", "split", given, "-o", tmp_path / "out", *SHARES)
+    there = len(sides_in(tmp_path / "out"))
+    gone = json.loads((tmp_path / "out" / "split.json").read_text())["gone"]
+    assert 0 < there <= 25
+    assert 25 <= gone <= 60 - there
+    assert f"{gone:,} that were there before are not among these records, and in no file now." in result.out.decode()
 
 
 @pytest.mark.parametrize(
