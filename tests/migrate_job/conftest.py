@@ -14,7 +14,7 @@ from nbmf import stub
 from nbmf.store.record_file import file_name as record_file_name
 
 GOOD_RECORDS = 60
-WITH_CHILDREN = ("test_isolation", "test_coding_run", "test_rehearsal", "test_killed", "test_job")
+WITH_CHILDREN = ("test_isolation", "test_run", "test_rehearsal", "test_killed", "test_job")
 MAX_RECORD_BYTES = 30_000
 
 

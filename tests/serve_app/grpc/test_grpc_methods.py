@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import math
 import time
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import grpc
 import keys
 import numpy as np
 import pytest
+from kept_logs import keep
 
 from cluster import config as configuration
 from cluster.errors import ConfigError
@@ -22,7 +22,6 @@ from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.grpc import nbmf_pb2 as pb
 from serve_app.grpc.registration import telling_timeout
 from serve_app.grpc.statuses import status_of
-from serve_app.observe import request_lines
 from serve_app.work.results import Failure, RequestFailed
 
 BLOB = Codec().encode("x")
@@ -268,11 +267,9 @@ def test_the_timeout_of_a_call_is_told_in_metadata(left_s, told):
 
 
 @pytest.fixture
-def lines(caplog, monkeypatch):
-    request_lines.write_to_stderr()  # which turns propagation off, the first time
-    monkeypatch.setattr(logging.getLogger("nbmf.requests"), "propagate", True)
-    caplog.set_level(logging.INFO, "nbmf.requests")
-    return lambda: [json.loads(r.message) for r in caplog.records if r.name == "nbmf.requests"]
+def lines(monkeypatch):
+    kept = keep(monkeypatch, "nbmf.requests")
+    return lambda: [json.loads(line) for line in kept]
 
 
 def test_lines_of_the_log(call, lines):

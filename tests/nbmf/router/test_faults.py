@@ -21,7 +21,7 @@ from nbmf.encryption import KEY_VARIABLE
 from nbmf.errors import UnknownCodec
 from nbmf.router import Router, Routing
 
-SUPPORT = Path(__file__).parents[1] / "support"
+SUPPORT = Path(__file__).parents[2] / "support"
 RECORD = record(random.Random(1))
 
 

@@ -17,7 +17,7 @@ from nbmf.coders import ALONE, CountsAloneCoder, NeuralAloneCoder
 from nbmf.manifest import read_version
 from nbmf.payload import Kind, to_canonical
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
 SHARES = [int(share) for share in re.search(r"of 256 shares: ([\d,\s]+)\. Then", PAGE)[1].split(",")]
 DECODED_ALONE = [NeuralAloneCoder.number, CountsAloneCoder.number]
 JSON = st.recursive(

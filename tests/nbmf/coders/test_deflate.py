@@ -15,7 +15,7 @@ from nbmf.coders.deflate_dictionary import DICTIONARY
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
 
 
 def test_the_dictionary_is_the_one_on_the_page():

@@ -13,7 +13,7 @@ def run_script(name, *arguments):
     """What a script of this folder prints, run in a process of its own."""
     ended = subprocess.run(
         [sys.executable, HERE / name, *map(str, arguments)],
-        cwd=HERE.parents[1],
+        cwd=HERE.parents[2],
         capture_output=True,
         timeout=800,
         check=False,

@@ -1,6 +1,6 @@
 """Moving a migration's parts into a SQLite file, killed at steps that touch a file or run SQL, and gone on with.
 
-Run by test_destination_sqlite.py, in a process of its own: `sqlite_kills.py FOLDER STRIDE`. Prints the number of kills.
+Run by test_sqlite.py, in a process of its own: `sqlite_kills.py FOLDER STRIDE`. Prints the number of kills.
 """
 
 import os
@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from here import plan_here
 from killed import run_killed

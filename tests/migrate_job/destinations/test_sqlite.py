@@ -154,6 +154,6 @@ def test_other_sqlite_files_are_no_stores(tmp_path):
 def test_killed_while_parts_are_moved_and_gone_on_with(tmp_path, stride):
     """SIGKILL at steps that touch a file or run SQL, twice in a row: the file is the same to the byte, or not there."""
     script = [sys.executable, HERE / "sqlite_kills.py", str(tmp_path), str(stride)]
-    ended = subprocess.run(script, cwd=HERE.parents[1], capture_output=True, timeout=800, check=False, text=True)
+    ended = subprocess.run(script, cwd=HERE.parents[2], capture_output=True, timeout=800, check=False, text=True)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) > 5

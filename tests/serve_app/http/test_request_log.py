@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from kept_logs import keep
 from keys import entry
 from octets import OCTETS, frame_items
 from ray.exceptions import ActorDiedError
@@ -37,17 +38,7 @@ FIELDS = {
 @pytest.fixture
 def log(monkeypatch):
     """What is written: lines of requests, then those of faults."""
-    lines = []
-
-    class Kept(logging.Handler):
-        def emit(self, record):
-            lines.append(self.format(record))
-
-    for name in ("nbmf.requests", "ray.serve"):
-        monkeypatch.setattr(logging.getLogger(name), "handlers", [Kept()])
-        monkeypatch.setattr(logging.getLogger(name), "propagate", False)
-    logging.getLogger("nbmf.requests").setLevel(logging.INFO)
-    return lines
+    return keep(monkeypatch, "nbmf.requests", "ray.serve")
 
 
 def _only(log):
