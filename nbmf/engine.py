@@ -30,10 +30,16 @@ class EngineMissing(NbmfError):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`threads` that a batch is shared among; the compiled loops hold no GIL. Raises ValueError, EngineMissing."""
+    """`threads` that a batch is shared among; the compiled loops hold no GIL. Raises ValueError, EngineMissing.
+
+    `joins`: what several threads of the process decode at once is done side by side in `threads` loops, and not by each
+    thread alone. A record then takes its share of the time with all others, and what is small does not wait for the
+    large.
+    """
 
     name: EngineName = "auto"
     threads: int = 1
+    joins: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in get_args(EngineName):
@@ -47,10 +53,10 @@ class Engine:
 _engine: Engine | None = None
 
 
-def configure(name: EngineName = "auto", threads: int = 1) -> None:
+def configure(name: EngineName = "auto", threads: int = 1, joins: bool = False) -> None:
     """Sets the engine of this process, in place of what the environment says. Raises ValueError, EngineMissing."""
     global _engine
-    _engine = Engine(name, threads)
+    _engine = Engine(name, threads, joins)
 
 
 def engine() -> Engine:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -24,6 +25,11 @@ prepare_environment()
 _FIRST_PORT = 10_000 + os.getpid() % 200 * 100
 os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT"] = str(_FIRST_PORT)
 os.environ["RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT"] = str(_FIRST_PORT + 99)
+
+settings.register_profile(
+    "nbmf", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("nbmf")
 
 RAY_CPUS = 4
 STABLE_RECORDS = 1200

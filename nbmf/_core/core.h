@@ -265,6 +265,7 @@ typedef struct {
     size_t decoded;  /* bytes */
     JsonEnd json;
     RangeCoder coder;
+    int problem; /* that ended it */
 } Slot;
 
 /* NO_INTERVAL: numbers of the version that give none. NO_SIZE: a record that a stream cannot tell the size of. */
@@ -284,6 +285,7 @@ typedef struct {
     int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
                                 int64_t type_id, const int32_t *tokens, int64_t count, int sizing, uint8_t *out);
     int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
+    int (*decode_tokens)(const Model *model, Work *work, Slot *slots, int taken);
     void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
     int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
     int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);

@@ -1,5 +1,6 @@
 /* nbmf._core: the compiled core for Python. See nbmf/_core.pyi for what is offered. */
 #include "parts.h"
+#include "together.h"
 
 #include <structmember.h>
 
@@ -130,6 +131,7 @@ typedef struct {
     Constants constants;
     Model model;
     Work *kept[KEPT_WORKS];
+    Together *together; /* NULL until it is first asked */
 } ModelObject;
 
 static int same_vocabulary(const Vocabulary *one, const Vocabulary *other) {
@@ -189,6 +191,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
 static void model_free(PyObject *object) {
     ModelObject *self = (ModelObject *)object;
     for (int i = 0; i < KEPT_WORKS; i++) self->path->free_work(self->kept[i]);
+    nbmf_free_together(self->together, self->path);
     Py_XDECREF(self->network);
     Py_XDECREF(self->counts);
     nbmf_release(&self->held);
@@ -421,6 +424,27 @@ static PyObject *model_decode(PyObject *object, PyObject *args) {
                 results = problem ? raise_for(problem) : results_of(&batch);
             }
         } else results = results_of(&batch);
+    }
+    free_batch(&batch);
+    return results;
+}
+
+static PyObject *model_decode_together(PyObject *object, PyObject *args) {
+    ModelObject *self = (ModelObject *)object;
+    PyObject *streams, *results = NULL;
+    int lanes;
+    if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &streams, &lanes)) return NULL;
+    if (lanes < 1) return PyErr_Format(PyExc_ValueError, "%d lanes", lanes);
+    if (!self->together && !(self->together = nbmf_new_together())) return PyErr_NoMemory();
+    Batch batch = {0};
+    if (predicts(self) && !fill_batch(self, &batch, streams)) {
+        int problem = DONE;
+        if (batch.count) {
+            Py_BEGIN_ALLOW_THREADS
+            problem = nbmf_decode_together(self->together, lanes, self->path, &self->model, batch.records, batch.count);
+            Py_END_ALLOW_THREADS
+        }
+        results = problem ? raise_for(problem) : results_of(&batch);
     }
     free_batch(&batch);
     return results;
@@ -846,6 +870,8 @@ static PyMethodDef model_methods[] = {
      "encode_predicted(tokens, type_id, symbols, members, sizing=SIZE_TOLD): the same from the network's distances."},
     {"decode", model_decode, METH_VARARGS,
      "decode(streams, side_by_side): of (stream, bytes, type id, sizing) the records; None of one that its stream can't be."},
+    {"decode_together", model_decode_together, METH_VARARGS,
+     "decode_together(streams, lanes): the same, side by side with the records of other threads."},
     {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's distances step by step."},
     {"distances", model_distances, METH_VARARGS, "distances(inputs, targets, at_once, symbols, members): the network's after each input."},
     {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},

@@ -20,6 +20,7 @@ const Path PATH_NAMED(PATH) = {
     .encode = encode,
     .encode_predicted = encode_predicted,
     .decode = decode,
+    .decode_tokens = decode_tokens,
     .start_decoding = start_decoding,
     .decode_symbol = decode_symbol,
     .decode_member = decode_member,

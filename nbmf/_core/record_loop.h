@@ -417,6 +417,28 @@ static int decode_member(const Model *model, Work *work, int slot, Slot *state, 
     return DONE;
 }
 
+/* The next token of the records in some slots, work->slot_B. What is wrong with the version ends a record, as its end does.
+ * Returns it. */
+static int decode_tokens(const Model *model, Work *work, Slot *slots, int taken) {
+    int problem = DONE;
+    for (int b = 0; b < taken; b++) work->token_B[b] = slots[work->slot_B[b]].last;
+    if (model->network) next_frequencies(model, work, taken);
+    for (int b = 0; b < taken; b++) {
+        const int slot = work->slot_B[b];
+        Slot *state = &slots[slot];
+        const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
+        state->problem = decode_symbol(model, work, slot, state, network_S, work->total_B[b]);
+        if (!state->problem && state->cluster >= 0) {
+            const int64_t total = model->network ? member_frequencies(model, work, b, state->cluster) : 0;
+            state->problem = decode_member(model, work, slot, state, model->network ? work->member_Z : NULL, total);
+        }
+        if (!state->problem) continue;
+        problem = state->problem;
+        state->record = NULL;
+    }
+    return problem;
+}
+
 /* All records, none of them empty: as many side by side as there are slots, the next when one has ended. */
 static int decode(const Model *model, Work *work, Slot *slots, Record *records, size_t count) {
     size_t following = 0;
@@ -425,24 +447,11 @@ static int decode(const Model *model, Work *work, Slot *slots, Record *records, 
         for (int slot = 0; slot < work->slots; slot++) {
             if (!slots[slot].record && following < count)
                 start_decoding(model, work, slot, &slots[slot], &records[following++]);
-            if (slots[slot].record) {
-                work->slot_B[taken] = slot;
-                work->token_B[taken++] = slots[slot].last;
-            }
+            if (slots[slot].record) work->slot_B[taken++] = slot;
         }
         if (taken == 0) return DONE;
-        if (model->network) next_frequencies(model, work, taken);
-        for (int b = 0; b < taken; b++) {
-            const int slot = work->slot_B[b];
-            Slot *state = &slots[slot];
-            const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
-            int problem = decode_symbol(model, work, slot, state, network_S, work->total_B[b]);
-            if (!problem && state->cluster >= 0) {
-                const int64_t total = model->network ? member_frequencies(model, work, b, state->cluster) : 0;
-                problem = decode_member(model, work, slot, state, model->network ? work->member_Z : NULL, total);
-            }
-            if (problem) return problem;
-        }
+        const int problem = decode_tokens(model, work, slots, taken);
+        if (problem) return problem;
     }
 }
 

@@ -10,6 +10,7 @@ from nbmf.engine import engine
 
 _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
+_MOST_JOINED_BYTES = _SLOT_TOKENS // _core.AT_ONCE
 
 R = TypeVar("R")
 
@@ -54,12 +55,13 @@ class CoreBatches:
         )
 
     def decode(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
-        return _in_groups(
-            lambda group: self.decode_group([streams[index] for index in group]),
-            [stream.n_bytes for stream in streams],
-        )
+        sizes_bytes = [stream.n_bytes for stream in streams]
+        setting = engine()
+        if setting.joins and max(sizes_bytes, default=0) <= _MOST_JOINED_BYTES:
+            return self._model.decode_together([*streams], setting.threads)
+        return _in_groups(lambda group: self._decode_group([streams[index] for index in group]), sizes_bytes)
 
-    def decode_group(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
+    def _decode_group(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
         """On this thread; as many at once as memory allows."""
         longest = max(stream.n_bytes for stream in streams)
         side_by_side = min(_core.AT_ONCE, max(1, _SLOT_TOKENS // max(longest, 1)))

@@ -123,7 +123,7 @@ class NeuralCodec:
         Time and memory are bounded by `n_bytes`. A damaged stream may decode to other bytes:
         the blob's checksum tells.
         """
-        (data,) = self._core_batches.decode_group(self.with_type_ids([Stream(stream, n_bytes, record_type)]))
+        (data,) = self._core_batches.decode(self.with_type_ids([Stream(stream, n_bytes, record_type)]))
         if data is None:
             raise ValueError(f"the stream does not end at {n_bytes} bytes")
         return data

@@ -82,7 +82,10 @@ DEFINITIONS = {
         _COSINES,
     ),
     "nbmf_batch_records": Definition(
-        "histogram", "Records that a replica coded as one batch.", ("operation",), _RECORDS
+        "histogram",
+        "Records that a replica coded as one batch; of a decoder, those of one request that were taken up together.",
+        ("operation",),
+        _RECORDS,
     ),
     "nbmf_version_loads_total": Definition(
         "counter", "Codec versions that a decoder replica loaded because a blob named them."

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
+from nbmf.neural.codec import gpu_is_there
 from nbmf.payload import Canonical, Kind, check_canonical, to_canonical
 from nbmf.vectors.aim import DEFAULT_AIM, Aim
 from nbmf.vectors.changed import Coded
@@ -94,7 +96,7 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes blobs of any version of the registry; blobs of several requests as one batch.
+    """Decodes blobs of any version of the registry; those of several requests side by side, or as one batch.
 
     `version` is warm from the start, others are loaded when a blob first names them, or, with a rollout's controller,
     when the rollout begins, which it is told. What the service does not encode with, or no more, or not yet, is decoded
@@ -114,10 +116,18 @@ class Decoder:
         self._max_payload_bytes = limits.max_payload_bytes
         isolated = IsolatedVersions(self._registry, engine, batch, limits.max_payload_bytes, limits.max_loaded_versions)
         self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
-        self._versions.catalog.add(_warm(registry, version, engine))
+        joins = batch.side_by_side > 1 and not _by_torch(engine)
+        self._versions.catalog.add(_warm(registry, version, replace(engine, joins=joins)))
         decode = watched(self._decode, _payload_bytes, batch.timeout_s)
+        at_once = batch.side_by_side if joins else batch.concurrency
         self._batcher: Batcher[Frame | Failure, _Travelling | Failure] = Batcher(
-            decode, batch.max_records, batch.max_bytes, batch.concurrency, batch.max_wait_s
+            decode,
+            batch.max_records,
+            batch.max_bytes,
+            at_once,
+            batch.max_wait_s,
+            ThreadPoolExecutor(at_once, "decode"),
+            merges=not joins,
         )
         self._following: asyncio.Task[None] | None = None
         if controller is not None:
@@ -228,10 +238,15 @@ class Decoder:
 
 def _warm(registry: str, version: str, engine: Engine) -> Codec:
     """The version, loaded and compiled, so that the replica's first request is as quick as others."""
-    configure(engine.name, engine.threads)
+    configure(engine.name, engine.threads, engine.joins)
     codec = Registry(registry).load(version)
     codec.warm_up()
     return codec
+
+
+def _by_torch(engine: Engine) -> bool:
+    """Whether PyTorch decodes batches here, which is quick for large ones."""
+    return engine.name == "torch" or (engine.name == "auto" and gpu_is_there())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ _KEPT = 0.9
 """Of a batch's weight, when the next one is counted."""
 _RECORD_BYTES = 256
 """What a record takes beside its bytes: else many of one byte would make all others look as slow."""
+_PATIENCE = 2.0
+"""What is quicker is taken first if it came later by no more than so many times the difference between both."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,6 +36,7 @@ class _Waiting(Generic[T, R]):
     items: Sequence[T]
     sizes_bytes: Sequence[int]
     deadline: float
+    since: float
     future: asyncio.Future[list[R]]
     results: dict[int, R] = field(default_factory=dict)
     taken: int = 0
@@ -74,8 +76,9 @@ class Batcher(Generic[T, R]):
     The thread is one of `threads`, or of those that the loop has for everything.
 
     A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
-    more. A call with more items than that is cut: after each batch it goes to the end of the queue, so that a small
-    call never waits for all of a large one.
+    more; without `merges` those of one call. What is small goes before what is large and came a little earlier, by the
+    speed of the last batches; nothing waits for ever. A call with more items than a batch is cut: after each it counts
+    as one that has just come, so that a small call never waits for all of a large one.
 
     A call that would have to wait for longer than `max_wait_s`, by the speed of the last batches, is refused; one that
     finds nothing waiting is not. Serve's own limits are no good for that: its router, once a replica has
@@ -90,8 +93,10 @@ class Batcher(Generic[T, R]):
         concurrency: int = 1,
         max_wait_s: float = math.inf,
         threads: Executor | None = None,
+        merges: bool = True,
     ) -> None:
         self._work = work
+        self._merges = merges
         self._threads = threads
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -99,7 +104,8 @@ class Batcher(Generic[T, R]):
         self._max_wait_s = max_wait_s
         self._waiting_bytes = 0
         self._speed = Speed()
-        self._queue: deque[_Waiting[T, R]] = deque()
+        self._busy_since = 0.0  # of what is in work, not counted yet
+        self._queue: list[_Waiting[T, R]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, how: Hashable, items: Sequence[T], sizes_bytes: Sequence[int], deadline: float) -> list[R]:
@@ -111,7 +117,7 @@ class Batcher(Generic[T, R]):
             raise Overloaded
         self._waiting_bytes += _cost_bytes(sizes_bytes)
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(how, items, sizes_bytes, deadline, future))
+        self._queue.append(_Waiting(how, items, sizes_bytes, deadline, time.perf_counter(), future))
         self._start()
         return await future
 
@@ -120,24 +126,19 @@ class Batcher(Generic[T, R]):
             batch = self._next()
             if not batch:
                 return
+            if not self._tasks:
+                self._busy_since = time.perf_counter()
             self._free -= 1
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
     def _next(self) -> list[tuple[_Waiting[T, R], int]]:
         """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
         batch: list[tuple[_Waiting[T, R], int]] = []
         held_bytes = 0
-        passed: list[_Waiting[T, R]] = []
-        cut: list[_Waiting[T, R]] = []
-        while self._queue:
-            one = self._queue.popleft()
-            if not _is_wanted(one):
-                self._waiting_bytes -= _cost_bytes(one.sizes_bytes[one.taken :])
-                continue
+        self._drop_unwanted()
+        for one in sorted(self._queue, key=self._turn):
             if batch and one.how != batch[0][0].how:
-                passed.append(one)
                 continue
             while one.taken < len(one.items):
                 size_bytes = one.sizes_bytes[one.taken]
@@ -149,20 +150,32 @@ class Batcher(Generic[T, R]):
                 one.taken += 1
             if one.taken < len(one.items):
                 # One that got nothing of this batch keeps its place: else it might wait for ever.
-                (cut if batch[-1][0] is one else passed).append(one)
+                if batch[-1][0] is one:
+                    one.since = time.perf_counter()
                 break
-        self._queue.extendleft(reversed(passed))
-        self._queue.extend(cut)
+            if not self._merges:
+                break
+        self._queue = [one for one in self._queue if one.taken < len(one.items)]
         return batch
+
+    def _turn(self, one: _Waiting[T, R]) -> float:
+        """The lower the sooner."""
+        return one.since + _PATIENCE * self._speed.time_of(
+            min(_cost_bytes(one.sizes_bytes[one.taken :]), self._max_bytes)
+        )
+
+    def _drop_unwanted(self) -> None:
+        for one in self._queue:
+            if not _is_wanted(one):
+                self._waiting_bytes -= _cost_bytes(one.sizes_bytes[one.taken :])
+        self._queue = [one for one in self._queue if not one.future.done()]
 
     async def _run(self, batch: list[tuple[_Waiting[T, R], int]]) -> None:
         try:
             items = [one.items[index] for one, index in batch]
-            begin = time.perf_counter()
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
-            coded_bytes = _cost_bytes([one.sizes_bytes[index] for one, index in batch])
-            self._speed.add(coded_bytes, time.perf_counter() - begin)
+            self._count(_cost_bytes([one.sizes_bytes[index] for one, index in batch]))
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
                 if len(one.results) == len(one.items) and not one.future.done():
@@ -173,7 +186,16 @@ class Batcher(Generic[T, R]):
                     one.future.set_exception(error)
         finally:
             self._free += 1
+            task = asyncio.current_task()
+            assert task  # noqa: S101
+            self._tasks.discard(task)
             self._start()
+
+    def _count(self, coded_bytes: int) -> None:
+        """What was done since the last batch ended, or since there was any: of several at once each has a part."""
+        now = time.perf_counter()
+        self._speed.add(coded_bytes, now - self._busy_since)
+        self._busy_since = now
 
 
 def _cost_bytes(sizes_bytes: Sequence[int]) -> int:

@@ -8,12 +8,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers
-from hypothesis import HealthCheck, settings
-
-settings.register_profile(
-    "nbmf", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("nbmf")
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_batches_are_cut_to_the_services_limits(client, service):
     assert client.decode_batch(client.encode_batch(large)) == large
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 @given(st.lists(any_payload, min_size=1, max_size=20))
 def test_any_payloads(client, payloads):
     decoded = client.decode_batch(client.encode_batch(payloads))

@@ -79,7 +79,7 @@ def test_the_same_bytes_whatever_fits_into_memory(many, monkeypatch, spill_entri
     assert not (many / index_build.SPILL).exists()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.lists(st.tuples(keys, st.sampled_from("ab")), max_size=12), max_size=5), absent=keys)
 def test_it_finds_what_is_there_and_nothing_else(tmp_path_factory, parts, absent):
     folder = tmp_path_factory.mktemp("index")

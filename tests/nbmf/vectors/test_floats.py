@@ -108,7 +108,7 @@ def _every_predictor(array):
         assert bytes(out) == array.tobytes(), predictor
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=60), st.integers(0, 9), st.sampled_from(["<f4", "<f8"])
 )

@@ -79,7 +79,7 @@ def test_batches(stub, http):
     assert not stub.EncodeBatch(pb.EncodeBatchRequest()).results
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=20)
 @given(st.lists(any_payload, min_size=1, max_size=20))
 def test_any_payloads(stub, payloads):
     encoded = stub.EncodeBatch(pb.EncodeBatchRequest(records=map(record, payloads))).results

@@ -119,7 +119,8 @@ def test_values_are_made_without_looking_for_cycles(decoder, monkeypatch):
     looked, check = [], replicas.check_canonical
     monkeypatch.setattr(replicas, "check_canonical", lambda *how: (looked.append(gc.isenabled()), check(*how)))
     small, large = Codec().encode([0]), Codec().encode([0] * 40_000)
-    assert [type(one) for one in asyncio.run(decoder.decode([small, large, small]))] == [tuple] * 3
+    for blob in (small, large, small):
+        assert [type(one) for one in asyncio.run(decoder.decode([blob]))] == [tuple]
     assert looked == [True, False, True]
     assert gc.isenabled()
 
@@ -155,7 +156,11 @@ def test_replicas_set_the_engine_of_their_process(registry):
     Encoder(registry, "none", Engine("cpu", 3), BatchConfig())
     assert engine_setting.engine() == Engine("cpu", 3)
     Decoder(registry, "none", Engine("cpu", 2), BatchConfig(), LIMITS)
+    assert engine_setting.engine() == Engine("cpu", 2, joins=True)
+    Decoder(registry, "none", Engine("cpu", 2), BatchConfig(side_by_side=1), LIMITS)
     assert engine_setting.engine() == Engine("cpu", 2)
+    Decoder(registry, "none", Engine("torch"), BatchConfig(), LIMITS)
+    assert engine_setting.engine() == Engine("torch")
 
 
 # --- versions of a decoder ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 import pickle
 import threading
 import time
+from itertools import chain, repeat
 from types import SimpleNamespace
 
 import pytest
@@ -36,11 +37,21 @@ def work():
     return Work()
 
 
-def run(work, calls, *, max_records=4, max_bytes=1000, concurrency=1, max_wait_s=math.inf, during=lambda _tasks: None):
+def run(
+    work,
+    calls,
+    *,
+    max_records=4,
+    max_bytes=1000,
+    concurrency=1,
+    max_wait_s=math.inf,
+    merges=True,
+    during=lambda _tasks: None,
+):
     """Results or errors of calls (how, items, deadline), all of which wait while the first batch is in work."""
 
     async def main():
-        batcher = Batcher(work, max_records, max_bytes, concurrency, max_wait_s)
+        batcher = Batcher(work, max_records, max_bytes, concurrency, max_wait_s, merges=merges)
         tasks = []
         for how, items, deadline in calls:
             sizes = [item if isinstance(item, int) else 1 for item in items]
@@ -67,15 +78,47 @@ def test_calls_of_other_kinds_are_batches_of_their_own(work):
     assert work.batches == [("a", [1]), ("b", [2, 4]), ("a", [3])]
 
 
+@pytest.fixture
+def first_come(monkeypatch):
+    """Batchers to which all seems as quick."""
+    monkeypatch.setattr(Speed, "time_of", lambda *_: 0.0)
+
+
+@pytest.mark.usefixtures("first_come")
 def test_a_large_call_is_cut_and_small_ones_go_between(work):
     assert run(work, [("a", list(range(1, 11)), math.inf), ("a", [20], math.inf)])[1] == [40]
     assert [items for _, items in work.batches] == [[1, 2, 3, 4], [5, 6, 7, 8], [20, 9, 10]]
 
 
+@pytest.mark.usefixtures("first_come")
 def test_batches_are_bounded_in_bytes_but_one_item_may_have_more(work):
     calls = [("a", [1], math.inf), ("a", [600], math.inf), ("a", [500, 5000], math.inf), ("a", [7], math.inf)]
     assert run(work, calls) == [[2], [1200], [1000, 10000], [14]]
     assert [items for _, items in work.batches] == [[1], [600], [500], [7], [5000]]
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_small_goes_before_the_large(work):
+    """By ten bytes a second; what came within the same moment."""
+    calls = [("a", [size], math.inf) for size in (1, 900, 30, 400, 20)]
+    assert run(work, calls, max_records=1) == [[2], [1800], [60], [800], [40]]
+    assert [items for _, items in work.batches] == [[1], [20], [30], [400], [900]]
+
+
+def test_the_large_waits_no_longer_than_its_due(work, monkeypatch):
+    """What is behind it comes a tenth of a second apart; the large one is behind what comes within 0.16 s."""
+    monkeypatch.setattr(batching, "_RECORD_BYTES", 0)
+    monkeypatch.setattr(Speed, "time_of", lambda _, size_bytes: size_bytes / 10_000)
+    came = chain([0.0, 0.0, 0.0, 0.1, 0.2, 0.3], repeat(9.0))  # one is the first batch's beginning
+    monkeypatch.setattr(batching, "time", SimpleNamespace(perf_counter=came.__next__))
+    calls = [("a", [size], math.inf) for size in (1, 900, 100, 101, 102)]
+    assert run(work, calls, max_records=1) == [[2], [1800], [200], [202], [204]]
+    assert [items for _, items in work.batches] == [[1], [100], [900], [101], [102]]
+
+
+def test_calls_by_themselves(work):
+    assert run(work, [("a", [n], math.inf) for n in (1, 2, 3)], merges=False, concurrency=2) == [[2], [4], [6]]
+    assert work.batches == [("a", [1]), ("a", [2]), ("a", [3])]
 
 
 def test_nothing_is_coded_for_a_call_that_is_late_or_cancelled(work):
@@ -167,6 +210,25 @@ def test_batches_make_up_the_speed(work):
         return await asyncio.gather(first, second, third, return_exceptions=True)
 
     assert [type(result) for result in asyncio.run(twice())] == [list, list, Overloaded]
+
+
+def test_each_of_several_batches_at_once_has_its_part_of_the_speed(monkeypatch):
+    """Two, of two seconds each, side by side: their bytes took two seconds, not four."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(batching, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(batching, "_RECORD_BYTES", 0)
+    work = Work()
+
+    async def both():
+        batcher = Batcher(work, 1, 1000, 2)
+        calls = [asyncio.create_task(batcher("a", [size], [size], math.inf)) for size in (30, 50)]
+        await asyncio.sleep(0)
+        clock.now = 2.0
+        work.free.set()
+        await asyncio.gather(*calls)
+        return batcher._speed.time_of(40)
+
+    assert asyncio.run(both()) == pytest.approx(1.0, rel=0.1)
 
 
 def test_small_records_make_no_others_look_slow(monkeypatch):

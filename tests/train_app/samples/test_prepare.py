@@ -39,7 +39,7 @@ def _expected(samples, limit):
     return chosen
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.integers(0, 2**128 - 1), st.integers(1, 60), min_size=1, max_size=60),
     st.integers(1, 300),
