@@ -83,7 +83,7 @@ def train_network(
             "train": _dataset(training, tokenizer),
             "validation": _dataset(some(validation, WATCHED_BYTES), tokenizer),
         },
-        dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),  # workers share each step's sequences
     )
     with _LogFollower(run_folder / LOG_FILE, on_line, lambda: waiting_for(settings)):
         try:
@@ -124,7 +124,7 @@ def _clustered(tokenizer: Tokenizer, samples: list[Sample], config: NeuralConfig
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
-    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data; all of it now, while the CPUs are free.
+    """Rows as of `tokenise`, by Ray Data; all of it now, while the CPUs are free.
 
     Workers may take all CPUs there are: what then needed one, to give them their records, would wait for ever.
     """
