@@ -64,7 +64,7 @@ class Run:
         self.together = Together(worker)
         self.autocast_dtype = autocast_dtype(settings, self.device, self.together)
         self.model = NeuralModel(config, settings.memory_dropout).to(self.device)
-        self.optimisers = make_optimisers(self.model, settings)
+        self.optimisers = make_optimisers(self.model, settings, self.autocast_dtype or torch.float32)
         self.validation = worker.stream("validation") if worker.rank == 0 else None
         self.best: checkpoints.Best | None = None
         self.stream, self.classes = by_class(worker.stream("train"), settings.sampling_temperature)
@@ -91,6 +91,15 @@ class Run:
 
     def train(self) -> None:
         """Until the budget is spent."""
+        try:
+            self._train()
+            self._checkpoint(final=True)
+        finally:
+            self.feed.close()
+            if self.log:
+                self.log.close()
+
+    def _train(self) -> None:
         progress, begins_step = 0.0, True
         for part in self.feed.parts():
             if begins_step:
@@ -107,10 +116,6 @@ class Run:
             begins_step = part.last
             if part.last:
                 self._end_step(part)
-        self.feed.close()
-        self._checkpoint(final=True)
-        if self.log:
-            self.log.close()
 
     def _decided(self) -> tuple[float, bool, bool]:
         """(share of the budget that is spent, whether to report, whether to keep a checkpoint), as rank 0 finds."""

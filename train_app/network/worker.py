@@ -112,7 +112,6 @@ class Together:
         return nn.parallel.DistributedDataParallel(
             module,
             device_ids=[self._device] if self._device.type == "cuda" else None,
-            broadcast_buffers=False,
             gradient_as_bucket_view=True,
         )
 
