@@ -7,7 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,10 +52,8 @@ def run(streams, settings, config, folder, rank=0, world=1, stop_at=None):
     """Trains in this process, until the end or the stop."""
     folder.mkdir(exist_ok=True)
     worker = LoneWorker(streams, folder, rank, world, stop_at)
-    try:
+    with suppress(Stopped):
         Run(worker, settings, config, folder).train()
-    except Stopped:
-        pass
 
 
 def run_together(streams, settings, config, folder, world, stop_at=None):
@@ -90,9 +88,7 @@ def main(folder, rank):
     options = json.loads((folder / "options.json").read_text())
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / "store"), options["world"])
-    dist.init_process_group(
-        "gloo", store=store, rank=rank, world_size=options["world"], timeout=timedelta(seconds=120)
-    )
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=options["world"], timeout=timedelta(seconds=120))
     run(
         pickle.loads((folder / "streams.pickle").read_bytes()),
         NeuralTrainConfig(**options["settings"]),

@@ -52,7 +52,7 @@ class StreamBatches:
         hash_id_I: NDArray[np.int32] | None = None,
         device: torch.device = _CPU,
     ) -> None:
-        """`hash_id_I`: what stands for each id where n-grams are hashed, if not the id. Batches are made on `device`."""
+        """`hash_id_I`: what stands for each id where n-grams are hashed, if not the id. Made on `device`."""
         self.stream = stream
         self.device = device
         self._config = config

@@ -56,7 +56,7 @@ class Run:
         folder: Path,
         init_from: Path | None = None,
     ) -> None:
-        """Goes on from the run's last checkpoint within the same budget; a new run starts from `init_from`, if given."""
+        """Goes on from the run's last checkpoint within the same budget; a new run starts from `init_from`."""
         torch.manual_seed(settings.seed)
         self.worker = worker
         self.settings = settings

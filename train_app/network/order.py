@@ -59,7 +59,7 @@ class Order:
         self._seed = seed
 
     def epoch(self, number: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """(first tokens [S], counted targets [S]) of one pass: about as many sequences as there are, in random order."""
+        """(first tokens [S], counted targets [S]) of one pass: as many sequences as there are, in random order."""
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
         total = self._classes[-1].end // self._length
         if len(self._classes) == 1:

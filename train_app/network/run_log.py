@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ class RunLog:
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._events.write_event(event_pb2.Event(wall_time=time.time(), step=first_step, session_log=start))
         self._tracker: Tracker | None = None
+        self._step = first_step - 1
         if track:
             try:
                 self._tracker = tracker(track, run_folder)
             except Exception as error:  # of a service that is not there; the run needs none
-                self._lost(first_step - 1, error)
+                self._lost(self._step, error)
 
     def write(self, line: dict[str, Any]) -> None:
         """`line` has a step; its other numbers are scalars of TensorBoard by the same names.
@@ -51,17 +53,21 @@ class RunLog:
         summary = summary_pb2.Summary(value=values)
         self._events.write_event(event_pb2.Event(wall_time=now, step=line["step"], summary=summary))
         self._events.flush()
-        if self._tracker and numbers:
-            try:
-                self._tracker.log(numbers, line["step"])
-            except Exception as error:
-                self._lost(line["step"], error)
+        if numbers:
+            self._track(line["step"], lambda tracker: tracker.log(numbers, line["step"]))
+        self._step = line["step"]
 
     def close(self) -> None:
         """No more lines."""
         self._events.close()
+        self._track(self._step, lambda tracker: tracker.close())
+
+    def _track(self, step: int, call: Callable[[Tracker], None]) -> None:
         if self._tracker:
-            self._tracker.close()
+            try:
+                call(self._tracker)
+            except Exception as error:
+                self._lost(step, error)
 
     def _lost(self, step: int, error: Exception) -> None:
         """Training goes on without the tracker: all of its numbers are in the log as well."""

@@ -1,8 +1,8 @@
 """Numbers of a run in MLflow or Weights & Biases, by their own API, from the worker that writes the log.
 
-Ray's callbacks for them belong to Tune, and Ray Train's jobs take none. Where the server is, which experiment or project
-the run belongs to, and with what key, is in the variables of theirs (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME,
-WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE).
+Ray's callbacks for them belong to Tune, and Ray Train's jobs take none. Where the server is, which experiment or
+project the run belongs to, and with what key, is in variables of theirs (MLFLOW_TRACKING_URI,
+MLFLOW_EXPERIMENT_NAME, WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE).
 """
 
 from __future__ import annotations

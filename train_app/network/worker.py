@@ -98,7 +98,7 @@ def read_stream(dataset: Any) -> TokenStream:
 
 
 class Together:
-    """What workers do together: gradients on the devices, decisions and sums on the CPUs, so that no GPU is waited for."""
+    """What workers do together: gradients on the devices; decisions and sums on CPUs, so that no GPU is waited for."""
 
     def __init__(self, worker: Worker) -> None:
         self.rank, self.world = worker.rank, worker.world
