@@ -167,7 +167,7 @@ def _train_network(
 def _told(line: dict[str, Any]) -> str:
     """What a person is told of a line of the run's log besides the progress."""
     if "waiting" in line:
-        return line["waiting"]
+        return str(line["waiting"])
     if "failure" in line:
         return f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
     if "untracked" in line:

@@ -26,7 +26,10 @@ EXAMPLES = {
     "serve.yaml": ("serve",),
     "rayservice.yaml": ("rayservice",),
     "rayjob.yaml": ("rayjob", "--", "/stores/old", "/stores/new"),
-    "trainjob.yaml": (*("trainjob", "--", "-r", "/records", "--preset", "base"), *("--runs", "/runs", "--workers", "1:2")),
+    "trainjob.yaml": (
+        *("trainjob", "--", "-r", "/records", "--preset", "base"),
+        *("--runs", "/runs", "--workers", "1:2"),
+    ),
     "ray-up.yaml": ("cluster",),
 }
 
@@ -284,7 +287,9 @@ def test_an_open_service_is_warned_of(nbmf_command):
 
 def test_an_image_of_rays_release(repository):
     (pinned,) = re.findall(r"^ray==(.*)$", (repository / "constraints.txt").read_text(), re.MULTILINE)
-    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", (repository / "configs" / "deploy" / "Dockerfile").read_text(), re.M)
+    stages = re.findall(
+        r"^FROM (\S+)(?: AS (\w+))?$", (repository / "configs" / "deploy" / "Dockerfile").read_text(), re.M
+    )
     assert stages[1:] == [(f"rayproject/ray:{pinned}-py311-gpu", "cuda"), (f"rayproject/ray:{pinned}-py311-cpu", "")]
 
 

@@ -6,6 +6,7 @@ one behind, I input ids.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -90,6 +91,14 @@ class StreamBatches:
             is_start_BT.cumsum(dim=1, dtype=torch.int32),
             tokens_BU[:, 3:].masked_fill(is_start_BU[:, 3:] | is_end_BT, -1),
         )
+
+    def epoch(self, epoch: int, seed: int, batch_size: int, length: int) -> Iterator[Batch]:
+        """All sequences of one pass in a random order, from a random offset; what does not fill a batch is left out."""
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        offset = int(torch.randint(length, (1,), generator=generator))
+        begins = torch.randperm((len(self) - offset) // length, generator=generator) * length + offset
+        for step in range(len(begins) // batch_size):
+            yield self.at(begins[step * batch_size : (step + 1) * batch_size], length)
 
 
 def _rows(hash_BT: Tensor, bits: int) -> Tensor:

@@ -7,6 +7,8 @@ at one step.
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import tempfile
 import time
@@ -83,7 +85,8 @@ class Run:
         self.place = self._restore(init_from)
         self.feed = self._feed()
         self.log = RunLog(folder, self.step + 1, settings.track) if worker.rank == 0 else None
-        self._write({"step": self.step, "workers": worker.world})
+        process = f"{os.getpid()} on {platform.node()}"
+        self._write({"step": self.step, "workers": worker.world, "process": process})
         self._compile()
         self.gradients = Gradients(self.model, self.together, self.autocast_dtype)
         self.began = self.reported = self.kept = time.monotonic()

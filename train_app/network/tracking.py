@@ -46,7 +46,7 @@ def check_tracker(name: str | None) -> None:
 
 def tracker(name: str, run_folder: Path) -> Tracker:
     """The run of this folder's name, begun or gone on with. Raises what the package raises."""
-    return {"mlflow": _Mlflow, "wandb": _Wandb}[name](run_folder)
+    return _Mlflow(run_folder) if name == "mlflow" else _Wandb(run_folder)
 
 
 class _Mlflow:
