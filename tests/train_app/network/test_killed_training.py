@@ -125,7 +125,7 @@ def test_the_driver_is_killed(steady, undisturbed, tmp_path, clean_environment):
         assert driver.wait(60) == 0
     assert [line["workers"] for line in [*lines, *more] if "workers" in line] == [1, 2]
     first = next(line["step"] for line in more if "workers" in line)
-    expected, before = undisturbed
+    _, before = undisturbed
     losses = by_step([*lines, *more])
     assert 0 < first < STEPS
     assert {step: losses[step] for step in range(first + 1, STEPS + 1)} == pytest.approx(
