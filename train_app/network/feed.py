@@ -92,6 +92,8 @@ class Feed:
 
     def _fill(self, made: queue.Queue[Part | BaseException]) -> None:
         try:
+            if self._device.type == "cuda":
+                torch.cuda.set_device(self._device)  # a thread begins on the first
             for part in self._made():
                 while not self._stop.is_set():
                     try:
