@@ -17,7 +17,7 @@ from train_app.samples.split import split
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session"), pytest.mark.timeout(900)]
 
-STEPS = 120
+STEPS = 60
 
 
 @pytest.fixture(scope="module")
