@@ -25,6 +25,7 @@ from bench.options import (
 from bench.presets import cli as presets_cli
 from bench.semantic import cli as semantic_cli
 from bench.speed import cli as speed_cli
+from bench.training import cli as training_cli
 from bench.vectors import cli as vectors_cli
 from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
 from cluster.registry import DEFAULT
@@ -186,6 +187,7 @@ bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
 bench.command()(presets_cli.presets)
 bench.command()(semantic_cli.semantic)
+bench.command()(training_cli.training)
 bench.command()(vectors_cli.vectors)
 bench.command()(load)
 bench.add_typer(migration, name="migration")

@@ -27,6 +27,13 @@ class Preset(enum.StrEnum):
     BASE = "base"
 
 
+class Track(enum.StrEnum):
+    """Services that the numbers of a run can go to: train_app.network.tracking."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+
+
 def train(
     records: Annotated[
         list[str],
@@ -88,6 +95,14 @@ def train(
             help="Data-parallel workers of the network's training, as 2; or the fewest and the most, as 2:8, for as "
             "many as there is room for at any time. Overrides the file.",
             metavar="N or MIN:MAX",
+        ),
+    ] = None,
+    track: Annotated[
+        Track | None,
+        typer.Option(
+            help="Where else the numbers of the network's training go: its package is installed on every node, and its "
+            "own variables say where the server is. Overrides the file.",
+            show_default=False,
         ),
     ] = None,
     network_config: Annotated[
@@ -170,7 +185,12 @@ def train(
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
     if preset is Preset.NONE and validation:
         raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
-    for option, given in (("--init-from", init_from), ("--workers", workers), ("--max-minutes", max_minutes)):
+    for option, given in (
+        ("--init-from", init_from),
+        ("--workers", workers),
+        ("--max-minutes", max_minutes),
+        ("--track", track),
+    ):
         if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
@@ -188,7 +208,7 @@ def train(
             count = worker_range(workers) if workers else None
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--workers") from error
-        overrides = {"max_minutes": max_minutes, "num_workers": count}
+        overrides = {"max_minutes": max_minutes, "num_workers": count, "track": track and track.value}
         learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
         plan = LearningPlan(preset.value, learning, runs, init_from, network)
 

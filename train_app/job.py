@@ -76,11 +76,13 @@ def run(
     sources'. `attachments` become files of the version as they are. `name_classes`: the manifest names the classes
     that were learnt from, as it does where records name them themselves. What is left out is written to
     `rejected_file`, a JSON line each. Raises TooFewRecords, RecordsError, InexactVersion, TrainingFailed,
-    TooManyWorkers.
+    TooManyWorkers, NoTracker.
     """
     if network and network.trains_network:
+        from train_app.network.tracking import check_tracker
         from train_app.network.workers import check_room
 
+        check_tracker(network.settings.track)
         check_room(network.settings)
     before = in_use(registry)
     measured: dict[str, Any] = {}
@@ -146,24 +148,36 @@ def _train_network(
     building = bars.add_task("counting and fitting", total=STEPS, visible=not plan.trains_network)
 
     def on_line(line: dict[str, Any]) -> None:
-        if "waiting" in line:
-            console.print(line["waiting"], markup=False, highlight=False)
-        elif "failure" in line:
-            text = f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
-            console.print(text, markup=False, highlight=False)
+        if told := _told(line):
+            console.print(told, markup=False, highlight=False, soft_wrap=True)
         elif line.get("progress"):
-            left = line["minutes"] / line["progress"] - line["minutes"]
             bars.update(
                 training,
                 completed=min(100, round(100 * line["progress"])),
                 description=f"training the network: {line['bits_per_byte']:.3f} bits a byte, "
-                f"{line['tokens_per_s']:,} tokens/s, {left:.0f} min left",
+                f"{line['tokens_per_s']:,} tokens/s, {line['minutes_left']:.0f} min left",
             )
 
     def on_step() -> None:
         bars.update(building, advance=1, visible=True)
 
     return train_part(samples, validation, plan, on_line, on_step)
+
+
+def _told(line: dict[str, Any]) -> str:
+    """What a person is told of a line of the run's log besides the progress."""
+    if "waiting" in line:
+        return str(line["waiting"])
+    if "failure" in line:
+        return f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
+    if "untracked" in line:
+        return f"the run is tracked no more ({line['untracked']}); its log has all of it"
+    if "records_page" in line:
+        return f"where records cost bits: {line['records_page']} (it holds passages of them)"
+    if classes := line.get("class_bits_per_byte"):
+        each = ", ".join(f"{name} {bits:.3f}" for name, bits in classes.items())
+        return f"validation: {line['validation_bits_per_byte']:.3f} bits a byte; {each}"
+    return ""
 
 
 def _train_spaces(bars: Progress, prepared: Prepared, config: TrainConfig) -> Learned:

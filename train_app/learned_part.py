@@ -60,7 +60,7 @@ class LearningPlan:
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
         begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
-        what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{begin or ''}".encode())
+        what = hashlib.sha256(f"{self.settings.what_is_learnt()}{self.preset}{begin or ''}".encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"

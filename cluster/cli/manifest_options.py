@@ -30,6 +30,8 @@ PlaceOption: TypeAlias = Annotated[
 ]
 
 
-def load_cluster(file: Path | None, image: str | None = None, registry: str | None = None) -> ClusterConfig:
+def load_cluster(
+    file: Path | None, image: str | None = None, registry: str | None = None, default: str = DEFAULT_FILE
+) -> ClusterConfig:
     """The cluster's configuration. Raises ConfigError."""
-    return configuration.load(ClusterConfig, file, DEFAULT_FILE, {"image": image, "registry": registry})
+    return configuration.load(ClusterConfig, file, default, {"image": image, "registry": registry})

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Roughly the nearest matrix with singular values of one."""
+def orthogonalise(matrix: Tensor, steps: int = 5, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Roughly the nearest matrix with singular values of one; products are computed in `dtype`."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.mT if matrix.size(0) > matrix.size(1) else matrix
-    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16)
+    x = (x / (x.norm() + 1e-7)).to(dtype)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
@@ -23,7 +23,15 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        self._dtype = dtype
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
@@ -38,7 +46,7 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 average = state["momentum"]
                 average.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalise(parameter.grad.lerp(average, group["momentum"]))
+                update = orthogonalise(parameter.grad.lerp(average, group["momentum"]), dtype=self._dtype)
                 rows, columns = parameter.shape
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)

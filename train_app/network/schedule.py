@@ -17,12 +17,17 @@ def learning_rate_share(progress: float, step: int, settings: NeuralTrainConfig)
     return warm * (floor + (1 - floor) * max(0.0, left))
 
 
-def make_optimisers(model: NeuralModel, settings: NeuralTrainConfig) -> tuple[torch.optim.Optimizer, ...]:
+def make_optimisers(
+    model: NeuralModel, settings: NeuralTrainConfig, muon_dtype: torch.dtype = torch.bfloat16
+) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices, AdamW for embeddings, n-gram tables and head."""
     head = [model.head.weight, *(model.member.parameters() if model.member else [])]
     tables = [model.bigram_memory.weight, model.trigram_memory.weight]
     muon = Muon(
-        [model.memory_in.weight, *model.layers.parameters()], lr=settings.muon_lr, weight_decay=settings.weight_decay
+        [model.memory_in.weight, *model.layers.parameters()],
+        lr=settings.muon_lr,
+        weight_decay=settings.weight_decay,
+        dtype=muon_dtype,
     )
     adam = torch.optim.AdamW(
         [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -37,6 +37,15 @@ _NAMES: dict[type, str] = {int: "a whole number", str: "a string"}
 Workers: TypeAlias = Annotated[int | tuple[int, int], BeforeValidator(worker_range)]
 
 
+_HOW = frozenset(
+    {
+        *("num_workers", "cpus_per_worker", "max_failures", "batch_size", "compile", "track"),
+        *("checkpoint_interval_s", "report_interval_steps", "report_interval_s"),
+    }
+)
+"""Settings of how a run is worked out, not of what: they may change when it is taken up again."""
+
+
 class NeuralTrainConfig(StrictModel):
     """Optimisation, budget and resources. The network's sizes are in nbmf.neural.config.PRESETS."""
 
@@ -52,7 +61,19 @@ class NeuralTrainConfig(StrictModel):
     num_workers: Workers = Field(description="data-parallel workers; fewest and most, if it may be elastic")
     cpus_per_worker: float = Field(gt=0, description="of each worker, beside its GPU if there are GPUs")
     max_failures: int = Field(ge=0, description="restarts from the last checkpoint before giving up")
-    batch_size: int = Field(gt=0, description="sequences a worker takes in one step")
+    batch_size: int = Field(gt=0, description="sequences a worker takes at once")
+    global_batch_size: int = Field(
+        0, ge=0, description="sequences of an optimiser step, of all workers together; 0: batch_size of each worker"
+    )
+    sampling_temperature: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="classes are drawn in proportion to their size to this power: 1 as they are, 0 as much of each",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of products of activations; auto: bfloat16 where it is faster, as rank 0 measures it"
+    )
     sequence_length: int = Field(gt=0, description="tokens of a training sequence")
     muon_lr: float = Field(gt=0, description="learning rate of the matrices between activations")
     embedding_lr: float = Field(gt=0)
@@ -82,10 +103,22 @@ class NeuralTrainConfig(StrictModel):
     )
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")
+    track: Literal["mlflow", "wandb"] | None = Field(
+        None, description="where else numbers of the log go, if its package is installed; its own variables say where"
+    )
 
     @property
     def fewest_workers(self) -> int:
         return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[0]
+
+    def what_is_learnt(self) -> str:
+        """The settings that decide it, as text: a run with others is another run, with the same it goes on."""
+        left_out = _HOW if self.global_batch_size else _HOW - {"batch_size"}
+        return self.model_dump_json(exclude={*left_out})
+
+    def step_size(self, world: int) -> int:
+        """Sequences of an optimiser step of so many workers."""
+        return self.global_batch_size or self.batch_size * world
 
     @field_validator("network")
     @classmethod

@@ -14,9 +14,11 @@ from ray.train import UserCallback
 from tokenizers import Tokenizer
 
 from nbmf.neural.config import NeuralConfig
+from train_app.network.costs import PAGE_FILE, costly_records
 from train_app.network.failure import TrainingFailed, failed, last_line
 from train_app.network.loop import CHECKPOINT_FILE, train_loop
 from train_app.network.model import NeuralModel
+from train_app.network.records_page import to_html
 from train_app.network.run_log import LOG_FILE, append
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.start import Start
@@ -44,7 +46,8 @@ def train_network(
 
     A new run begins with random weights of the sizes given, and a vocabulary learnt from `training`, or with what a
     Start has. `validation` watches: of the weights at checkpoints, those that need the fewest bits for it are given.
-    `on_line` is told each line of the run's log. Raises TrainingFailed.
+    `on_line` is told each line of the run's log, and {"records_page": where records cost, a page}. Raises
+    TrainingFailed.
     """
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -83,7 +86,7 @@ def train_network(
             "train": _dataset(training, tokenizer),
             "validation": _dataset(some(validation, WATCHED_BYTES), tokenizer),
         },
-        dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),  # workers share each step's sequences
     )
     with _LogFollower(run_folder / LOG_FILE, on_line, lambda: waiting_for(settings)):
         try:
@@ -93,7 +96,13 @@ def train_network(
     if result.checkpoint is None:
         raise TrainingFailed(f"the run in {run_folder} ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
-        return load_model(Path(folder) / CHECKPOINT_FILE), tokenizer, Path(folder) / CHECKPOINT_FILE
+        checkpoint = Path(folder) / CHECKPOINT_FILE
+        model = load_model(checkpoint)
+    if validation:
+        page = run_folder / PAGE_FILE
+        page.write_text(to_html(costly_records(model, tokenizer, validation)), encoding="utf-8")
+        on_line({"records_page": str(page)})
+    return model, tokenizer, checkpoint
 
 
 def load_model(checkpoint: Path) -> NeuralModel:
@@ -124,7 +133,7 @@ def _clustered(tokenizer: Tokenizer, samples: list[Sample], config: NeuralConfig
 
 
 def _dataset(samples: list[Sample], tokenizer: Tokenizer) -> Any:
-    """Rows {tokens (type id first), n_bytes, set}, tokenised by Ray Data; all of it now, while the CPUs are free.
+    """Rows as of `tokenise`, by Ray Data; all of it now, while the CPUs are free.
 
     Workers may take all CPUs there are: what then needed one, to give them their records, would wait for ever.
     """

@@ -28,23 +28,25 @@ class TokenStream:
 
 
 def as_table(samples: list[Sample]) -> pa.Table:
-    """Rows {data, type, set} of samples, for `tokenise`."""
+    """Rows {index, data, type, set} of samples, for `tokenise`; sets are the samples' groups, or payload kinds."""
     return pa.table(
         {
+            "index": pa.array(range(len(samples)), pa.int64()),
             "data": [s.canonical for s in samples],
             "type": [_record_type(s) for s in samples],
-            "set": [s.kind.label for s in samples],
+            "set": [set_of(s) for s in samples],
         }
     )
 
 
 def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
-    """A block of records as tokens."""
+    """A block of records as rows {index, tokens, n_bytes, set}; the type's id is the first token."""
     tokenizer = NeuralTokenizer.from_json(tokenizer_json)
     data = table["data"].to_pylist()
     tokens = [_tokens(tokenizer, d, t) for d, t in zip(data, table["type"].to_pylist(), strict=True)]
     return pa.table(
         {
+            "index": table["index"],
             "tokens": pa.array(tokens, pa.list_(pa.int32())),
             "n_bytes": pa.array([len(d) for d in data], pa.int64()),
             "set": table["set"],
@@ -53,15 +55,20 @@ def tokenise(table: pa.Table, tokenizer_json: str) -> pa.Table:
 
 
 def tokenise_samples(samples: list[Sample], tokenizer: Tokenizer) -> TokenStream:
-    """The same in this process, as a stream; its sets are the samples' groups, or payload kinds."""
+    """The same in this process, as a stream."""
     neural = NeuralTokenizer(tokenizer.to_str())
     pieces = [np.array(_tokens(neural, s.canonical, _record_type(s)), dtype=np.uint16) for s in samples]
     return TokenStream(
         np.concatenate(pieces),
         np.cumsum([0, *map(len, pieces)]).astype(np.int64),
         np.array([len(s.canonical) for s in samples], dtype=np.int64),
-        np.array([s.group or s.kind.label for s in samples]),
+        np.array([set_of(s) for s in samples]),
     )
+
+
+def set_of(sample: Sample) -> str:
+    """Its class, or the kind of its payload where it has none."""
+    return sample.group or sample.kind.label
 
 
 def _tokens(tokenizer: NeuralTokenizer, data: bytes, type_: str) -> list[int]:

@@ -1,6 +1,7 @@
 """`nbmf manifest`: what it prints is what Ray and KubeRay take, and what configs/deploy holds."""
 
 import re
+import shlex
 from math import ceil
 
 import jsonschema
@@ -25,6 +26,10 @@ EXAMPLES = {
     "serve.yaml": ("serve",),
     "rayservice.yaml": ("rayservice",),
     "rayjob.yaml": ("rayjob", "--", "/stores/old", "/stores/new"),
+    "trainjob.yaml": (
+        *("trainjob", "--", "-r", "/records", "--preset", "base"),
+        *("--runs", "/runs", "--workers", "1:2"),
+    ),
     "ray-up.yaml": ("cluster",),
 }
 
@@ -92,6 +97,21 @@ def test_a_rayjob_is_of_kuberays_fields(manifest):
     # The policy for the service's pods is not for these: KubeRay's submitter must reach the dashboard.
     service_labels = kuberay_model.checked(manifest("rayservice")[2]).spec.podSelector.matchLabels
     assert not service_labels.items() <= job.spec.rayClusterSpec.headGroupSpec.template.metadata.labels.items()
+
+
+def test_a_trainjob_is_of_kuberays_fields(manifest, cluster_file):
+    arguments = ("-r", "s3://bucket/my records", "--runs", "/runs", "--workers", "1:2", "--preset", "base")
+    (document,) = manifest("trainjob", "--image", "mine:2", "--", *arguments)
+    job = kuberay_model.checked(document)
+    assert job.spec.entrypoint == f"nbmf train --address auto {shlex.join(arguments)}"
+    nodes = job.spec.rayClusterSpec
+    (workers,) = nodes.workerGroupSpecs
+    head, worker = (group.template.spec.containers[0] for group in (nodes.headGroupSpec, workers))
+    assert {head.image, worker.image} == {"mine:2"}
+    assert worker.resources.limits["nvidia.com/gpu"] == "1"
+    assert "nvidia.com/gpu" not in head.resources.limits
+    (document,) = manifest("trainjob", "--cluster", cluster_file(name="mine"), "--", *arguments)
+    assert document["metadata"]["name"] == "mine-training"
 
 
 @pytest.mark.parametrize("place", ["spec", "rayClusterConfig", "headGroupSpec", "pod", "container"])
@@ -243,13 +263,34 @@ def test_arguments_of_a_migration_are_checked_before_a_cluster_is_paid_for(nbmf_
     assert named in result.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--runs", "/runs"), "Missing option '--records'"),
+        (("-r", "/records", "--runs", "/runs", "--efort", "max"), "--efort"),
+        (("-r", "records", "--runs", "/runs"), "--records is an absolute path or a URI"),
+        (("-r", "/records", "--test", "t.jsonl", "--runs", "/runs"), "--test is an absolute path or a URI"),
+        (("-r", "/records"), "--runs is an absolute path, of a volume"),
+        (("-r", "/records", "--runs", "/runs", "--address=auto"), "--address is not for here"),
+        (("-r", "/records", "--runs", "/runs", "-o", "/registry"), "-o is not for here"),
+    ],
+)
+def test_arguments_of_a_training_are_checked_before_gpus_are_paid_for(nbmf_command, arguments, named):
+    result = nbmf_command("manifest", "trainjob", "--", *arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert named in " ".join(result.err.replace("│", " ").split())
+
+
 def test_an_open_service_is_warned_of(nbmf_command):
     assert "open to other machines" in nbmf_command("manifest", "serve").err
 
 
 def test_an_image_of_rays_release(repository):
     (pinned,) = re.findall(r"^ray==(.*)$", (repository / "constraints.txt").read_text(), re.MULTILINE)
-    assert f"FROM rayproject/ray:{pinned}-" in (repository / "configs" / "deploy" / "Dockerfile").read_text()
+    stages = re.findall(
+        r"^FROM (\S+)(?: AS (\w+))?$", (repository / "configs" / "deploy" / "Dockerfile").read_text(), re.M
+    )
+    assert stages[1:] == [(f"rayproject/ray:{pinned}-py311-gpu", "cuda"), (f"rayproject/ray:{pinned}-py311-cpu", "")]
 
 
 def test_configurations_cannot_be_wrong_in_the_package():

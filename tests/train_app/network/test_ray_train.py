@@ -203,5 +203,11 @@ def test_the_run_folder_depends_on_records_settings_and_where_it_starts(samples,
     assert plan.run_folder(samples) != plan.run_folder(samples[1:])
     other = LearningPlan("tiny", settings.model_copy(update={"seed": 2}), tmp_path)
     assert plan.run_folder(samples) != other.run_folder(samples)
+    # How it is worked out may change when it goes on; what a worker takes at once is a step where no step is given.
+    for asked, same in (({"num_workers": 2}, True), ({"batch_size": 9}, False), ({"global_batch_size": 9}, False)):
+        changed = LearningPlan("tiny", settings.model_copy(update=asked), tmp_path)
+        assert (changed.run_folder(samples) == plan.run_folder(samples)) == same
+    given = [settings.model_copy(update={"global_batch_size": 8, "batch_size": size}) for size in (8, 4)]
+    assert len({LearningPlan("tiny", each, tmp_path).run_folder(samples) for each in given}) == 1
     started = [LearningPlan("tiny", settings, tmp_path, tmp_path / name) for name in ("one", "two")]
     assert len({each.run_folder(samples) for each in (plan, *started)}) == 3

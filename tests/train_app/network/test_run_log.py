@@ -39,6 +39,17 @@ def test_every_line_is_in_both_places_at_once(tmp_path, stack):
     assert [{name: value for name, value in line.items() if name != "time"} for line in written] == LINES
 
 
+def test_numbers_of_a_dictionary_are_scalars_by_both_names(tmp_path, stack):
+    log = stack.enter_context(contextlib.closing(RunLog(tmp_path, 1)))
+    log.write(
+        {"step": 3, "class_bits_per_byte": {"code": 1.5, "a/b": 2.0}, "minutes_left": None, "process": "7 on here"}
+    )
+    assert tensorboard_events.scalars(tmp_path / EVENTS_FOLDER) == {
+        "class_bits_per_byte/code": [(3, 1.5)],
+        "class_bits_per_byte/a/b": [(3, 2.0)],
+    }
+
+
 def test_a_run_that_goes_on_voids_the_steps_that_it_repeats(tmp_path):
     """It goes on from a checkpoint at step 12; the file of before is kept."""
     for first_step, line in ((1, LINES[0]), (13, LINES[1])):

@@ -1,0 +1,105 @@
+"""Workers of a training run without Ray: in this process, or processes of their own that gloo joins.
+
+`python lone_worker.py OPTIONS.json RANK` is one of several; streams and checkpoints are in the folder of the options.
+"""
+
+import json
+import pickle
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from nbmf.neural.config import NeuralConfig
+from train_app.network.loop import Run
+from train_app.network.settings import NeuralTrainConfig
+from train_app.network.worker import CHECKPOINT_FILE
+
+
+class Stopped(Exception):
+    """The run was stopped after a checkpoint, as a kill would."""
+
+
+class LoneWorker:
+    """Keeps the last checkpoint in a folder; stops a run at the first checkpoint from a step on."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, streams, folder, rank=0, world=1, stop_at=None):
+        self.streams, self.folder = streams, folder
+        self.rank, self.world, self.stop_at = rank, world, stop_at
+
+    def stream(self, name):
+        return self.streams[name]
+
+    @contextmanager
+    def checkpoint(self):
+        path = self.folder / CHECKPOINT_FILE
+        yield path if path.exists() else None
+
+    def report(self, metrics, folder):
+        if folder:
+            (folder / CHECKPOINT_FILE).replace(self.folder / CHECKPOINT_FILE)
+        if self.stop_at is not None and metrics["step"] >= self.stop_at:
+            raise Stopped
+
+
+def run(streams, settings, config, folder, rank=0, world=1, stop_at=None):
+    """Trains in this process, until the end or the stop."""
+    folder.mkdir(exist_ok=True)
+    worker = LoneWorker(streams, folder, rank, world, stop_at)
+    with suppress(Stopped):
+        Run(worker, settings, config, folder).train()
+
+
+def run_together(streams, settings, config, folder, world, stop_at=None):
+    """The same with so many processes."""
+    folder.mkdir(exist_ok=True)
+    (folder / "streams.pickle").write_bytes(pickle.dumps(streams))
+    store = folder / "store"
+    store.unlink(missing_ok=True)
+    options = {"settings": settings.model_dump(), "config": config.to_dict(), "world": world, "stop_at": stop_at}
+    (folder / "options.json").write_text(json.dumps(options))
+    command = [sys.executable, __file__, str(folder)]
+    processes = [subprocess.Popen([*command, str(rank)]) for rank in range(world)]
+    try:
+        assert [process.wait(200) for process in processes] == [0] * world
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def log(folder):
+    """Lines of the run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder):
+    """(all weights of the last checkpoint as one vector, what else is in it)."""
+    state = torch.load(folder / CHECKPOINT_FILE, weights_only=True)
+    return torch.cat([tensor.flatten() for tensor in state["model"].values()]), state
+
+
+def main(folder, rank):
+    options = json.loads((folder / "options.json").read_text())
+    torch.set_num_threads(1)
+    store = dist.FileStore(str(folder / "store"), options["world"])
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=options["world"], timeout=timedelta(seconds=120))
+    run(
+        pickle.loads((folder / "streams.pickle").read_bytes()),
+        NeuralTrainConfig(**options["settings"]),
+        NeuralConfig(**options["config"]),
+        folder,
+        rank,
+        options["world"],
+        options["stop_at"],
+    )
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

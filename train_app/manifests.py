@@ -1,0 +1,88 @@
+"""`nbmf manifest trainjob`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.cli.manifest_options import ImageOption, PlaceOption, load_cluster
+from cluster.cli.options import LOCAL
+from nbmf.places import is_uri
+
+if TYPE_CHECKING:
+    from cluster.manifests.config import ClusterConfig
+
+TRAINING_FILE = "cluster/training.yaml"
+
+_RETRIES = 3
+_KEEP_FINISHED_S = 3600
+"""For so long the cluster of a job that ended is there, for its logs."""
+
+_RECORDS = ("records", "validation", "test")
+
+
+def trainjob(
+    arguments: Annotated[
+        list[str], typer.Argument(help="Options, as for `nbmf train`; after `--`.", show_default=False)
+    ],
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", **LOCAL, help="YAML file to use in place of configs/cluster/training.yaml."),
+    ] = None,
+    image: ImageOption = None,
+    registry: PlaceOption = None,
+) -> None:
+    """Print KubeRay's RayJob: a training run on a cluster of its own, with GPUs, which goes when it is done.
+
+    Records and --runs are places that every node reaches. After a failure the job goes on from its last checkpoint, on
+    as many workers as --workers allows.
+
+    Example: `nbmf manifest trainjob --image REPOSITORY/nbmf:0.1.0-cuda -- -r /records/memory.jsonl --preset base --runs
+    /runs --workers 1:2 | kubectl apply -f -`.
+    """
+    from cluster.manifests.text import to_yaml
+
+    nodes = load_cluster(cluster, image, registry, TRAINING_FILE)
+    typer.echo(to_yaml(train_job(arguments, nodes)), nl=False)
+
+
+def train_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
+    """The RayJob. Raises click's UsageError for arguments that `nbmf train` does not take."""
+    from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
+
+    _check(arguments)
+    name = f"{nodes.name}-training"
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "RayJob",
+        "metadata": metadata(name, name),
+        "spec": {
+            "entrypoint": shlex.join(["nbmf", "train", "--address", "auto", *arguments]),
+            "backoffLimit": _RETRIES,
+            "shutdownAfterJobFinishes": True,
+            "ttlSecondsAfterFinished": _KEEP_FINISHED_S,
+            "rayClusterSpec": cluster_spec(nodes, name),
+        },
+    }
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Mistakes are to be found here, not after GPUs were started."""
+    from train_app.cli import train
+
+    command = typer.Typer(add_completion=False)
+    command.command("train")(train)
+    parsed = typer.main.get_command(command).make_context("nbmf train", list(arguments)).params
+    for name in ("--address", "--out", "-o"):
+        if any(given.partition("=")[0] == name for given in arguments):
+            raise typer.BadParameter(f"{name} is not for here: the manifest has it from the cluster")
+    for name in _RECORDS:
+        for place in parsed[name] or ():
+            if not place.startswith("/") and not is_uri(place):
+                raise typer.BadParameter(f"--{name} is an absolute path or a URI, the same on every node")
+    if not parsed["runs"].is_absolute():
+        raise typer.BadParameter("--runs is an absolute path, of a volume that every node has")
