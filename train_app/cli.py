@@ -11,6 +11,8 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
+from nbmf.neural.config import PRESETS
+from train_app.network.architectures import Architecture, with_architecture
 from train_app.options import TrainConfigOption, UnwrapOption, load_config, opened
 from train_app.results.stability import MakeStable
 
@@ -72,6 +74,14 @@ def train(
             "`tiny`: to try it out."
         ),
     ] = Preset.FINETUNE,
+    architecture: Annotated[
+        Architecture | None,
+        typer.Option(
+            help="Layers of a new network: attention, causal dilated convolutions, or both in turns. As many as the "
+            "preset has, or the file's `network: {n_layers}` says; `layer_kinds` there names each.",
+            show_default="the preset's: small is hybrid, base and tiny are transformer",
+        ),
+    ] = None,
     make_stable: Annotated[
         MakeStable,
         typer.Option(
@@ -174,6 +184,9 @@ def train(
         if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
+    if architecture and preset.value not in PRESETS:
+        needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
+        raise typer.BadParameter(needed, param_hint="--architecture")
     if network and preset is not Preset.BUILTIN:
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
@@ -190,6 +203,12 @@ def train(
             raise typer.BadParameter(str(error), param_hint="--workers") from error
         overrides = {"max_minutes": max_minutes, "num_workers": count}
         learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
+        if architecture:
+            try:
+                sizes = with_architecture(learning.network, preset.value, architecture)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint="--architecture") from error
+            learning = learning.model_copy(update={"network": sizes})
         plan = LearningPlan(preset.value, learning, runs, init_from, network)
 
     now = datetime.now(UTC)
@@ -211,6 +230,8 @@ def train(
     for line in trained.rejections:
         typer.echo(line)
     results().print(report.ratio_table(trained.measured, trained.before))
+    if "parameters" in trained.measured:
+        typer.echo(report.network_line(trained.architecture, trained.measured))
     if trained.measured.get("classes"):
         results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:

@@ -19,6 +19,7 @@ from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
+from nbmf.neural.weights import IntegerWeights
 from train_app.learned_files import (
     CONSTANTS_FILE,
     COUNTS_CONSTANTS_FILE,
@@ -29,6 +30,7 @@ from train_app.learned_files import (
     IntegerNetwork,
     build,
 )
+from train_app.network.architectures import architecture_of
 from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
@@ -119,6 +121,7 @@ def _train_part(
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
+        measured["layer_kinds"] = model.config.kinds
     return fields, learned.files | attributions, measured
 
 
@@ -145,7 +148,7 @@ def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, di
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
     tokenizer = NeuralTokenizer.from_json(files[TOKENIZER_FILE].decode())
-    fields: dict[str, Any] = {"architecture": "transformer" if MODEL_FILE in files else "counts"}
+    fields: dict[str, Any] = {"architecture": COUNTS_ONLY}
     if COUNTS_FILE in files:
         counts = CountsPart(
             counts=COUNTS_FILE,
@@ -165,6 +168,8 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_payload_bytes,
             decode_us_per_byte=1.0,
         )
+        _, config = IntegerWeights.load(files[MODEL_FILE])
+        fields["architecture"] = architecture_of(config).value
         fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
     return fields
 

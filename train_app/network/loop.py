@@ -120,6 +120,7 @@ class _Run:
                     "loss_nats": round(loss_nats, 4),
                     "bits_per_byte": round(loss_nats * self._bits_per_byte_of_loss, 4),
                     "learning_rate": self.optimisers[0].param_groups[0]["lr"],
+                    "processor_s": round(time.process_time(), 1),
                     "tokens_per_s": round(steps * self._tokens_per_step / (now - self.reported)),
                 }
             )
