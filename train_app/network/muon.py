@@ -14,7 +14,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """Roughly the nearest matrix with singular values of one."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.mT if matrix.size(0) > matrix.size(1) else matrix
-    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16)
+    # On many CPUs bfloat16 is emulated; on all of them alike, as workers' networks must stay the same.
+    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16 if matrix.is_cuda else matrix.dtype)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
