@@ -140,6 +140,22 @@ def train(
             show_default=False,
         ),
     ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Share of the feed-forward channels to leave out of the network that is started with, those of least "
+            "worth; it is trained on without them. Quicker to decode.",
+            show_default=False,
+        ),
+    ] = None,
+    halve_tables: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Halve the rows of that network's n-gram tables, so many times. Smaller.", show_default=False
+        ),
+    ] = None,
     dictionaries: Annotated[
         bool,
         typer.Option(
@@ -187,6 +203,10 @@ def train(
     if architecture and preset.value not in PRESETS:
         needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
         raise typer.BadParameter(needed, param_hint="--architecture")
+    for option, amount in (("--prune", prune), ("--halve-tables", halve_tables)):
+        if amount is not None and preset is not Preset.FINETUNE and not init_from:
+            needed = "needs a network to start with: --preset finetune, or --init-from"
+            raise typer.BadParameter(needed, param_hint=option)
     if network and preset is not Preset.BUILTIN:
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
@@ -195,6 +215,7 @@ def train(
     plan = None
     if preset is not Preset.NONE:
         from train_app.learned_part import LearningPlan
+        from train_app.network.pruning import Pruning
         from train_app.network.settings import NeuralTrainConfig, default_file, worker_range
 
         try:
@@ -209,7 +230,8 @@ def train(
             except ValueError as error:
                 raise typer.BadParameter(str(error), param_hint="--architecture") from error
             learning = learning.model_copy(update={"network": sizes})
-        plan = LearningPlan(preset.value, learning, runs, init_from, network)
+        pruning = Pruning(prune or 0.0, halve_tables or 0)
+        plan = LearningPlan(preset.value, learning, runs, init_from, network, pruning)
 
     now = datetime.now(UTC)
     with session(address):

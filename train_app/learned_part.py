@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from train_app.network.architectures import architecture_of
 from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
+from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
 from train_app.network.start import Start
 from train_app.network.train import train_network
@@ -54,6 +55,7 @@ class LearningPlan:
     runs_folder: Path
     init_from: Path | None = None  # an earlier run's folder; to fine-tune, a version's, without one the built-in's
     network: Path | None = None  # trained elsewhere, in place of the built-in version's
+    pruning: Pruning = NO_PRUNING  # of what it starts with
 
     @property
     def trains_network(self) -> bool:
@@ -63,6 +65,8 @@ class LearningPlan:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
         begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
         what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{begin or ''}".encode())
+        if self.pruning:
+            what.update(repr(self.pruning).encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
@@ -108,21 +112,29 @@ def _train_part(
     elif plan.preset in (BUILTIN, FINETUNE):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
-            start = Start.of_integers(model.file, tokenizer, folder)
+            start = _pruned(Start.of_integers(model.file, tokenizer, folder), training, plan, folder)
             model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
     else:
         config = PRESETS[plan.preset].with_(**plan.settings.network)
-        begin = Start.of_run(plan.init_from, config) if plan.init_from else config
+        begin: NeuralConfig | Start = config
+        if plan.init_from:
+            begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder)
         model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line)
     learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
         measured["layer_kinds"] = model.config.kinds
+    if plan.pruning:
+        measured["pruning"] = asdict(plan.pruning)
     return fields, learned.files | attributions, measured
+
+
+def _pruned(start: Start, training: list[Sample], plan: LearningPlan, folder: Path) -> Start:
+    return pruned_start(start, training, plan.pruning, folder) if plan.pruning else start
 
 
 def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:

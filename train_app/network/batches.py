@@ -45,8 +45,8 @@ class StreamBatches:
         after_start_N = is_start_N | np.roll(is_start_N, 1)
         second_N = np.where(after_start_N, padding, np.roll(hashed_N, 2))
         self._tokens_N = torch.from_numpy(tokens_N.astype(np.int32))
-        self._bigrams_N = torch.from_numpy(bigram_rows(previous_N, hashed_N, config.bigram_bits).astype(np.int32))
-        self._trigrams_N = torch.from_numpy(
+        self.bigrams_N = torch.from_numpy(bigram_rows(previous_N, hashed_N, config.bigram_bits).astype(np.int32))
+        self.trigrams_N = torch.from_numpy(
             trigram_rows(second_N, previous_N, hashed_N, config.trigram_bits).astype(np.int32)
         )
         self._records_N = torch.from_numpy(np.cumsum(is_start_N).astype(np.int32))
@@ -62,8 +62,8 @@ class StreamBatches:
         index_BT = begins_B[:, None] + torch.arange(length)[None, :]
         return Batch(
             self._tokens_N[index_BT].long(),
-            self._bigrams_N[index_BT].long(),
-            self._trigrams_N[index_BT].long(),
+            self.bigrams_N[index_BT].long(),
+            self.trigrams_N[index_BT].long(),
             self._records_N[index_BT],
             self._targets_N[index_BT].long(),
         )

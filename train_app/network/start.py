@@ -13,6 +13,7 @@ from nbmf.neural.weights import IntegerWeights
 from train_app.network.dequantise import dequantise
 from train_app.network.failure import TrainingFailed
 from train_app.network.loop import CHECKPOINT_FILE
+from train_app.network.model import NeuralModel
 from train_app.vocabulary.clusters import fitted
 from train_app.vocabulary.tokenizer import TOKENIZER_FILE
 
@@ -41,8 +42,12 @@ class Start:
     @classmethod
     def of_integers(cls, network: bytes, tokenizer: Tokenizer, folder: Path) -> Start:
         """The network of a version, as floats that are written into `folder`."""
-        weights, config = IntegerWeights.load(network)
+        return cls.of_model(dequantise(*IntegerWeights.load(network)), tokenizer, folder)
+
+    @classmethod
+    def of_model(cls, model: NeuralModel, tokenizer: Tokenizer, folder: Path) -> Start:
+        """A float network, which is written into `folder`."""
         path = folder / CHECKPOINT_FILE
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save({"config": config.to_dict(), "model": dequantise(weights, config).state_dict()}, path)
-        return cls(config, tokenizer, path)
+        torch.save({"config": model.config.to_dict(), "model": model.state_dict()}, path)
+        return cls(model.config, tokenizer, path)
