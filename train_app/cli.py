@@ -156,6 +156,15 @@ def train(
             min=1, help="Halve the rows of that network's n-gram tables, so many times. Smaller.", show_default=False
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            **LOCAL,
+            help="A larger network whose expectations are learnt as well as the records: the folder of an earlier run, "
+            "of a version, or of a network trained elsewhere. A new network has its vocabulary.",
+            show_default=False,
+        ),
+    ] = None,
     dictionaries: Annotated[
         bool,
         typer.Option(
@@ -196,7 +205,8 @@ def train(
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
     if preset is Preset.NONE and validation:
         raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
-    for option, given in (("--init-from", init_from), ("--workers", workers), ("--max-minutes", max_minutes)):
+    of_training = {"--init-from": init_from, "--workers": workers, "--max-minutes": max_minutes, "--teacher": teacher}
+    for option, given in of_training.items():
         if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
@@ -231,7 +241,7 @@ def train(
                 raise typer.BadParameter(str(error), param_hint="--architecture") from error
             learning = learning.model_copy(update={"network": sizes})
         pruning = Pruning(prune or 0.0, halve_tables or 0)
-        plan = LearningPlan(preset.value, learning, runs, init_from, network, pruning)
+        plan = LearningPlan(preset.value, learning, runs, init_from, network, pruning, teacher)
 
     now = datetime.now(UTC)
     with session(address):

@@ -37,6 +37,7 @@ from train_app.network.model import NeuralModel
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
 from train_app.network.start import Start
+from train_app.network.teacher import taught_by
 from train_app.network.train import train_network
 from train_app.samples.sample import Sample
 from train_app.samples.split import split
@@ -56,6 +57,7 @@ class LearningPlan:
     init_from: Path | None = None  # an earlier run's folder; to fine-tune, a version's, without one the built-in's
     network: Path | None = None  # trained elsewhere, in place of the built-in version's
     pruning: Pruning = NO_PRUNING  # of what it starts with
+    teacher: Path | None = None  # folder of a run, a version or a network trained elsewhere
 
     @property
     def trains_network(self) -> bool:
@@ -65,8 +67,8 @@ class LearningPlan:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
         begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
         what = hashlib.sha256(f"{self.settings.model_dump_json()}{self.preset}{begin or ''}".encode())
-        if self.pruning:
-            what.update(repr(self.pruning).encode())
+        if self.pruning or self.teacher:
+            what.update(f"{self.pruning}{self.teacher}".encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
@@ -113,16 +115,14 @@ def _train_part(
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
             start = _pruned(Start.of_integers(model.file, tokenizer, folder), training, plan, folder)
-            model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
+            model, _ = _trained(start, training, validation, plan, folder, on_line)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
     else:
         config = PRESETS[plan.preset].with_(**plan.settings.network)
-        begin: NeuralConfig | Start = config
-        if plan.init_from:
-            begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder)
-        model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line)
+        begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder) if plan.init_from else config
+        model, tokenizer = _trained(begin, training, validation, plan, folder, on_line)
     learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
@@ -130,7 +130,24 @@ def _train_part(
         measured["layer_kinds"] = model.config.kinds
     if plan.pruning:
         measured["pruning"] = asdict(plan.pruning)
+    if plan.teacher:
+        measured["teacher"] = plan.teacher.name
     return fields, learned.files | attributions, measured
+
+
+def _trained(
+    begin: NeuralConfig | Start,
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+) -> tuple[NeuralModel, Tokenizer]:
+    teacher = None
+    if plan.teacher:
+        begin, teacher = taught_by(plan.teacher, begin, folder)
+    model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line, teacher)
+    return model, tokenizer
 
 
 def _pruned(start: Start, training: list[Sample], plan: LearningPlan, folder: Path) -> Start:

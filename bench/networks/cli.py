@@ -20,6 +20,8 @@ LearntOption = Annotated[str, typer.Option("--train", help="Records to learn fro
 LayersOption = Annotated[int | None, typer.Option(min=2, help="Layers of each. [default: the preset's]")]
 TestedOption = Annotated[int, typer.Option("--tested-bytes", min=1, help="Of --data, about as many bytes of each set.")]
 
+_SEQUENCE, _STEPS = 256, 300
+"""Tokens of a sequence; steps at least, in which so few tokens teach more than in few large ones."""
 _UNTIMED = {"max_minutes": 1e6, "max_epochs": 0, "checkpoint_interval_s": 1e9, "compile": False}
 """Settings for a budget of tokens alone, whatever else the machine does."""
 
@@ -55,7 +57,14 @@ def architectures(
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"no such sizes: {preset}; there are {', '.join(PRESETS)}", param_hint="--preset")
-    overrides = {**_UNTIMED, "network": {"n_layers": layers or PRESETS[preset].n_layers}, "report_interval_steps": 2}
+    overrides = {
+        **_UNTIMED,
+        "network": {"n_layers": layers or PRESETS[preset].n_layers},
+        "batch_size": min(32, max(1, tokens // (_STEPS * _SEQUENCE))),
+        "sequence_length": _SEQUENCE,
+        "warmup_steps": _STEPS // 15,
+        "report_interval_steps": 2,
+    }
     settings = configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
     # One CPU, and so one thread of each: processor time is what is told of the others.
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
@@ -105,10 +114,11 @@ def pruning(
     prunings = [_pruning(one) for one in prune or ("0.5", "0:1", "0.5:1")]
     from bench import machine
     from bench.networks.pruning import run
-    from bench.networks.samples import network_in, some_of_each, to_learn_from
+    from bench.networks.samples import some_of_each, to_learn_from
     from cluster import config as configuration
     from cluster.progress import console, results
     from cluster.session import session
+    from train_app.network.found import network_in
     from train_app.network.settings import FINETUNE, NeuralTrainConfig, default_file
     from train_app.samples.split import split
 

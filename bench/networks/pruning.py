@@ -9,11 +9,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from bench.networks.measure import Coding, decode_us_per_token
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.start import Start
-from train_app.network.train import load_model, train_network
+from train_app.network.train import train_network
 from train_app.samples.sample import Sample
 
 AS_IT_IS = "as it is"

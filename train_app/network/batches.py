@@ -24,6 +24,7 @@ class Batch:
     trigrams_BT: torch.Tensor
     records_BT: torch.Tensor  # number of the record: attention stays inside
     targets_BT: torch.Tensor
+    begins_B: torch.Tensor  # where in the stream each sequence begins
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -66,6 +67,7 @@ class StreamBatches:
             self.trigrams_N[index_BT].long(),
             self._records_N[index_BT],
             self._targets_N[index_BT].long(),
+            begins_B,
         )
 
     def epoch(

@@ -23,8 +23,9 @@ from ray.train.torch import get_device
 from nbmf.neural.config import NeuralConfig
 from train_app.network import model as model_module
 from train_app.network.batches import StreamBatches
+from train_app.network.distillation import Distillation
 from train_app.network.measure import bits_per_byte
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.run_log import RunLog
 from train_app.network.schedule import learning_rate_share, make_optimisers, set_learning_rates
 from train_app.network.settings import NeuralTrainConfig
@@ -40,7 +41,8 @@ def train_loop(options: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, round(options["cpus"] / ray.train.get_context().get_world_size())))
     torch.manual_seed(settings.seed)
     init_from = Path(options["init_from"]) if options["init_from"] else None
-    _Run(settings, NeuralConfig(**options["config"]), Path(options["run_folder"]), init_from).train()
+    teacher = load_model(Path(options["teacher"])) if options.get("teacher") else None
+    _Run(settings, NeuralConfig(**options["config"]), Path(options["run_folder"]), init_from, teacher).train()
 
 
 def read_stream(dataset: Any) -> TokenStream:
@@ -59,7 +61,14 @@ def read_stream(dataset: Any) -> TokenStream:
 
 
 class _Run:
-    def __init__(self, settings: NeuralTrainConfig, config: NeuralConfig, folder: Path, init_from: Path | None) -> None:
+    def __init__(
+        self,
+        settings: NeuralTrainConfig,
+        config: NeuralConfig,
+        folder: Path,
+        init_from: Path | None,
+        teacher: NeuralModel | None = None,
+    ) -> None:
         self.settings = settings
         self.config = config
         context = ray.train.get_context()
@@ -75,6 +84,7 @@ class _Run:
         self._restore(init_from)
         stream = read_stream(ray.train.get_dataset_shard("train"))
         self.batches = StreamBatches(stream, config, self.model.hash_ids())
+        self.distillation = Distillation(teacher, stream, self.device) if teacher else None
         # Of few records, less than a batch.
         self.length = min(settings.sequence_length, max(1, len(self.batches) // 2))
         self.batch_size = min(settings.batch_size, max(1, len(self.batches) // self.length - 1))
@@ -139,7 +149,7 @@ class _Run:
         set_learning_rates(self.optimisers, learning_rate_share(progress, self.step, self.settings))
         autocast = torch.autocast(self.device.type, self.autocast_dtype) if self.autocast_dtype else nullcontext()
         with autocast:
-            loss = self.model.loss(batch)
+            loss = self.distillation.loss(self.model, batch) if self.distillation else self.model.loss(batch)
         loss.backward()
         if self.world > 1:
             for parameter in self.model.parameters():

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from nbmf.neural.config import NeuralConfig
 from train_app.network.batches import Batch, StreamBatches
 from train_app.network.failure import TrainingFailed
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.start import Start
-from train_app.network.train import load_model
 from train_app.samples.sample import Sample
 from train_app.samples.split import some
 from train_app.samples.tokens import TokenStream, tokenise_samples

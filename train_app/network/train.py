@@ -9,14 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray.train import UserCallback
 from tokenizers import Tokenizer
 
 from nbmf.neural.config import NeuralConfig
 from train_app.network.failure import TrainingFailed, failed, last_line
 from train_app.network.loop import CHECKPOINT_FILE, train_loop
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.run_log import LOG_FILE, append
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.start import Start
@@ -39,12 +38,14 @@ def train_network(
     settings: NeuralTrainConfig,
     run_folder: Path,
     on_line: Callable[[dict[str, Any]], None],
+    teacher: Path | None = None,
 ) -> tuple[NeuralModel, Tokenizer, Path]:
     """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
 
     A new run begins with random weights of the sizes given, and a vocabulary learnt from `training`, or with what a
     Start has. `validation` watches: of the weights at checkpoints, those that need the fewest bits for it are given.
-    `on_line` is told each line of the run's log. Raises TrainingFailed.
+    `on_line` is told each line of the run's log. `teacher`: file of a network, of the vocabulary that is in
+    `run_folder` then, whose expectations are learnt as well. Raises TrainingFailed.
     """
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -66,6 +67,7 @@ def train_network(
             "cpus": ray.cluster_resources().get("CPU", 1.0),
             "run_folder": str(run_folder),
             "init_from": str(begin.checkpoint.absolute()) if isinstance(begin, Start) else None,
+            "teacher": str(teacher.absolute()) if teacher else None,
         },
         scaling_config=ScalingConfig(
             num_workers=settings.num_workers,  # type: ignore[arg-type]
@@ -94,14 +96,6 @@ def train_network(
         raise TrainingFailed(f"the run in {run_folder} ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
         return load_model(Path(folder) / CHECKPOINT_FILE), tokenizer, Path(folder) / CHECKPOINT_FILE
-
-
-def load_model(checkpoint: Path) -> NeuralModel:
-    """The float model in a checkpoint, on the CPU, for evaluation."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    model = NeuralModel(NeuralConfig(**state["config"]))
-    model.restore(state["model"])
-    return model.eval()
 
 
 def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path) -> Tokenizer:
