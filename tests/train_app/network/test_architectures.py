@@ -5,6 +5,7 @@ import synthetic
 
 from nbmf.neural.config import MOST_CONVOLUTIONS, PRESETS
 from train_app.network.architectures import Architecture, architecture_of, layer_kinds, with_architecture
+from train_app.results.report import network_line
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,8 @@ def test_presets_without_a_new_network_have_none(nbmf_command, tmp_path, preset)
     told = " ".join(result.err.replace("│", " ").split())
     assert result.code == 2
     assert "needs a --preset that makes a new network (tiny, small, base)" in told
+
+
+def test_the_report_says_it():
+    line = network_line("cnn", {"layer_kinds": "cc", "parameters": 18_400_000})
+    assert line == "Network: cnn, layers cc (a: attention, c: convolution), 18,400,000 parameters."
