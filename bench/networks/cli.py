@@ -101,14 +101,20 @@ def pruning(
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="That each is trained on afterwards.")] = 300_000,
+    network_config: Annotated[
+        Path | None,
+        typer.Option(
+            **LOCAL, help="YAML file of settings, as of `nbmf train`.", show_default="configs/train/finetune.yaml"
+        ),
+    ] = None,
     every: EveryOption = 1,
     tested_bytes: TestedOption = 20_000,
     json_output: JsonOption = None,
 ) -> None:
     """A network with fewer feed-forward channels and n-gram rows: bits, bytes and time, before and after training on.
 
-    Beside them the network as it is, and trained on as long. Settings are those of preset `finetune`. One thread:
-    some ten minutes a network of 20 million numbers.
+    Beside them the network as it is, and trained on as long. One thread: some ten minutes a network of 20 million
+    numbers.
     """
     check_writable(json_output, "--json")
     prunings = [_pruning(one) for one in prune or ("0.5", "0:1", "0.5:1")]
@@ -123,7 +129,7 @@ def pruning(
     from train_app.samples.split import split
 
     overrides = {**_UNTIMED, "max_tokens": tokens}
-    settings = configuration.load(NeuralTrainConfig, None, default_file(FINETUNE), overrides)
+    settings = configuration.load(NeuralTrainConfig, network_config, default_file(FINETUNE), overrides)
     given = network_in(network)
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
         learnt_from, watched = split(to_learn_from(train, payload_field, set_field)[::every])
