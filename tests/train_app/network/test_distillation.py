@@ -62,6 +62,16 @@ def test_the_loss_is_cross_entropy_with_both(stream, config, share):
         torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-6)
 
 
+def test_the_loss_in_bfloat16_is_near(stream, config):
+    teacher, student = hybrids.hybrid(config, 1), hybrids.hybrid(config.with_(**SMALLER), 2)
+    batch, distillation = batch_of(stream, student.config), Distillation(teacher, stream, DEVICE)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = distillation.loss(student, batch)
+    half.backward()
+    assert half.item() == pytest.approx(distillation.loss(student, batch).item(), rel=0.01)
+    assert all(parameter.grad is not None for parameter in student.parameters())
+
+
 def test_a_student_comes_nearer_to_its_teacher(stream, settings):
     config = hybrids.CONFIG
     teacher = hybrids.hybrid(config, 1)
