@@ -88,7 +88,7 @@ def test_pruning(nbmf_command, ray_session, data, tmp_path):
     version = networks.write_neural_version(tmp_path, networks.untrained_files(**networks.TWO_STEPS))
     result = nbmf_command(
         *("bench", "pruning", "--data", data, "--train", data, "--network", version, "--prune", "0.5:1"),
-        *("--tokens", 12_000, "--tested-bytes", 3000, "--json", tmp_path / "out.json"),
+        *("--tokens", 30_000, "--tested-bytes", 3000, "--json", tmp_path / "out.json"),
     )
     assert result.code == 0, result.err
     rows = json.loads((tmp_path / "out.json").read_text())["rows"]
