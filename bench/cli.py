@@ -13,6 +13,7 @@ from bench.dicts import cli as dicts_cli
 from bench.faults import cli as faults_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
+from bench.networks import cli as networks_cli
 from bench.options import (
     DataOption,
     EffortsOption,
@@ -186,6 +187,8 @@ bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
 bench.command()(speed_cli.phases)
 bench.command()(presets_cli.presets)
+bench.command()(networks_cli.architectures)
+bench.command()(networks_cli.pruning)
 bench.command()(semantic_cli.semantic)
 bench.command()(training_cli.training)
 bench.command()(vectors_cli.vectors)

@@ -11,6 +11,8 @@ import typer
 
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
+from nbmf.neural.config import PRESETS
+from train_app.network.architectures import Architecture, with_architecture
 from train_app.options import TrainConfigOption, UnwrapOption, load_config, opened
 from train_app.results.stability import MakeStable
 
@@ -79,6 +81,14 @@ def train(
             "`tiny`: to try it out."
         ),
     ] = Preset.FINETUNE,
+    architecture: Annotated[
+        Architecture | None,
+        typer.Option(
+            help="Layers of a new network: attention, causal dilated convolutions, or both in turns. As many as the "
+            "preset has, or the file's `network: {n_layers}` says; `layer_kinds` there names each.",
+            show_default="the preset's: small is hybrid, base and tiny are transformer",
+        ),
+    ] = None,
     make_stable: Annotated[
         MakeStable,
         typer.Option(
@@ -145,6 +155,31 @@ def train(
             show_default=False,
         ),
     ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Share of the feed-forward channels to leave out of the network that is started with, those of least "
+            "worth; it is trained on without them. Quicker to decode.",
+            show_default=False,
+        ),
+    ] = None,
+    halve_tables: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Halve the rows of that network's n-gram tables, so many times. Smaller.", show_default=False
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            **LOCAL,
+            help="A larger network whose expectations are learnt as well as the records: the folder of an earlier run, "
+            "of a version, or of a network trained elsewhere. A new network has its vocabulary.",
+            show_default=False,
+        ),
+    ] = None,
     dictionaries: Annotated[
         bool,
         typer.Option(
@@ -185,15 +220,24 @@ def train(
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
     if preset is Preset.NONE and validation:
         raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
-    for option, given in (
-        ("--init-from", init_from),
-        ("--workers", workers),
-        ("--max-minutes", max_minutes),
-        ("--track", track),
-    ):
+    of_training = {
+        "--init-from": init_from,
+        "--workers": workers,
+        "--max-minutes": max_minutes,
+        "--track": track,
+        "--teacher": teacher,
+    }
+    for option, given in of_training.items():
         if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
 
+    if architecture and preset.value not in PRESETS:
+        needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
+        raise typer.BadParameter(needed, param_hint="--architecture")
+    for option, amount in (("--prune", prune), ("--halve-tables", halve_tables)):
+        if amount is not None and preset is not Preset.FINETUNE and not init_from:
+            needed = "needs a network to start with: --preset finetune, or --init-from"
+            raise typer.BadParameter(needed, param_hint=option)
     if network and preset is not Preset.BUILTIN:
         raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
 
@@ -202,6 +246,7 @@ def train(
     plan = None
     if preset is not Preset.NONE:
         from train_app.learned_part import LearningPlan
+        from train_app.network.pruning import Pruning
         from train_app.network.settings import NeuralTrainConfig, default_file, worker_range
 
         try:
@@ -210,7 +255,14 @@ def train(
             raise typer.BadParameter(str(error), param_hint="--workers") from error
         overrides = {"max_minutes": max_minutes, "num_workers": count, "track": track and track.value}
         learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
-        plan = LearningPlan(preset.value, learning, runs, init_from, network)
+        if architecture:
+            try:
+                sizes = with_architecture(learning.network, preset.value, architecture)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint="--architecture") from error
+            learning = learning.model_copy(update={"network": sizes})
+        pruning = Pruning(prune or 0.0, halve_tables or 0)
+        plan = LearningPlan(preset.value, learning, runs, init_from, network, pruning, teacher)
 
     now = datetime.now(UTC)
     with session(address):
@@ -231,6 +283,8 @@ def train(
     for line in trained.rejections:
         typer.echo(line)
     results().print(report.ratio_table(trained.measured, trained.before))
+    if "parameters" in trained.measured:
+        typer.echo(report.network_line(trained.architecture, trained.measured))
     if trained.measured.get("classes"):
         results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:

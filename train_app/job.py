@@ -45,6 +45,7 @@ class Trained:
     """A published version, the versions it was compared with, and whether it is stable and why."""
 
     version_id: str
+    architecture: str
     data: dict[str, Any]
     measured: dict[str, Any]
     before: InUse
@@ -130,7 +131,7 @@ def run(
     version_id = registry.publish({**manifest, "golden": golden.FILE, "measured": measured}, files)
     stable, verdict = settle(registry, version_id, measured, before, make_stable)
     left_out = list(prepared.rejections.lines(prepared.records))
-    return Trained(version_id, data, measured, before, stable, verdict, left_out)
+    return Trained(version_id, manifest["architecture"], data, measured, before, stable, verdict, left_out)
 
 
 def _watching(sources: list[Source], config: TrainConfig, rejected_file: Path | None) -> list[Sample]:

@@ -12,6 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cluster.version_scan import found_entries
+from nbmf.neural.config import NeuralConfig
 from nbmf.neural.constants import Constants, default_constants, save_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
@@ -126,19 +127,29 @@ def _without_personal(counts: Counts, tokenizer: Tokenizer, learned: Learned) ->
     return kept
 
 
+def made_integer(model: NeuralModel, training: list[Sample], tokenizer: Tokenizer) -> IntegerWeights:
+    """The network in integers, its steps by what activations are for some of `training`."""
+    calibration_stream = tokenise_samples(training[:_CALIBRATION_RECORDS], tokenizer)
+    return quantise(model, calibrate(model, _calibration_batches(calibration_stream, model)))
+
+
+def model_file(weights: IntegerWeights, config: NeuralConfig) -> bytes:
+    """The content of a version's MODEL_FILE."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / MODEL_FILE
+        weights.save(path, config)
+        return path.read_bytes()
+
+
 def _quantise(
     model: NeuralModel, training: list[Sample], tokenizer: Tokenizer, tuning: TokenStream, learned: Learned
 ) -> CoreEngine:
-    calibration_stream = tokenise_samples(training[:_CALIBRATION_RECORDS], tokenizer)
-    weights = quantise(model, calibrate(model, _calibration_batches(calibration_stream, model)))
+    weights = made_integer(model, training, tokenizer)
     engine = CoreEngine(weights, model.config)
     learned.measured["quantisation"] = quantisation_loss(
         model, engine, tuning, max(1, len(tuning.sets) // _LOSS_RECORDS)
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / MODEL_FILE
-        weights.save(path, model.config)
-        learned.files[MODEL_FILE] = path.read_bytes()
+    learned.files[MODEL_FILE] = model_file(weights, model.config)
     return engine
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
+from nbmf.neural.weights import IntegerWeights
 from train_app.learned_files import (
     CONSTANTS_FILE,
     COUNTS_CONSTANTS_FILE,
@@ -29,11 +30,14 @@ from train_app.learned_files import (
     IntegerNetwork,
     build,
 )
+from train_app.network.architectures import architecture_of
 from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
+from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
 from train_app.network.start import Start
+from train_app.network.teacher import taught_by
 from train_app.network.train import train_network
 from train_app.samples.sample import Sample
 from train_app.samples.split import split
@@ -52,6 +56,8 @@ class LearningPlan:
     runs_folder: Path
     init_from: Path | None = None  # an earlier run's folder; to fine-tune, a version's, without one the built-in's
     network: Path | None = None  # trained elsewhere, in place of the built-in version's
+    pruning: Pruning = NO_PRUNING  # of what it starts with
+    teacher: Path | None = None  # folder of a run, a version or a network trained elsewhere
 
     @property
     def trains_network(self) -> bool:
@@ -61,6 +67,8 @@ class LearningPlan:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
         begin = builtin.default_folder() if self.preset == FINETUNE and not self.init_from else self.init_from
         what = hashlib.sha256(f"{self.settings.what_is_learnt()}{self.preset}{begin or ''}".encode())
+        if self.pruning or self.teacher:
+            what.update(f"{self.pruning}{self.teacher}".encode())
         for sample in samples:
             what.update(sample.digest)
         return self.runs_folder / f"{self.preset}-{what.hexdigest()[:12]}"
@@ -106,20 +114,44 @@ def _train_part(
     elif plan.preset in (BUILTIN, FINETUNE):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
-            start = Start.of_integers(model.file, tokenizer, folder)
-            model, _, _ = train_network(training, validation, start, plan.settings, folder, on_line)
+            start = _pruned(Start.of_integers(model.file, tokenizer, folder), training, plan, folder)
+            model, _ = _trained(start, training, validation, plan, folder, on_line)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
     else:
         config = PRESETS[plan.preset].with_(**plan.settings.network)
-        begin = Start.of_run(plan.init_from, config) if plan.init_from else config
-        model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line)
+        begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder) if plan.init_from else config
+        model, tokenizer = _trained(begin, training, validation, plan, folder, on_line)
     learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
+        measured["layer_kinds"] = model.config.kinds
+    if plan.pruning:
+        measured["pruning"] = asdict(plan.pruning)
+    if plan.teacher:
+        measured["teacher"] = plan.teacher.name
     return fields, learned.files | attributions, measured
+
+
+def _trained(
+    begin: NeuralConfig | Start,
+    training: list[Sample],
+    validation: list[Sample],
+    plan: LearningPlan,
+    folder: Path,
+    on_line: Callable[[dict[str, Any]], None],
+) -> tuple[NeuralModel, Tokenizer]:
+    teacher = None
+    if plan.teacher:
+        begin, teacher = taught_by(plan.teacher, begin, folder)
+    model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line, teacher)
+    return model, tokenizer
+
+
+def _pruned(start: Start, training: list[Sample], plan: LearningPlan, folder: Path) -> Start:
+    return pruned_start(start, training, plan.pruning, folder) if plan.pruning else start
 
 
 def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, dict[str, bytes]]:
@@ -145,7 +177,7 @@ def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, di
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
     tokenizer = NeuralTokenizer.from_json(files[TOKENIZER_FILE].decode())
-    fields: dict[str, Any] = {"architecture": "transformer" if MODEL_FILE in files else "counts"}
+    fields: dict[str, Any] = {"architecture": COUNTS_ONLY}
     if COUNTS_FILE in files:
         counts = CountsPart(
             counts=COUNTS_FILE,
@@ -165,6 +197,8 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             max_payload_bytes=settings.max_payload_bytes,
             decode_us_per_byte=1.0,
         )
+        _, config = IntegerWeights.load(files[MODEL_FILE])
+        fields["architecture"] = architecture_of(config).value
         fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
     return fields
 

@@ -9,7 +9,8 @@ from nbmf.neural.vocabulary import Vocabulary
 
 ATTENTION, CONVOLUTION = "a", "c"
 KINDS = {ATTENTION, CONVOLUTION}
-
+MOST_CONVOLUTIONS = 13
+"""Their dilation doubles from each to the next, and the core takes none above 4,096."""
 
 _BOUNDS = {
     "vocab_size": (1, 1 << 16), "n_clusters": (0, 1 << 12), "cluster_size": (0, 1 << 12), "d_model": (1, 1 << 13),
@@ -53,6 +54,8 @@ class NeuralConfig(Vocabulary):
             )
         if self.layer_kinds and (len(self.layer_kinds) != self.n_layers or set(self.layer_kinds) - KINDS):
             raise ValueError(f"{self.n_layers} layers, and layer_kinds {self.layer_kinds!r}: one of a and c for each")
+        if self.kinds.count(CONVOLUTION) > MOST_CONVOLUTIONS:
+            raise ValueError(f"{self.kinds.count(CONVOLUTION)} convolutions: {MOST_CONVOLUTIONS} at most")
         if self.n_singles < 0:
             raise ValueError(
                 f"{self.n_clusters} clusters of {self.cluster_size} tokens in a vocabulary of {self.vocab_size}"

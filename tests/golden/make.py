@@ -26,6 +26,7 @@ from golden_tables.frames import ALONE, ALONE_HYBRID, COMPACT_BY_THE_PAGE, COMPA
 from golden_tables.learned import (
     ATTENTION,
     ATTENTION_WITH_COUNTS,
+    CNN_WITH_COUNTS,
     COUNTS_BLOBS,
     COUNTS_VERSION,
     HYBRID_WITH_COUNTS,
@@ -52,6 +53,7 @@ from nbmf.payload import from_canonical, to_canonical
 HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
 WITH_SPACES = "golden-spaces"  # of vectors
+_SIZES = {HYBRID_WITH_COUNTS: networks.TWO_STEPS, CNN_WITH_COUNTS: {"layer_kinds": "ccc", "n_layers": 3}}
 
 
 def _write(path, content):
@@ -96,7 +98,7 @@ def _version():
 def _small_version(name):
     if folder := _kept(name):
         return folder
-    files = networks.untrained_files(**(networks.TWO_STEPS if name == HYBRID_WITH_COUNTS else {}))
+    files = networks.untrained_files(**_SIZES.get(name, {}))
     if name != ATTENTION:
         files = counts_versions.add_counts(files, counts_versions.sample_counts(files))
         return _keep(counts_versions.write_counts_version(HERE / "versions", files, network=True, name=name))

@@ -35,6 +35,7 @@ VERSIONS = {
     ],
     "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
     "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
+    "4a0c135d3eb774b2e993e70f2d26be396dedbc88c140eab2f3421129d53d271b": _WITH_COUNTS,
     "146623f85b7df8b39e503cb73c7daa960039734b17d556a09c766036efaf3d85": [
         "golden.json",
         "manifest.json",
@@ -88,8 +89,9 @@ BLOBS = [
     "byte_planes_tensor_bfloat16",
 ]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
-SMALL_BLOBS = [f"{by}_{payload}" for by in ("attention", "attention_counts", "hybrid_counts") for payload in _PAYLOADS]
-SMALL_BLOBS += [f"{by}_neural_{payload}" for by in ("attention", "hybrid") for payload in _PAYLOADS[:-1]]
+_SMALL = ("attention", "attention_counts", "hybrid_counts", "cnn_counts")
+SMALL_BLOBS = [f"{by}_{payload}" for by in _SMALL for payload in _PAYLOADS]
+SMALL_BLOBS += [f"{by}_neural_{payload}" for by in ("attention", "hybrid", "cnn") for payload in _PAYLOADS[:-1]]
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
 SHORT_DEFLATE_BLOBS = ["deflate_text", "deflate_messages", "deflate_json", "deflate_bytes"]
 SPANS_BLOBS = [

@@ -125,6 +125,26 @@ def test_counts_alone(nbmf_command, tmp_path, settings_file):
     assert {inspect(blob).coder for blob in blobs} == {"counts"}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_network_of_convolutions(nbmf_command, tmp_path, settings_file, settings):
+    path = synthetic.write_jsonl(tmp_path / "memory.jsonl", synthetic.records(240, seed=17))
+    short = settings.model_copy(update={"max_tokens": 8000, "network": {"n_layers": 3}})
+    budget = tmp_path / "network.yaml"
+    budget.write_text(yaml.safe_dump(short.model_dump(mode="json")))
+    registry = Registry(tmp_path / "registry")
+    result = nbmf_command(
+        *("train", "-r", path, "--out", registry.location, "--config", settings_file, "--no-dictionaries"),
+        *("--preset", "tiny", "--architecture", "cnn", "--network-config", budget, "--runs", tmp_path / "runs"),
+        *("--make-stable", "always"),
+    )
+    assert result.code == 0, result.err
+    manifest = registry.manifest(registry.channels().stable)
+    assert (manifest.architecture, manifest.measured["layer_kinds"]) == ("cnn", "ccc")
+    assert manifest.measured["exact"] == manifest.measured["records"] > 0
+    assert "Network: cnn, layers ccc" in result.out.decode()
+
+
 def test_nothing_to_train(nbmf_command, tmp_path):
     path = synthetic.write_jsonl(tmp_path / "few.jsonl", [1])
     result = nbmf_command("train", "-r", path, "--out", tmp_path / "registry", "--no-dictionaries", "--preset", "none")

@@ -33,6 +33,7 @@ class Batch:
     trigrams_BT: Tensor
     records_BT: Tensor  # number of the record in the sequence: attention stays inside
     targets_BT: Tensor
+    begins_B: Tensor  # where in the stream each sequence begins
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; from pinned memory the copy goes on beside what comes next."""
@@ -56,7 +57,7 @@ class StreamBatches:
         """`hash_id_I`: what stands for each id where n-grams are hashed, if not the id. Made on `device`."""
         self.stream = stream
         self.device = device
-        self._config = config
+        self.config = config
         # torch has no arithmetic of uint16: the same bits.
         self._tokens_N = torch.from_numpy(np.ascontiguousarray(stream.tokens_N).view(np.int16)).to(device)
         is_start_N = torch.zeros(len(stream.tokens_N), dtype=torch.bool)
@@ -86,10 +87,11 @@ class StreamBatches:
         trigram_BT = second_BT * MULTIPLIER_C + bigram_BT
         return Batch(
             tokens_BU[:, 2:-1].contiguous(),
-            _rows(bigram_BT, self._config.bigram_bits),
-            _rows(trigram_BT, self._config.trigram_bits),
+            _rows(bigram_BT, self.config.bigram_bits),
+            _rows(trigram_BT, self.config.trigram_bits),
             is_start_BT.cumsum(dim=1, dtype=torch.int32),
             tokens_BU[:, 3:].masked_fill(is_start_BU[:, 3:] | is_end_BT, -1),
+            begins_B,
         )
 
     def epoch(self, epoch: int, seed: int, batch_size: int, length: int) -> Iterator[Batch]:

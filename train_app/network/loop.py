@@ -22,10 +22,11 @@ from nbmf.neural.config import NeuralConfig
 from train_app.network import checkpoints
 from train_app.network import model as model_module
 from train_app.network.batches import StreamBatches
+from train_app.network.distillation import Distillation
 from train_app.network.feed import Feed, Part, Place, fits_device
 from train_app.network.measure import bits
 from train_app.network.memory import peak_memory
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.order import Order, by_class
 from train_app.network.precision import autocast_dtype
 from train_app.network.run_log import RunLog
@@ -44,7 +45,8 @@ def train_loop(options: dict[str, Any]) -> None:
     # Divided here: an elastic run does not know before how many workers there will be.
     torch.set_num_threads(max(1, round(options["cpus"] / worker.world)))
     init_from = Path(options["init_from"]) if options["init_from"] else None
-    Run(worker, settings, NeuralConfig(**options["config"]), Path(options["run_folder"]), init_from).train()
+    teacher = load_model(Path(options["teacher"])) if options.get("teacher") else None
+    Run(worker, settings, NeuralConfig(**options["config"]), Path(options["run_folder"]), init_from, teacher).train()
 
 
 class Run:
@@ -57,6 +59,7 @@ class Run:
         config: NeuralConfig,
         folder: Path,
         init_from: Path | None = None,
+        teacher: NeuralModel | None = None,
     ) -> None:
         """Goes on from the run's last checkpoint within the same budget; a new run starts from `init_from`."""
         torch.manual_seed(settings.seed)
@@ -88,7 +91,8 @@ class Run:
         process = f"{os.getpid()} on {platform.node()}"
         self._write({"step": self.step, "workers": worker.world, "process": process})
         self._compile()
-        self.gradients = Gradients(self.model, self.together, self.autocast_dtype)
+        distillation = Distillation(teacher, self.stream, self.device) if teacher else None
+        self.gradients = Gradients(self.model, self.together, self.autocast_dtype, distillation)
         self.began = self.reported = self.kept = time.monotonic()
         self.steps = self.counted = self.taken = 0  # since the last report
 

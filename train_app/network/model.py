@@ -14,6 +14,7 @@ Z tokens of a cluster, N rows; G blocks of R rows that are of one cluster.
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,13 +199,13 @@ class NeuralModel(nn.Module):
     def loss(self, batch: Batch, chunk: int = 1024) -> Tensor:
         """Mean nats of the counted targets."""
         y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
-        total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.weight, self._symbols(targets_N), chunk)
+        total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.weight, self.symbols(targets_N), chunk)
         if self.member:
             beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
             total = total + MemberCrossEntropy.apply(y_ND, self.member.weight, beyond_N, size, chunk)
         return total / (targets_N >= 0).sum()
 
-    def _symbols(self, targets_N: Tensor) -> Tensor:
+    def symbols(self, targets_N: Tensor) -> Tensor:
         """Targets of the first step."""
         singles, size = self.config.n_singles, max(self.config.cluster_size, 1)
         return torch.where(targets_N < singles, targets_N, singles + (targets_N - singles) // size)
@@ -214,7 +215,7 @@ class NeuralModel(nn.Module):
         y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
         parts = [
             F.cross_entropy(self.head(y).float(), t, ignore_index=-1, reduction="none")
-            for y, t in zip(y_ND.split(chunk), self._symbols(targets_N).split(chunk), strict=True)
+            for y, t in zip(y_ND.split(chunk), self.symbols(targets_N).split(chunk), strict=True)
         ]
         nats_N = torch.cat(parts)
         if self.member:
@@ -225,6 +226,14 @@ class NeuralModel(nn.Module):
                 nats = F.cross_entropy(logits.flatten(0, 1).float(), place_N, ignore_index=-1, reduction="none")
                 nats_N = nats_N.index_add(0, row_GR.flatten(), nats)
         return nats_N.view_as(batch.targets_BT)
+
+
+def load_model(checkpoint: Path) -> NeuralModel:
+    """The float model in a checkpoint, on the CPU, for evaluation."""
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    model = NeuralModel(NeuralConfig(**state["config"]))
+    model.restore(state["model"])
+    return model.eval()
 
 
 def attention_mask(records_BT: Tensor, window: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from train_app.network.batches import Batch
+from train_app.network.distillation import Distillation
 from train_app.network.feed import Part
 from train_app.network.model import NeuralModel
 from train_app.network.worker import Together
@@ -18,22 +19,29 @@ from train_app.network.worker import Together
 class _WeightedLoss(nn.Module):
     """What DistributedDataParallel calls; the model keeps the names of its parameters."""
 
-    def __init__(self, model: NeuralModel) -> None:
+    def __init__(self, model: NeuralModel, distillation: Distillation | None) -> None:
         super().__init__()
         self.model = model
+        self._distillation = distillation
 
     def forward(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor]:
         """(mean nats times the weight, mean nats)."""
-        loss = self.model.loss(batch)
+        loss = self._distillation.loss(self.model, batch) if self._distillation else self.model.loss(batch)
         return loss * weight, loss.detach()
 
 
 class Gradients:
     """Adds up the gradients of a step's portions, over all workers, and what they cost."""
 
-    def __init__(self, model: NeuralModel, together: Together, autocast_dtype: torch.dtype | None) -> None:
+    def __init__(
+        self,
+        model: NeuralModel,
+        together: Together,
+        autocast_dtype: torch.dtype | None,
+        distillation: Distillation | None = None,
+    ) -> None:
         self._together = together
-        self._parallel = together.parallel(_WeightedLoss(model))
+        self._parallel = together.parallel(_WeightedLoss(model, distillation))
         self._parameters = list(model.parameters())
         self._device = self._parameters[0].device
         self._dtype = autocast_dtype

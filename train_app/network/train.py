@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray.train import UserCallback
 from tokenizers import Tokenizer
 
@@ -17,7 +16,7 @@ from nbmf.neural.config import NeuralConfig
 from train_app.network.costs import PAGE_FILE, costly_records
 from train_app.network.failure import TrainingFailed, failed, last_line
 from train_app.network.loop import CHECKPOINT_FILE, train_loop
-from train_app.network.model import NeuralModel
+from train_app.network.model import NeuralModel, load_model
 from train_app.network.records_page import to_html
 from train_app.network.run_log import LOG_FILE, append
 from train_app.network.settings import NeuralTrainConfig
@@ -41,6 +40,7 @@ def train_network(
     settings: NeuralTrainConfig,
     run_folder: Path,
     on_line: Callable[[dict[str, Any]], None],
+    teacher: Path | None = None,
 ) -> tuple[NeuralModel, Tokenizer, Path]:
     """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
 
@@ -69,6 +69,7 @@ def train_network(
             "cpus": ray.cluster_resources().get("CPU", 1.0),
             "run_folder": str(run_folder),
             "init_from": str(begin.checkpoint.absolute()) if isinstance(begin, Start) else None,
+            "teacher": str(teacher.absolute()) if teacher else None,
         },
         scaling_config=ScalingConfig(
             num_workers=settings.num_workers,  # type: ignore[arg-type]
@@ -103,14 +104,6 @@ def train_network(
         page.write_text(to_html(costly_records(model, tokenizer, validation)), encoding="utf-8")
         on_line({"records_page": str(page)})
     return model, tokenizer, checkpoint
-
-
-def load_model(checkpoint: Path) -> NeuralModel:
-    """The float model in a checkpoint, on the CPU, for evaluation."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    model = NeuralModel(NeuralConfig(**state["config"]))
-    model.restore(state["model"])
-    return model.eval()
 
 
 def _tokenizer(samples: list[Sample], config: NeuralConfig, run_folder: Path) -> Tokenizer:

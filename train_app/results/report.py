@@ -19,6 +19,12 @@ def ratio_table(measured: dict[str, Any], before: InUse) -> Table:
     return table
 
 
+def network_line(architecture: str, measured: dict[str, Any]) -> str:
+    """Of a network that was trained: its kind, its layers and its size."""
+    layers, parameters = measured["layer_kinds"], measured["parameters"]
+    return f"Network: {architecture}, layers {layers} (a: attention, c: convolution), {parameters:,} parameters."
+
+
 def class_table(classes: dict[str, Any], before: InUse) -> Table:
     """The same by class, of the classes with most bytes."""
     largest = sorted(classes, key=lambda name: -classes[name][OURS]["raw_bytes"])[:_SHOWN_CLASSES]

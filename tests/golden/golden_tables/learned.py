@@ -8,6 +8,7 @@ from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder
 
 ATTENTION, ATTENTION_WITH_COUNTS = "golden-attention", "golden-attention-counts"
 HYBRID_WITH_COUNTS = "golden-hybrid-counts"  # both kinds of layers, softmax in two steps
+CNN_WITH_COUNTS = "golden-cnn-counts"  # convolutions alone
 
 
 def _with_counts(prefix):
@@ -20,11 +21,12 @@ def _with_counts(prefix):
 
 
 # version -> name -> (what decoding gives, coder); by small versions with a network that has learnt nothing: attention
-# alone, and the same beside static counts
+# alone, and beside static counts the same, both kinds of layers, and convolutions alone
 SMALL_BLOBS = {
     ATTENTION: {f"attention_{name}": (expected, NeuralCoder) for name, expected in LEARNED.items()},
     ATTENTION_WITH_COUNTS: _with_counts("attention"),
     HYBRID_WITH_COUNTS: _with_counts("hybrid"),
+    CNN_WITH_COUNTS: _with_counts("cnn"),
 }
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts

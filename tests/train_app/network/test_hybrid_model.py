@@ -13,9 +13,8 @@ from train_app.integers.quantisation_loss import float_bits, quantisation_loss
 from train_app.integers.quantise import HEADROOM, Calibration, calibrate, quantise
 from train_app.network.batches import StreamBatches
 from train_app.network.dequantise import dequantise
-from train_app.network.model import MEMBER_ROWS, NeuralModel, member_blocks
+from train_app.network.model import MEMBER_ROWS, NeuralModel, load_model, member_blocks
 from train_app.network.schedule import make_optimisers
-from train_app.network.train import load_model
 
 CONFIG = hybrids.CONFIG
 

@@ -10,10 +10,12 @@ from nbmf import Codec, inspect
 from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.manifest import read_version, write_version
 from nbmf.neural.config import PRESETS
+from nbmf.neural.weights import IntegerWeights
 from nbmf.payload import from_canonical, to_canonical
 from train_app import learned_files as version
 from train_app.learned_part import LearningPlan, train_part
 from train_app.network.failure import FILE, TrainingFailed
+from train_app.network.pruning import Pruning
 from train_app.network.run_log import EVENTS_FOLDER
 from train_app.network.settings import FINETUNE
 from train_app.network.start import Start
@@ -131,6 +133,7 @@ def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypa
     assert fields["neural"]["decode_us_per_byte"] > 0
     assert fields["neural"]["counts"] == fields["counts"]["counts"]
     assert fields["minimum_reader"] == 2
+    assert (fields["architecture"], measured["layer_kinds"]) == ("transformer", "aa")
     manifest = {"name": "tiny", "created_at": "", **fields}
     codec = Codec(*read_version(tmp_path / write_version(tmp_path, manifest, files)))
     coders = {type(coder): coder for coder in codec.coders.by_number.values()}
@@ -173,6 +176,7 @@ def test_a_version_is_trained_on(ray_session, samples, settings, tmp_path, monke
     assert abs(measured["quantisation"]["loss_percent"]) < 2
     _, manifest, old = read_version(before)
     part = fields["neural"]
+    assert fields["architecture"] == "hybrid"
     assert files[part["tokenizer"]] == old[manifest.neural.tokenizer]
     assert files[part["model"]] != old[manifest.neural.model]
     after = Codec(*read_version(tmp_path / write_version(tmp_path, {"name": "on", "created_at": "", **fields}, files)))
@@ -181,6 +185,38 @@ def test_a_version_is_trained_on(ray_session, samples, settings, tmp_path, monke
     blobs = [after.encode(payload, effort="max") for payload in payloads]
     assert [to_canonical(after.decode(blob)) for blob in blobs] == [to_canonical(payload) for payload in payloads]
     assert sum(map(len, blobs)) < 0.8 * sum(len(untrained.encode(payload, effort="max")) for payload in payloads)
+
+
+@pytest.mark.slow
+def test_a_version_is_pruned_and_taught_by_itself(ray_session, samples, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(version, "_FIT_BYTES", 9000)
+    monkeypatch.setattr(version, "_GATE_STEPS", 2)
+    before = networks.write_neural_version(tmp_path, networks.untrained_files(**networks.TWO_STEPS))
+    epochs = settings.model_copy(update={"max_tokens": 0, "max_epochs": 0.5})
+    plan = LearningPlan(FINETUNE, epochs, tmp_path / "runs", before, pruning=Pruning(0.5, 2), teacher=before)
+    lines = []
+    fields, files, measured = train_part(samples, [], plan, lines.append, lambda: None)
+    losses = [line["loss_nats"] for line in lines if "loss_nats" in line]
+    assert losses[-1] < losses[0]
+    _, old = IntegerWeights.load(read_version(before)[2]["model.safetensors"])
+    _, new = IntegerWeights.load(files[fields["neural"]["model"]])
+    assert new == old.with_(d_feed_forward=old.d_feed_forward // 2, bigram_bits=8, trigram_bits=8)
+    assert measured["pruning"] == {"channels": 0.5, "halvings": 2}
+    assert measured["teacher"] == before.name
+    codec = Codec(*read_version(tmp_path / write_version(tmp_path, {"name": "on", "created_at": "", **fields}, files)))
+    payloads = [from_canonical(sample.kind, sample.canonical) for sample in samples[::20]]
+    assert [codec.decode(codec.encode(payload, effort="max")) for payload in payloads] == payloads
+
+
+@pytest.mark.slow
+def test_a_new_network_is_taught(first, samples, settings, tmp_path):
+    """By an earlier run: its vocabulary, and a loss that is not less than the teacher's uncertainty."""
+    folder, _ = first
+    small = settings.model_copy(update={"network": {"d_model": 16, "d_shift": 4}, "max_tokens": 6000})
+    plan = LearningPlan("tiny", small, tmp_path / "runs", teacher=folder)
+    _, files, measured = train_part(samples, [], plan, lambda _line: None, lambda: None)
+    assert files["tokenizer.json"].decode() == (folder / TOKENIZER_FILE).read_text()
+    assert measured["teacher"] == folder.name
 
 
 @pytest.mark.slow
@@ -210,4 +246,6 @@ def test_the_run_folder_depends_on_records_settings_and_where_it_starts(samples,
     given = [settings.model_copy(update={"global_batch_size": 8, "batch_size": size}) for size in (8, 4)]
     assert len({LearningPlan("tiny", each, tmp_path).run_folder(samples) for each in given}) == 1
     started = [LearningPlan("tiny", settings, tmp_path, tmp_path / name) for name in ("one", "two")]
-    assert len({each.run_folder(samples) for each in (plan, *started)}) == 3
+    others = [LearningPlan("tiny", settings, tmp_path, pruning=Pruning(share)) for share in (0.3, 0.5)]
+    others.append(LearningPlan("tiny", settings, tmp_path, teacher=tmp_path))
+    assert len({each.run_folder(samples) for each in (plan, *started, *others)}) == 6

@@ -1,0 +1,101 @@
+"""`nbmf bench architectures` and `pruning`: networks of other layers and sizes, trained alike and measured alike."""
+
+import json
+
+import hybrids
+import networks
+import pytest
+import synthetic
+
+from bench.networks.measure import ALL, Coding, decode_us_per_token
+from bench.networks.pruning import name_of
+from bench.networks.samples import some_of_each, to_learn_from
+from train_app.network.pruning import NO_PRUNING, Pruning
+
+
+@pytest.fixture(scope="module")
+def coding():
+    samples = networks.sample_records()[::6]
+    return Coding.of(hybrids.hybrid(), networks.vocabulary(samples), samples[:60])
+
+
+def test_bits_are_those_of_the_network_and_the_streams_hold_them(coding):
+    tested = [sample for sample in networks.sample_records()[1::40] if len(sample.canonical) < 3000]
+    measured = coding.bits(tested)
+    kinds = {sample.kind.label for sample in tested}
+    assert list(measured["sets"]) == [ALL, *sorted(kinds)]
+    everything = measured["sets"][ALL]
+    assert everything["bytes"] == sum(len(sample.canonical) for sample in tested)
+    assert everything["bytes"] == sum(measured["sets"][kind]["bytes"] for kind in kinds)
+    of_kinds = [measured["sets"][kind] for kind in kinds]
+    bits = sum(row["bytes"] * row["bits_per_byte"] for row in of_kinds)
+    assert bits / everything["bytes"] == pytest.approx(everything["bits_per_byte"], abs=1e-3)
+    assert everything["bits_per_byte"] == pytest.approx(measured["float_bits_per_byte"], rel=0.03)
+    assert everything["ratio"] > 8 / everything["bits_per_byte"]  # adaptation learns within the record
+    assert decode_us_per_token([coding], tested[:3])[0] > 0
+
+
+def test_what_is_pruned_is_named():
+    assert name_of(NO_PRUNING) == "as it is"
+    assert name_of(Pruning(0.5)) == "without 50% of channels"
+    assert name_of(Pruning(0.25, 1)) == "without 25% of channels, tables halved 1 x"
+    assert name_of(Pruning(0, 2)) == "tables halved 2 x"
+
+
+@pytest.mark.parametrize("text", ["1", "0", "x", "0.5:x", "-0.1", "0:-1"])
+def test_no_share(nbmf_command, text):
+    result = nbmf_command("bench", "pruning", "--data", "x.jsonl", "--train", "y.jsonl", "--prune", text)
+    assert result.code == 2
+    assert "a share below 1, or with halvings as 0.5:1" in " ".join(result.err.replace("│", " ").split())
+
+
+@pytest.fixture
+def data(tmp_path):
+    return synthetic.write_jsonl(tmp_path / "data.jsonl", synthetic.records(300, seed=41))
+
+
+def test_samples_are_distinct_and_some_of_each_kind(data):
+    samples = to_learn_from(str(data), None, None)
+    assert len({sample.digest for sample in samples}) == len(samples) > 200
+    some = some_of_each(samples, 2000)
+    of_kinds = {kind: [s for s in some if s.kind is kind] for kind in {s.kind for s in samples}}
+    for kind, found in of_kinds.items():
+        assert 0 < sum(len(s.canonical) for s in found) < 6000, kind
+
+
+@pytest.mark.slow
+def test_architectures(nbmf_command, ray_session, data, tmp_path):
+    result = nbmf_command(
+        *("bench", "architectures", "--data", data, "--train", data, "--preset", "tiny", "--tokens", 12_000),
+        *("--tested-bytes", 3000, "--json", tmp_path / "out.json"),
+    )
+    assert result.code == 0, result.err
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert [(row["architecture"], row["layers"], row["equal"]) for row in rows] == [
+        (name, layers, equal)
+        for equal in ("tokens", "time")
+        for name, layers in (("transformer", "aa"), ("cnn", "cc"), ("hybrid", "ca"))
+    ]
+    by_tokens, by_time = rows[:3], rows[3:]
+    assert len({row["tokens"] for row in by_tokens}) == 1
+    assert by_tokens[2]["sets"] == by_time[2]["sets"]  # the hybrid's is the measure of time
+    assert all(row["sets"]["all"]["bits_per_byte"] < 7 for row in rows)
+    assert "Bits a byte, equal time" in result.out.decode()
+
+
+@pytest.mark.slow
+def test_pruning(nbmf_command, ray_session, data, tmp_path):
+    version = networks.write_neural_version(tmp_path, networks.untrained_files(**networks.TWO_STEPS))
+    result = nbmf_command(
+        *("bench", "pruning", "--data", data, "--train", data, "--network", version, "--prune", "0.5:1"),
+        *("--tokens", 30_000, "--tested-bytes", 3000, "--json", tmp_path / "out.json"),
+    )
+    assert result.code == 0, result.err
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    names = ["as it is", "without 50% of channels, tables halved 1 x"]
+    assert [(row["network"], row["trained"]) for row in rows] == [(n, t) for n in names for t in (False, True)]
+    before, after = rows[2:]
+    assert after["sets"]["all"]["bits_per_byte"] < before["sets"]["all"]["bits_per_byte"]
+    assert before["parameters"] == after["parameters"] < 0.8 * rows[0]["parameters"]
+    assert rows[0]["parameters"] == rows[1]["parameters"]
+    assert "+0.0%" in result.out.decode()
