@@ -164,6 +164,7 @@ class Run:
                     "bits_per_byte": round(loss_nats * self._bits_per_byte_of_loss, 4),
                     "gradient_norm": norm,
                     "learning_rate": self.optimisers[0].param_groups[0]["lr"],
+                    "processor_s": round(time.process_time(), 1),
                     "tokens_per_s": round(self.taken / (now - self.reported)),
                     **peak_memory(self.device),
                 }
