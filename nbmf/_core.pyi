@@ -139,10 +139,12 @@ class Model:
     def decode(self, streams: list[tuple[bytes, int, int, int]], side_by_side: int) -> list[bytes | None]:
         """The records of (stream, most bytes of the record, type id, sizing); None for one that its stream can't be."""
 
-    def decode_together(self, streams: list[tuple[bytes, int, int, int]], lanes: int) -> list[bytes | None]:
-        """The same, side by side with the records that other threads decode so: up to AT_ONCE in each of `lanes` loops,
-        of which this call joins the one with the fewest. A record that ends leaves its place to the next that waits,
-        and a call returns when its own are done. Raises ValueError."""
+    def decode_together(
+        self, streams: list[tuple[bytes, int, int, int]], side_by_side: int, lanes: int
+    ) -> list[bytes | None]:
+        """The same, with the records that other threads decode so: up to `side_by_side` in each of `lanes` loops, of
+        which this call joins the one with the fewest. A record that ends leaves its place to the next that waits, and
+        a call returns when its own are done. Raises ValueError."""
 
     def decoder(self, streams: list[tuple[bytes, int, int, int]]) -> Decoder: ...
     def distances(self, inputs: Array, targets: Array, at_once: int, symbols: Array, members: Array) -> None:

@@ -12,6 +12,7 @@ _EXTRA = {
     "httpx": "client",
     "pyarrow": "store",
     "obstore": "object-store",
+    "prometheus_client": "prometheus",
     "pydantic": "cli",
     "rich": "cli",
     "typer": "cli",

@@ -55,10 +55,10 @@ class BatchConfig(StrictModel):
     max_records: Positive = 64
     max_bytes: Positive = Field(4096, description="canonical bytes; a record that has more is a batch alone")
     concurrency: Positive = Field(1, description="batches of a replica in work at a time, but for decoders, see below")
-    side_by_side: Positive = Field(
-        16,
-        description="calls that a decoder takes further in turns, token by token, each answered when its records end; "
-        "1, or with PyTorch: batches as an encoder's",
+    side_by_side: Positive | None = Field(
+        None,
+        description="calls that a decoder thread takes further in turns, token by token, each answered when its "
+        "records end; null: as many as the processor is quickest with; 1, or with PyTorch: batches as an encoder's",
     )
     timeout_s: float = Field(
         DEFAULT_TIMEOUT_S,

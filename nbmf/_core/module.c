@@ -402,13 +402,18 @@ static PyObject *results_of(const Batch *batch) {
     return results;
 }
 
+static int valid_width(int side_by_side) {
+    if (side_by_side >= 1 && side_by_side <= AT_ONCE) return 1;
+    PyErr_Format(PyExc_ValueError, "%d records side by side, of at most %d", side_by_side, AT_ONCE);
+    return 0;
+}
+
 static PyObject *model_decode(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
     PyObject *streams, *results = NULL;
     int side_by_side;
     if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &streams, &side_by_side)) return NULL;
-    if (side_by_side < 1 || side_by_side > AT_ONCE)
-        return PyErr_Format(PyExc_ValueError, "%d records side by side, of at most %d", side_by_side, AT_ONCE);
+    if (!valid_width(side_by_side)) return NULL;
     Batch batch = {0};
     if (predicts(self) && !fill_batch(self, &batch, streams)) {
         if (batch.count) {
@@ -432,16 +437,17 @@ static PyObject *model_decode(PyObject *object, PyObject *args) {
 static PyObject *model_decode_together(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
     PyObject *streams, *results = NULL;
-    int lanes;
-    if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &streams, &lanes)) return NULL;
-    if (lanes < 1) return PyErr_Format(PyExc_ValueError, "%d lanes", lanes);
+    int side_by_side, lanes;
+    if (!PyArg_ParseTuple(args, "O!ii", &PyList_Type, &streams, &side_by_side, &lanes)) return NULL;
+    if (lanes < 1 || !valid_width(side_by_side)) return lanes < 1 ? PyErr_Format(PyExc_ValueError, "%d lanes", lanes) : NULL;
     if (!self->together && !(self->together = nbmf_new_together())) return PyErr_NoMemory();
     Batch batch = {0};
     if (predicts(self) && !fill_batch(self, &batch, streams)) {
         int problem = DONE;
         if (batch.count) {
             Py_BEGIN_ALLOW_THREADS
-            problem = nbmf_decode_together(self->together, lanes, self->path, &self->model, batch.records, batch.count);
+            problem = nbmf_decode_together(self->together, lanes, side_by_side, self->path, &self->model, batch.records,
+                                           batch.count);
             Py_END_ALLOW_THREADS
         }
         results = problem ? raise_for(problem) : results_of(&batch);
@@ -871,7 +877,7 @@ static PyMethodDef model_methods[] = {
     {"decode", model_decode, METH_VARARGS,
      "decode(streams, side_by_side): of (stream, bytes, type id, sizing) the records; None of one that its stream can't be."},
     {"decode_together", model_decode_together, METH_VARARGS,
-     "decode_together(streams, lanes): the same, side by side with the records of other threads."},
+     "decode_together(streams, side_by_side, lanes): the same, side by side with the records of other threads."},
     {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's distances step by step."},
     {"distances", model_distances, METH_VARARGS, "distances(inputs, targets, at_once, symbols, members): the network's after each input."},
     {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},

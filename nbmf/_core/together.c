@@ -134,9 +134,9 @@ static void end_record(Call *call, const Call *leader, int problem) {
     if (--call->left == 0 && call != leader) PyThread_release_lock(call->wake);
 }
 
-/* Records that wait come into free slots. */
-static void fill_slots(Lane *lane, const Path *path, const Model *model, const Call *leader) {
-    for (int slot = 0; slot < AT_ONCE; slot++) {
+/* Records that wait come into free slots, of which `most` are used. */
+static void fill_slots(Lane *lane, int most, const Path *path, const Model *model, const Call *leader) {
+    for (int slot = 0; slot < most; slot++) {
         while (!lane->slots[slot].record) {
             lock(lane->lock);
             Waiting *next = lane->first;
@@ -173,10 +173,10 @@ static void hand_on(Lane *lane) {
 }
 
 /* Takes all records further until those of `leader` are done. */
-static void lead(Lane *lane, const Path *path, const Model *model, Call *leader) {
+static void lead(Lane *lane, int most, const Path *path, const Model *model, Call *leader) {
     Work *work = lane->work;
     while (leader->left) {
-        fill_slots(lane, path, model, leader);
+        fill_slots(lane, most, path, model, leader);
         int taken = 0;
         for (int slot = 0; slot < AT_ONCE; slot++)
             if (lane->slots[slot].record) work->slot_B[taken++] = slot;
@@ -192,7 +192,8 @@ static void lead(Lane *lane, const Path *path, const Model *model, Call *leader)
     hand_on(lane);
 }
 
-int nbmf_decode_together(Together *together, int lanes, const Path *path, const Model *model, Record *records, size_t count) {
+int nbmf_decode_together(Together *together, int lanes, int most, const Path *path, const Model *model, Record *records,
+                         size_t count) {
     Call call = {.left = count};
     Waiting *waiting = calloc(count, sizeof *waiting);
     call.wake = PyThread_allocate_lock();
@@ -212,7 +213,7 @@ int nbmf_decode_together(Together *together, int lanes, const Path *path, const 
             lock(call.wake);
             leads = call.leads;
         }
-        if (leads) lead(lane, path, model, &call);
+        if (leads) lead(lane, most, path, model, &call);
         lock(lane->lock);
         lane->held -= count;
         PyThread_release_lock(lane->lock);

@@ -12,8 +12,9 @@ typedef struct Together Together;
 Together *nbmf_new_together(void);
 void nbmf_free_together(Together *together, const Path *path);
 
-/* Decodes records, none of them empty, in one of `lanes` loops: the one that has the fewest. Returns when these are done, and
- * what is wrong with the version, if anything. Without the GIL. */
-int nbmf_decode_together(Together *together, int lanes, const Path *path, const Model *model, Record *records, size_t count);
+/* Decodes records, none of them empty, in one of `lanes` loops, the one that has the fewest, up to `most` of all side by side.
+ * Returns when these are done, and what is wrong with the version, if anything. Without the GIL. */
+int nbmf_decode_together(Together *together, int lanes, int most, const Path *path, const Model *model, Record *records,
+                         size_t count);
 
 #endif

@@ -26,6 +26,7 @@ from nbmf.engine import Engine, configure
 from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
+from nbmf.neural.batches import most_side_by_side
 from nbmf.neural.codec import gpu_is_there
 from nbmf.payload import Canonical, Kind, check_canonical, to_canonical
 from nbmf.vectors.aim import DEFAULT_AIM, Aim
@@ -116,10 +117,10 @@ class Decoder:
         self._max_payload_bytes = limits.max_payload_bytes
         isolated = IsolatedVersions(self._registry, engine, batch, limits.max_payload_bytes, limits.max_loaded_versions)
         self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
-        joins = batch.side_by_side > 1 and not _by_torch(engine)
+        joins = batch.side_by_side != 1 and not _by_torch(engine)
         self._versions.catalog.add(_warm(registry, version, replace(engine, joins=joins)))
         decode = watched(self._decode, _payload_bytes, batch.timeout_s)
-        at_once = batch.side_by_side if joins else batch.concurrency
+        at_once = (batch.side_by_side or most_side_by_side()) * engine.threads if joins else batch.concurrency
         self._batcher: Batcher[Frame | Failure, _Travelling | Failure] = Batcher(
             decode,
             batch.max_records,

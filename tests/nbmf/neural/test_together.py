@@ -7,6 +7,7 @@ import pytest
 
 from nbmf import _core, engine
 from nbmf.errors import DamagedCodec
+from nbmf.neural import batches
 from nbmf.neural.codec import NeuralCodec, Stream
 
 
@@ -69,7 +70,7 @@ def test_empty_records_and_calls(any_codec):
 
 
 def test_a_small_record_does_not_wait_for_large_ones(codec):
-    large = streams_of(codec, [(bytes(range(97, 123)) * 400, "text")] * (_core.AT_ONCE - 1))
+    large = streams_of(codec, [(bytes(range(97, 123)) * 400, "text")] * (batches.most_side_by_side() - 1))
     (small,) = streams_of(codec, [(b"a few words", "text")])
     ended, began = [], threading.Event()
 
@@ -95,7 +96,9 @@ def test_records_too_large_for_a_place_are_decoded_by_themselves(codec, monkeypa
 
 def test_wrong_arguments(counts_codec, records):
     with pytest.raises(ValueError, match="0 lanes"):
-        counts_codec.model.decode_together([], 0)
+        counts_codec.model.decode_together([], 1, 0)
+    with pytest.raises(ValueError, match="17 records side by side"):
+        counts_codec.model.decode_together([], 17, 1)
     streams = streams_of(counts_codec, records[:3])
     with pytest.raises(DamagedCodec, match="cannot code"):
         counts_codec.decode_batch([streams[0]._replace(sizing=7)])
