@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
 from cluster.registry import DEFAULT
+from nbmf._core import AT_ONCE
 from nbmf.effort import Effort, EffortSetting
 from nbmf.engine import EngineName
 from nbmf.vectors.aim import DEFAULT_AIM, FINEST_STEP, Aim
@@ -55,10 +56,13 @@ class BatchConfig(StrictModel):
     max_records: Positive = 64
     max_bytes: Positive = Field(4096, description="canonical bytes; a record that has more is a batch alone")
     concurrency: Positive = Field(1, description="batches of a replica in work at a time, but for decoders, see below")
-    side_by_side: Positive | None = Field(
+    side_by_side: int | None = Field(
         None,
-        description="calls that a decoder thread takes further in turns, token by token, each answered when its "
-        "records end; null: as many as the processor is quickest with; 1, or with PyTorch: batches as an encoder's",
+        ge=1,
+        le=AT_ONCE,
+        description="requests, for each of its threads, that a decoder works on at once, token by token in turns, each "
+        "answered when its records end; null: as many as the processor is quickest with; 1, or with PyTorch: batches "
+        "as an encoder's",
     )
     timeout_s: float = Field(
         DEFAULT_TIMEOUT_S,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,7 +37,40 @@ class Track(enum.StrEnum):
     WANDB = "wandb"
 
 
+def check_options(given: Mapping[str, Any]) -> None:
+    """Raises BadParameter for options of `nbmf train`, by their parameters' names, that do not go together."""
+    preset = Preset(given["preset"])
+    if preset is Preset.NONE and not given["dictionaries"]:
+        raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
+    if preset is Preset.NONE and given["validation"]:
+        raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
+    for name in ("init_from", "workers", "max_minutes", "track", "teacher"):
+        if given[name] is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
+            raise typer.BadParameter("needs a --preset that trains a network", param_hint=_option(name))
+    if given["architecture"] and preset.value not in PRESETS:
+        needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
+        raise typer.BadParameter(needed, param_hint="--architecture")
+    for name in ("prune", "halve_tables"):
+        if given[name] is not None and preset is not Preset.FINETUNE and not given["init_from"]:
+            needed = "needs a network to start with: --preset finetune, or --init-from"
+            raise typer.BadParameter(needed, param_hint=_option(name))
+    if given["network"] and preset is not Preset.BUILTIN:
+        raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
+    if given["workers"] and preset is not Preset.NONE:
+        from train_app.network.settings import worker_range
+
+        try:
+            worker_range(given["workers"])
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--workers") from error
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def train(
+    context: typer.Context,
     records: Annotated[
         list[str],
         typer.Option(
@@ -216,31 +250,7 @@ def train(
 
     settings = load_config(config)
     registry = Registry(out)
-    if preset is Preset.NONE and not dictionaries:
-        raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
-    if preset is Preset.NONE and validation:
-        raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
-    of_training = {
-        "--init-from": init_from,
-        "--workers": workers,
-        "--max-minutes": max_minutes,
-        "--track": track,
-        "--teacher": teacher,
-    }
-    for option, given in of_training.items():
-        if given is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
-            raise typer.BadParameter("needs a --preset that trains a network", param_hint=option)
-
-    if architecture and preset.value not in PRESETS:
-        needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
-        raise typer.BadParameter(needed, param_hint="--architecture")
-    for option, amount in (("--prune", prune), ("--halve-tables", halve_tables)):
-        if amount is not None and preset is not Preset.FINETUNE and not init_from:
-            needed = "needs a network to start with: --preset finetune, or --init-from"
-            raise typer.BadParameter(needed, param_hint=option)
-    if network and preset is not Preset.BUILTIN:
-        raise typer.BadParameter("needs --preset builtin, which trains none of its own", param_hint="--network")
-
+    check_options(context.params)
     reading = Reading(payload_field, payload, class_field, table, unwrap)
     sources, _ = opened(records, reading)
     plan = None
@@ -249,10 +259,7 @@ def train(
         from train_app.network.pruning import Pruning
         from train_app.network.settings import NeuralTrainConfig, default_file, worker_range
 
-        try:
-            count = worker_range(workers) if workers else None
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--workers") from error
+        count = worker_range(workers) if workers else None
         overrides = {"max_minutes": max_minutes, "num_workers": count, "track": track and track.value}
         learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
         if architecture:

@@ -72,17 +72,23 @@ def train_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
 
 def _check(arguments: Sequence[str]) -> None:
     """Mistakes are to be found here, not after GPUs were started."""
-    from train_app.cli import train
+    from train_app.cli import check_options, train
 
     command = typer.Typer(add_completion=False)
     command.command("train")(train)
-    parsed = typer.main.get_command(command).make_context("nbmf train", list(arguments)).params
-    for name in ("--address", "--out", "-o"):
-        if any(given.partition("=")[0] == name for given in arguments):
-            raise typer.BadParameter(f"{name} is not for here: the manifest has it from the cluster")
+    context = typer.main.get_command(command).make_context("nbmf train", list(arguments))
+    parsed = context.params
+    check_options(parsed)
+    for name in ("address", "out"):
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} is not for here: the manifest has it from the cluster")
     for name in _RECORDS:
         for place in parsed[name] or ():
             if not place.startswith("/") and not is_uri(place):
                 raise typer.BadParameter(f"--{name} is an absolute path or a URI, the same on every node")
-    if not parsed["runs"].is_absolute():
-        raise typer.BadParameter("--runs is an absolute path, of a volume that every node has")
+    for name, given in parsed.items():
+        for path in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(path, Path) and not path.is_absolute():
+                option = "--" + name.replace("_", "-")
+                raise typer.BadParameter(f"{option} is an absolute path, of a volume that every node has")

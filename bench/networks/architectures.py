@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.networks.measure import Coding, decode_us_per_token
+from bench.records import NothingToMeasure
 from nbmf.neural.config import PRESETS
 from train_app.network.architectures import Architecture, with_architecture
 from train_app.network.settings import NeuralTrainConfig
@@ -28,7 +29,10 @@ class _Run:
 
     def __init__(self, coding: Coding, lines: list[dict[str, Any]]) -> None:
         self.coding = coding
-        first, *_, last = (line for line in lines if "processor_s" in line)
+        told = [line for line in lines if "processor_s" in line]
+        if len(told) < 2:
+            raise NothingToMeasure("the run was over before its second report: give it more --tokens")
+        first, last = told[0], told[-1]
         self.tokens = int(last["tokens"])
         self.s_per_token = (last["processor_s"] - first["processor_s"]) / max(1, last["tokens"] - first["tokens"])
 

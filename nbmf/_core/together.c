@@ -11,25 +11,22 @@
 enum { LEAST_ROOM = 256, MOST_KEPT_ROOM = 4096 };
 
 /* The records of one thread. */
-typedef struct {
-    size_t left; /* records that have not ended */
+typedef struct Call {
+    Record *records;
+    size_t count, following; /* of them all, and of those that came into a slot */
+    size_t left;             /* that have not ended */
     int problem;
     int leads;               /* why it was woken, if not as all are done */
     PyThread_type_lock wake; /* held until then */
+    struct Call *next;
 } Call;
-
-typedef struct Waiting {
-    Record *record;
-    Call *call;
-    struct Waiting *next;
-} Waiting;
 
 /* A loop. */
 typedef struct {
     PyThread_type_lock lock; /* of the three below: */
     int led;
     size_t held; /* records of calls that have not returned */
-    Waiting *first, *last;
+    Call *first, *last; /* that have records without a slot */
     /* the leader's: */
     Work *work; /* what a step needs; of a record's own memory and cache each slot has that of `own` */
     Slot slots[AT_ONCE];
@@ -134,17 +131,35 @@ static void end_record(Call *call, const Call *leader, int problem) {
     if (--call->left == 0 && call != leader) PyThread_release_lock(call->wake);
 }
 
+static void append(Lane *lane, Call *call) {
+    call->next = NULL;
+    if (lane->last) lane->last->next = call;
+    else lane->first = call;
+    lane->last = call;
+}
+
+/* The next record that waits, of each call in turn: one with many lets others go between. */
+static Record *next_record(Lane *lane, Call **of) {
+    Record *record = NULL;
+    lock(lane->lock);
+    Call *call = *of = lane->first;
+    if (call) {
+        if (!(lane->first = call->next)) lane->last = NULL;
+        record = &call->records[call->following++];
+        if (call->following < call->count) append(lane, call);
+    }
+    PyThread_release_lock(lane->lock);
+    return record;
+}
+
 /* Records that wait come into free slots, of which `most` are used. */
 static void fill_slots(Lane *lane, int most, const Path *path, const Model *model, const Call *leader) {
     for (int slot = 0; slot < most; slot++) {
         while (!lane->slots[slot].record) {
-            lock(lane->lock);
-            Waiting *next = lane->first;
-            if (next && !(lane->first = next->next)) lane->last = NULL;
-            PyThread_release_lock(lane->lock);
-            if (!next) return;
-            Call *call = next->call;
-            Work *own = borrow(lane, path, model, room_for(next->record));
+            Call *call;
+            Record *record = next_record(lane, &call);
+            if (!record) return;
+            Work *own = borrow(lane, path, model, room_for(record));
             if (!own) {
                 end_record(call, leader, NO_MEMORY);
                 continue;
@@ -153,7 +168,7 @@ static void fill_slots(Lane *lane, int most, const Path *path, const Model *mode
             lane->calls[slot] = call;
             lane->work->records_S[slot] = own->records_S[0];
             if (model->network) lane->work->caches_S[slot] = own->caches_S[0];
-            path->start_decoding(model, lane->work, slot, &lane->slots[slot], next->record);
+            path->start_decoding(model, lane->work, slot, &lane->slots[slot], record);
         }
     }
 }
@@ -164,7 +179,7 @@ static void hand_on(Lane *lane) {
     for (int slot = 0; slot < AT_ONCE && !next; slot++)
         if (lane->slots[slot].record) next = lane->calls[slot];
     lock(lane->lock);
-    if (!next && lane->first) next = lane->first->call;
+    if (!next) next = lane->first;
     lane->led = next != NULL;
     PyThread_release_lock(lane->lock);
     if (!next) return;
@@ -194,18 +209,12 @@ static void lead(Lane *lane, int most, const Path *path, const Model *model, Cal
 
 int nbmf_decode_together(Together *together, int lanes, int most, const Path *path, const Model *model, Record *records,
                          size_t count) {
-    Call call = {.left = count};
-    Waiting *waiting = calloc(count, sizeof *waiting);
-    call.wake = PyThread_allocate_lock();
-    Lane *lane = waiting && call.wake ? join_lane(together, lanes, path, model, count) : NULL;
+    Call call = {.records = records, .count = count, .left = count, .wake = PyThread_allocate_lock()};
+    Lane *lane = call.wake ? join_lane(together, lanes, path, model, count) : NULL;
     if (lane) {
-        for (size_t i = 0; i < count; i++)
-            waiting[i] = (Waiting){.record = &records[i], .call = &call, .next = i + 1 < count ? &waiting[i + 1] : NULL};
         lock(call.wake);
         lock(lane->lock);
-        if (lane->last) lane->last->next = waiting;
-        else lane->first = waiting;
-        lane->last = &waiting[count - 1];
+        append(lane, &call);
         int leads = !lane->led;
         lane->led = 1;
         PyThread_release_lock(lane->lock);
@@ -219,6 +228,5 @@ int nbmf_decode_together(Together *together, int lanes, int most, const Path *pa
         PyThread_release_lock(lane->lock);
     } else call.problem = NO_MEMORY;
     if (call.wake) PyThread_free_lock(call.wake);
-    free(waiting);
     return call.problem;
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from threading import Lock
 from typing import NamedTuple, Protocol, TypeVar
 
 from nbmf import _core
@@ -15,6 +17,9 @@ remembered of 16 falls out of the second cache (of 512 KiB: 29 kB/s alone, 42 wi
 _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
 _MOST_JOINED_BYTES = _SLOT_TOKENS // _core.AT_ONCE
+
+_one_at_a_time = Lock()
+"""What is too large to be joined: work space is made for it."""
 
 R = TypeVar("R")
 
@@ -68,7 +73,8 @@ class CoreBatches:
         setting = engine()
         if setting.joins and max(sizes_bytes, default=0) <= _MOST_JOINED_BYTES:
             return self._model.decode_together([*streams], most_side_by_side(), setting.threads)
-        return _in_groups(lambda group: self._decode_group([streams[index] for index in group]), sizes_bytes)
+        with _one_at_a_time if setting.joins else nullcontext():
+            return _in_groups(lambda group: self._decode_group([streams[index] for index in group]), sizes_bytes)
 
     def _decode_group(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
         """On this thread; as many at once as memory allows."""

@@ -119,8 +119,9 @@ class Decoder:
         self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
         joins = batch.side_by_side != 1 and not _by_torch(engine)
         self._versions.catalog.add(_warm(registry, version, replace(engine, joins=joins)))
-        decode = watched(self._decode, _payload_bytes, batch.timeout_s)
         at_once = (batch.side_by_side or most_side_by_side()) * engine.threads if joins else batch.concurrency
+        # Others have their part of the time that its bytes take.
+        decode = watched(self._decode, lambda frame: at_once * _payload_bytes(frame), batch.timeout_s)
         self._batcher: Batcher[Frame | Failure, _Travelling | Failure] = Batcher(
             decode,
             batch.max_records,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -24,13 +24,16 @@ _RECORD_BYTES = 256
 _PATIENCE = 2.0
 """What is quicker is taken first if it came later by no more than so many times the difference between both."""
 
+_PLACES_OF_A_CALL = 2
+"""Of the batches in work at a time, where each is of one call: a large one leaves the others to others."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(eq=False, slots=True)
 class _Waiting(Generic[T, R]):
-    """A call. Of its items those from `taken` on are in no batch yet."""
+    """A call. Of its items those from `taken` on are in no batch yet; `in_work` are the batches that are, of it."""
 
     how: Hashable
     items: Sequence[T]
@@ -40,6 +43,7 @@ class _Waiting(Generic[T, R]):
     future: asyncio.Future[list[R]]
     results: dict[int, R] = field(default_factory=dict)
     taken: int = 0
+    in_work: int = 0
 
 
 class Overloaded(NbmfError):
@@ -104,9 +108,9 @@ class Batcher(Generic[T, R]):
         self._max_wait_s = max_wait_s
         self._waiting_bytes = 0
         self._speed = Speed()
-        self._busy_since = 0.0  # of what is in work, not counted yet
+        self._seconds: dict[asyncio.Task[None], float] = {}  # of each batch in work its share of the time
+        self._shared_until = 0.0
         self._queue: list[_Waiting[T, R]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, how: Hashable, items: Sequence[T], sizes_bytes: Sequence[int], deadline: float) -> list[R]:
         """Results in order. Raises Overloaded, DeadlineExceeded if the last item's batch cannot begin before it, and as
@@ -126,11 +130,11 @@ class Batcher(Generic[T, R]):
             batch = self._next()
             if not batch:
                 return
-            if not self._tasks:
-                self._busy_since = time.perf_counter()
+            self._share_time()
             self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._tasks.add(task)
+            for one in _calls(batch):
+                one.in_work += 1
+            self._seconds[asyncio.get_running_loop().create_task(self._run(batch))] = 0.0
 
     def _next(self) -> list[tuple[_Waiting[T, R], int]]:
         """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
@@ -139,6 +143,8 @@ class Batcher(Generic[T, R]):
         self._drop_unwanted()
         for one in sorted(self._queue, key=self._turn):
             if batch and one.how != batch[0][0].how:
+                continue
+            if not self._merges and one.in_work >= _PLACES_OF_A_CALL:
                 continue
             while one.taken < len(one.items):
                 size_bytes = one.sizes_bytes[one.taken]
@@ -175,7 +181,8 @@ class Batcher(Generic[T, R]):
             items = [one.items[index] for one, index in batch]
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
-            self._count(_cost_bytes([one.sizes_bytes[index] for one, index in batch]))
+            self._share_time()
+            self._speed.add(_cost_bytes([one.sizes_bytes[index] for one, index in batch]), self._seconds[_this_task()])
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
                 if len(one.results) == len(one.items) and not one.future.done():
@@ -185,17 +192,29 @@ class Batcher(Generic[T, R]):
                 if not one.future.done():
                     one.future.set_exception(error)
         finally:
+            self._share_time()
             self._free += 1
-            task = asyncio.current_task()
-            assert task  # noqa: S101
-            self._tasks.discard(task)
+            for one in _calls(batch):
+                one.in_work -= 1
+            del self._seconds[_this_task()]
             self._start()
 
-    def _count(self, coded_bytes: int) -> None:
-        """What was done since the last batch ended, or since there was any: of several at once each has a part."""
+    def _share_time(self) -> None:
+        """Each batch in work had its part of the time since the last was begun or ended."""
         now = time.perf_counter()
-        self._speed.add(coded_bytes, now - self._busy_since)
-        self._busy_since = now
+        for task in self._seconds:
+            self._seconds[task] += (now - self._shared_until) / len(self._seconds)
+        self._shared_until = now
+
+
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task  # noqa: S101
+    return task
+
+
+def _calls(batch: list[tuple[_Waiting[T, R], int]]) -> Iterable[_Waiting[T, R]]:
+    return {id(one): one for one, _ in batch}.values()
 
 
 def _cost_bytes(sizes_bytes: Sequence[int]) -> int:

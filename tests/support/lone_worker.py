@@ -1,6 +1,6 @@
 """Workers of a training run without Ray: in this process, or processes of their own that gloo joins.
 
-`python lone_worker.py OPTIONS.json RANK` is one of several; streams and checkpoints are in the folder of the options.
+`python lone_worker.py FOLDER RANK` is one of several; streams and checkpoints are in the folder of the options.
 """
 
 import json

@@ -85,9 +85,10 @@ class Order:
 
     def _drawn(self, one: Class, count: int, generator: torch.Generator) -> Tensor:
         """So many sequences of a class: none again before all others were drawn."""
-        drawn = [torch.empty(0, dtype=torch.long)]
-        while (left := count - sum(map(len, drawn))) > 0:
+        drawn, left = [torch.empty(0, dtype=torch.long)], count
+        while left > 0:
             drawn.append(self._permuted(one, generator)[:left])
+            left -= len(drawn[-1])
         return torch.cat(drawn)
 
     def _counted(self, begins_S: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -42,7 +42,12 @@ class Start:
         found = last_checkpoint(run)
         theirs = NeuralConfig(**torch.load(found, weights_only=True, mmap=True)["config"])
         if theirs != fitted(config, theirs.vocab_size):
-            raise TrainingFailed(f"the network in {run} has other sizes ({theirs}) than the one to train ({config})")
+            own, wanted = theirs.to_dict(), fitted(config, theirs.vocab_size).to_dict()
+            sizes = ", ".join(f"{name}: {own[name]}" for name in own if own[name] != wanted[name])
+            raise TrainingFailed(
+                f"the network in {run} has other sizes than the one to train: give them as `network: {{{sizes}}}` in the "
+                "file of --network-config"
+            )
         return cls(theirs, Tokenizer.from_file(str(run / TOKENIZER_FILE)), found)
 
     @classmethod

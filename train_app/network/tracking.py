@@ -7,6 +7,7 @@ MLFLOW_EXPERIMENT_NAME, WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE).
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ RUN_FILE = "mlflow-run"
 """In the run's folder: the id that the run has there, for when it is taken up again."""
 
 _PACKAGES = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
+_MLFLOW_WAITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""Unless the environment says otherwise: all workers wait for the one that sends, by MLflow's own for over ten minutes."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /]")
 """Of MLflow's metrics."""
 
@@ -53,6 +56,8 @@ class _Mlflow:
     def __init__(self, run_folder: Path) -> None:
         import mlflow  # type: ignore[import-not-found, unused-ignore]
 
+        for variable, value in _MLFLOW_WAITS.items():
+            os.environ.setdefault(variable, value)
         self._mlflow: Any = mlflow
         kept = run_folder / RUN_FILE
         if kept.exists():

@@ -272,7 +272,14 @@ def test_arguments_of_a_migration_are_checked_before_a_cluster_is_paid_for(nbmf_
         (("-r", "/records", "--test", "t.jsonl", "--runs", "/runs"), "--test is an absolute path or a URI"),
         (("-r", "/records"), "--runs is an absolute path, of a volume"),
         (("-r", "/records", "--runs", "/runs", "--address=auto"), "--address is not for here"),
-        (("-r", "/records", "--runs", "/runs", "-o", "/registry"), "-o is not for here"),
+        (("-r", "/records", "--runs", "/runs", "-o", "/registry"), "--out is not for here"),
+        (("-r", "/records", "--runs", "/runs", "-o/registry"), "--out is not for here"),
+        (("-r", "/records", "--runs", "/runs", "--workers", "2-8"), "a number of workers"),
+        (
+            ("-r", "/records", "--runs", "/runs", "--preset", "counts", "--teacher", "/t"),
+            "needs a --preset that trains",
+        ),
+        (("-r", "/records", "--runs", "/runs", "--init-from", "runs/x"), "--init-from is an absolute path"),
     ],
 )
 def test_arguments_of_a_training_are_checked_before_gpus_are_paid_for(nbmf_command, arguments, named):

@@ -1,13 +1,13 @@
 """Records that several threads decode side by side in one loop: the same records, each when it ends."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from nbmf import _core, engine
 from nbmf.errors import DamagedCodec
-from nbmf.neural import batches
 from nbmf.neural.codec import NeuralCodec, Stream
 
 
@@ -69,23 +69,25 @@ def test_empty_records_and_calls(any_codec):
     assert any_codec.decode(any_codec.encode(b"one", "text"), 3, "text") == b"one"
 
 
-def test_a_small_record_does_not_wait_for_large_ones(codec):
-    large = streams_of(codec, [(bytes(range(97, 123)) * 400, "text")] * (batches.most_side_by_side() - 1))
-    (small,) = streams_of(codec, [(b"a few words", "text")])
+def test_one_record_does_not_wait_for_all_of_a_call_with_many(codec):
+    """There are four times as many as go on side by side, in one loop."""
+    many = streams_of(codec, [(bytes(range(97, 123)) * 100, "text")]) * (4 * _core.AT_ONCE)
+    (one,) = streams_of(codec, [(b"a few words", "text")])
     ended, began = [], threading.Event()
 
-    def decode_large():
+    def decode_many():
         began.set()
-        codec.decode_batch(large)
-        ended.append("large")
+        codec.decode_batch(many)
+        ended.append("many")
 
-    thread = threading.Thread(target=decode_large)
+    thread = threading.Thread(target=decode_many)
     thread.start()
     assert began.wait(60)
-    assert codec.decode_batch([small]) == [b"a few words"]
-    ended.append("small")
+    time.sleep(0.05)
+    assert codec.decode_batch([one]) == [b"a few words"]
+    ended.append("one")
     thread.join()
-    assert ended == ["small", "large"]
+    assert ended == ["one", "many"]
 
 
 def test_records_too_large_for_a_place_are_decoded_by_themselves(codec, monkeypatch):

@@ -121,6 +121,12 @@ def test_calls_by_themselves(work):
     assert work.batches == [("a", [1]), ("a", [2]), ("a", [3])]
 
 
+def test_a_large_call_by_itself_leaves_places_to_others(work):
+    calls = [("a", list(range(40)), math.inf), ("a", [100], math.inf)]
+    assert run(work, calls, merges=False, concurrency=5) == [[2 * n for n in range(40)], [200]]
+    assert ("a", [100]) in work.batches[:3]
+
+
 def test_nothing_is_coded_for_a_call_that_is_late_or_cancelled(work):
     def cancel(tasks):
         tasks[2].cancel()

@@ -46,7 +46,7 @@ def test_a_folder_without_checkpoint_is_refused(earlier):
 
 
 def test_a_network_of_other_sizes_is_refused(earlier):
-    with pytest.raises(TrainingFailed, match=r"earlier has other sizes \(.*d_model=64.*d_model=32"):
+    with pytest.raises(TrainingFailed, match=r"earlier has other sizes .* `network: \{.*d_model: 64.*\}`"):
         Start.of_run(earlier, PRESETS["tiny"])
 
 
