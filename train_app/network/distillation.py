@@ -60,7 +60,7 @@ class Distillation:
             model.get_parameter("member.weight").view(config.n_clusters, config.cluster_size, -1)
             for model in (student, self._teacher)
         )
-        # Nothing, that has a gradient: workers wait for that of each parameter, and there may be no target of a cluster.
+        # Nothing, with a gradient: workers wait for that of each parameter, and no target may be of a cluster.
         total = weight_CZD.sum().float() * 0.0
         beyond_N = targets_N - config.n_singles
         for cluster_G, row_GR, place_N in member_blocks(beyond_N, config.cluster_size, config.n_clusters, _CHUNK):

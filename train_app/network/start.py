@@ -45,8 +45,8 @@ class Start:
             own, wanted = theirs.to_dict(), fitted(config, theirs.vocab_size).to_dict()
             sizes = ", ".join(f"{name}: {own[name]}" for name in own if own[name] != wanted[name])
             raise TrainingFailed(
-                f"the network in {run} has other sizes than the one to train: give them as `network: {{{sizes}}}` in the "
-                "file of --network-config"
+                f"the network in {run} has other sizes than the one to train: give them as `network: {{{sizes}}}` in "
+                "the file of --network-config"
             )
         return cls(theirs, Tokenizer.from_file(str(run / TOKENIZER_FILE)), found)
 

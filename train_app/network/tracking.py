@@ -20,7 +20,7 @@ RUN_FILE = "mlflow-run"
 
 _PACKAGES = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
 _MLFLOW_WAITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-"""Unless the environment says otherwise: all workers wait for the one that sends, by MLflow's own for over ten minutes."""
+"""Unless the environment says otherwise: all workers wait for the one that sends, by MLflow's own ten minutes."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /]")
 """Of MLflow's metrics."""
 
