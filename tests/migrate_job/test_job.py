@@ -365,7 +365,10 @@ print("finished")
 """
 
 
-@pytest.mark.parametrize("little_bytes", [-1, coding_run.LITTLE_BYTES], ids=["on Ray", "here"])
+@pytest.mark.parametrize(
+    "little_bytes",
+    [pytest.param(-1, id="on Ray", marks=pytest.mark.slow), pytest.param(coding_run.LITTLE_BYTES, id="here")],
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(ray_session, version, migrate, little_bytes, tmp_path, monkeypatch):
     """SIGKILL in a process of its own, when some shards are done and some are not. On Ray and here come to the same."""
     shard_lines = 60

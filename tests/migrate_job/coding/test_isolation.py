@@ -105,6 +105,7 @@ def test_records_that_kill_or_hang_whoever_reads_them(migrate):
     assert all("while it was read" in letter["detail"] for letter in found[2])
 
 
+@pytest.mark.slow
 def test_a_source_that_cannot_reach_what_is_behind_such_a_record(ray_session, migrate, monkeypatch):
     """The rest of the shard is one dead letter, which says so; records before it and other shards are there."""
     monkeypatch.setattr(run, "LITTLE_BYTES", -1)  # the pool's workers outlive them, too

@@ -200,6 +200,7 @@ def test_names_are_text(signed_in):
     assert page.evaluate("window.injected") is None
 
 
+@pytest.mark.slow
 def test_a_rollout_by_its_buttons(signed_in, registry, candidate, url):
     page = signed_in
     row = page.locator("#versions tbody tr", has_text=candidate[:12])

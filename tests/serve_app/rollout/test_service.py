@@ -199,7 +199,7 @@ def test_a_candidate_that_kills_what_decodes_its_blobs(registry, client, traffic
 @pytest.mark.parametrize(
     ("name", "gate", "overrides"),
     [
-        ("slow", "p95", {"max_p95_of_stable": 1.5, "p95_budget_ms": 100}),
+        pytest.param("slow", "p95", {"max_p95_of_stable": 1.5, "p95_budget_ms": 100}, marks=pytest.mark.slow),
         pytest.param("hangs", "faults", {"candidate_timeout_s": 0.2}, marks=pytest.mark.slow),
         pytest.param("crashes", "faults", {}, marks=pytest.mark.slow),
         ("wrong", "decoding", {}),

@@ -33,6 +33,7 @@ def samples():
 def run(samples, settings, folder):
     lines = []
     model, _, checkpoint = train_network(*split(samples), PRESETS["tiny"], settings, folder, lines.append)
+    assert Path(lines.pop()["records_page"]).is_file()
     return model, checkpoint, [line for line in lines if "waiting" not in line]  # for a busy machine
 
 
@@ -124,6 +125,7 @@ def test_a_run_that_fails_is_one_line(ray_session, samples, settings, tmp_path):
     assert "Traceback" in (tmp_path / "tiny" / FILE).read_text()
 
 
+@pytest.mark.slow
 def test_the_version_is_exact(ray_session, samples, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(version, "_FIT_BYTES", 9000)
     monkeypatch.setattr(version, "_GATE_STEPS", 2)
