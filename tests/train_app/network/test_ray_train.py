@@ -1,5 +1,7 @@
 """A tiny network through the real Ray Train job: it learns, goes on where it stopped, becomes an exact version."""
 
+from pathlib import Path
+
 import networks
 import pytest
 import tensorboard_events
