@@ -11,8 +11,8 @@ from nbmf import _core
 from nbmf.engine import engine
 
 _QUICKEST = {"avx2": 6}
-"""Records side by side by which a processor decodes most, where it is not as many as the core takes: on AVX2 what is
-remembered of 16 falls out of the second cache (of 512 KiB: 29 kB/s alone, 42 with 6, 27 with 16)."""
+"""Records side by side by which a processor decodes most, where it is not as many as the core takes: on one with AVX2
+and 512 KiB of second cache, what is remembered of 16 falls out of it."""
 
 _GROUP_SPREAD = 16  # a group's longest record over its shortest: work space is made for the longest
 _SLOT_TOKENS = 1 << 19  # of all slots together: bounds the memory of a group of long records
