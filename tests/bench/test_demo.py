@@ -37,6 +37,7 @@ def some_sources(monkeypatch):
     monkeypatch.setattr(records, "_library_sources", lambda: sources)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("some_sources")
 def test_records_are_the_same_every_time():
     first = _canonical(installation_records(300))

@@ -17,6 +17,10 @@ def records():
 def test_a_third_of_each_kind_and_all_different(records):
     assert [sum(isinstance(record, kind) for record in records) for kind in (str, list, dict)] == [100] * 3
     assert len({json.dumps(record) for record in records}) == 300
+
+
+@pytest.mark.slow
+def test_the_same_every_time(records):
     assert mixed_records(300) == records
 
 

@@ -70,7 +70,7 @@ def test_batches_of_unequal_lengths(network: Network, tokens, reference, batch: 
     check_equal(got, reference)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("exact_int8", [True, False])
 def test_threads_and_products(network: Network, tokens, reference, threads, exact_int8) -> None:
     if exact_int8 and not int8_product_is_exact("cpu"):
