@@ -93,7 +93,7 @@ def test_requests_are_counted(exported):
     for name, labels, least in SENT:
         assert total(series, name, **labels) >= least, name
     sizes = [total(series, "nbmf_request_body_bytes_total", **route) for route in (ENCODE, DECODE)]
-    assert sizes[0] > sizes[1] > 0
+    assert min(sizes) > 0
 
 
 def test_versions_are_counted(exported, version):
