@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 TRAINING_FILE = "cluster/training.yaml"
 
-_RETRIES = 3
-_KEEP_FINISHED_S = 3600
-"""For so long the cluster of a job that ended is there, for its logs."""
-
 _RECORDS = ("records", "validation", "test")
 
 
@@ -52,22 +48,11 @@ def trainjob(
 
 def train_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
     """The RayJob. Raises click's UsageError for arguments that `nbmf train` does not take."""
-    from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
+    from cluster.manifests import kuberay
 
     _check(arguments)
-    name = f"{nodes.name}-training"
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "RayJob",
-        "metadata": metadata(name, name),
-        "spec": {
-            "entrypoint": shlex.join(["nbmf", "train", "--address", "auto", *arguments]),
-            "backoffLimit": _RETRIES,
-            "shutdownAfterJobFinishes": True,
-            "ttlSecondsAfterFinished": _KEEP_FINISHED_S,
-            "rayClusterSpec": cluster_spec(nodes, name),
-        },
-    }
+    command = shlex.join(["nbmf", "train", "--address", "auto", *arguments])
+    return kuberay.ray_job(nodes, f"{nodes.name}-training", command)
 
 
 def _check(arguments: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from bench.options import DataOption, EveryOption, JsonOption, SetFieldOption, c
 from cluster.cli.options import LOCAL, PayloadFieldOption
 
 if TYPE_CHECKING:
+    from bench.networks.samples import Samples
     from train_app.network.pruning import Pruning
-    from train_app.samples.sample import Sample
 
 LearntOption = Annotated[str, typer.Option("--train", help="Records to learn from.", show_default=False)]
 LayersOption = Annotated[int | None, typer.Option(min=2, help="Layers of each. [default: the preset's]")]
@@ -47,13 +47,12 @@ def architectures(
     check_writable(json_output, "--json")
     from bench import machine
     from bench.networks.architectures import run
-    from bench.networks.samples import some_of_each, to_learn_from
+    from bench.networks.samples import read
     from cluster import config as configuration
     from cluster.progress import console, results
     from cluster.session import session
     from nbmf.neural.config import PRESETS
     from train_app.network.settings import NeuralTrainConfig, default_file
-    from train_app.samples.split import split
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"no such sizes: {preset}; there are {', '.join(PRESETS)}", param_hint="--preset")
@@ -68,10 +67,9 @@ def architectures(
     settings = configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
     # One CPU, and so one thread of each: processor time is what is told of the others.
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
-        learnt_from, watched = split(to_learn_from(train, payload_field, set_field)[::every])
-        tested = some_of_each(to_learn_from(data, payload_field, set_field), tested_bytes)
-        rows = run(learnt_from, watched, tested, preset, settings, tokens, Path(runs), status.update)
-    report = _report(learnt_from, tested, rows) | {"preset": preset}
+        samples = read(train, data, payload_field, set_field, every, tested_bytes)
+        rows = run(*samples, preset, settings, tokens, Path(runs), status.update)
+    report = _report(samples, rows) | {"preset": preset}
     write_json(json_output, report)
     for equal in ("tokens", "time"):
         chosen = [row for row in rows if row["equal"] == equal]
@@ -120,22 +118,20 @@ def pruning(
     prunings = [_pruning(one) for one in prune or ("0.5", "0:1", "0.5:1")]
     from bench import machine
     from bench.networks.pruning import run
-    from bench.networks.samples import some_of_each, to_learn_from
+    from bench.networks.samples import read
     from cluster import config as configuration
     from cluster.progress import console, results
     from cluster.session import session
     from train_app.network.found import network_in
     from train_app.network.settings import FINETUNE, NeuralTrainConfig, default_file
-    from train_app.samples.split import split
 
     overrides = {**_UNTIMED, "max_tokens": tokens}
     settings = configuration.load(NeuralTrainConfig, network_config, default_file(FINETUNE), overrides)
     given = network_in(network)
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
-        learnt_from, watched = split(to_learn_from(train, payload_field, set_field)[::every])
-        tested = some_of_each(to_learn_from(data, payload_field, set_field), tested_bytes)
-        rows = run(given, learnt_from, watched, tested, prunings, settings, Path(runs), status.update)
-    report = _report(learnt_from, tested, rows) | {"tokens": tokens}
+        samples = read(train, data, payload_field, set_field, every, tested_bytes)
+        rows = run(given, *samples, prunings, settings, Path(runs), status.update)
+    report = _report(samples, rows) | {"tokens": tokens}
     write_json(json_output, report)
     results().print(pruning_table(rows))
     typer.echo(machine.sentence(report["machine"]))
@@ -155,12 +151,12 @@ def _pruning(text: str) -> Pruning:
     return found
 
 
-def _report(learnt_from: list[Sample], tested: list[Sample], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _report(samples: Samples, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from bench import machine
 
     amounts = {
-        name: {"records": len(samples), "bytes": sum(len(sample.canonical) for sample in samples)}
-        for name, samples in (("learnt_from", learnt_from), ("tested", tested))
+        name: {"records": len(some), "bytes": sum(len(sample.canonical) for sample in some)}
+        for name, some in (("learnt_from", samples.learnt_from), ("tested", samples.tested))
     }
     return {"machine": machine.facts(), **amounts, "rows": rows}
 

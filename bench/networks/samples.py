@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import NamedTuple
 
 from cluster import config as configuration
 from nbmf.neural.record_types import TYPE_OF_KIND
@@ -10,7 +11,23 @@ from train_app.config import DEFAULT_FILE, TrainConfig
 from train_app.samples.opening import Reading
 from train_app.samples.reading import Intake, rows_of
 from train_app.samples.sample import Sample
-from train_app.samples.split import for_learned_coders, some
+from train_app.samples.split import for_learned_coders, some, split
+
+
+class Samples(NamedTuple):
+    """What a network is trained on, what watches the training, and what it is measured on."""
+
+    learnt_from: list[Sample]
+    watched: list[Sample]
+    tested: list[Sample]
+
+
+def read(
+    train: str, data: str, payload_field: str | None, set_field: str | None, every: int, tested_bytes: int
+) -> Samples:
+    """Each `every`th record of `train`, and about `tested_bytes` of each set of `data`. Raises RecordsError."""
+    learnt_from, watched = split(to_learn_from(train, payload_field, set_field)[::every])
+    return Samples(learnt_from, watched, some_of_each(to_learn_from(data, payload_field, set_field), tested_bytes))
 
 
 def to_learn_from(path: str, payload_field: str | None, set_field: str | None) -> list[Sample]:

@@ -16,6 +16,10 @@ HEAD, WORKER = "head", "worker"
 _USER = 1000
 """Of Ray's images; as a group too, that it may write to volumes."""
 
+_JOB_RETRIES = 3
+_JOB_KEPT_S = 3600
+"""For so long the cluster of a job that ended is there, for its logs."""
+
 _PRE_STOP_S = 15
 """A pod that is to go still works for so long, until load balancers know that it goes."""
 
@@ -55,6 +59,22 @@ def cluster_spec(config: ClusterConfig, instance: str, ports: dict[str, int] | N
         }
     ]
     return spec
+
+
+def ray_job(config: ClusterConfig, name: str, entrypoint: str) -> dict[str, Any]:
+    """RayJob: a command on a cluster of its own, which is repeated after a failure, and goes when it is done."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "RayJob",
+        "metadata": metadata(name, name),
+        "spec": {
+            "entrypoint": entrypoint,
+            "backoffLimit": _JOB_RETRIES,
+            "shutdownAfterJobFinishes": True,
+            "ttlSecondsAfterFinished": _JOB_KEPT_S,
+            "rayClusterSpec": cluster_spec(config, name),
+        },
+    }
 
 
 def metadata(name: str, instance: str) -> dict[str, Any]:

@@ -15,10 +15,6 @@ from nbmf.places import is_uri
 if TYPE_CHECKING:
     from cluster.manifests.config import ClusterConfig
 
-_RETRIES = 3
-_KEEP_FINISHED_S = 3600
-"""For so long the cluster of a job that ended is there, for its logs."""
-
 
 def rayjob(
     arguments: Annotated[
@@ -44,21 +40,9 @@ def rayjob(
 
 def ray_job(arguments: Sequence[str], nodes: ClusterConfig) -> dict[str, Any]:
     """The RayJob. Raises click's UsageError for arguments that `nbmf migrate` does not take."""
-    from cluster.manifests.kuberay import API_VERSION, cluster_spec, metadata
+    from cluster.manifests import kuberay
 
-    name = f"{nodes.name}-migration"
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "RayJob",
-        "metadata": metadata(name, name),
-        "spec": {
-            "entrypoint": entrypoint(arguments),
-            "backoffLimit": _RETRIES,
-            "shutdownAfterJobFinishes": True,
-            "ttlSecondsAfterFinished": _KEEP_FINISHED_S,
-            "rayClusterSpec": cluster_spec(nodes, name),
-        },
-    }
+    return kuberay.ray_job(nodes, f"{nodes.name}-migration", entrypoint(arguments))
 
 
 def entrypoint(arguments: Sequence[str]) -> str:

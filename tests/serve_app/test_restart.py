@@ -11,22 +11,14 @@ import pytest
 import synthetic
 import yaml
 from dictionary_versions import publish
+from rollouts import QUICK
 
 from cluster import config as configuration
 from cluster.registry import Registry
 from cluster.session import free_port
 from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.rollout.store import RolloutStore
-from serve_app.rollout_policy import RolloutPolicy
 
-POLICY = RolloutPolicy(
-    steps_percent=(50, 100),
-    dwell_s=1,
-    min_samples=20,
-    shadow_sample_percent=100,
-    max_p95_of_stable=1000,
-    warm_up_calls=0,
-)
 RECORDS = synthetic.records(60, seed=81)
 PATIENCE_S = 120
 
@@ -88,7 +80,7 @@ def test_a_rollout_survives_the_whole_cluster(registry, serve):
     store = RolloutStore(registry)
     candidate = next(version for version in registry.list_ids() if version != registry.channels().stable)
     with serve(free_port()) as client:
-        rollout = store.start(candidate, POLICY, time.time())
+        rollout = store.start(candidate, QUICK, time.time())
         send_until(client, lambda _: store.read().percent == 50)
         store.change(lambda r: r.with_pause(True))
         time.sleep(1)  # the ingress has read it

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 
 import httpx
 import pytest
@@ -51,7 +52,13 @@ SENT = [
 
 @pytest.fixture(scope="module")
 def exported(ray_session, service, version, repository):
-    """All series after some requests: {name: [(labels, value)]}, and the text that they are in."""
+    """All series after some requests: {name: [(labels, value)]}, and the text that they are in.
+
+    Beside them the bytes of these requests' bodies, by route; series count what other tests sent, too.
+    """
+    sent_bytes = Counter()
+    client = service.client
+    client.event_hooks = {"request": [lambda request: sent_bytes.update({request.url.path: len(request.content)})]}
     record = synthetic.records(1, seed=5)[0]
     service.json("/v1/encode", {"payload": SECRET, "key": SECRET})
     service.json("/v1/encode", {"records": [{"payload": record}] * 7})
@@ -62,6 +69,11 @@ def exported(ray_session, service, version, repository):
     service.octets("/v1/decode", (repository / "tests/golden/counts_text.blob").read_bytes())
     service.client.post("/v1/encode", content=b"{", headers={"X-Request-Id": SECRET})
     service.client.get(f"/v1/{SECRET}", params={"key": SECRET})
+    client.event_hooks = {}
+    least = [
+        *SENT,
+        *(("nbmf_request_body_bytes_total", route, sent_bytes[route["route"]]) for route in (ENCODE, DECODE)),
+    ]
     node = ray_session.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     expected = {EXPORT_PREFIX + name for name in DEFINITIONS} - {
@@ -74,11 +86,11 @@ def exported(ray_session, service, version, repository):
             for sample in family.samples:
                 series.setdefault(sample.name, []).append((sample.labels, sample.value))
         missing = {name for name in expected if not {name, f"{name}_count"} & series.keys()} | RAYS - series.keys()
-        if not missing and all(total(series, name, **labels) >= least for name, labels, least in SENT):
-            return series, text
+        if not missing and all(total(series, name, **labels) >= value for name, labels, value in least):
+            return series, text, least
         time.sleep(1)
     raise AssertionError(
-        f"not exported: {missing}, or too little of {[(s, total(series, s[0], **s[1])) for s in SENT]}"
+        f"not exported: {missing}, or too little of {[(s, total(series, s[0], **s[1])) for s in least]}"
     )
 
 
@@ -89,15 +101,13 @@ def total(series, name, **labels):
 
 
 def test_requests_are_counted(exported):
-    series, _ = exported
-    for name, labels, least in SENT:
-        assert total(series, name, **labels) >= least, name
-    sizes = [total(series, "nbmf_request_body_bytes_total", **route) for route in (ENCODE, DECODE)]
-    assert min(sizes) > 0
+    series, _, least = exported
+    for name, labels, value in least:
+        assert total(series, name, **labels) >= value > 0, name
 
 
 def test_versions_are_counted(exported, version):
-    series, _ = exported
+    series, _, _ = exported
     of = {"version": version.id[:VERSION_DIGITS], "purpose": "served"}
     assert total(series, "nbmf_encoded_records_total", **of) >= 9
     ratio = total(series, "nbmf_encoded_payload_bytes_total", **of) / total(
@@ -109,7 +119,7 @@ def test_versions_are_counted(exported, version):
 
 
 def test_the_controller_is_seen(exported):
-    series, _ = exported
+    series, _, _ = exported
     assert time.time() - total(series, "nbmf_rollout_judged_timestamp_seconds", application="nbmf") < 600
     states = {labels["state"] for labels, _ in series[f"{EXPORT_PREFIX}nbmf_rollout_state"]}
     assert states == {"staged", "canary", "stable", "rolled_back"}
@@ -117,7 +127,7 @@ def test_the_controller_is_seen(exported):
 
 def test_nothing_of_a_client_is_a_label(exported):
     """Neither contents nor names that a client chose: series are never more than the service has parts."""
-    series, text = exported
+    series, text, _ = exported
     assert SECRET not in text
     routes = {labels["route"] for labels, _ in series[f"{EXPORT_PREFIX}nbmf_requests_total"]}
     assert routes <= {"/v1/encode", "/v1/decode", "/v1/versions", "/healthz", "/openapi.json", "/docs", "other"} | {
@@ -164,6 +174,15 @@ def metrics(monkeypatch):
 
 def told(metrics, name):
     return metrics._of[name].told
+
+
+def test_bodies_are_counted_to_the_byte_and_by_route(metrics):
+    metrics.request(Call("a", 0.0, status=200, bytes_in=700, bytes_out=90), "/v1/encode", 0.1)
+    metrics.request(Call("b", 0.0, status=200, bytes_in=90, bytes_out=650), "/v1/decode", 0.1)
+    metrics.request(Call("c", 0.0, status=404, bytes_in=3, bytes_out=5), None, 0.1)
+    routes = [{"route": "/v1/encode"}, {"route": "/v1/decode"}, {"route": "other"}]
+    assert told(metrics, "nbmf_request_body_bytes_total") == list(zip((700, 90, 3), routes, strict=True))
+    assert told(metrics, "nbmf_response_body_bytes_total") == list(zip((90, 650, 5), routes, strict=True))
 
 
 def test_troubles(metrics):

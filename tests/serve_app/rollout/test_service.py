@@ -11,20 +11,12 @@ import planted
 import pytest
 import synthetic
 from dictionary_versions import publish
+from rollouts import QUICK
 
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.rollout.store import RolloutStore
-from serve_app.rollout_policy import RolloutPolicy
 
-POLICY = RolloutPolicy(
-    steps_percent=(50, 100),
-    dwell_s=1,
-    min_samples=20,
-    shadow_sample_percent=100,
-    warm_up_calls=0,
-    max_p95_of_stable=1000,  # of two cores that other tests share
-)
 PATIENCE_S = 120
 
 
@@ -118,7 +110,7 @@ def test_a_good_candidate_is_promoted(registry, traffic):
     store = RolloutStore(registry)
     before = registry.channels().stable
     candidate = publish(registry, "good", seed=42, dictionary_bytes=16384)
-    store.start(candidate, POLICY, time.time())
+    store.start(candidate, QUICK, time.time())
     rollout = wait(store, "stable", "rolled_back")
     assert rollout.state == "stable", rollout.reason
     assert registry.channels().stable == candidate
@@ -131,8 +123,8 @@ def test_a_good_candidate_is_promoted(registry, traffic):
         ("stable", 100),
     ]
     for line in lines[1:]:
-        assert line.measured.compared.records >= POLICY.min_samples
-        assert line.measured.candidate.verified >= POLICY.min_samples
+        assert line.measured.compared.records >= QUICK.min_samples
+        assert line.measured.candidate.verified >= QUICK.min_samples
         assert line.measured.candidate.mismatches == 0
     # No key went back to the version that it had left.
     changed = set()
@@ -150,7 +142,7 @@ def test_a_candidate_that_writes_more_is_rolled_back(registry, client, traffic):
     before = registry.channels().stable
     manifest = {"name": "no dictionary", "created_at": "2026-01-01", "architecture": "none"}
     candidate = registry.publish(manifest, {"file": b"unused"})
-    store.start(candidate, POLICY, time.time())
+    store.start(candidate, QUICK, time.time())
     rollout = wait(store, "stable", "rolled_back")
     assert (rollout.state, rollout.percent) == ("rolled_back", 0)
     assert "ratio: 0." in rollout.reason
@@ -164,7 +156,7 @@ def test_a_candidate_that_cannot_be_loaded_is_rolled_back(registry, client, monk
     candidate = publish(registry, "damaged", seed=44)
     (Path(registry.location) / "versions" / candidate / "d").write_bytes(b"altered")
     monkeypatch.setattr("serve_app.rollout.store.tried", lambda *_: None)
-    store.start(candidate, POLICY, time.time())
+    store.start(candidate, QUICK, time.time())
     assert "was altered" in wait(store, "rolled_back").reason
 
 
@@ -176,7 +168,7 @@ def test_a_candidate_that_kills_what_decodes_its_blobs(registry, client, traffic
     blobs = [registry.load(version).encode(text) for version in (candidate, registry.channels().stable)]
     bad, good = (base64.b64encode(blob).decode() for blob in blobs)
     replicas = decoder_processes()
-    store.start(candidate, POLICY.model_copy(update={"dwell_s": 3600}), time.time())
+    store.start(candidate, QUICK.model_copy(update={"dwell_s": 3600}), time.time())
     for _ in range(4):
         results = client.post("/v1/decode", json={"blobs": [good, bad]}).json()["results"]
         assert results[0]["payload"] == text
@@ -210,7 +202,7 @@ def test_a_candidate_that_does_wrong_is_rolled_back(registry, client, traffic, n
     store = RolloutStore(registry)
     before = registry.channels().stable
     candidate = publish(registry, name, seed=50 + len(name))
-    store.start(candidate, POLICY.model_copy(update=overrides), time.time())
+    store.start(candidate, QUICK.model_copy(update=overrides), time.time())
     rollout = wait(store, "stable", "rolled_back")
     assert (rollout.state, rollout.percent) == ("rolled_back", 0)
     assert gate in rollout.reason

@@ -7,20 +7,12 @@ import httpx
 import pytest
 import synthetic
 from dictionary_versions import publish
+from rollouts import QUICK
 
 from cluster.registry import Registry
 from nbmf import stub
 from serve_app.rollout.store import RolloutStore
-from serve_app.rollout_policy import RolloutPolicy
 
-POLICY = RolloutPolicy(
-    steps_percent=(50, 100),
-    dwell_s=1,
-    min_samples=20,
-    shadow_sample_percent=100,
-    warm_up_calls=0,
-    max_p95_of_stable=1000,  # of two cores that other tests share
-)
 NAME = "from-the-stub"
 PATIENCE_S = 120
 
@@ -51,7 +43,7 @@ def test_from_the_stub_to_a_version(registry, client):
     first = client.post("/v1/encode", json={"payload": records[0]}).json()
     assert first["blob"] == stub.encode(records[0], "lossless")
     candidate = publish(registry, "good", seed=42, dictionary_bytes=16384)
-    store.start(candidate, POLICY, time.time())
+    store.start(candidate, QUICK, time.time())
     until = time.monotonic() + PATIENCE_S
     while (rollout := store.read()).is_active and time.monotonic() < until:
         for number, record in enumerate(records):
