@@ -129,7 +129,7 @@ class Decoder:
             at_once,
             batch.max_wait_s,
             ThreadPoolExecutor(at_once, "decode"),
-            merges=not joins,
+            most_of_a_call=max(1, min(2 * engine.threads, at_once - 1)) if joins else None,
         )
         self._following: asyncio.Task[None] | None = None
         if controller is not None:

@@ -24,9 +24,6 @@ _RECORD_BYTES = 256
 _PATIENCE = 2.0
 """What is quicker is taken first if it came later by no more than so many times the difference between both."""
 
-_PLACES_OF_A_CALL = 2
-"""Of the batches in work at a time, where each is of one call: a large one leaves the others to others."""
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -80,9 +77,10 @@ class Batcher(Generic[T, R]):
     The thread is one of `threads`, or of those that the loop has for everything.
 
     A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
-    more; without `merges` those of one call. What is small goes before what is large and came a little earlier, by the
-    speed of the last batches; nothing waits for ever. A call with more items than a batch is cut: after each it counts
-    as one that has just come, so that a small call never waits for all of a large one.
+    more; with `most_of_a_call` it holds those of one call, which has no more than so many batches in work at a time.
+    What is small goes before what is large and came a little earlier, by the speed of the last batches; nothing waits
+    for ever. A call with more items than a batch is cut: after each it counts as one that has just come, so that a
+    small call never waits for all of a large one.
 
     A call that would have to wait for longer than `max_wait_s`, by the speed of the last batches, is refused; one that
     finds nothing waiting is not. Serve's own limits are no good for that: its router, once a replica has
@@ -97,10 +95,10 @@ class Batcher(Generic[T, R]):
         concurrency: int = 1,
         max_wait_s: float = math.inf,
         threads: Executor | None = None,
-        merges: bool = True,
+        most_of_a_call: int | None = None,
     ) -> None:
         self._work = work
-        self._merges = merges
+        self._most_of_a_call = most_of_a_call
         self._threads = threads
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -144,7 +142,7 @@ class Batcher(Generic[T, R]):
         for one in sorted(self._queue, key=self._turn):
             if batch and one.how != batch[0][0].how:
                 continue
-            if not self._merges and one.in_work >= _PLACES_OF_A_CALL:
+            if self._most_of_a_call and one.in_work >= self._most_of_a_call:
                 continue
             while one.taken < len(one.items):
                 size_bytes = one.sizes_bytes[one.taken]
@@ -159,7 +157,7 @@ class Batcher(Generic[T, R]):
                 if batch[-1][0] is one:
                     one.since = time.perf_counter()
                 break
-            if not self._merges:
+            if self._most_of_a_call:
                 break
         self._queue = [one for one in self._queue if one.taken < len(one.items)]
         return batch

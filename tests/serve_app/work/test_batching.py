@@ -45,13 +45,13 @@ def run(
     max_bytes=1000,
     concurrency=1,
     max_wait_s=math.inf,
-    merges=True,
+    most_of_a_call=None,
     during=lambda _tasks: None,
 ):
     """Results or errors of calls (how, items, deadline), all of which wait while the first batch is in work."""
 
     async def main():
-        batcher = Batcher(work, max_records, max_bytes, concurrency, max_wait_s, merges=merges)
+        batcher = Batcher(work, max_records, max_bytes, concurrency, max_wait_s, most_of_a_call=most_of_a_call)
         tasks = []
         for how, items, deadline in calls:
             sizes = [item if isinstance(item, int) else 1 for item in items]
@@ -117,13 +117,13 @@ def test_the_large_waits_no_longer_than_its_due(work, monkeypatch):
 
 
 def test_calls_by_themselves(work):
-    assert run(work, [("a", [n], math.inf) for n in (1, 2, 3)], merges=False, concurrency=2) == [[2], [4], [6]]
+    assert run(work, [("a", [n], math.inf) for n in (1, 2, 3)], most_of_a_call=2, concurrency=2) == [[2], [4], [6]]
     assert work.batches == [("a", [1]), ("a", [2]), ("a", [3])]
 
 
 def test_a_large_call_by_itself_leaves_places_to_others(work):
     calls = [("a", list(range(40)), math.inf), ("a", [100], math.inf)]
-    assert run(work, calls, merges=False, concurrency=5) == [[2 * n for n in range(40)], [200]]
+    assert run(work, calls, most_of_a_call=2, concurrency=5) == [[2 * n for n in range(40)], [200]]
     assert ("a", [100]) in work.batches[:3]
 
 
