@@ -46,12 +46,12 @@ def evaluate(
 
     Every record is decoded and compared. The exit code is 3 where records are left out, 1 where one does not come back.
     """
+    from cluster.fit import OURS
     from cluster.progress import progress, results
     from cluster.registry import NONE, STUB, Registry
     from train_app.fit import measure
     from train_app.fit.tables import advice_lines, fit_table
     from train_app.fit.verdicts import own_ratio
-    from train_app.results.stability import OURS
     from train_app.samples.opening import Reading
 
     place, settings = Registry(registry), load_config(config)

@@ -14,7 +14,7 @@ from nbmf.codec import Codec
 from nbmf.manifest import Manifest
 from train_app.config import TrainConfig
 from train_app.fit.verdicts import Fit, fits_by_class, fits_by_kind
-from train_app.results.evaluate import measure_chunk, ratios
+from train_app.results.evaluate import Row, measure_chunk, ratios
 from train_app.results.stability import BUILT_IN
 from train_app.samples.bounded import BalancedSample
 from train_app.samples.prepare import balanced
@@ -68,13 +68,13 @@ def evaluate(
     """What a version makes of samples, each decoded and compared, beside the built-in version."""
     built_in = default_codec()
     others = {BUILT_IN: built_in} if built_in.id != codec.id else {}
-    rows: list[Any] = []
+    rows: list[Row] = []
     for at in range(0, len(samples), _CHUNK_RECORDS):
         chunk = samples[at : at + _CHUNK_RECORDS]
         rows += measure_chunk(chunk, codec, others)
         on_records(len(chunk))
     measured = ratios(rows, by_class=True)
     kinds: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for kind, raw_bytes, _, _, name in rows:
-        kinds[name][kind] = kinds[name].get(kind, 0) + raw_bytes
+    for row in rows:
+        kinds[row.record_class][row.kind] = kinds[row.record_class].get(row.kind, 0) + row.text_bytes
     return Evaluated(intake, measured, fits_by_class(measured, kinds, manifest), fits_by_kind(measured, manifest))

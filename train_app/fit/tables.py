@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from cluster.fit import Verdict
 from nbmf.printable import printable
 from train_app.fit.curve import TRIED_TIMES, Curve
-from train_app.fit.verdicts import Fit, Verdict
+from train_app.fit.verdicts import Fit
 from train_app.network.settings import COUNTS_ONLY
 
 _SHOWN = 40

@@ -5,14 +5,15 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from cluster.fit import OURS, TEXT_BYTES, TEXT_CODED_BYTES
 from cluster.measure import BASELINES, ratio_statistics
 from nbmf import Codec
 from nbmf.errors import NbmfError
+from nbmf.inspection import text_part
 from nbmf.manifest import Manifest
 from nbmf.payload import Canonical, to_canonical
-from train_app.results.stability import OURS
 from train_app.samples.sample import Sample
 
 MOST_CLASSES = 100
@@ -25,8 +26,20 @@ _loaded: dict[str, tuple[Codec, dict[str, Codec]]] = {}
 """In a worker: the versions of the run that it measures, whose tables take a while to build."""
 
 
-def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Any]:
-    """Rows (kind, raw bytes, whether our blob decodes equal, coded bytes by codec, class) of some records."""
+class Row(NamedTuple):
+    """What was measured of a record: sizes by codec, and what of them is not of spans (`nbmf.inspection.text_part`)."""
+
+    kind: str
+    raw_bytes: int
+    exact: bool
+    coded_bytes: dict[str, int]
+    record_class: str
+    text_bytes: int
+    text_coded_bytes: int
+
+
+def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec]) -> list[Row]:
+    """Of some records; `exact`: our blob decodes to an equal one."""
     records = [Canonical(sample.kind, sample.canonical) for sample in samples]
     sizes = {name: [measure(canonical) for _, canonical in records] for name, measure in BASELINES.items()}
     for name, other in others.items():
@@ -35,18 +48,19 @@ def measure_chunk(samples: list[Sample], codec: Codec, others: dict[str, Codec])
     sizes[OURS] = [len(blob) for blob in blobs]
     exact = [not isinstance(value, NbmfError) and to_canonical(value) for value in codec.decode_batch(blobs)]
     return [
-        (
+        Row(
             kind.label,
             len(canonical),
             exact[row] == (kind, canonical),
             {name: coded[row] for name, coded in sizes.items()},
             samples[row].group,
+            *text_part(blobs[row], len(canonical)),
         )
         for row, (kind, canonical) in enumerate(records)
     ]
 
 
-def _measure(samples: list[Sample], run: str, versions: tuple[tuple[Any, ...], dict[str, Codec]]) -> list[Any]:
+def _measure(samples: list[Sample], run: str, versions: tuple[tuple[Any, ...], dict[str, Codec]]) -> list[Row]:
     if run not in _loaded:
         _loaded.clear()
         _loaded[run] = Codec(*versions[0]), versions[1]
@@ -73,7 +87,7 @@ def evaluate(
     measure = ray.remote(_measure)
     chunks = [holdout[at : at + _CHUNK_RECORDS] for at in range(0, len(holdout), _CHUNK_RECORDS)]
     pending = [measure.remote(chunk, run, versions) for chunk in chunks]
-    rows: list[Any] = []
+    rows: list[Row] = []
     while pending:
         done, pending = ray.wait(pending)
         for chunk_rows in ray.get(done):
@@ -82,33 +96,38 @@ def evaluate(
     return ratios(rows, by_class)
 
 
-def ratios(rows: list[Any], by_class: bool) -> dict[str, Any]:
+def ratios(rows: list[Row], by_class: bool) -> dict[str, Any]:
     """Of rows of `measure_chunk`, as `evaluate`."""
     return {
-        "exact": sum(row[2] for row in rows),
+        "exact": sum(row.exact for row in rows),
         "records": len(rows),
         "all": _table(rows),
-        "kinds": _tables(rows, lambda row: row[0]),
-        **({"classes": _tables(_with_class(rows), lambda row: row[4])} if by_class else {}),
+        "kinds": _tables(rows, lambda row: row.kind),
+        **({"classes": _tables(_with_class(rows), lambda row: row.record_class)} if by_class else {}),
     }
 
 
-def _with_class(rows: list[Any]) -> list[Any]:
+def _with_class(rows: list[Row]) -> list[Row]:
     sizes: Counter[str] = Counter()
-    for _, raw_bytes, *_, name in rows:
-        sizes[name] += raw_bytes
+    for row in rows:
+        sizes[row.record_class] += row.raw_bytes
     del sizes[""]
     kept = {name for name, _ in sizes.most_common(MOST_CLASSES)}
-    return [row for row in rows if row[4] in kept]
+    return [row for row in rows if row.record_class in kept]
 
 
-def _tables(rows: list[Any], of: Callable[[Any], str]) -> dict[str, Any]:
+def _tables(rows: list[Row], of: Callable[[Row], str]) -> dict[str, Any]:
     groups = defaultdict(list)
     for row in rows:
         groups[of(row)].append(row)
     return {name: _table(group_rows) for name, group_rows in sorted(groups.items())}
 
 
-def _table(rows: list[Any]) -> dict[str, Any]:
-    raw = [row[1] for row in rows]
-    return {name: ratio_statistics(raw, [row[3][name] for row in rows]) for name in rows[0][3]}
+def _table(rows: list[Row]) -> dict[str, Any]:
+    """By codec; of the version itself also what is not of spans, where there are any."""
+    raw = [row.raw_bytes for row in rows]
+    table = {name: ratio_statistics(raw, [row.coded_bytes[name] for row in rows]) for name in rows[0].coded_bytes}
+    text, text_coded = (sum(sizes) for sizes in zip(*((r.text_bytes, r.text_coded_bytes) for r in rows), strict=True))
+    if text_coded != table[OURS]["coded_bytes"]:
+        table[OURS] |= {TEXT_BYTES: text, TEXT_CODED_BYTES: text_coded}
+    return table

@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
+from cluster.fit import OURS
 from nbmf.printable import printable
-from train_app.results.stability import BUILT_IN, OURS, STABLE, InUse
+from train_app.results.stability import BUILT_IN, STABLE, InUse
 
 _SHOWN_CLASSES = 20
 

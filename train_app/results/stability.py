@@ -6,12 +6,13 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.fit import OURS
 from cluster.registry import STUB, Registry
 from nbmf.builtin import default_codec
 from nbmf.codec import Codec
 
-OURS, BUILT_IN, STABLE = "nbmf", "built-in", "stable"
-"""Names of a trained version, and of those it is compared with, in its measurements."""
+BUILT_IN, STABLE = "built-in", "stable"
+"""Names of the versions that a trained one is compared with, in its measurements."""
 
 
 class MakeStable(enum.StrEnum):

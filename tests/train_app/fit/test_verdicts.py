@@ -2,16 +2,9 @@
 
 import pytest
 
+from cluster.fit import FITS_UP_TO, LARGER_UP_TO, MIN_RECORDS, Verdict
 from nbmf.manifest import Manifest
-from train_app.fit.verdicts import (
-    FITS_UP_TO,
-    LARGER_UP_TO,
-    MIN_RECORDS,
-    Verdict,
-    fits_by_class,
-    fits_by_kind,
-    own_ratio,
-)
+from train_app.fit.verdicts import fits_by_class, fits_by_kind, own_ratio
 
 
 def sizes(coded_bytes, raw_bytes=10_000, records=MIN_RECORDS):
@@ -109,6 +102,27 @@ def test_kinds():
     assert (text.verdict, text.advice) == (Verdict.FITS, "")
     assert messages.verdict is Verdict.DOES_NOT_FIT
     assert messages.advice.startswith("The version learnt nothing of this kind: ")
+
+
+def test_binary_data_is_left_out():
+    """Where the manifest tells what its own was; that of older ones has all."""
+    with_images = sizes(9000) | {"text_bytes": 1000, "text_coded_bytes": 200}
+    found = row(9500) | {"nbmf": sizes(9500) | {"text_bytes": 500, "text_coded_bytes": 110}}
+    version = manifest({"kinds": {"json": 9}}, all={"nbmf": with_images}, kinds={"json": {"nbmf": with_images}})
+    (json,) = fits_by_kind({"kinds": {"json": found}}, version)
+    assert (json.bits_per_byte, json.expected_bits_per_byte, json.verdict) == (1.76, 1.6, Verdict.FITS)
+    assert json.ratio == pytest.approx(10_000 / 9500)
+    (json,) = fits_by_kind({"kinds": {"json": found}}, manifest(**HELD_OUT))
+    assert (json.expected_bits_per_byte, json.verdict) == (0.64, Verdict.DOES_NOT_FIT)
+    assert own_ratio(version) == pytest.approx(10_000 / 9000)
+
+
+def test_records_without_text():
+    """Are not compared with text."""
+    alone = row(9500) | {"nbmf": sizes(9500) | {"text_bytes": 0, "text_coded_bytes": 80}}
+    text, octets = fits_by_kind({"kinds": {"text": alone, "bytes": row(9500)}}, manifest(**HELD_OUT))
+    assert (text.verdict, text.bits_per_byte) == (Verdict.TOO_FEW, 0)
+    assert (octets.verdict, octets.expected_bits_per_byte) == (Verdict.UNKNOWN, None)
 
 
 def test_what_else_is_told():
