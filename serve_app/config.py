@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
+from cluster.fit import FITS_UP_TO, LARGER_UP_TO
 from cluster.registry import DEFAULT
 from nbmf._core import AT_ONCE
 from nbmf.effort import Effort, EffortSetting
@@ -88,6 +89,20 @@ class SemanticConfig(StrictModel):
         return Aim(least_cosine=self.least_cosine, step=self.step)
 
 
+class FitConfig(StrictModel):
+    """When live records do not fit the version that encodes them: serve_app.observe.live_fit."""
+
+    larger_up_to: float = Field(
+        LARGER_UP_TO,
+        gt=FITS_UP_TO,
+        description="times the bits a byte of the version's own held-out records; over it a mismatch is raised, which "
+        f"ends at {FITS_UP_TO:g}",
+    )
+    min_records: Positive = Field(200, description="of a kind, before anything is said of it; older ones weigh less")
+    min_bytes: Positive = Field(64 * 1024, description="canonical bytes of these, likewise")
+    half_life_s: float = Field(3600, gt=0, description="in which the weight of a record falls to a half")
+
+
 class DecoderLimits(StrictModel):
     """What a decoder replica keeps to."""
 
@@ -146,6 +161,7 @@ class ServeConfig(StrictModel):
         "request has a budget of its own; null for no limit, which is what max does",
     )
     semantic: SemanticConfig = Field(SemanticConfig(), description="of records with fidelity semantic")
+    fit: FitConfig = Field(FitConfig(), description="of live records beside what the version was measured on")
     engine: EngineName = Field("auto", description="what encoder and decoder replicas code with: nbmf.engine")
     threads: Positive = Field(1, description="threads of a replica that share its batches")
     batch: BatchConfig = Field(BatchConfig(), description="records of several requests are coded together")

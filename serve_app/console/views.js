@@ -205,6 +205,15 @@ export function showCharts(view, minutes) {
   ]));
   charts[2].update(at, shown.map((series) => line(series, series.records.map((records) => records / recent.bucket_s))));
   legend($("charts-key"), shown, view);
+  showFits(recent.fits.filter((fit) => fit.mismatch), view);
+}
+
+function showFits(fits, view) {
+  $("fits").hidden = fits.length === 0;
+  sync($("fits"), fits, () => element("li"), (item, fit) => {
+    const bits = `${fit.bits_per_byte.toFixed(2)} bits a byte, ${fit.expected_bits_per_byte.toFixed(2)} in training`;
+    write(item, `Since ${moment(fit.since)} ${fit.kind} records do not fit ${nameOf(fit.version, view)}: ${bits}. ${fit.advice}`);
+  });
 }
 
 export function showTime(seconds, stale) {

@@ -73,7 +73,7 @@ class Ingress(GrpcMethods):
             version,
             encoders,
             decoder,
-            Observer(RecentReporter.of(controller)),
+            Observer(RecentReporter.of(controller), config.effort_of(None, None)),
             config.max_payload_bytes,
             config.semantic.least_cosine,
         )

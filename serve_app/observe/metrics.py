@@ -1,7 +1,7 @@
 """What Prometheus sees of the service. Ray exports each name with `ray_` before it, and labels each series with
 application, deployment and replica.
 
-No label holds what a client chose: routes, codes and stages are the service's own, versions the first
+No label holds what a client chose: routes, codes, stages and kinds are the service's own, versions the first
 VERSION_DIGITS digits of an id.
 """
 
@@ -101,6 +101,15 @@ DEFINITIONS = {
     "nbmf_decoded_cache_bytes": Definition("gauge", "Bytes that the cache of decoded records takes."),
     "nbmf_verified_blobs_total": Definition("counter", "Blobs that were decoded and compared.", ("version",)),
     "nbmf_decode_mismatches_total": Definition("counter", "Of these, wrong ones.", ("version",)),
+    "nbmf_domain_mismatch": Definition(
+        "gauge", "1 while records of a kind do not fit the version that encodes them.", ("version", "kind")
+    ),
+    "nbmf_live_bits_per_byte": Definition(
+        "gauge", "What a version takes of the records of a kind that it encoded lately.", ("version", "kind")
+    ),
+    "nbmf_expected_bits_per_byte": Definition(
+        "gauge", "What it took of such records that were held out of its training.", ("version", "kind")
+    ),
     "nbmf_version_share_percent": Definition("gauge", "Share of keys that a version encodes.", ("version",)),
     "nbmf_rollout_state": Definition("gauge", "1 for the state that the latest rollout is in.", ("state",)),
     "nbmf_rollout_paused": Definition("gauge", "1 while the rollout is paused."),
@@ -122,6 +131,21 @@ class ShownRollout(Protocol):
     def ready(self) -> bool: ...
 
 
+class ShownFit(Protocol):
+    """What gauges show of how a version fits a kind of records."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def mismatch(self) -> bool: ...
+    @property
+    def bits_per_byte(self) -> float: ...
+    @property
+    def expected_bits_per_byte(self) -> float: ...
+
+
 class ServiceMetrics:
     """The metrics of this process. Made inside a replica, they bear its labels."""
 
@@ -136,6 +160,7 @@ class ServiceMetrics:
             self._of[name] = getattr(metrics, definition.kind.capitalize())(name, **options)
         self._shown: set[str] = set()
         self._quarantined: set[str] = set()
+        self._fits: set[tuple[str, str]] = set()
 
     def request(self, call: Call, route: str | None, duration_s: float) -> None:
         """Counts a request that was answered, or whose client hung up (status 0). `route` is None if it has none."""
@@ -212,6 +237,16 @@ class ServiceMetrics:
         self._shown |= shares.keys()
         for version in self._shown:
             self._set("nbmf_version_share_percent", shares.get(version, 0), {"version": version})
+
+    def fit(self, fits: Sequence[ShownFit]) -> None:
+        """Sets the gauges of how versions fit what they encode. What was shown before and is not now goes to 0."""
+        now = {(short(one.version), one.kind): one for one in fits}
+        self._fits |= now.keys()
+        for version, kind in self._fits:
+            of, one = {"version": version, "kind": kind}, now.get((version, kind))
+            self._set("nbmf_domain_mismatch", one is not None and one.mismatch, of)
+            self._set("nbmf_live_bits_per_byte", one.bits_per_byte if one else 0, of)
+            self._set("nbmf_expected_bits_per_byte", one.expected_bits_per_byte if one else 0, of)
 
     def judged(self, now: float) -> None:
         """Tells that the controller works."""

@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from ray.serve.handle import DeploymentHandle
 
+from cluster.fit import Sizes
+from serve_app.observe.live_fit import LiveFit
 from serve_app.observe.measurements import Counts
 
 WINDOW_S = 900
@@ -28,16 +30,20 @@ _log = logging.getLogger("ray.serve")
 class RecentCounts(BaseModel):
     """Records that were given to a version to encode, `copies` of them only to be measured.
 
-    Bytes and durations are of both: so a candidate that has no share yet has a ratio.
+    Bytes and durations are of both: so a candidate that has no share yet has a ratio. `sizes` are by kind of record, of
+    those that say how the version fits.
     """
 
     encoded: Counts = Field(default_factory=Counts)
     copies: int = 0
+    sizes: dict[str, Sizes] = Field(default_factory=dict)
 
     def add(self, other: RecentCounts) -> None:
         """Adds another's counts."""
         self.encoded.add(other.encoded)
         self.copies += other.copies
+        for kind, more in other.sizes.items():
+            self.sizes[kind] = self.sizes.get(kind, Sizes()) + more
 
 
 class VersionSeries(BaseModel):
@@ -61,6 +67,7 @@ class Series(BaseModel):
     at: list[float]
     replicas: int = Field(description="ingress replicas that reported in this time")
     versions: list[VersionSeries]
+    fits: list[LiveFit] = Field([], description="how the versions that encode now fit what they encode")
 
 
 @dataclass(slots=True)
@@ -147,9 +154,11 @@ class RecentReporter:
         reporter._task = asyncio.get_running_loop().create_task(reporter.run())
         return reporter
 
-    def count(self, version: str, counts: Counts, *, copy: bool = False) -> None:
+    def count(
+        self, version: str, counts: Counts, sizes: Mapping[str, Sizes] | None = None, *, copy: bool = False
+    ) -> None:
         """Counts what a version encoded in one call."""
-        more = RecentCounts(encoded=counts, copies=counts.records if copy else 0)
+        more = RecentCounts(encoded=counts, copies=counts.records if copy else 0, sizes=dict(sizes or {}))
         self._of.setdefault(version, RecentCounts()).add(more)
 
     async def report(self) -> None:

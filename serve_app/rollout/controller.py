@@ -13,6 +13,7 @@ import uuid
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
 from serve_app.config import ServeConfig
+from serve_app.observe.live_fit import FitWatch
 from serve_app.observe.measurements import Measurements
 from serve_app.observe.metrics import service_metrics
 from serve_app.observe.recent import RecentCounts, RecentMeasurements, Series
@@ -42,6 +43,7 @@ class RolloutController:
         self._holder = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._recent = RecentMeasurements()
+        self._fit = FitWatch(config.fit, self._registry)
         self._pending: dict[tuple[str, int], Measurements] = {}
         self._loaded: dict[str, tuple[str, float]] = {}
         self._failure: dict[str, str] = {}
@@ -63,13 +65,17 @@ class RolloutController:
 
     def recent(self, replica: str, counts: dict[str, RecentCounts]) -> None:
         """Takes what an ingress replica counted of all versions since it last did so."""
+        now = time.time()
         with self._lock:
-            self._recent.add(replica, counts, time.time())
+            self._recent.add(replica, counts, now)
+        for version, of in counts.items():
+            self._fit.add(version, of.sizes, now)
 
     def recent_series(self) -> Series:
         """Measurements of the last minutes, of all ingress replicas."""
         with self._lock:
-            return self._recent.series(time.time())
+            series = self._recent.series(time.time())
+        return series.model_copy(update={"fits": self._fit.fits})
 
     def check_health(self) -> None:
         """For Serve, which replaces a replica that raises."""
@@ -78,7 +84,7 @@ class RolloutController:
 
     def _run(self) -> None:
         while True:
-            for step in (self._keep_encoders, self._judge, self._show):
+            for step in (self._keep_encoders, self._judge, self._show, self._watch_fit):
                 try:
                     step()
                 except Exception as error:
@@ -86,8 +92,12 @@ class RolloutController:
             time.sleep(_EVERY_S)
 
     def _keep_encoders(self) -> None:
+        self._encoders.keep(self._versions())
+
+    def _versions(self) -> list[str]:
+        """Those that encode now."""
         now = self._route(self._store.read())
-        self._encoders.keep([now.stable, now.candidate] if now.candidate else [now.stable])
+        return [now.stable, now.candidate] if now.candidate else [now.stable]
 
     def _route(self, rollout: Rollout | None) -> Route:
         return route(self._deployed, self._registry.resolve(), rollout) if self._follows else Route(self._deployed)
@@ -96,6 +106,9 @@ class RolloutController:
         service_metrics().quarantine(self._quarantine.read())
         rollout = self._store.read()
         service_metrics().rollout(rollout if self._follows else None, self._route(rollout).shares_percent)
+
+    def _watch_fit(self) -> None:
+        service_metrics().fit(self._fit.judge(self._versions(), time.time()))
 
     def _judge(self) -> None:
         self._judge_rollout(self._store.read())

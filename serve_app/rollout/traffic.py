@@ -12,6 +12,7 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
+from cluster.fit import Sizes
 from cluster.registry import Registry
 from nbmf.effort import EffortSetting
 from nbmf.errors import BlobError
@@ -21,6 +22,7 @@ from nbmf.payload import Kind
 from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
+from serve_app.observe.live_fit import live_sizes
 from serve_app.observe.measurements import Compared, Counts, Measurements
 from serve_app.observe.metrics import Purpose
 from serve_app.observe.observer import Observer
@@ -154,6 +156,7 @@ class Traffic:
         started = time.perf_counter()
         counts = Counts(records=len(records))
         done: list[Coded | Failure] = []
+        sizes: dict[str, Sizes] = {}
 
         def count() -> None:
             record_s = (time.perf_counter() - started) / len(records)
@@ -161,7 +164,7 @@ class Traffic:
                 counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
             coded = [result for result in done if isinstance(result, Coded)]
-            self._observer.encoded(version, counts, coded, record_s, purpose)
+            self._observer.encoded(version, counts, coded, record_s, purpose, sizes)
 
         try:
             async with until(deadline):  # finding it takes a call of Serve's controller, which may be away
@@ -180,6 +183,8 @@ class Traffic:
                 counts.blob_bytes += len(result.blob)
             else:
                 counts.faults += _is_fault(result)
+        if self._observer.compares(effort):
+            sizes = await off_loop(sum(sizes_bytes), live_sizes, _coded(records, done))
         count()
         return done
 
@@ -321,6 +326,15 @@ class Traffic:
             except Exception:
                 self._measured.setdefault(of, Measurements()).add(measured)
                 raise
+
+
+def _coded(records: list[ToEncode], done: list[Coded | Failure]) -> list[tuple[int, int, Coded]]:
+    """What `live_sizes` takes."""
+    return [
+        (record.kind, len(record.canonical), result)
+        for record, result in zip(records, done, strict=True)
+        if isinstance(result, Coded)
+    ]
 
 
 def _is_fault(result: Coded | Failure) -> bool:

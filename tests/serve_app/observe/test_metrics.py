@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ray_metrics import RAYS
 
 from serve_app.observe.calls import Call
+from serve_app.observe.live_fit import LiveFit
 from serve_app.observe.measurements import Counts
 from serve_app.observe.metrics import DEFINITIONS, EXPORT_PREFIX, VERSION_DIGITS, ServiceMetrics, short
 from serve_app.rollout.state import Rollout
@@ -225,6 +226,20 @@ def test_gauges_of_a_rollout(metrics):
     shares = {labels["version"]: value for value, labels in told(metrics, "nbmf_version_share_percent")}
     assert shares == {"a" * 12: 0, "c" * 12: 0, "builtin": 100}
     assert told(metrics, "nbmf_rollout_ready")[-1] == (0, {})
+
+
+def test_gauges_of_fits(metrics):
+    """One that is told no more goes to 0."""
+    fit = LiveFit(
+        version="a" * 64, kind="text", records=300, bits_per_byte=3.1, expected_bits_per_byte=1.5,
+        verdict="does not fit", mismatch=True, since=0, advice="",
+    )  # fmt: skip
+    metrics.fit([fit])
+    metrics.fit([])
+    labels = {"version": "a" * 12, "kind": "text"}
+    assert told(metrics, "nbmf_domain_mismatch") == [(1, labels), (0, labels)]
+    assert told(metrics, "nbmf_live_bits_per_byte") == [(3.1, labels), (0, labels)]
+    assert told(metrics, "nbmf_expected_bits_per_byte") == [(1.5, labels), (0, labels)]
 
 
 def test_versions_in_quarantine(monkeypatch):
