@@ -14,15 +14,17 @@ class TrainConfig(StrictModel):
     """Configuration of `nbmf train`."""
 
     holdout_fraction: float = Field(gt=0, lt=0.5, description="share of records kept back to measure the version on")
-    max_training_bytes: int = Field(gt=0, description="canonical bytes to learn from; a sample is taken above it")
+    max_training_bytes: int = Field(
+        gt=0, description="bytes to learn from, without binary data; a sample is taken above it"
+    )
     max_class_bytes: int = Field(ge=0, description="of each class of records, of both; 0: no bound but those of all")
     held_out_classes: float = Field(
         ge=0,
         lt=0.5,
         description="share of classes that are not learnt from: of --validation, adaptation is fitted on these alone",
     )
-    max_holdout_bytes: int = Field(gt=0, description="canonical bytes to measure on; a sample is taken above it")
-    max_record_bytes: int = Field(gt=0, description="larger records are left out")
+    max_holdout_bytes: int = Field(gt=0, description="bytes to measure on, likewise")
+    max_record_bytes: int = Field(gt=0, description="records that are larger without their binary data are left out")
     min_records: int = Field(ge=20, description="fewest distinct records to learn from")
     min_space_vectors: int = Field(ge=20, description="fewest vectors that a space is learnt from; and one a number")
     max_space_vectors: int = Field(gt=0, description="vectors of a space to learn from; the others are left out")

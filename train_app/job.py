@@ -99,7 +99,7 @@ def run(
             network = None
         learning = bars.add_task("training dictionaries", total=steps(config), visible=dictionaries)
         samples = learnt_from if dictionaries else []
-        for line in formats.lines(prepared.formats):
+        for line in (*formats.lines(prepared.formats), *prepared.binary.lines()):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         name_classes = name_classes or prepared.names_classes
         data = prepared.summary(name_classes)

@@ -4,6 +4,7 @@ import json
 import pickle
 import random
 
+import modalities
 import pytest
 import synthetic
 from gone import Gone
@@ -231,6 +232,32 @@ def test_an_inexact_version_is_not_published(ray_session, train_config, tmp_path
     with pytest.raises(job.InexactVersion, match="1 held-out records"):
         job.run([open_source(path)], registry, train_config, "wrong")
     assert registry.list_ids() == []
+
+
+def test_records_of_several_modalities(ray_session, train_config, tmp_path, capsys):
+    """Dictionaries hold nothing of an image; blobs take its bytes; text alone is compared with what is live."""
+    made = modalities.records(200, seed=12)
+    alone = [modalities.standard(octets) for _, octets in made[:20]]
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [*(record for record, _ in made), *alone])
+    registry = Registry(tmp_path / "registry")
+    trained = job.run([open_source(path)], registry, train_config, "modalities")
+    codec = registry.load(trained.version_id)
+    binary, measured = codec.manifest.data["binary"], codec.manifest.measured["all"]["nbmf"]
+    assert (binary["records"], binary["alone"]) == (220, 20)
+    assert codec.manifest.data["training_records"] + codec.manifest.data["holdout_records"] == 220
+    told = " ".join(capsys.readouterr().err.split())
+    assert "220 records with binary data" in told
+    assert "20 not at all, as nothing else is in them." in told
+    files = registry.fetch(trained.version_id)
+    learnt = b"".join((files / name).read_bytes() for name in set(codec.manifest.dictionaries.values()))
+    assert b"image_url" in learnt
+    for _, octets in made:
+        for written in (octets, modalities.standard(octets).encode(), modalities.url_safe(octets).encode()):
+            assert not [at for at in range(0, len(written) - 12, 12) if written[at : at + 12] in learnt]
+    for record, octets in modalities.records(12, seed=13):
+        assert len(codec.encode(record)) < len(octets) + 150
+    assert measured["text_bytes"] < measured["raw_bytes"] / 5
+    assert measured["text_coded_bytes"] < measured["text_bytes"] / 2 < measured["coded_bytes"] / 2
 
 
 def test_a_record_that_does_not_come_back_is_counted(train_config):

@@ -39,7 +39,7 @@ class Check:
 
     def _compare(self, sample: Sample, place: str) -> None:
         self._places.append(place)
-        own = sketch(sample.canonical)
+        own = sketch(sample.compared)
         found = self._near.find(own)
         self._near.add(own)
         if found:
@@ -57,6 +57,7 @@ class Check:
             "first_rejected": intake.rejections.first_places(),
             "formats": dict(sorted(intake.formats.items())),
             "distinct": distinct,
+            "binary": intake.binary.to_dict(),
             "kinds": self._kinds.to_dict(),
             "classes": self._classes.to_dict(),
             "near_duplicates": {"records": self._near_records, "threshold": THRESHOLD, "first": self._pairs},

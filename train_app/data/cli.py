@@ -88,7 +88,8 @@ def check(
     report = found.to_dict() | {"not_read": unread.to_dict()}
     write_json(json_output, report)
     intake = found.intake
-    for line in (*formats.lines(intake.formats), *check_lines(report), *intake.rejections.lines(intake.records)):
+    told = (*formats.lines(intake.formats), *check_lines(report), *intake.binary.lines())
+    for line in (*told, *intake.rejections.lines(intake.records)):
         typer.echo(line)
     if report["kinds"]:
         results().print(sizes_table("Distinct records by kind, sizes in bytes", "kind", report["kinds"]))

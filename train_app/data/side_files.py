@@ -13,12 +13,11 @@ from cluster.sources import JsonLines
 from cluster.sources.parsing import Refused
 from nbmf import json_text
 from nbmf.neural.record_types import TYPE_OF_KIND
-from nbmf.payload import Kind
 from nbmf.wire import canonical_to_json, dump
 from train_app.data.sides import SIDES
 from train_app.data.whole_file import whole_file
 from train_app.samples.formats import KnownFormats
-from train_app.samples.reading import read_samples
+from train_app.samples.reading import read_samples, sample_of
 from train_app.samples.sample import Sample
 
 PLAIN, ZSTD = ".jsonl", ".jsonl.zst"
@@ -59,7 +58,7 @@ def written_before(folder: Path) -> Iterator[tuple[str, Sample]]:
                 for shard in source.plan():
                     for row in read_samples(source, shard):
                         if not row["reason"]:
-                            yield side, Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
+                            yield side, sample_of(row)
 
 
 @contextmanager

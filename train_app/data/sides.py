@@ -27,7 +27,7 @@ class Sides:
     def keep(self, sample: Sample, side: str) -> None:
         """A record that is on this side from before."""
         self._kept[sample.digest] = side
-        self._near[side].add(sketch(sample.canonical))
+        self._near[side].add(sketch(sample.compared))
 
     @property
     def gone(self) -> int:
@@ -39,7 +39,7 @@ class Sides:
         if (kept := self._kept.get(sample.digest)) is not None:
             self.counts["kept"] += 1
             return kept
-        own = sketch(sample.canonical)
+        own = sketch(sample.compared)
         near = [side for side in SIDES if self._near[side].find(own)]
         if len(near) > 1:
             return None

@@ -12,6 +12,7 @@ from typing import Any
 from cluster.errors import RecordsError, TooFewRecords
 from cluster.sources import Source
 from train_app.config import TrainConfig
+from train_app.samples.binary import Binary
 from train_app.samples.bounded import BalancedSample
 from train_app.samples.formats import ENVELOPE
 from train_app.samples.reading import ROW, Intake, read_samples
@@ -32,6 +33,8 @@ class Prepared:
     of_held_out_classes: int = 0
     rejections: Rejections = field(default_factory=Rejections)
     formats: Counter[str] = field(default_factory=Counter)
+    binary: Binary = field(default_factory=Binary)
+    """Of distinct records, whether or not they are among those learnt from."""
     tested: int | None = None
     """Records not learnt from as they are among those to measure on, where such were given."""
 
@@ -55,6 +58,7 @@ class Prepared:
             "kinds": dict(sorted(Counter(s.kind.label for s in (*self.training, *self.holdout)).items())),
             **({"classes": dict(sorted(classes.items()))} if with_classes else {}),
             **({"tested": self.tested} if self.tested is not None else {}),
+            **({"binary": self.binary.to_dict()} if self.binary.records else {}),
             **({"formats": dict(sorted(self.formats.items()))} if self.formats else {}),
         }
 
@@ -102,6 +106,7 @@ def prepare(
         of_held_out_classes,
         intake.rejections,
         intake.formats,
+        intake.binary,
         intake.tested if test else None,
     )
     _require_enough(prepared, config)

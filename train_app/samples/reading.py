@@ -12,6 +12,7 @@ from cluster.sources import BadRecord, Shard, Source
 from nbmf import json_text
 from nbmf.errors import UnsupportedPayload
 from nbmf.payload import Kind, to_canonical
+from train_app.samples.binary import Binary, learnt_of
 from train_app.samples.formats import Unwrapped
 from train_app.samples.rejections import Rejections
 from train_app.samples.sample import Sample, digest_of
@@ -19,6 +20,8 @@ from train_app.samples.sample import Sample, digest_of
 ROW = {
     "kind": -1,
     "canonical": b"",
+    "is_cut": False,
+    "learnt": b"",
     "digest": b"",
     "group": "",
     "place": "",
@@ -34,9 +37,10 @@ _NOTHING = {b"null": "null", b"{}": "empty", b"[]": "empty"}
 
 
 def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
-    """Rows of a shard's records: of good ones {kind, canonical, digest, group, place, key, format, around}, of others
-    {reason, place, detail}.
+    """Rows of a shard's records: of good ones {kind, canonical, is_cut, learnt, digest, group, place, key, format,
+    around}, of others {reason, place, detail}.
 
+    `learnt` is what of the record is learnt from where `is_cut` says that this is not all of it (samples.binary).
     A payload that holds nothing, null above all, is one of the others: there is nothing to learn from it.
     """
     for item in source.read(shard):
@@ -63,7 +67,15 @@ def read_samples(source: Source, shard: Shard) -> Iterator[dict[str, Any]]:
             continue
         digest = digest_of(kind, canonical)
         good = {"kind": int(kind), "canonical": canonical, "digest": digest, "group": item.record_class or ""}
-        yield {**row, **good}
+        learnt = learnt_of(kind, canonical)
+        cut = {"is_cut": True, "learnt": learnt} if learnt != canonical else {}
+        yield {**row, **good, **cut}
+
+
+def sample_of(row: dict[str, Any]) -> Sample:
+    """Of a good record's row."""
+    learnt = row["learnt"] if row["is_cut"] else row["canonical"]
+    return Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"], learnt)
 
 
 def rows_of(sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
@@ -80,6 +92,7 @@ def rows_of(sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
 class Intake:
     """Of rows, one after the other, those that are samples; what was left out, and why, is counted.
 
+    `max_record_bytes` is of what is learnt of a record. `binary` counts the samples of which something is not.
     Records with a digest of `tested` are left out, and counted as that. `rejected_file` as of Rejections.
     """
 
@@ -90,23 +103,26 @@ class Intake:
         self.records = self.duplicates = self.tested = 0
         self.formats: Counter[str] = Counter()
         self.rejections = Rejections(rejected_file)
+        self.binary = Binary()
 
     def sample(self, row: dict[str, Any]) -> Sample | None:
         """The row's sample; None where it is left out."""
         self.records += 1
         if row["format"]:
             self.formats[row["format"]] += 1
-        size = len(row["canonical"])
         if row["reason"]:
             self.rejections.add(row["reason"], row["place"], row["detail"])
-        elif size > self._max_record_bytes:
-            detail = f"{size:,} bytes; max_record_bytes is {self._max_record_bytes:,}"
+            return None
+        sample = sample_of(row)
+        if sample.learnt_bytes > self._max_record_bytes:
+            detail = f"{sample.learnt_bytes:,} bytes; max_record_bytes is {self._max_record_bytes:,}"
             self.rejections.add("too_large", row["place"], detail)
-        elif row["digest"] in self._seen:
+        elif sample.digest in self._seen:
             self.duplicates += 1
-        elif row["digest"] in self._tested:
+        elif sample.digest in self._tested:
             self.tested += 1
         else:
-            self._seen.add(row["digest"])
-            return Sample(Kind(row["kind"]), row["canonical"], row["digest"], row["group"])
+            self._seen.add(sample.digest)
+            self.binary.add(sample)
+            return sample
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from nbmf.payload import Kind
@@ -19,6 +19,18 @@ class Sample:
     digest: bytes
     group: str = ""
     """Class of the record in its store, where it has one: classes weigh the same when adaptation is fitted."""
+    learnt: bytes | None = field(default=None, compare=False)
+    """What learned coders are given of it (samples.binary); None where it was not looked at."""
+
+    @property
+    def learnt_bytes(self) -> int:
+        """How many these are; all where it was not looked at."""
+        return len(self.canonical if self.learnt is None else self.learnt)
+
+    @property
+    def compared(self) -> bytes:
+        """What tells whether it is nearly the same as another: what is learnt of it, if anything is."""
+        return self.learnt or self.canonical
 
 
 def digest_of(kind: Kind, canonical: bytes) -> bytes:

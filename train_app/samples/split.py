@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nbmf.coders import spans
-from nbmf.coders.neural import worth_learning
+from train_app.samples.binary import learnt_of
 from train_app.samples.sample import Sample
 
 WATCHED_BYTES = 600_000
@@ -29,7 +28,10 @@ def some(samples: list[Sample], most_bytes: int) -> list[Sample]:
 
 
 def for_learned_coders(samples: list[Sample]) -> list[Sample]:
-    """Those that learned coders take, each less its spans: no arrays or images, no base64 or floats inside text."""
-    taken = [sample for sample in samples if worth_learning(sample.kind, sample.canonical)]
-    cuts = [spans.cut(sample.kind, sample.canonical) for sample in taken]
-    return [replace(one, canonical=cut.remaining) if cut else one for one, cut in zip(taken, cuts, strict=True)]
+    """Those of which something is learnt, each less what is not: arrays and images, base64 and floats inside text."""
+    learnt = [learnt_of(s.kind, s.canonical) if s.learnt is None else s.learnt for s in samples]
+    return [
+        one if text == one.canonical else replace(one, canonical=text, learnt=text)
+        for one, text in zip(samples, learnt, strict=True)
+        if text
+    ]

@@ -3,7 +3,7 @@
 What remains goes by the ladder like a record of its own. `find` looks for spans, `layout` writes and reads the body.
 """
 
-from nbmf.coders.spans.find import KINDS, approximated, cut
+from nbmf.coders.spans.find import KINDS, approximated, cut, remaining
 from nbmf.coders.spans.layout import Cut, Parsed, inner_coder, near_vectors, parse
 
 NUMBER = 7
@@ -26,4 +26,5 @@ __all__ = [
     "inner_coder",
     "near_vectors",
     "parse",
+    "remaining",
 ]

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 
 from nbmf import varint
 from nbmf.coders.floats import FloatsCoder, encode_numbers
-from nbmf.coders.spans import numbers, planes
+from nbmf.coders.spans import layout, numbers, planes
 from nbmf.coders.spans.layout import MAX_NUMBERS, Cut, Numbers, Octets, Span, cut_out
 from nbmf.coders.spans.numbers import Form
 from nbmf.coders.spans.octets import LINE_ENDS, Base64, Hexadecimal
@@ -67,6 +67,11 @@ def cut(kind: Kind, canonical: bytes) -> Cut | None:
     """The record without its spans; None if none is found."""
     spans = _chosen(kind, canonical)
     return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
+
+
+def remaining(kind: Kind, canonical: bytes) -> bytes:
+    """What `cut` leaves of a record; all of it if it finds nothing."""
+    return layout.remaining(canonical, _chosen(kind, canonical))
 
 
 def approximated(

@@ -92,16 +92,24 @@ class Cut:
         return bytes([inner]) + self.head + inner_body
 
 
-def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
-    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers."""
-    head = bytearray(varint.to_bytes(len(spans)))
+def remaining(canonical: bytes, spans: Sequence[Span]) -> bytes:
+    """A record without its spans, which are in their order and do not overlap."""
     kept = []
     at = 0
     for span in spans:
-        head += varint.to_bytes(span.begin - at) + _written(span)
         kept.append(canonical[at : span.begin])
         if isinstance(span, Octets) and span.in_place:
             kept.append(span.octets)
+        at = span.end
+    return b"".join(kept) + canonical[at:]
+
+
+def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
+    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers."""
+    head = bytearray(varint.to_bytes(len(spans)))
+    at = 0
+    for span in spans:
+        head += varint.to_bytes(span.begin - at) + _written(span)
         at = span.end
     for data, width in _sections(spans):
         if data:
@@ -110,7 +118,7 @@ def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
         if isinstance(span, Numbers) and span.coder is not None:
             head += varint.to_bytes(len(span.data)) + span.data
     learned = any(isinstance(span, Numbers) and span.coder == LearnedVectorsCoder.number for span in spans)
-    return Cut(b"".join(kept) + canonical[at:], bytes(head), (*spans,), clear, learned)
+    return Cut(remaining(canonical, spans), bytes(head), (*spans,), clear, learned)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:

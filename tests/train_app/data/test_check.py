@@ -2,6 +2,7 @@
 
 import json
 
+import modalities
 import synthetic
 
 from nbmf import json_text
@@ -43,6 +44,22 @@ def test_what_is_told(nbmf_command, tmp_path):
     assert (found["bytes"], found["max_bytes"]) == (sum(sizes), sizes[-1])
     assert sizes[19] <= found["median_bytes"] <= sizes[20]
     assert report["is_enough"]
+
+
+def test_records_with_binary_data(nbmf_command, tmp_path):
+    """How many there are and how many bytes these are; nothing is left out for them."""
+    made = modalities.records(20, seed=34)
+    alone = [modalities.standard(octets) for _, octets in made[:2]]
+    path = synthetic.write_jsonl(tmp_path / "a.jsonl", [*synthetic.records(9, seed=35), *(r for r, _ in made), *alone])
+    result = nbmf_command("data", "check", path, "--json", tmp_path / "report.json")
+    assert result.code == 0, result.err
+    binary = json.loads((tmp_path / "report.json").read_text())["binary"]
+    assert (binary["records"], binary["alone"]) == (22, 2)
+    assert 22 * 2000 <= binary["bytes"] <= 22 * 2060
+    assert (
+        f"22 records with binary data, as base64, digits, floats or octets ({binary['bytes']:,} bytes): learnt from "
+        "without it, 2 not at all, as nothing else is in them.\n"
+    ) in result.out.decode()
 
 
 def test_all_is_well(nbmf_command, tmp_path):
