@@ -26,6 +26,7 @@ def _remains(value):
     """What remains of a value, as text, after a round trip through a body; None if nothing is cut out."""
     kind, canonical = to_canonical(value)
     cut = spans.cut(kind, canonical)
+    assert spans.remaining(kind, canonical) == (cut.remaining if cut else canonical)
     if cut is None:
         return None
     parsed = spans.parse(cut.body(0, cut.remaining), len(canonical))

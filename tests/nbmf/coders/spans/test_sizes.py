@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import nbmf
 from nbmf import Codec, builtin
 from nbmf.errors import NbmfError
+from nbmf.inspection import text_part
 from nbmf.payload import to_canonical
 
 WITHOUT = Codec()
@@ -159,3 +160,22 @@ def test_batches_give_the_blobs_of_single_records(codec):
         blobs = one.encode_batch(values)
         assert blobs == [one.encode(value) for value in values]
         assert all(same(got, value) for got, value in zip(one.decode_batch(blobs), values, strict=True))
+
+
+@pytest.mark.parametrize("by_version", [False, True])
+def test_a_blob_tells_its_sizes_without_spans(shipped, by_version):
+    """Those of what remains, and of all but the spans' places and binary; what has none, or is no text, is whole."""
+    codec, rng = shipped if by_version else WITHOUT, random.Random(8)
+    image, numbers = rng.randbytes(3000), [rng.random() for _ in range(64)]
+    record = {"note": "The boat by the quay.", "image": base64.b64encode(image).decode(), "e": numbers}
+    rest = record | {"image": "", "e": []}
+    blob, (_, canonical) = codec.encode(record), to_canonical(record)
+    text_bytes, coded_bytes = text_part(blob, len(canonical))
+    assert text_bytes == len(to_canonical(rest)[1])
+    assert abs(coded_bytes - len(codec.encode(rest))) <= 4
+    for whole in ("The boat by the quay.", image, np.asarray(numbers, "f4")):
+        blob, size = codec.encode(whole), len(to_canonical(whole)[1])
+        assert text_part(blob, size) == (size, len(blob))
+    near = codec.encode(record, "semantic")
+    assert nbmf.inspect(near).fidelity == "semantic"
+    assert text_part(near, len(canonical)) == (len(canonical), len(near))
