@@ -193,6 +193,29 @@ def test_what_is_shown(signed_in, registry):
     assert page.evaluate("window.kept.every((element) => element.isConnected)")
 
 
+def test_records_that_do_not_fit(signed_in, registry):
+    """Shown while there are such, with numbers and advice."""
+    page = signed_in
+    fit = {
+        "version": registry.channels().stable, "kind": "text", "records": 300, "bits_per_byte": 3.125,
+        "expected_bits_per_byte": 1.5, "verdict": "does not fit", "mismatch": True, "since": 0.0, "advice": INJECTED,
+    }  # fmt: skip
+
+    def answer(route):
+        found = route.fetch()
+        route.fulfill(response=found, json=found.json() | {"fits": [fit, fit | {"kind": "json", "mismatch": False}]})
+
+    assert page.locator("#fits").is_hidden()
+    page.route("**/v1/admin/recent", answer)
+    page.locator("#fits li").wait_for()
+    (line,) = page.locator("#fits li").all_inner_texts()
+    assert "text records do not fit first (" in line
+    assert f": 3.13 bits a byte, 1.50 in training. {INJECTED}" in line
+    page.unroute("**/v1/admin/recent")
+    page.locator("#fits li").wait_for(state="detached")
+    assert page.evaluate("window.injected") is None
+
+
 def test_names_are_text(signed_in):
     page = signed_in
     page.locator("#versions").get_by_text(INJECTED).wait_for()
