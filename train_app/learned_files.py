@@ -27,7 +27,7 @@ from train_app.counts.count import drop_entries, train_counts
 from train_app.counts.merge_counts import best_merger
 from train_app.integers.quantisation_loss import quantisation_loss
 from train_app.integers.quantise import calibrate, quantise
-from train_app.network.batches import StreamBatches
+from train_app.network.calibration import some_batches
 from train_app.network.model import NeuralModel
 from train_app.network.settings import NeuralTrainConfig
 from train_app.samples.sample import Sample
@@ -36,7 +36,7 @@ from train_app.vocabulary.tokenizer import TOKENIZER_FILE
 
 MODEL_FILE, COUNTS_FILE = "model.safetensors", "counts.zst"
 CONSTANTS_FILE, COUNTS_CONSTANTS_FILE = "adaptation.safetensors", "adaptation.counts.safetensors"
-_CALIBRATION_BATCHES, _CALIBRATION_RECORDS = 16, 4000
+_CALIBRATION_RECORDS = 4000
 _LOSS_RECORDS = 60
 _FIT_BYTES = 600_000
 _GATE_STEPS = 20
@@ -130,7 +130,7 @@ def _without_personal(counts: Counts, tokenizer: Tokenizer, learned: Learned) ->
 def made_integer(model: NeuralModel, training: list[Sample], tokenizer: Tokenizer) -> IntegerWeights:
     """The network in integers, its steps by what activations are for some of `training`."""
     calibration_stream = tokenise_samples(training[:_CALIBRATION_RECORDS], tokenizer)
-    return quantise(model, calibrate(model, _calibration_batches(calibration_stream, model)))
+    return quantise(model, calibrate(model, some_batches(calibration_stream, model)))
 
 
 def model_file(weights: IntegerWeights, config: NeuralConfig) -> bytes:
@@ -172,11 +172,3 @@ def _constants_file(constants: Constants) -> bytes:
         path = Path(scratch) / CONSTANTS_FILE
         save_constants(constants, path)
         return path.read_bytes()
-
-
-def _calibration_batches(stream: TokenStream, model: NeuralModel) -> list[Any]:
-    batches = StreamBatches(stream, model.config, model.hash_ids())
-    length = int(min(512, max(1, len(batches) // 2)))
-    size = int(np.clip(len(batches) // length - 1, 1, 8))
-    epoch = batches.epoch(0, 0, batch_size=size, length=length)
-    return [batch for batch, _ in zip(epoch, range(_CALIBRATION_BATCHES), strict=False)]

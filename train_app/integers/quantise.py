@@ -1,8 +1,7 @@
 """Post-training quantisation: float network -> the integers of nbmf.neural.weights.
 
 int8 weights with one scale a row (Jacob et al. 2018, arXiv:1712.05877), rounded by what goes into
-them (rounding.py); int8 activations with one scale a channel where that costs nothing (Xiao et al.
-2023, SmoothQuant): a high percentile of what calibration records produce.
+them (rounding.py); int8 activations with the steps of train_app.network.calibration.
 
 Shape suffixes as in nbmf.neural.weights.
 """
@@ -17,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT, TAPS
-from nbmf.neural.config import CONVOLUTION, NeuralConfig
+from nbmf._core import ATTENTION_PEAK, FREQUENCY_PEAK, INT8_LIMIT
+from nbmf.neural.config import CONVOLUTION
 from nbmf.neural.weights import (
     ATTENTION_STEPS_PER_NAT,
     FREQUENCY_STEPS_PER_NAT,
@@ -28,134 +27,19 @@ from nbmf.neural.weights import (
 )
 from train_app.integers.rounding import round_rows
 from train_app.network.batches import Batch
-from train_app.network.model import (
-    AttentionLayer,
-    ConvolutionLayer,
-    NeuralModel,
-    rotary_angles,
-    rotary_frequencies,
-    rotate,
-)
+from train_app.network.calibration import HEAD, Calibration, input_steps, measured, narrower
+from train_app.network.model import AttentionLayer, ConvolutionLayer, NeuralModel, rotary_frequencies
 
 RESIDUAL_PEAK = 1 << 20  # units of the largest residual in calibration; the engines clamp at 2x
-# Where activations are clipped: of all values of a place, and of those of each channel. Squares have long tails;
-# what n-grams are learnt by heart with is too sure in other records, and is cut.
-PERCENTILES = {"q": 99.99, "k": 99.99}
-CHANNEL_PERCENTILES, OTHER_CHANNEL_PERCENTILE = (
-    {"bigram": 85.0, "trigram": 85.0, "hidden": 99.99, "taps_hidden": 99.999},
-    99.95,
-)
 ROUNDING_TOKENS = 1 << 14  # of the calibration, to round weights by: it takes most of the time
-HEAD = "head"
-HEADROOM = {"hidden": 1.4}  # times the percentile: cutting the largest squares costs more than rounding the others
-LEAST_STEP = 0.1  # of a channel, as a share of its place's median: what is hardly ever used may be, in other records
-
-
-class Calibration:
-    """Percentiles of absolute activations at named places, of each channel or of all.
-
-    Only the largest values are kept: as many as there are above the percentile.
-    """
-
-    def __init__(self, n_tokens: int) -> None:
-        """Of so many tokens in all, each seen once at every place."""
-        self._n_tokens = n_tokens
-        self._largest: dict[str, Tensor] = {}
-        self.moments: dict[str, NDArray[np.float64]] = {}
-        """Of the inputs of products as rounded: sums of channel times channel."""
-
-    def add(self, name: str, values_BTC: Tensor) -> None:
-        """Activations at the place `layer.name`, or `name`."""
-        values_NC = values_BTC.detach().abs().float().reshape(-1, values_BTC.size(-1))
-        if _kind(name) in PERCENTILES:
-            values_NC = values_NC.reshape(-1, 1)
-        if name in self._largest:
-            values_NC = torch.cat((self._largest[name], values_NC))
-        n_values = self._n_tokens * values_BTC.size(-1) // values_NC.size(1)
-        kept = n_values - math.floor(self._rank(name, n_values))
-        self._largest[name] = values_NC.topk(min(kept, len(values_NC)), dim=0).values
-
-    @staticmethod
-    def _rank(name: str, n_values: int) -> float:
-        percentile = (PERCENTILES | CHANNEL_PERCENTILES).get(_kind(name), OTHER_CHANNEL_PERCENTILE)
-        return percentile / 100 * (n_values - 1)
-
-    def step(self, name: str) -> float:
-        """The float that one step of int8 is worth, at a place with one for all channels."""
-        return float(self._largest[name][-1, 0]) / INT8_LIMIT
-
-    def steps(self, name: str) -> NDArray[np.float64]:
-        """The same of each channel."""
-        percentile_C = HEADROOM.get(_kind(name), 1.0) * self._largest[name][-1].double().numpy()
-        return np.maximum(percentile_C, max(LEAST_STEP * float(np.median(percentile_C)), 1e-6)) / INT8_LIMIT
-
-    def peak(self, name: str) -> float:
-        return float(self._largest[name][0].max())
-
-
-def _kind(name: str) -> str:
-    return name.split(".")[-1].rstrip("0123456789")
 
 
 @torch.no_grad()
 def calibrate(model: NeuralModel, batches: list[Batch]) -> Calibration:
     """Run the float network over `batches` and look at what goes into every product: how large, then how it rounds."""
-    model.eval()
-    calibration = Calibration(sum(batch.tokens_BT.numel() for batch in batches))
-    _watch_sizes(model, batches, calibration)
+    calibration = measured(model, batches)
     _watch_rounding(model, batches[: max(1, ROUNDING_TOKENS // batches[0].tokens_BT.numel())], calibration)
     return calibration
-
-
-def _watch_sizes(model: NeuralModel, batches: list[Batch], calibration: Calibration) -> None:
-    config = model.config
-    handles = []
-
-    def watch_input(module: nn.Module, name: str, channels: int | None = None) -> None:
-        def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            calibration.add(name, inputs[0][..., :channels])
-
-        handles.append(module.register_forward_pre_hook(hook))
-
-    def watch_last(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        calibration.add("residual", output)
-
-    def watch_heads(number: int) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            B, T, _ = output.shape
-            angles_TK = rotary_angles(config, torch.arange(T))
-            cos_TK, sin_TK = angles_TK.cos().float(), angles_TK.sin().float()
-            query_key, value_BTD = output.float().split((2 * config.d_model, config.d_model), dim=-1)
-            for part, name in zip(query_key.chunk(2, dim=-1), "qk", strict=True):
-                heads = rotate(part.view(B, T, config.n_heads, config.d_head).transpose(1, 2), cos_TK, sin_TK)
-                for head in range(config.n_heads):
-                    calibration.add(f"{number}.{name}{head}", heads[:, head])
-            calibration.add(f"{number}.value", value_BTD)
-
-        return hook
-
-    for number, layer in enumerate(model.stack()):
-        watch_input(layer, f"{number}.residual")
-        if isinstance(layer, AttentionLayer):
-            watch_input(layer.query_key_value, f"{number}.mix_in")
-            watch_input(layer.attention_out, f"{number}.mixed")
-            handles.append(layer.query_key_value.register_forward_hook(watch_heads(number)))
-        elif isinstance(layer, ConvolutionLayer):
-            watch_input(layer.convolution, f"{number}.mix_in", config.d_model)
-            watch_input(layer.convolution_out, f"{number}.taps_hidden")
-        watch_input(layer.expand, f"{number}.expand_in")
-        watch_input(layer.contract, f"{number}.hidden")
-
-    def watch_memory(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        calibration.add("bigram", inputs[0][..., : config.d_memory])
-        calibration.add("trigram", inputs[0][..., config.d_memory :])
-
-    handles.append(model.memory_in.register_forward_pre_hook(watch_memory))
-    handles.append(model.stack()[-1].register_forward_hook(watch_last))
-    for batch in batches:
-        calibration.add("head_in", model.trunk(batch))
-    for handle in handles:
-        handle.remove()
 
 
 def _watch_rounding(model: NeuralModel, batches: list[Batch], calibration: Calibration) -> None:
@@ -182,29 +66,6 @@ def _watch_rounding(model: NeuralModel, batches: list[Batch], calibration: Calib
         add_head(model.trunk(batch))
     for handle in handles:
         handle.remove()
-
-
-def input_steps(model: NeuralModel, calibration: Calibration) -> dict[str, NDArray[np.float64]]:
-    """What a step of each channel is worth in the inputs of every product, by the name of the module."""
-    steps = {"memory_in": np.concatenate((calibration.steps("bigram"), calibration.steps("trigram")))}
-    for number, layer in enumerate(model.stack()):
-        mix_in_D, prefix = calibration.steps(f"{number}.mix_in"), f"layers.{number}"
-        if isinstance(layer, AttentionLayer):
-            narrower_D = np.repeat(_narrower(model.config, calibration, number), model.config.d_head)
-            steps[f"{prefix}.query_key_value"] = mix_in_D
-            steps[f"{prefix}.attention_out"] = calibration.steps(f"{number}.value") * narrower_D
-        elif isinstance(layer, ConvolutionLayer):
-            steps[f"{prefix}.convolution"] = np.tile(mix_in_D, TAPS)
-            steps[f"{prefix}.convolution_out"] = calibration.steps(f"{number}.taps_hidden")
-        steps[f"{prefix}.expand"] = calibration.steps(f"{number}.expand_in")
-        steps[f"{prefix}.contract"] = calibration.steps(f"{number}.hidden")
-    return {**steps, HEAD: calibration.steps("head_in")}
-
-
-def _narrower(config: NeuralConfig, calibration: Calibration, number: int) -> NDArray[np.float64]:
-    """How much narrower than values their mean is, of each head."""
-    ratio_D = calibration.steps(f"{number}.mixed") / calibration.steps(f"{number}.value")
-    return ratio_D.reshape(config.n_heads, config.d_head).max(axis=1)
 
 
 def quantise_rows(weight: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
@@ -256,7 +117,7 @@ def quantise(model: NeuralModel, calibration: Calibration) -> IntegerWeights:
             out_E = np.concatenate((np.repeat(q_H, K), np.repeat(k_H, K), value_D))
             product(f"layers.{number}.query_key_value", out_E)
             rows["index_scale"].append(q_H * k_H / math.sqrt(K) * ATTENTION_STEPS_PER_NAT)
-            rows["value_scale"].append(1 / _narrower(config, calibration, number))
+            rows["value_scale"].append(1 / narrower(config, calibration, number))
             product(f"layers.{number}.attention_out", unit)
         elif isinstance(layer, ConvolutionLayer):
             product(f"layers.{number}.convolution", np.sqrt(steps("taps_hidden")))

@@ -30,6 +30,7 @@ def save(
     state = {
         "config": model.config.to_dict(),
         "model": best[1] if final and best else now,
+        "rounding_steps": model.steps,
         "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         **spent,
         "epoch": place.epoch,
@@ -47,6 +48,7 @@ def load(
     """What is in the file beside weights and optimisers' state, which are put in place, if it has any of these."""
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
     model.restore(state["model"])
+    model.round_by(state.get("rounding_steps", {}))
     for optimiser, saved in zip(optimisers, state.pop("optimisers", [None] * len(optimisers)), strict=True):
         if saved is None:  # a network that was not trained here
             continue

@@ -49,7 +49,7 @@ class Distillation:
         for y, taught, symbols in zip(*parts, strict=True):
             with torch.no_grad():
                 expected_NS = _mixed(self._teacher.head(taught), symbols, share)
-            total = total + checkpoint(_head_nats, student.head.weight, y, expected_NS, use_reentrant=False)
+            total = total + checkpoint(_head_nats, student.head.used_weight(), y, expected_NS, use_reentrant=False)
         return total
 
     def _members(
@@ -57,8 +57,9 @@ class Distillation:
     ) -> Tensor:
         config = student.config
         weight_CZD, theirs_CZD = (
-            model.get_parameter("member.weight").view(config.n_clusters, config.cluster_size, -1)
-            for model in (student, self._teacher)
+            member.used_weight().view(config.n_clusters, config.cluster_size, -1)
+            for member in (student.member, self._teacher.member)
+            if member
         )
         # Nothing, with a gradient: workers wait for that of each parameter, and no target may be of a cluster.
         total = weight_CZD.sum().float() * 0.0

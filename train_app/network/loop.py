@@ -22,6 +22,7 @@ from nbmf.neural.config import NeuralConfig
 from train_app.network import checkpoints
 from train_app.network import model as model_module
 from train_app.network.batches import StreamBatches
+from train_app.network.calibration import measured, rounding_steps, some_batches
 from train_app.network.distillation import Distillation
 from train_app.network.feed import Feed, Part, Place, fits_device
 from train_app.network.measure import bits
@@ -133,9 +134,23 @@ class Run:
         return progress, bool(reports_), bool(keeps_)
 
     def _begin_step(self, progress: float) -> None:
+        if progress >= self.settings.rounding_from and not self.model.steps:
+            self._begin_rounding()
         set_learning_rates(self.optimisers, learning_rate_share(progress, self.step, self.settings))
         if self.settings.memory_dropout:  # other entries are hidden in each step and by each worker
             torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 4096 + self.worker.rank)
+
+    def _begin_rounding(self) -> None:
+        """From here on the network is what its integers will be; weights that were best in floats are not kept."""
+        steps = None
+        if self.worker.rank == 0:
+            alone = NeuralModel(self.model.config)
+            alone.restore({name: tensor.cpu() for name, tensor in self.model.state_dict().items()})
+            steps = rounding_steps(alone, measured(alone, some_batches(self.stream, alone)))
+        steps = self.together.object_of_first(steps)
+        self.model.round_by({name: step.to(self.device) for name, step in steps.items()})
+        self.best = None
+        self._write({"step": self.step, "rounding": True})
 
     def _end_step(self, part: Part) -> None:
         self.gradients.step(self.optimisers)
@@ -237,6 +252,7 @@ class Run:
         if init_from is None:
             return Place()
         state = checkpoints.load(init_from, self.model, self.optimisers, self.device)
+        self.model.round_by({})
         self._validated()
         return checkpoints.place_of(state, {})
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from nbmf._core import TAPS
 from nbmf.neural.config import ATTENTION, NeuralConfig
 from train_app.network.batches import Batch
+from train_app.network.straight_through import rounded, rounded_rows
 
 
 def rotary_frequencies(config: NeuralConfig) -> Tensor:
@@ -58,6 +59,33 @@ def rotate(x_BHTK: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
     return torch.cat((first * cos_TK - second * sin_TK, second * cos_TK + first * sin_TK), dim=-1).type_as(x_BHTK)
 
 
+def _rounded(x: Tensor, step: Tensor | None) -> Tensor:
+    return x if step is None else rounded(x, step)
+
+
+class Product(nn.Linear):
+    """A product with weights, no bias; with `in_step_K` as integers make it: int8 inputs and weights."""
+
+    in_step_K: Tensor | None
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__(n_inputs, n_outputs, bias=False)
+        self.register_buffer("in_step_K", None, persistent=False)  # what a step of each input channel is worth
+
+    def forward(self, x_BTK: Tensor) -> Tensor:
+        return F.linear(self.taken(x_BTK), self.used_weight())
+
+    def taken(self, x_BTK: Tensor) -> Tensor:
+        """The inputs as the product takes them."""
+        return _rounded(x_BTK, self.in_step_K)
+
+    def used_weight(self) -> Tensor:
+        """The weights that it multiplies by: where rounded, with one step for each row in the steps of the inputs."""
+        if self.in_step_K is None:
+            return self.weight
+        return rounded_rows(self.weight * self.in_step_K) / self.in_step_K
+
+
 class Places(NamedTuple):
     """Where the positions of a batch are: what layers ask beside activations."""
 
@@ -74,8 +102,8 @@ class Layer(nn.Module):
     def __init__(self, config: NeuralConfig) -> None:
         super().__init__()
         self.config = config
-        self.expand = nn.Linear(config.d_model, config.d_feed_forward, bias=False)
-        self.contract = nn.Linear(config.d_feed_forward, config.d_model, bias=False)
+        self.expand = Product(config.d_model, config.d_feed_forward)
+        self.contract = Product(config.d_feed_forward, config.d_model)
         nn.init.normal_(self.expand.weight, std=config.d_model**-0.5)
         nn.init.zeros_(self.contract.weight)
 
@@ -90,13 +118,19 @@ class Layer(nn.Module):
 
 
 class AttentionLayer(Layer):
+    query_step_H11: Tensor | None  # what a step of int8 is worth, of each head and of each channel
+    key_step_H11: Tensor | None
+    value_step_D: Tensor | None
+
     def __init__(self, config: NeuralConfig) -> None:
         super().__init__(config)
         d_model = config.d_model
-        self.query_key_value = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.attention_out = nn.Linear(d_model, d_model, bias=False)
+        self.query_key_value = Product(d_model, 3 * d_model)
+        self.attention_out = Product(d_model, d_model)
         nn.init.normal_(self.query_key_value.weight, std=d_model**-0.5)
         nn.init.zeros_(self.attention_out.weight)
+        for name in ("query_step_H11", "key_step_H11", "value_step_D"):
+            self.register_buffer(name, None, persistent=False)
 
     def mix(self, y_BTD: Tensor, places: Places) -> Tensor:
         B, T, D = y_BTD.shape
@@ -104,8 +138,11 @@ class AttentionLayer(Layer):
         if shift := self.config.d_shift:
             shifted = F.pad(y_BTD[:, :-1, :shift], (0, 0, 1, 0)) * places.not_first_BT1
             y_BTD = torch.cat((shifted, y_BTD[:, :, shift:]), dim=-1)
-        q, k, v = (part.view(B, T, H, K).transpose(1, 2) for part in self.query_key_value(y_BTD).chunk(3, dim=-1))
-        q, k = rotate(q, places.cos_TK, places.sin_TK), rotate(k, places.cos_TK, places.sin_TK)
+        q, k, v_BTD = self.query_key_value(y_BTD).chunk(3, dim=-1)
+        v_BTD = _rounded(v_BTD, self.value_step_D)
+        q, k, v = (part.view(B, T, H, K).transpose(1, 2) for part in (q, k, v_BTD))
+        q = _rounded(rotate(q, places.cos_TK, places.sin_TK), self.query_step_H11)
+        k = _rounded(rotate(k, places.cos_TK, places.sin_TK), self.key_step_H11)
         o_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=places.mask_B1TT)
         return self.attention_out(o_BHTK.transpose(1, 2).reshape(B, T, D))
 
@@ -117,8 +154,8 @@ class ConvolutionLayer(Layer):
         super().__init__(config)
         self.dilation = dilation
         d_model = config.d_model
-        self.convolution = nn.Linear(TAPS * d_model, d_model, bias=False)
-        self.convolution_out = nn.Linear(d_model, d_model, bias=False)
+        self.convolution = Product(TAPS * d_model, d_model)
+        self.convolution_out = Product(d_model, d_model)
         nn.init.normal_(self.convolution.weight, std=(TAPS * d_model) ** -0.5)
         nn.init.zeros_(self.convolution_out.weight)
 
@@ -139,26 +176,38 @@ class NeuralModel(nn.Module):
         self.register_buffer("hash_id_I", None)  # what stands for each id where n-grams are hashed, if not the id
         self.config = config
         self.memory_dropout = memory_dropout
+        self.steps: dict[str, Tensor] = {}  # what activations are rounded to
         D, M = config.d_model, config.d_memory
         self.embedding = nn.Embedding(config.n_input_ids, D)
         self.bigram_memory = nn.Embedding(1 << config.bigram_bits, M)
         self.trigram_memory = nn.Embedding(1 << config.trigram_bits, M)
-        self.memory_in = nn.Linear(2 * M, D, bias=False)
+        self.memory_in = Product(2 * M, D)
         dilations = iter(config.dilations)
         self.layers = nn.ModuleList(
             AttentionLayer(config) if kind == ATTENTION else ConvolutionLayer(config, next(dilations))
             for kind in config.kinds
         )
-        self.head = nn.Linear(D, config.n_symbols, bias=False)
-        self.member: nn.Linear | None = None
+        self.head = Product(D, config.n_symbols)
+        self.member: Product | None = None
         if config.n_clusters:
-            self.member = nn.Linear(D, config.n_clusters * config.cluster_size, bias=False)
+            self.member = Product(D, config.n_clusters * config.cluster_size)
             nn.init.zeros_(self.member.weight)
         nn.init.normal_(self.embedding.weight, std=0.1)
         nn.init.normal_(self.bigram_memory.weight, std=0.05)
         nn.init.normal_(self.trigram_memory.weight, std=0.05)
         nn.init.normal_(self.memory_in.weight, std=(2 * M) ** -0.5)
         nn.init.zeros_(self.head.weight)
+
+    def round_by(self, steps: dict[str, Tensor]) -> None:
+        """From now on as integers compute it, by the names of calibration.input_steps; with none as floats do."""
+        self.steps = steps
+        for name, module in self.named_modules():
+            if isinstance(module, Product):
+                module.in_step_K = steps.get(name)
+            elif isinstance(module, AttentionLayer):
+                module.query_step_H11, module.key_step_H11, module.value_step_D = (
+                    steps.get(f"{name}.{part}") for part in ("queries", "keys", "values")
+                )
 
     def stack(self) -> list[Layer]:
         """The layers, typed."""
@@ -175,7 +224,7 @@ class NeuralModel(nn.Module):
         self.load_state_dict(state)
 
     def trunk(self, batch: Batch) -> Tensor:
-        """Normalised last activations [B, T, D]: the head's input."""
+        """Normalised last activations [B, T, D] as the head takes them."""
         config = self.config
         T = batch.tokens_BT.size(1)
         mask_B1TT, not_first_BT1 = attention_mask(batch.records_BT, config.window)
@@ -184,10 +233,13 @@ class NeuralModel(nn.Module):
         bigram_BTM = self._hide_some(self.bigram_memory(batch.bigrams_BT))
         trigram_BTM = self._hide_some(self.trigram_memory(batch.trigrams_BT))
         memory_BTM = torch.cat((bigram_BTM, trigram_BTM), dim=-1)
-        x_BTD = self.embedding(batch.tokens_BT) + self.memory_in(memory_BTM)
+        embedded_BTD = self.embedding(batch.tokens_BT)
+        if self.steps:
+            embedded_BTD = rounded_rows(embedded_BTD)
+        x_BTD = embedded_BTD + self.memory_in(memory_BTM)
         for layer in self.stack():
             x_BTD = layer(x_BTD, places)
-        return norm(x_BTD)
+        return self.head.taken(norm(x_BTD))
 
     def _hide_some(self, entries_BTM: Tensor) -> Tensor:
         """Whole entries set to zero, without scaling the others: inference sees each as it is."""
@@ -199,10 +251,10 @@ class NeuralModel(nn.Module):
     def loss(self, batch: Batch, chunk: int = 1024) -> Tensor:
         """Mean nats of the counted targets."""
         y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
-        total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.weight, self.symbols(targets_N), chunk)
+        total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.used_weight(), self.symbols(targets_N), chunk)
         if self.member:
             beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
-            total = total + MemberCrossEntropy.apply(y_ND, self.member.weight, beyond_N, size, chunk)
+            total = total + MemberCrossEntropy.apply(y_ND, self.member.used_weight(), beyond_N, size, chunk)
         return total / (targets_N >= 0).sum()
 
     def symbols(self, targets_N: Tensor) -> Tensor:
@@ -220,7 +272,7 @@ class NeuralModel(nn.Module):
         nats_N = torch.cat(parts)
         if self.member:
             beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
-            weight_CZD = self.member.weight.view(self.config.n_clusters, size, -1)
+            weight_CZD = self.member.used_weight().view(self.config.n_clusters, size, -1)
             for cluster_G, row_GR, place_N in member_blocks(beyond_N, size, len(weight_CZD), chunk):
                 logits = y_ND[row_GR] @ weight_CZD[cluster_G].mT
                 nats = F.cross_entropy(logits.flatten(0, 1).float(), place_N, ignore_index=-1, reduction="none")

@@ -90,6 +90,12 @@ class NeuralTrainConfig(StrictModel):
     warmup_steps: int = Field(ge=1)
     cooldown_from: float = Field(ge=0, lt=1, description="share of the budget after which the learning rate falls")
     final_lr_share: float = Field(ge=0, le=1)
+    rounding_from: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the budget after which the network is trained as its integers round it; 1: never",
+    )
     max_payload_bytes: int = Field(gt=0, description="larger records are left to the coders without a network")
     max_counts_bytes: int = Field(ge=0, description="bound on the file of what is counted of the records, 0 for none")
     counts_across_classes: bool = Field(

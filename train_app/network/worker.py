@@ -123,6 +123,14 @@ class Together:
         dist.broadcast(decided, src=0, group=self._group)
         return decided.tolist()
 
+    def object_of_first(self, found: Any) -> Any:
+        """What rank 0 has."""
+        if self._group is None:
+            return found
+        told = [found]
+        dist.broadcast_object_list(told, src=0, group=self._group)
+        return told[0]
+
     def total(self, number: float) -> float:
         """The sum over the workers."""
         if self._group is None:

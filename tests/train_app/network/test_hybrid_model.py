@@ -10,8 +10,9 @@ import torch
 from nbmf.neural.config import EXTRA_TOKENS, PRESETS
 from nbmf.neural.torch_engine import TorchEngine
 from train_app.integers.quantisation_loss import float_bits, quantisation_loss
-from train_app.integers.quantise import HEADROOM, Calibration, calibrate, quantise
+from train_app.integers.quantise import calibrate, quantise
 from train_app.network.batches import StreamBatches
+from train_app.network.calibration import HEADROOM, Calibration
 from train_app.network.dequantise import dequantise
 from train_app.network.model import MEMBER_ROWS, NeuralModel, load_model, member_blocks
 from train_app.network.schedule import make_optimisers
