@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from bench.console import cli as console_cli
+from bench.contents import cli as contents_cli
 from bench.dicts import cli as dicts_cli
 from bench.faults import cli as faults_cli
 from bench.load.cli import load
@@ -185,6 +186,7 @@ bench.command()(speed_cli.start)
 bench.command()(dicts_cli.dicts)
 bench.command()(faults_cli.faults)
 bench.command()(console_cli.console)
+bench.command()(contents_cli.contents)
 bench.command()(speed_cli.phases)
 bench.command()(presets_cli.presets)
 bench.command()(networks_cli.architectures)
