@@ -132,3 +132,26 @@ def test_the_driver_is_killed(steady, undisturbed, tmp_path, clean_environment):
         {step: by_step(before)[step] for step in range(first + 1, STEPS + 1)}, abs=2e-3
     )
     assert lines_of(more, "final")[-1] == pytest.approx(lines_of(before, "final")[-1], abs=2e-3)
+
+
+def test_the_node_is_killed(steady, undisturbed, tmp_path, clean_environment):
+    """With its workers and what it held of their records; they go on on another node."""
+    asked = tmp_path / "settings.json"
+    asked.write_text(steady.model_copy(update={"num_workers": 2}).model_dump_json())
+    ran = subprocess.run(
+        [sys.executable, Path(__file__).parent / "killed_node.py", tmp_path / "run", asked],
+        env=clean_environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    assert [line for line in lines if "node_killed" in line] == [{"node_killed": True}]
+    starts = [line["step"] for line in lines if "workers" in line]
+    assert starts[0] == 0
+    assert 0 < starts[-1] < STEPS
+    _, before = undisturbed
+    assert by_step(lines) == pytest.approx(by_step(before), abs=2e-3)
+    assert lines_of(lines, "final")[-1] == pytest.approx(lines_of(before, "final")[-1], abs=2e-3)
