@@ -24,7 +24,7 @@ def augmentation(
     preset: Annotated[
         str, typer.Option(help="Sizes of a new network, tiny, small or base; or finetune: the built-in version's.")
     ] = "small",
-    tokens: Annotated[int, typer.Option(min=1, help="That each is trained on.")] = 2_000_000,
+    tokens: Annotated[int, typer.Option(min=1, help="That each is trained on.")] = 1_000_000,
     copies: Annotated[int, typer.Option(min=1, help="Altered copies of a record, at most.")] = 1,
     every: EveryOption = 1,
     tested_bytes: TestedOption = 20_000,
@@ -34,8 +34,8 @@ def augmentation(
 
     Trained by the code of `nbmf train`, on equally many tokens; bits a byte of the network alone, in floats, on --data
     and on --other, of each about as many bytes a set. Copies stand for records that are not there: with fewer tokens
-    than --train has, which --every bounds, they only take the place of others. Nine networks, each in four to eight
-    minutes for 2 million tokens of `small` on two cores. The tables are Markdown.
+    than --train has, which --every bounds, they only take the place of others. Nine networks, each in some six minutes
+    for a million tokens of `small` on two cores. The tables are Markdown.
     """
     check_writable(json_output, "--json")
     from bench import machine
