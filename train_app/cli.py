@@ -13,6 +13,7 @@ import typer
 from cluster.cli.options import LOCAL, AddressOption, PayloadFieldOption, PayloadOption, TableOption
 from cluster.registry import default_location
 from nbmf.neural.config import PRESETS
+from train_app.augment.names import Augmentation
 from train_app.network.architectures import Architecture, with_architecture
 from train_app.options import TrainConfigOption, UnwrapOption, load_config, opened
 from train_app.results.stability import MakeStable
@@ -47,6 +48,8 @@ def check_options(given: Mapping[str, Any]) -> None:
     for name in ("init_from", "workers", "max_minutes", "track", "teacher"):
         if given[name] is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=_option(name))
+    if given["augment"] and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
+        raise typer.BadParameter("needs a --preset that trains a network", param_hint="--augment")
     if given["architecture"] and preset.value not in PRESETS:
         needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
         raise typer.BadParameter(needed, param_hint="--architecture")
@@ -214,6 +217,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    augment: Annotated[
+        list[Augmentation] | None,
+        typer.Option(
+            help="The network learns from altered copies of the records as well: as of `nbmf data augment`, one a "
+            "record (`augment_copies` in the file of --network-config), none of what is watched or measured by. "
+            "Repeatable. Overrides the file.",
+            show_default=False,
+        ),
+    ] = None,
     dictionaries: Annotated[
         bool,
         typer.Option(
@@ -260,7 +272,8 @@ def train(
         from train_app.network.settings import NeuralTrainConfig, default_file, worker_range
 
         count = worker_range(workers) if workers else None
-        overrides = {"max_minutes": max_minutes, "num_workers": count, "track": track and track.value}
+        overrides: dict[str, Any] = {"max_minutes": max_minutes, "num_workers": count, "track": track and track.value}
+        overrides["augment"] = augment or None
         learning = configuration.load(NeuralTrainConfig, network_config, default_file(preset.value), overrides)
         if architecture:
             try:
@@ -292,6 +305,8 @@ def train(
     results().print(report.ratio_table(trained.measured, trained.before))
     if "parameters" in trained.measured:
         typer.echo(report.network_line(trained.architecture, trained.measured))
+    if "augmentation" in trained.measured:
+        typer.echo(report.augmentation_line(trained.measured["augmentation"]))
     if trained.measured.get("classes"):
         results().print(report.class_table(trained.measured["classes"], trained.before))
     if "vectors" in trained.measured:

@@ -18,6 +18,7 @@ from nbmf import golden
 from nbmf.codec import Codec
 from nbmf.errors import NbmfError
 from nbmf.manifest import Manifest
+from train_app.augment.told import copies_told
 from train_app.config import TrainConfig
 from train_app.dictionaries import steps, train_dictionaries
 from train_app.results.evaluate import evaluate
@@ -151,6 +152,8 @@ def _train_network(
     def on_line(line: dict[str, Any]) -> None:
         if told := _told(line):
             console.print(told, markup=False, highlight=False, soft_wrap=True)
+        elif "augmenting" in line:
+            bars.update(training, description=f"making altered copies: {line['augmenting']:.0%} of the records")
         elif line.get("progress"):
             bars.update(
                 training,
@@ -173,6 +176,8 @@ def _told(line: dict[str, Any]) -> str:
         return f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
     if "untracked" in line:
         return f"the run is tracked no more ({line['untracked']}); its log has all of it"
+    if "augmented" in line:
+        return "learnt from besides: " + copies_told(line["augmented"])
     if "records_page" in line:
         return f"where records cost bits: {line['records_page']} (it holds passages of them)"
     if classes := line.get("class_bits_per_byte"):

@@ -20,6 +20,7 @@ from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
+from train_app.augment.copies import Augmented
 from train_app.learned_files import (
     CONSTANTS_FILE,
     COUNTS_CONSTANTS_FILE,
@@ -31,6 +32,7 @@ from train_app.learned_files import (
     build,
 )
 from train_app.network.architectures import architecture_of
+from train_app.network.augmented import copies_for
 from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
@@ -108,21 +110,23 @@ def _train_part(
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
     attributions: dict[str, bytes] = {}
-    before = None
+    before, copies = None, None
     if plan.network:
         model, tokenizer = load_given(plan.network)
     elif plan.preset in (BUILTIN, FINETUNE):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
             start = _pruned(Start.of_integers(model.file, tokenizer, folder), training, plan, folder)
-            model, _ = _trained(start, training, validation, plan, folder, on_line)
+            copies = _copies(training, validation, plan, on_line)
+            model, _ = _trained(start, training, validation, plan, folder, on_line, copies)
     elif plan.preset == COUNTS_ONLY:
         texts = (sample.canonical.decode("utf-8", "replace") for sample in training)
         tokenizer = train_tokenizer(texts, NeuralConfig().with_(**plan.settings.network).vocab_size)
     else:
         config = PRESETS[plan.preset].with_(**plan.settings.network)
         begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder) if plan.init_from else config
-        model, tokenizer = _trained(begin, training, validation, plan, folder, on_line)
+        copies = _copies(training, validation, plan, on_line)
+        model, tokenizer = _trained(begin, training, validation, plan, folder, on_line, copies)
     learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
@@ -132,6 +136,8 @@ def _train_part(
         measured["pruning"] = asdict(plan.pruning)
     if plan.teacher:
         measured["teacher"] = plan.teacher.name
+    if copies:
+        measured["augmentation"] = {"copies_of_a_record": plan.settings.augment_copies} | copies.to_dict()
     return fields, learned.files | attributions, measured
 
 
@@ -142,12 +148,21 @@ def _trained(
     plan: LearningPlan,
     folder: Path,
     on_line: Callable[[dict[str, Any]], None],
+    copies: Augmented | None,
 ) -> tuple[NeuralModel, Tokenizer]:
     teacher = None
     if plan.teacher:
         begin, teacher = taught_by(plan.teacher, begin, folder)
-    model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line, teacher)
+    others = copies.copies if copies else ()
+    model, tokenizer, _ = train_network(training, validation, begin, plan.settings, folder, on_line, teacher, others)
     return model, tokenizer
+
+
+def _copies(
+    training: list[Sample], validation: list[Sample], plan: LearningPlan, on_line: Callable[[dict[str, Any]], None]
+) -> Augmented | None:
+    """What the network learns from besides. Vocabulary, counts and dictionaries are of records as they are."""
+    return copies_for(training, validation, plan.settings, on_line) if plan.settings.augment else None
 
 
 def _pruned(start: Start, training: list[Sample], plan: LearningPlan, folder: Path) -> Start:

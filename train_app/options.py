@@ -61,6 +61,12 @@ def opened(paths: list[str], reading: Reading) -> tuple[list[Source], Unread]:
     return sources, unread
 
 
+def refuse_among(out: Path, files: list[str]) -> None:
+    """Raises BadParameter for a file to write that is one of those to read."""
+    if any(out.exists() and Path(file).exists() and out.samefile(file) for file in files):
+        raise typer.BadParameter(f"{out} is among the files to read; name another", param_hint="--out")
+
+
 def end(intake: Intake, unread: Unread) -> None:
     """Exits with EXIT_SOME_FAILED if records were left out, or files could not be read."""
     if intake.rejections.counts or unread.faults:

@@ -6,19 +6,18 @@ Each is trained by the code of `nbmf train`, one after the other. As long is as 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.networks.measure import Coding, decode_us_per_token
+from bench.networks.runs import new_folder
 from bench.records import NothingToMeasure
 from nbmf.neural.config import PRESETS
 from train_app.network.architectures import Architecture, with_architecture
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.train import train_network
 from train_app.samples.sample import Sample
-from train_app.vocabulary.tokenizer import TOKENIZER_FILE
 
 FIRST = Architecture.HYBRID
 TOKENS, TIME = "tokens", "time"
@@ -57,7 +56,8 @@ def run(
 
     def train(architecture: Architecture, equal: str, most: int) -> _Run:
         on_step(f"{architecture}, {most:,} tokens")
-        made = _trained(training, watching, preset, settings, architecture, most, folder / f"{architecture}-{equal}")
+        run_folder = new_folder(folder, f"{architecture}-{equal}")
+        made = _trained(training, watching, preset, settings, architecture, most, run_folder)
         runs[architecture, equal] = made
         return made
 
@@ -89,9 +89,6 @@ def _trained(
 ) -> _Run:
     update = {"network": with_architecture(settings.network, preset, architecture), "max_tokens": tokens}
     settings = settings.model_copy(update=update)
-    folder.mkdir(parents=True)
-    for vocabulary in sorted(folder.parent.glob(f"*/{TOKENIZER_FILE}"))[:1]:  # all have the same: learnt once
-        shutil.copy(vocabulary, folder)
     lines: list[dict[str, Any]] = []
     config = PRESETS[preset].with_(**settings.network)
     model, tokenizer, _ = train_network(training, watching, config, settings, folder, lines.append)

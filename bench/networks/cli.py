@@ -15,15 +15,11 @@ from cluster.cli.options import LOCAL, PayloadFieldOption
 if TYPE_CHECKING:
     from bench.networks.samples import Samples
     from train_app.network.pruning import Pruning
+    from train_app.samples.sample import Sample
 
 LearntOption = Annotated[str, typer.Option("--train", help="Records to learn from.", show_default=False)]
 LayersOption = Annotated[int | None, typer.Option(min=2, help="Layers of each. [default: the preset's]")]
 TestedOption = Annotated[int, typer.Option("--tested-bytes", min=1, help="Of --data, about as many bytes of each set.")]
-
-_SEQUENCE, _STEPS = 256, 300
-"""Tokens of a sequence; steps at least, in which so few tokens teach more than in few large ones."""
-_UNTIMED = {"max_minutes": 1e6, "max_epochs": 0, "checkpoint_interval_s": 1e9, "compile": False}
-"""Settings for a budget of tokens alone, whatever else the machine does."""
 
 
 def architectures(
@@ -47,24 +43,15 @@ def architectures(
     check_writable(json_output, "--json")
     from bench import machine
     from bench.networks.architectures import run
+    from bench.networks.runs import settings_of_new
     from bench.networks.samples import read
-    from cluster import config as configuration
     from cluster.progress import console, results
     from cluster.session import session
     from nbmf.neural.config import PRESETS
-    from train_app.network.settings import NeuralTrainConfig, default_file
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"no such sizes: {preset}; there are {', '.join(PRESETS)}", param_hint="--preset")
-    overrides = {
-        **_UNTIMED,
-        "network": {"n_layers": layers or PRESETS[preset].n_layers},
-        "batch_size": min(32, max(1, tokens // (_STEPS * _SEQUENCE))),
-        "sequence_length": _SEQUENCE,
-        "warmup_steps": _STEPS // 15,
-        "report_interval_steps": 2,
-    }
-    settings = configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
+    settings = settings_of_new(preset, tokens, layers)
     # One CPU, and so one thread of each: processor time is what is told of the others.
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
@@ -118,15 +105,14 @@ def pruning(
     prunings = [_pruning(one) for one in prune or ("0.5", "0:1", "0.5:1")]
     from bench import machine
     from bench.networks.pruning import run
+    from bench.networks.runs import settings_of
     from bench.networks.samples import read
-    from cluster import config as configuration
     from cluster.progress import console, results
     from cluster.session import session
     from train_app.network.found import network_in
-    from train_app.network.settings import FINETUNE, NeuralTrainConfig, default_file
+    from train_app.network.settings import FINETUNE
 
-    overrides = {**_UNTIMED, "max_tokens": tokens}
-    settings = configuration.load(NeuralTrainConfig, network_config, default_file(FINETUNE), overrides)
+    settings = settings_of(network_config, FINETUNE, tokens)
     given = network_in(network)
     with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
@@ -154,11 +140,16 @@ def _pruning(text: str) -> Pruning:
 def _report(samples: Samples, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from bench import machine
 
-    amounts = {
+    found = amounts(learnt_from=samples.learnt_from, tested=samples.tested)
+    return {"machine": machine.facts(), **found, "rows": rows}
+
+
+def amounts(**samples: list[Sample]) -> dict[str, dict[str, int]]:
+    """Records and canonical bytes of each."""
+    return {
         name: {"records": len(some), "bytes": sum(len(sample.canonical) for sample in some)}
-        for name, some in (("learnt_from", samples.learnt_from), ("tested", samples.tested))
+        for name, some in samples.items()
     }
-    return {"machine": machine.facts(), **amounts, "rows": rows}
 
 
 def table(title: str, names: list[str], rows: list[dict[str, Any]]) -> Table:

@@ -82,6 +82,19 @@ class Coding:
         return {"sets": sets, "float_bits_per_byte": round(in_floats / n_bytes[ALL], 4)}
 
 
+def float_bits_by_set(model: NeuralModel, tokenizer: Tokenizer, tested: Sequence[Sample]) -> dict[str, float]:
+    """Bits a byte of the float network alone: of ALL, and of each set."""
+    stream = tokenise_samples(list(tested), tokenizer)
+    bits: dict[str, float] = defaultdict(float)
+    n_bytes: dict[str, int] = defaultdict(int)
+    for index, size in enumerate(stream.n_bytes.tolist()):
+        found = float_bits(model, stream.tokens_N[stream.starts[index] : stream.starts[index + 1]])
+        for name in (str(stream.sets[index]), ALL):
+            bits[name] += found
+            n_bytes[name] += size
+    return {name: round(bits[name] / n_bytes[name], 4) for name in sorted(bits, key=lambda name: (name != ALL, name))}
+
+
 def decode_us_per_token(codings: Sequence[Coding], tested: Sequence[Sample]) -> list[float]:
     """Processor time of decoding whole records with each, in turns; the least of some rounds. Raises NotEqual."""
     least = [float("inf")] * len(codings)

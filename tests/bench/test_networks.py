@@ -1,4 +1,4 @@
-"""`nbmf bench architectures` and `pruning`: networks of other layers and sizes, trained alike and measured alike."""
+"""`nbmf bench architectures`, `pruning` and `augmentation`: networks trained alike and measured alike."""
 
 import json
 
@@ -7,9 +7,12 @@ import networks
 import pytest
 import synthetic
 
-from bench.networks.measure import ALL, Coding, decode_us_per_token
+from bench.networks import augmentation
+from bench.networks.augmentation import OTHER, RUNS, SAME, markdown, markdown_by_set
+from bench.networks.measure import ALL, Coding, decode_us_per_token, float_bits_by_set
 from bench.networks.pruning import name_of
 from bench.networks.samples import some_of_each, to_learn_from
+from train_app.augment.names import Augmentation
 from train_app.network.pruning import NO_PRUNING, Pruning
 
 
@@ -33,6 +36,40 @@ def test_bits_are_those_of_the_network_and_the_streams_hold_them(coding):
     assert everything["bits_per_byte"] == pytest.approx(measured["float_bits_per_byte"], rel=0.03)
     assert everything["ratio"] > 8 / everything["bits_per_byte"]  # adaptation learns within the record
     assert decode_us_per_token([coding], tested[:3])[0] > 0
+    in_floats = float_bits_by_set(coding.model, coding.tokenizer, tested)
+    assert list(in_floats) == list(measured["sets"])
+    assert in_floats[ALL] == measured["float_bits_per_byte"]
+    assert all(in_floats[kind] == pytest.approx(measured["sets"][kind]["bits_per_byte"], rel=0.05) for kind in kinds)
+
+
+def row(name, copies, same, **other):
+    return {
+        "augmentation": name,
+        "copies": {name: copies} if copies else {},
+        "epochs": None if same is None else 1.25,
+        SAME: same and {ALL: same},
+        OTHER: same and other,
+    }
+
+
+def test_the_tables_say_how_much_more_or_less():
+    rows = [
+        row("none", 0, 2.0, all=3.0, x=1.0),
+        row("roles", 0, None),
+        row("values", 1200, 2.1, all=2.85, x=1.002),
+    ]
+    assert [*markdown(rows)][2:] == [
+        "| none | 0 | 1.25 | 2.000 |  | 3.000 |  |",
+        "| roles | 0 |  | applies to none |  |  |  |",
+        "| values | 1,200 | 1.25 | 2.100 | +5.0% | 2.850 | -5.0% |",
+    ]
+    assert {line.count("|") for line in markdown(rows)} == {8}
+    assert [*markdown_by_set(rows)] == [
+        "| other source | none | values |",
+        "|---|---|---|",
+        "| all | 3.000 | -5.0% |",
+        "| x | 1.000 | +0.2% |",
+    ]
 
 
 def test_what_is_pruned_is_named():
@@ -99,3 +136,52 @@ def test_pruning(nbmf_command, ray_session, data, tmp_path):
     assert before["parameters"] == after["parameters"] < 0.8 * rows[0]["parameters"]
     assert rows[0]["parameters"] == rows[1]["parameters"]
     assert "+0.0%" in result.out.decode()
+
+
+def test_no_such_preset(nbmf_command):
+    files = ("--data", "x.jsonl", "--train", "y.jsonl", "--other", "z.jsonl")
+    result = nbmf_command("bench", "augmentation", *files, "--preset", "counts")
+    assert result.code == 2
+    told = " ".join(result.err.replace("│", " ").split())
+    assert "no such preset: counts; there are tiny, small, base, finetune" in told
+
+
+def test_each_augmentation_is_tried():
+    assert [one.name for one in RUNS] == ["none", "none, another seed", *Augmentation, "all"]
+    assert [one.augment for one in RUNS] == [(), (), *((name,) for name in Augmentation), tuple(Augmentation)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_augmentation(nbmf_command, ray_session, data, tmp_path, monkeypatch):
+    """Of records that have no JSON in text; on equally many tokens."""
+    runs = [one for one in RUNS if one.name in ("none", "none, another seed", "key-order", "indent", "all")]
+    monkeypatch.setattr(augmentation, "RUNS", runs)
+    other = synthetic.write_jsonl(tmp_path / "other.jsonl", synthetic.records(60, seed=42))
+    result = nbmf_command(
+        *("bench", "augmentation", "--data", data, "--train", data, "--other", other, "--preset", "tiny"),
+        *("--tokens", 12_000, "--tested-bytes", 3000, "--json", tmp_path / "out.json"),
+    )
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "out.json").read_text())
+    rows = {row["augmentation"]: row for row in report["rows"]}
+    assert list(rows) == [one.name for one in runs]
+    not_trained = {"copies": {}, "bytes": 0, "epochs": None, SAME: None, OTHER: None}
+    assert rows["indent"] == {"augmentation": "indent"} | not_trained
+    first, again = rows["none"], rows["none, another seed"]
+    assert first["copies"] == again["copies"] == {}
+    assert first["epochs"] == again["epochs"] > rows["all"]["epochs"] > 0
+    assert first[SAME] != again[SAME]
+    assert set(rows["key-order"]["copies"]) == {"key-order"}
+    assert set(rows["all"]["copies"]) >= {"key-order", "values", "turns"}
+    trained = [row for row in rows.values() if row["epochs"]]
+    assert len(trained) == 4
+    for one in trained:
+        for where in (SAME, OTHER):
+            assert set(one[where]) == {"all", "text", "messages", "json"}
+            assert all(0 < bits < 8 for bits in one[where].values())
+    assert len({one[OTHER]["all"] for one in trained}) == len(trained)
+    out = result.out.decode()
+    assert "| none | 0 |" in out
+    assert "| indent | 0 |  | applies to none |" in out
+    assert f"tiny, 12,000 tokens; learnt from {report['learnt_from']['records']:,} records" in out

@@ -23,6 +23,7 @@ from cluster.cli.options import (
     effort_setting,
 )
 from cluster.registry import DEFAULT
+from train_app.data.augment_cli import augment
 from train_app.options import (
     ClassFieldOption,
     ReportOption,
@@ -31,11 +32,12 @@ from train_app.options import (
     end,
     load_config,
     opened,
+    refuse_among,
     write_json,
 )
 
 app = typer.Typer(
-    help="Look at records before training, split and pair them, estimate what more of them would bring.",
+    help="Look at records before training, split, augment and pair them, estimate what more of them would bring.",
     no_args_is_help=True,
 )
 
@@ -155,6 +157,9 @@ def split(
     end(intake, unread)
 
 
+app.command()(augment)
+
+
 @app.command()
 def pairs(
     files: FilesArgument,
@@ -183,8 +188,7 @@ def pairs(
     from train_app.data.whole_file import whole_file
     from train_app.samples.opening import Reading
 
-    if any(out.exists() and Path(file).exists() and out.samefile(file) for file in files):
-        raise typer.BadParameter(f"{out} is among the files to read; name another", param_hint="--out")
+    refuse_among(out, files)
     place, settings = Registry(registry), load_config(config)
     how = How(fidelity.value, effort_setting(effort, latency_budget_ms))
     if (version := place.resolve(codec)) == STUB:

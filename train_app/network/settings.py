@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from cluster.config import StrictModel
 from nbmf.neural.config import NeuralConfig
+from train_app.augment.names import Augmentation
 
 COUNTS_ONLY, BUILTIN, FINETUNE = "counts", "builtin", "finetune"
 """Presets besides those of new networks: counts alone; beside the built-in version's network; that trained on."""
@@ -44,6 +45,7 @@ _HOW = frozenset(
     }
 )
 """Settings of how a run is worked out, not of what: they may change when it is taken up again."""
+_OF_COPIES = frozenset({"augment", "augment_copies"})
 
 
 class NeuralTrainConfig(StrictModel):
@@ -107,6 +109,10 @@ class NeuralTrainConfig(StrictModel):
         le=1,
         description="share of records of kinds that the network is too sure of; null: fitted",
     )
+    augment: tuple[Augmentation, ...] = Field(
+        (), description="altered copies of records that the network learns from as well (docs/data.md)"
+    )
+    augment_copies: int = Field(1, ge=1, description="altered copies of a record, at most")
     seed: int
     compile: bool = Field(description="torch.compile, where there is a C++ compiler")
     track: Literal["mlflow", "wandb"] | None = Field(
@@ -120,11 +126,18 @@ class NeuralTrainConfig(StrictModel):
     def what_is_learnt(self) -> str:
         """The settings that decide it, as text: a run with others is another run, with the same it goes on."""
         left_out = _HOW if self.global_batch_size else _HOW - {"batch_size"}
+        left_out |= frozenset() if self.augment else _OF_COPIES
         return self.model_dump_json(exclude={*left_out})
 
     def step_size(self, world: int) -> int:
         """Sequences of an optimiser step of so many workers."""
         return self.global_batch_size or self.batch_size * world
+
+    @field_validator("augment")
+    @classmethod
+    def _each_once(cls, names: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+        """In one order: what is learnt does not depend on the one in which they are named."""
+        return tuple(name for name in Augmentation if name in names)
 
     @field_validator("network")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,14 @@ def train_network(
     run_folder: Path,
     on_line: Callable[[dict[str, Any]], None],
     teacher: Path | None = None,
+    copies: Sequence[Sample] = (),
 ) -> tuple[NeuralModel, Tokenizer, Path]:
     """(float model, tokenizer, checkpoint file) of a run in `run_folder`, which is taken up again if it was stopped.
 
     A new run begins with random weights of the sizes given, and a vocabulary learnt from `training`, or with what a
-    Start has. `validation` watches: of the weights at checkpoints, those that need the fewest bits for it are given.
-    `on_line` is told each line of the run's log, and {"records_page": where records cost, a page}. Raises
-    TrainingFailed.
+    Start has. `copies` are learnt from beside `training`, but for the vocabulary. `validation` watches: of the weights
+    at checkpoints, those that need the fewest bits for it are given. `on_line` is told each line of the run's log, and
+    {"records_page": where records cost, a page}. Raises TrainingFailed.
     """
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -84,7 +85,7 @@ def train_network(
             callbacks=[_FailureNotice(str(run_folder / LOG_FILE))],  # type: ignore[list-item]
         ),
         datasets={
-            "train": _dataset(training, tokenizer),
+            "train": _dataset([*training, *copies], tokenizer),
             "validation": _dataset(some(validation, WATCHED_BYTES), tokenizer),
         },
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),  # workers share each step's sequences

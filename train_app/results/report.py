@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cluster.fit import OURS
 from nbmf.printable import printable
+from train_app.augment.told import copies_told
 from train_app.results.stability import BUILT_IN, STABLE, InUse
 
 _SHOWN_CLASSES = 20
@@ -24,6 +25,11 @@ def network_line(architecture: str, measured: dict[str, Any]) -> str:
     """Of a network that was trained: its kind, its layers and its size."""
     layers, parameters = measured["layer_kinds"], measured["parameters"]
     return f"Network: {architecture}, layers {layers} (a: attention, c: convolution), {parameters:,} parameters."
+
+
+def augmentation_line(augmentation: dict[str, Any]) -> str:
+    """Of the altered copies that a network learnt from as well."""
+    return f"Learnt from besides: {copies_told(augmentation['copies'])}."
 
 
 def class_table(classes: dict[str, Any], before: InUse) -> Table:
