@@ -127,6 +127,7 @@ class NeuralTrainConfig(StrictModel):
         """The settings that decide it, as text: a run with others is another run, with the same it goes on."""
         left_out = _HOW if self.global_batch_size else _HOW - {"batch_size"}
         left_out |= frozenset() if self.augment else _OF_COPIES
+        left_out |= {"rounding_from"} if self.rounding_from == 1 else frozenset()
         return self.model_dump_json(exclude={*left_out})
 
     def step_size(self, world: int) -> int:
