@@ -89,6 +89,7 @@ def train(
         typer.Option(
             "--out",
             "-o",
+            "--registry",
             envvar="NBMF_REGISTRY",
             help="Registry to publish the version in.",
             default_factory=default_location,

@@ -51,7 +51,7 @@ def test_whole_rows(nbmf_command, error_of, tmp_path, settings_file):
     rows = [{"id": f"k{n}", "turns": [{"text": str(r)}]} for n, r in enumerate(synthetic.records(60, seed=14))]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "chats.parquet")
     registry = Registry(tmp_path / "registry")
-    arguments = ("train", "-r", tmp_path / "chats.parquet", "--out", registry.location, "--config", settings_file)
+    arguments = ("train", "-r", tmp_path / "chats.parquet", "--registry", registry.location, "--config", settings_file)
     arguments += ("--preset", "none")
     assert "id: string, turns: list<" in error_of(*arguments)
     assert registry.list_ids() == []
