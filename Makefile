@@ -31,8 +31,11 @@ demo: install ## Run the whole path on real records: store, training, service, m
 
 PYTEST := $(BIN)/pytest -q
 
+# A hundred processes are started, which would all compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: install ## Run the tests
-	@$(PYTEST) -m 'not slow and not ray' -n 3 --dist loadfile # they wait, too: for processes, servers, locks
+	@$(PYTEST) -m 'not slow and not ray' -n 3 --dist loadfile --no-loadscope-reorder # they wait, too: for processes
 	@$(PYTEST) -m 'not slow and ray'
 
 test-all: install ## Run the tests, the slow ones too

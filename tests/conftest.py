@@ -3,6 +3,7 @@
 `support` is on the path (import-mode=importlib adds nothing): `import synthetic`.
 """
 
+import gc
 import io
 import os
 import socket
@@ -19,12 +20,15 @@ import synthetic
 
 from cluster.session import prepare_environment, session
 
+gc.disable()  # until all modules are there: what they made stays
+
 # Ray reads these when it is first imported, which a test module may do while it is collected.
 prepare_environment()
 # Serve's gRPC servers also take a port that is taken (Ray 2.60): those of two test runs would answer for one another.
 _FIRST_PORT = 10_000 + os.getpid() % 200 * 100
 os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT"] = str(_FIRST_PORT)
 os.environ["RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT"] = str(_FIRST_PORT + 99)
+os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"  # the end of a run is seen at the next one, by default of 2 s
 
 settings.register_profile(
     "nbmf", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -33,12 +37,27 @@ settings.load_profile("nbmf")
 
 RAY_CPUS = 4
 STABLE_RECORDS = 1200
+LONG = {
+    "test_exact", "test_presets", "test_ratio", "test_demo", "test_load_records", "test_throughput",
+    "test_rehearsal", "test_isolation", "test_run", "test_object_store", "test_in_place_killed", "test_sqlite",
+    "test_same_on_any_workers", "test_neural_codec", "test_hybrid_engine", "test_engines", "test_two_steps",
+    "test_admin", "test_codec", "test_mutations", "test_reading", "test_extras",
+}  # fmt: skip
+"""Files whose tests take long. Of those that are begun last, the other workers would wait for the end."""
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "ray_session" in item.fixturenames:
             item.add_marker("ray")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+def pytest_collection_finish():
+    """Garbage is then looked for among what tests make, not among a million objects of imported modules."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,7 +54,7 @@ def _documented(path: Path) -> Iterator[dict[str, Any]]:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             doc = ast.get_docstring(node)
             if doc:
@@ -66,6 +66,15 @@ def _documented(path: Path) -> Iterator[dict[str, Any]]:
                     "arguments": [] if isinstance(node, ast.ClassDef) else [a.arg for a in node.args.args],
                     "doc": doc[:_MAX_TEXT],
                 }
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """In the order of `ast.walk`, without the expressions in them, which are most of what it goes through."""
+    level: list[ast.AST] = [tree]
+    for node in level:
+        yield node
+        for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+            level += getattr(node, name, ())
 
 
 def _conversations(documented: list[dict[str, Any]]) -> Iterator[Payload]:

@@ -62,6 +62,7 @@ def migrate(job: Job) -> dict[str, Any]:
 
     run.LITTLE_BYTES = -1
     driver = psutil.Process()
+    source = _opened(job)  # before Ray is started: it may not be there
     with session(num_cpus=job.workers):
         planned = started = 0.0
 
@@ -75,7 +76,7 @@ def migrate(job: Job) -> dict[str, Any]:
 
         with _Memory(driver) as memory:
             begin, cpu_begin = perf_counter(), sum(driver.cpu_times()[:2])
-            report = _run(job, on_plan, on_shard)
+            report = _run(job, source, on_plan, on_shard)
             end = perf_counter()
         cpu_end = sum(driver.cpu_times()[:2])  # the sampling thread has ended: its share is known
     done = sum(1 for _ in (Path(job.destination) / "_done").iterdir())
@@ -96,16 +97,20 @@ def migrate(job: Job) -> dict[str, Any]:
     }
 
 
-def _run(job: Job, on_plan: Any, on_shard: Any) -> Any:
+def _opened(job: Job) -> Any:
     from cluster.sources import open_source
+
+    fields: dict[str, Any] = {"payload_field": "payload", "key_field": "key", "class_field": "class"}
+    return open_source(job.source, **fields) if job.source.endswith(".jsonl") else open_source(job.source)
+
+
+def _run(job: Job, source: Any, on_plan: Any, on_shard: Any) -> Any:
     from migrate_job.job import run
     from migrate_job.plan.options import Options
 
-    fields: dict[str, Any] = {"payload_field": "payload", "key_field": "key", "class_field": "class"}
-    opened = open_source(job.source, **fields) if job.source.endswith(".jsonl") else open_source(job.source)
     options = Options(effort=EffortSetting(job.effort))
     folder = Path(job.destination)
-    return run(opened, folder, job.registry, job.version, options, on_plan=on_plan, on_shard=on_shard)
+    return run(source, folder, job.registry, job.version, options, on_plan=on_plan, on_shard=on_shard)
 
 
 class _Memory:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import httpx
 import pytest
@@ -56,7 +57,19 @@ def _sizes(config):
 
 
 @pytest.fixture(scope="session")
-def service(version):
+def serve_looks_often(ray_session):
+    """By default every second whether an application runs, and every two whether a replica may end."""
+    from ray import serve
+    from ray.serve._private import client
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "CLIENT_POLLING_INTERVAL_S", 0.1)
+        patch.setattr(serve, "deployment", partial(serve.deployment, graceful_shutdown_wait_loop_s=0.1))
+        yield
+
+
+@pytest.fixture(scope="session")
+def service(version, serve_looks_often):
     from cluster import config as configuration
     from serve_app.config import DEFAULT_FILE, ServeConfig
     from serve_app.deploy.deploy import deploy, undeploy
@@ -78,8 +91,12 @@ class ServiceInProcess:
 
     ingress: object
 
+    @cached_property
+    def _app(self):
+        return self.ingress.__serve_build_asgi_app__()
+
     def __call__(self, method, path, **options):
-        transport = httpx.ASGITransport(self.ingress.__serve_build_asgi_app__())
+        transport = httpx.ASGITransport(self._app)
 
         async def send():
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

@@ -1,5 +1,6 @@
 """The service's ingress and replicas in this process, without Ray: what Serve itself does of a request is not there."""
 
+from functools import cache
 from types import SimpleNamespace
 
 import grpc
@@ -10,6 +11,17 @@ from nbmf.vectors.aim import DEFAULT_AIM
 from serve_app.config import DEFAULT_FILE, BatchConfig, DecoderLimits, ServeConfig
 from serve_app.http.ingress import Ingress
 from serve_app.replicas.replicas import Decoder, Encoder
+
+
+@cache
+def _packaged():
+    """The packaged settings, which take longer to read than a request does."""
+    return configuration.load(ServeConfig, None, DEFAULT_FILE).model_dump()
+
+
+def serve_config(**settings):
+    """The packaged settings but for these."""
+    return configuration.parse(ServeConfig, _packaged() | settings, DEFAULT_FILE)
 
 
 def handle(**methods):
@@ -33,10 +45,9 @@ def make_replicas(registry, version, max_payload_bytes=100_000, aim=DEFAULT_AIM)
 
 def make_ingress(registry, version, encode, decode, ready=is_ready, **settings):
     """The ingress, with the packaged settings but for these, in front of replicas that encode and decode so."""
-    config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
     encoder = handle(encode=encode, ready=ready)
     encoders = SimpleNamespace(of=lambda _version: encoder)
-    return Ingress(config, registry, version, encoders, handle(decode=decode, ready=ready))
+    return Ingress(serve_config(**settings), registry, version, encoders, handle(decode=decode, ready=ready))
 
 
 class Context:

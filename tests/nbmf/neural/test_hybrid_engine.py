@@ -59,10 +59,11 @@ def test_the_reference_is_not_degenerate(records, reference):
     assert not members[~inside].any()
 
 
-@pytest.mark.parametrize("block", [1, 3, 64])
-def test_blocks(weights, records, reference, block):
+@pytest.mark.parametrize(("block", "count"), [(1, 1), (3, 1), (64, 3), pytest.param(1, 3, marks=pytest.mark.slow)])
+def test_blocks(weights, records, reference, block, count):
     engine = TorchEngine(weights, CONFIG, block=block)
-    check_equal([engine.distances([record], [record[1:]])[0] for record in records[:3]], reference[:3])
+    got = [engine.distances([record], [record[1:]])[0] for record in records[:count]]
+    check_equal(got, reference[:count])
 
 
 def test_batches_of_unequal_lengths(weights, records, reference):
@@ -76,8 +77,10 @@ def test_without_targets_there_is_no_second_step(weights, records, reference):
     assert got.members_TZ.shape == (len(records[0]), 0)
 
 
-def test_stepping_while_records_end(weights, records, reference):
-    """Token by token, the second step where it is due; records leave the batch at their ends."""
+@pytest.mark.parametrize("apart", [90, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_stepping_while_records_end(weights, records, reference, apart):
+    """Token by token, the second step where it is due; records leave the batch at their ends, so far apart at most."""
+    records = [record[: apart * number] for number, record in enumerate(records, 1)]
     engine, state = TorchEngine(weights, CONFIG), EngineState()
     going_on = np.arange(len(records))
     for position in range(len(records[-1])):

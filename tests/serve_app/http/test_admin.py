@@ -8,13 +8,12 @@ import httpx
 import jsonschema
 import pytest
 import registries
+from in_process import serve_config
 from keys import entry
 from ray.exceptions import ActorDiedError
 
-from cluster import config as configuration
 from cluster.quarantine import Quarantine
 from cluster.registry import Registry
-from serve_app.config import DEFAULT_FILE, ServeConfig
 from serve_app.http.admin import MAX_BODY_BYTES
 from serve_app.http.ingress import Ingress
 from serve_app.observe.measurements import Compared, Counts, Measurements
@@ -70,7 +69,7 @@ def ask(registry, recent):
 
     def request(method, path, *, controlled=True, headers=BEARER, **options):
         settings = {"api_keys": KEYS, **options.pop("settings", {})}
-        config = configuration.load(ServeConfig, None, DEFAULT_FILE, settings)
+        config = serve_config(**settings)
         controller = SimpleNamespace(
             measured=remote(lambda *_: None),
             recent=remote(lambda *_: None),

@@ -1,6 +1,7 @@
 """Near-duplicates: the estimate, and which are found."""
 
 import random
+from functools import cache
 from itertools import combinations
 
 import pytest
@@ -18,10 +19,15 @@ def added(near, data):
     return found
 
 
+@cache
+def pieces(data):
+    return frozenset(data[at : at + 8] for at in range(max(1, len(data) - 7)))
+
+
 def share(one, other):
     """The definition: pieces of eight bytes in common, of all that either has."""
-    first, second = ({data[at : at + 8] for at in range(max(1, len(data) - 7))} for data in (one, other))
-    return len(first & second) / len(first | second)
+    in_common = len(pieces(one) & pieces(other))
+    return in_common / (len(pieces(one)) + len(pieces(other)) - in_common)
 
 
 @pytest.fixture(scope="module")
