@@ -59,7 +59,9 @@ def test_the_reference_is_not_degenerate(records, reference):
     assert not members[~inside].any()
 
 
-@pytest.mark.parametrize(("block", "count"), [(1, 1), (3, 1), (64, 3), pytest.param(1, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("block", "count"), [(1, 1), (3, 1), (64, 3), *[pytest.param(block, 3, marks=pytest.mark.slow) for block in (1, 3)]]
+)
 def test_blocks(weights, records, reference, block, count):
     engine = TorchEngine(weights, CONFIG, block=block)
     got = [engine.distances([record], [record[1:]])[0] for record in records[:count]]
