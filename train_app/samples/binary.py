@@ -42,7 +42,8 @@ class Binary:
         """For people."""
         if self.records:
             records = f"{self.records:,} record{'' if self.records == 1 else 's'}"
+            rest = f"; {self.alone:,} not at all, as nothing else is in them" if self.alone else ""
             yield (
                 f"{records} with binary data, as base64, digits, floats or octets ({self.bytes:,} bytes): learnt from "
-                f"without it, {self.alone:,} not at all, as nothing else is in them."
+                f"without it{rest}."
             )

@@ -58,7 +58,7 @@ def test_records_with_binary_data(nbmf_command, tmp_path):
     assert 22 * 2000 <= binary["bytes"] <= 22 * 2060
     assert (
         f"22 records with binary data, as base64, digits, floats or octets ({binary['bytes']:,} bytes): learnt from "
-        "without it, 2 not at all, as nothing else is in them.\n"
+        "without it; 2 not at all, as nothing else is in them.\n"
     ) in result.out.decode()
 
 
