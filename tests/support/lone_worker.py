@@ -11,13 +11,27 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import networks
 import torch
 import torch.distributed as dist
 
-from nbmf.neural.config import NeuralConfig
+from nbmf.neural.config import PRESETS, NeuralConfig
 from train_app.network.loop import Run
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.worker import CHECKPOINT_FILE
+from train_app.samples.split import split
+from train_app.samples.tokens import tokenise_samples
+
+CONFIG = PRESETS["tiny"].with_(layer_kinds="ca", n_clusters=12, cluster_size=32)
+"""Sizes of a network for such runs."""
+
+
+def sample_streams():
+    """What it learns from, and what watches."""
+    samples = networks.sample_records()
+    vocabulary = networks.vocabulary(samples)
+    training, validation = split(samples)
+    return {"train": tokenise_samples(training, vocabulary), "validation": tokenise_samples(validation, vocabulary)}
 
 
 class Stopped(Exception):

@@ -2,12 +2,11 @@
 
 import hybrids
 import lone_worker
-import networks
 import numpy as np
 import pytest
 import torch
+from lone_worker import CONFIG
 
-from nbmf.neural.config import PRESETS
 from train_app.adaptation.core_engine import CoreEngine
 from train_app.integers import quantise as quantise_module
 from train_app.integers.quantisation_loss import integer_bits
@@ -16,10 +15,7 @@ from train_app.network.batches import StreamBatches
 from train_app.network.calibration import measured, rounding_steps, some_batches
 from train_app.network.loop import Run
 from train_app.network.straight_through import rounded, rounded_rows
-from train_app.samples.split import split
-from train_app.samples.tokens import tokenise_samples
-
-CONFIG = PRESETS["tiny"].with_(layer_kinds="ca", n_clusters=12, cluster_size=32)
+from train_app.network.worker import CHECKPOINT_FILE
 
 
 def test_gradients_pass_but_where_it_was_cut_off():
@@ -51,7 +47,7 @@ def test_the_network_is_what_its_integers_will_be(monkeypatch):
     """Where each weight is rounded to the nearest: records cost in floats what they cost in integers."""
     monkeypatch.setattr(quantise_module, "round_rows", lambda weight, _moments: quantise_rows(weight))
     model, stream = hybrids.hybrid(), hybrids.sample_stream()
-    batches = some_batches(stream, model)
+    batches = some_batches(stream, model)[:2]
     exact = record_bits(nats(model, stream), stream)
     engine = CoreEngine(quantise(model, calibrate(model, batches)), model.config)
     begins = zip(stream.starts[:-1], stream.starts[1:], strict=True)
@@ -66,22 +62,19 @@ def test_the_network_is_what_its_integers_will_be(monkeypatch):
 
 @pytest.fixture(scope="module")
 def streams():
-    samples = networks.sample_records()
-    vocabulary = networks.vocabulary(samples)
-    training, validation = split(samples)
-    return {"train": tokenise_samples(training, vocabulary), "validation": tokenise_samples(validation, vocabulary)}
+    return lone_worker.sample_streams()
 
 
 @pytest.fixture(scope="module")
 def aware(settings):
-    """Fourteen steps, from the seventh on with rounding."""
+    """Six steps, the last three with rounding."""
     return settings.model_copy(
         update={
             "global_batch_size": 6,
             "batch_size": 3,
             "memory_dropout": 0.0,
             "precision": "float32",
-            "max_tokens": 14 * 6 * 64,
+            "max_tokens": 6 * 6 * 64,
             "report_interval_steps": 1,
             "rounding_from": 0.5,
         }
@@ -93,12 +86,13 @@ def losses(folder):
 
 
 def test_from_half_of_the_budget_on(streams, aware, tmp_path):
-    """Stopped behind it, it goes on to the same weights, whose names are those of any run."""
+    """Stopped behind it, it goes on to the same weights, whose names are those of any run; a run that starts from
+    them begins without."""
     alone, stopped, plain = (tmp_path / name for name in ("alone", "stopped", "plain"))
     lone_worker.run(streams, aware, CONFIG, alone)
-    assert [line["step"] for line in lone_worker.log(alone) if "rounding" in line] == [7]
+    assert [line["step"] for line in lone_worker.log(alone) if "rounding" in line] == [3]
     often = aware.model_copy(update={"checkpoint_interval_s": 1e-9})
-    for stop_at in (10, None):
+    for stop_at in (4, None):
         lone_worker.run(streams, often, CONFIG, stopped, stop_at=stop_at)
     lone_worker.run(streams, aware.model_copy(update={"rounding_from": 1.0}), CONFIG, plain)
     (weights, state), (same, _), (other, without) = (lone_worker.weights(each) for each in (alone, stopped, plain))
@@ -107,6 +101,11 @@ def test_from_half_of_the_budget_on(streams, aware, tmp_path):
     assert "layers.1.query_key_value" in state["rounding_steps"]
     assert without["rounding_steps"] == {}
     assert without["model"].keys() == state["model"].keys()
+    later = tmp_path / "later"
+    run = Run(lone_worker.LoneWorker(streams, later), aware, CONFIG, later, alone / CHECKPOINT_FILE)
+    assert run.model.steps == {}
+    run.feed.close()
+    run.log.close()
 
 
 @pytest.mark.slow
@@ -116,13 +115,3 @@ def test_two_workers(streams, aware, tmp_path):
     lone_worker.run(streams, aware, CONFIG, alone)
     lone_worker.run_together(streams, aware, CONFIG, together, 2)
     assert losses(together) == pytest.approx(losses(alone), abs=0.02)
-
-
-def test_what_a_run_starts_from_is_not_rounded(streams, aware, tmp_path):
-    lone_worker.run(streams, aware, CONFIG, tmp_path / "before")
-    (checkpoint,) = (tmp_path / "before").rglob("checkpoint.pt")
-    worker = lone_worker.LoneWorker(streams, tmp_path / "after")
-    run = Run(worker, aware, CONFIG, tmp_path / "after", checkpoint)
-    assert run.model.steps == {}
-    run.feed.close()
-    run.log.close()

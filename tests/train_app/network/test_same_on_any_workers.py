@@ -1,24 +1,16 @@
 """A global batch gives the same network whoever takes which part of it, and a run goes on where it stopped."""
 
 import lone_worker
-import networks
 import numpy as np
 import pytest
-
-from nbmf.neural.config import PRESETS
-from train_app.samples.split import split
-from train_app.samples.tokens import tokenise_samples
+from lone_worker import CONFIG
 
 STEPS = 14
-CONFIG = PRESETS["tiny"].with_(layer_kinds="ca", n_clusters=12, cluster_size=32)
 
 
 @pytest.fixture(scope="module")
 def streams():
-    samples = networks.sample_records()
-    vocabulary = networks.vocabulary(samples)
-    training, validation = split(samples)
-    return {"train": tokenise_samples(training, vocabulary), "validation": tokenise_samples(validation, vocabulary)}
+    return lone_worker.sample_streams()
 
 
 @pytest.fixture(scope="module")
