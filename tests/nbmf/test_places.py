@@ -54,7 +54,8 @@ def test_what_may_be_a_secret_is_not_shown():
 @pytest.mark.parametrize("place", ["s3://bucket/x", Path("s3://bucket/x")])
 def test_everything_that_takes_a_path(place, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nbmf.store.folder._FIRST_PAUSE_S", 0.01)  # nothing answers for that bucket
+    monkeypatch.setattr("nbmf.store.folder._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nothing answers there
     for take in (Codec.load, load_key):
         with pytest.raises(NotALocalPath):
             take(place)
