@@ -176,6 +176,8 @@ def _told(line: dict[str, Any]) -> str:
         return f"a training worker failed ({line['failure']}); the run goes on from its last checkpoint"
     if "untracked" in line:
         return f"the run is tracked no more ({line['untracked']}); its log has all of it"
+    if "rounding" in line:
+        return "from here on the network is trained as its integers will round it"
     if "augmented" in line:
         return "learnt from besides: " + copies_told(line["augmented"])
     if "records_page" in line:

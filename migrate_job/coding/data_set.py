@@ -1,7 +1,7 @@
 """Shards as a Ray data set, coded by a pool of actors that grows with the cluster; what flows through are their counts.
 
-A data set is of so many shards as may be held at once, and the next one of those that follow: memory does not grow with
-the store.
+A data set is of so many shards as may be held at once, and the next one of those that follow: memory hardly grows
+with the store.
 """
 
 from __future__ import annotations

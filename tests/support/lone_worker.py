@@ -26,6 +26,13 @@ CONFIG = PRESETS["tiny"].with_(layer_kinds="ca", n_clusters=12, cluster_size=32)
 """Sizes of a network for such runs."""
 
 
+def steady(settings, sequences, steps, **others):
+    """Settings of so many steps of so many sequences, by tokens alone; no random numbers but the order."""
+    update = {"global_batch_size": sequences, "max_tokens": steps * sequences * settings.sequence_length}
+    update |= {"memory_dropout": 0.0, "precision": "float32", "report_interval_steps": 1}
+    return settings.model_copy(update=update | others)
+
+
 def sample_streams():
     """What it learns from, and what watches."""
     samples = networks.sample_records()

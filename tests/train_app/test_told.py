@@ -11,6 +11,7 @@ from train_app.job import _told
         ({"waiting": "waiting for nodes"}, "waiting for nodes"),
         ({"failure": "OSError: x"}, "a training worker failed (OSError: x); the run goes on from its last checkpoint"),
         ({"step": 3, "untracked": "gone"}, "the run is tracked no more (gone); its log has all of it"),
+        ({"step": 3, "rounding": True}, "from here on the network is trained as its integers will round it"),
         ({"augmented": {"turns": 3, "roles": 1}}, "learnt from besides: 4 altered copies (3 turns, 1 roles)"),
         ({"augmenting": 0.5}, ""),
         ({"records_page": "/runs/r.html"}, "where records cost bits: /runs/r.html (it holds passages of them)"),

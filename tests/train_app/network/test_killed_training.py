@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lone_worker
 import networks
 import pytest
 import torch
@@ -22,18 +23,8 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def steady(settings):
-    """By tokens alone, and without random numbers but the order; a checkpoint about every second."""
-    return settings.model_copy(
-        update={
-            "global_batch_size": 4,
-            "memory_dropout": 0.0,
-            "precision": "float32",
-            "max_tokens": STEPS * 4 * 64,
-            "max_minutes": 60.0,
-            "report_interval_steps": 1,
-            "checkpoint_interval_s": 1.0,
-        }
-    )
+    """A checkpoint about every second."""
+    return lone_worker.steady(settings, 4, STEPS, max_minutes=60.0, checkpoint_interval_s=1.0)
 
 
 def train(settings, folder, on_line=lambda _: None):

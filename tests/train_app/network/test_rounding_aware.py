@@ -74,17 +74,7 @@ def streams():
 @pytest.fixture(scope="module")
 def aware(settings):
     """Six steps, the last three with rounding."""
-    return settings.model_copy(
-        update={
-            "global_batch_size": 6,
-            "batch_size": 3,
-            "memory_dropout": 0.0,
-            "precision": "float32",
-            "max_tokens": 6 * 6 * 64,
-            "report_interval_steps": 1,
-            "rounding_from": 0.5,
-        }
-    )
+    return lone_worker.steady(settings, 6, 6, batch_size=3, rounding_from=0.5)
 
 
 def losses(folder):

@@ -15,17 +15,7 @@ def streams():
 
 @pytest.fixture(scope="module")
 def steady(settings):
-    """Steps of six sequences, by tokens alone; no random numbers but the order."""
-    return settings.model_copy(
-        update={
-            "global_batch_size": 6,
-            "batch_size": 6,
-            "memory_dropout": 0.0,
-            "precision": "float32",
-            "max_tokens": STEPS * 6 * 64,
-            "report_interval_steps": 1,
-        }
-    )
+    return lone_worker.steady(settings, 6, STEPS, batch_size=6)
 
 
 @pytest.fixture(scope="module")
