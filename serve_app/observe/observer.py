@@ -35,13 +35,17 @@ class Observer:
         coded: Sequence[Coded],
         record_s: float,
         purpose: Purpose = "served",
-        sizes: Mapping[str, Sizes] | None = None,
     ) -> None:
-        """Counts one call, which made these blobs and took this long a record. `sizes` are those of `live_sizes`."""
+        """Counts one call, which made these blobs and took this long a record."""
         self._metrics.encoded(version, counts, len(coded), record_s, purpose)
         self._metrics.changed(version, [one.changed for one in coded if one.changed], purpose)
         if self._reporter is not None:
-            self._reporter.count(version, counts, sizes or {}, copy=purpose == "copy")
+            self._reporter.count(version, counts, copy=purpose == "copy")
+
+    def fitted(self, version: str, sizes: Mapping[str, Sizes]) -> None:
+        """Counts what `live_sizes` found of one call."""
+        if self._reporter is not None:
+            self._reporter.count(version, Counts(), sizes)
 
     def verified(self, version: str, blobs: int, mismatches: int) -> None:
         """Counts blobs that were decoded and compared."""

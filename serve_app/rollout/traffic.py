@@ -12,7 +12,6 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from cluster.fit import Sizes
 from cluster.registry import Registry
 from nbmf.effort import EffortSetting
 from nbmf.errors import BlobError
@@ -156,7 +155,6 @@ class Traffic:
         started = time.perf_counter()
         counts = Counts(records=len(records))
         done: list[Coded | Failure] = []
-        sizes: dict[str, Sizes] = {}
 
         def count() -> None:
             record_s = (time.perf_counter() - started) / len(records)
@@ -164,7 +162,7 @@ class Traffic:
                 counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
             coded = [result for result in done if isinstance(result, Coded)]
-            self._observer.encoded(version, counts, coded, record_s, purpose, sizes)
+            self._observer.encoded(version, counts, coded, record_s, purpose)
 
         try:
             async with until(deadline):  # finding it takes a call of Serve's controller, which may be away
@@ -183,9 +181,9 @@ class Traffic:
                 counts.blob_bytes += len(result.blob)
             else:
                 counts.faults += _is_fault(result)
-        if self._observer.compares(effort):
-            sizes = await off_loop(sum(sizes_bytes), live_sizes, _coded(records, done))
         count()
+        if self._observer.compares(effort):
+            self._observer.fitted(version, await off_loop(sum(sizes_bytes), live_sizes, _coded(records, done)))
         return done
 
     def _is_warm(self, rollout: Rollout | None, version: str) -> bool:

@@ -26,6 +26,7 @@ from serve_app.observe.live_fit import LOG_EVERY_S, FitWatch, live_sizes
 from serve_app.observe.observer import Observer
 from serve_app.observe.recent import RecentCounts, RecentReporter
 from serve_app.reading.items import ToEncode
+from serve_app.rollout import traffic
 from serve_app.rollout.split import keyed_record
 
 CONFIG = FitConfig(larger_up_to=1.5, min_records=10, min_bytes=1000, half_life_s=100)
@@ -119,31 +120,55 @@ def test_counts_add_up():
     assert counts.sizes == {"text": Sizes(3, 50, 11), "json": Sizes(1, 9, 9)}
 
 
-def test_from_the_replica_to_the_report(tmp_path, monkeypatch):
-    """Of records that were encoded, with the sizes of their blobs; nothing of requests with effort fast."""
+@pytest.fixture
+def encode(tmp_path, monkeypatch):
+    """A function: encodes records with an effort through an ingress, and what that reported of it."""
     monkeypatch.setattr(engine, "_engine", None)
     place, reports = Registry(tmp_path).location, []
     encoder, decoder = make_replicas(place, "none")
     ingress = make_ingress(place, "none", encoder.encode, decoder.decode)
-    records = synthetic.records(30, seed=4)
+    through = ingress._service._traffic
 
     async def send(_replica, counts):
-        reports.append(counts)
+        reports.append(counts["none"])
 
-    async def run():
-        traffic = ingress._service._traffic
-        reporter = traffic._observer._reporter = RecentReporter("me", send)
-        for effort in (EffortSetting("auto", 50), EffortSetting("fast")):
-            items = [keyed_record(ToEncode(*to_canonical(record)), None) for record in records]
-            await traffic.encode(items, effort, time.time() + 60)
+    async def run(records, effort):
+        reporter = through._observer._reporter = RecentReporter("me", send)
+        items = [keyed_record(ToEncode(*to_canonical(record)), None) for record in records]
+        try:
+            await through.encode(items, effort, time.time() + 60)
+        finally:
             await reporter.report()
 
-    asyncio.run(run())
+    yield lambda records, effort: asyncio.run(run(records, effort)), reports
     ingress._reader.close()
-    (usual, fast) = (counts["none"] for counts in reports)
+
+
+def test_from_the_replica_to_the_report(encode):
+    """Of records that were encoded, with the sizes of their blobs; nothing of requests with effort fast."""
+    run, reports = encode
+    records = synthetic.records(30, seed=4)
+    for effort in (EffortSetting("auto", 50), EffortSetting("fast")):
+        run(records, effort)
+    usual, fast = reports
     assert (usual.encoded.records, fast.encoded.records, fast.sizes) == (30, 30, {})
     assert usual.sizes == live_sizes(map(coded, records))
     assert {kind: sizes.records for kind, sizes in usual.sizes.items()} == {"text": 10, "messages": 10, "json": 10}
+
+
+def test_a_client_that_hangs_up_while_sizes_are_looked_at(encode, monkeypatch):
+    """What was encoded for it is counted."""
+
+    def hang_up(_coded):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(traffic, "live_sizes", hang_up)
+    run, reports = encode
+    with pytest.raises(asyncio.CancelledError):
+        run(["a note", "another"], EffortSetting("auto", 50))
+    (counts,) = reports
+    assert (counts.encoded.records, counts.encoded.faults, counts.sizes) == (2, 0, {})
+    assert counts.encoded.blob_bytes > 0
 
 
 # --- when it is raised --------------------------------------------------------------------------------------------
