@@ -14,7 +14,7 @@ from bench.dicts import cli as dicts_cli
 from bench.faults import cli as faults_cli
 from bench.load.cli import load
 from bench.migration.cli import migration
-from bench.networks import augmentation_cli
+from bench.networks import ablations_cli, augmentation_cli
 from bench.networks import cli as networks_cli
 from bench.options import (
     DataOption,
@@ -193,6 +193,7 @@ bench.command()(presets_cli.presets)
 bench.command()(networks_cli.architectures)
 bench.command()(networks_cli.pruning)
 bench.command()(augmentation_cli.augmentation)
+bench.command()(ablations_cli.ablations)
 bench.command()(semantic_cli.semantic)
 bench.command()(training_cli.training)
 bench.command()(vectors_cli.vectors)
