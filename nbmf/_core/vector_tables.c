@@ -112,11 +112,12 @@ static int fill_tables(void) {
             if (i >> (7 - bit) & 1) power = (power * ROOTS[bit] + (1u << 30)) >> 31;
         tables.power_of[i] = (uint32_t)power;
     }
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < 64; i++) { /* the logarithm of 1 + (i + .5) / 64 */
         const uint32_t middle = (1u << 31) + (uint32_t)(2 * i + 1) * (1u << 24);
         int log = 0;
         while (log + 1 < OCTAVE && tables.power_of[log + 1] <= middle) log++;
-        tables.log_of[i] = (uint16_t)log;
+        for (int exponent = 0; exponent << 6 < GROWTHS; exponent++)
+            tables.growth_of[exponent << 6 | i] = (int16_t)(((exponent - ENERGY_BITS) * OCTAVE + log) >> 1);
     }
     const uint16_t *half = half_frequencies;
     for (int kind = 0; kind < TABLE_KINDS; kind++)

@@ -75,18 +75,32 @@ static void find_rows(const float *scaled_L, int latents, int32_t *row_L) {
     }
 }
 
-/* What the exact numbers before each, not their levels, say. */
-static void find_expected(const VectorSpace *space, const VectorStep *step, const VectorWork *work) {
+/* Of all numbers of a fitted space, by their ratios. In blocks: each number waits for the one before, so the one block's energies
+ * are worked out beside what the block before expects. */
+static void find_expected(const VectorSpace *space, const VectorStep *step, const int32_t *ratio_L, Expected *expected_L) {
+    enum { BLOCK = 16 };
     const VectorSpace of = *space; /* copies, so that no store may change a pointer */
+    const int32_t *deviation_L = step->deviation_L;
+    int32_t energy = 1 << ENERGY_BITS;
+    for (int begin = 0; begin < of.latents; begin += BLOCK) {
+        const int count = of.latents - begin < BLOCK ? of.latents - begin : BLOCK;
+        int32_t energy_B[BLOCK] = {0};
+        for (int i = 0; i < count; i++) {
+            energy_B[i] = energy;
+            energy = followed(&of, begin + i, energy, ratio_L[begin + i]);
+        }
+        for (int i = 0; i < count; i++)
+            expected_L[begin + i] = expected_of(deviation_L[begin + i] + growth_of(&of, energy_B[i]));
+    }
+}
+
+/* What the exact numbers before each, not their levels, say. */
+static void expect_by_numbers(const VectorSpace *space, const VectorStep *step, const VectorWork *work) {
     const VectorStep at = *step;
     const float *scaled_L = work->scaled_L;
-    Expected *expected_L = work->expected_L;
-    int32_t energy = 1 << ENERGY_BITS;
-    for (int i = 0; i < of.latents; i++) {
-        const float x = scaled_L[i];
-        expected_L[i] = expected_index(&of, &at, i, energy, 1);
-        energy = followed(&of, &at, i, energy, (uint64_t)(int64_t)(4 * x * x + 1), 1);
-    }
+    int32_t *ratio_L = work->ratio_L;
+    for (int i = 0; i < space->latents; i++) ratio_L[i] = energy_ratio(&at, i, (uint32_t)(4 * scaled_L[i] * scaled_L[i] + 1));
+    find_expected(space, step, ratio_L, work->expected_L);
 }
 
 /* An index of each union and parity, and what it costs. */
@@ -94,7 +108,7 @@ INLINE void find_costs(const VectorSpace *space, const VectorStep *step, const V
     const int latents = space->latents;
     const VectorWork of = *work;
     const uint8_t *with_zero_L = step->with_zero_L;
-    if (fitted) find_expected(space, step, work);
+    if (fitted) expect_by_numbers(space, step, work);
     int with_zero = with_zero_L[0];
     Expected expected = fitted ? of.expected_L[0] : expected_index(space, step, 0, 0, 0);
     CandidateRows rows = space->tables->rows[with_zero][expected.class];

@@ -36,6 +36,8 @@ enum {
     ESCAPE_BITS = 20,       /* that an escape is taken to cost, more or less */
     ENERGY_BITS = 12,       /* fraction bits of a vector's energy against the expected one */
     MOST_ENERGY = 64 << ENERGY_BITS,
+    FIRST_GROWTH = 127 << 6, /* exponent and six bits of the float 1 */
+    GROWTHS = (ENERGY_BITS + 6 + 1) << 6,
     FITTED_BITS = 15,       /* fraction bits of a fitted transform */
     MEAN_BITS = 30,
     LARGEST_LEVEL = 32767,
@@ -69,7 +71,7 @@ typedef struct {
 typedef struct {
     IndexTable tables[TABLE_KINDS][TABLE_CLASSES];
     CandidateRows rows[2][TABLE_CLASSES]; /* whether the second union holds zero */
-    uint16_t log_of[64];          /* of 1 + (i + .5) / 64 */
+    int16_t growth_of[GROWTHS];   /* half the logarithm of an energy, by the first bits of its float */
     uint32_t power_of[OCTAVE];    /* of 2, in 2^-31 */
 } VectorTables;
 
@@ -116,6 +118,7 @@ typedef struct {
     uint64_t *from_L; /* a bit a state of the trellis */
     int64_t *sum_D;
     uint8_t *used_L;
+    int32_t *ratio_L; /* energies of numbers against the expected ones */
     Expected *expected_L;
     uint32_t *interval_L; /* of a symbol: sum of the frequencies before, frequency */
     uint16_t *rest_L;     /* what is coded of an index behind its symbol */

@@ -207,7 +207,8 @@ static int new_work(const VectorSpace *space, Held *held, VectorWork *work_V, in
         !(work.row_L = own_lines(held, 4 * latents)) || !(work.candidate_L4 = own_lines(held, 16 * latents)) ||
         !(work.scaled_L = own_lines(held, 4 * latents)) || !(work.cost_L4 = own_lines(held, 16 * latents)) ||
         !(work.from_L = own_lines(held, 8 * latents)) || !(work.sum_D = own_lines(held, 8 * dims)) ||
-        !(work.used_L = own_lines(held, latents)) || !(work.expected_L = own_lines(held, sizeof(Expected) * latents)) ||
+        !(work.used_L = own_lines(held, latents)) || !(work.ratio_L = own_lines(held, 4 * latents)) ||
+        !(work.expected_L = own_lines(held, sizeof(Expected) * latents)) ||
         !(work.interval_L = own_lines(held, 4 * all * latents)) || !(work.rest_L = own_lines(held, 2 * all * latents)))
         return -1;
     for (int v = 0; v < count; v++) {

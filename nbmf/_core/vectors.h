@@ -35,13 +35,17 @@ INLINE void find_intervals(const VectorSpace *space, const VectorStep *step, con
     const VectorSpace of = *space; /* copies, so that no store may change a pointer */
     const VectorStep at = *step;
     const VectorWork from = *work;
-    int32_t energy = 1 << ENERGY_BITS;
+    if (fitted) {
+        for (int i = 0; i < of.latents; i++)
+            from.ratio_L[i] = energy_ratio(&at, i, 4 * (uint32_t)(from.level_L[i] * from.level_L[i]) + 1);
+        find_expected(&of, &at, from.ratio_L, from.expected_L);
+    }
     int with_zero = at.with_zero_L[0];
-    Expected expected = expected_index(&of, &at, 0, energy, fitted);
+    Expected expected = expected_of(at.deviation_L[0]);
     for (int i = 0; i < of.latents; i++) {
         if (fitted) {
             with_zero = at.with_zero_L[i];
-            expected = expected_index(&of, &at, i, energy, fitted);
+            expected = from.expected_L[i];
         }
         const IndexTable *table = table_of(&of, expected, from.used_L[i], with_zero);
         const uint32_t most = (uint32_t)table->most, place = (uint32_t)(from.index_L[i] >> expected.shift) + most;
@@ -49,8 +53,6 @@ INLINE void find_intervals(const VectorSpace *space, const VectorStep *step, con
         const uint16_t *sums = table->sums + (escaped ? 2 * most + 1 : place);
         from.interval_L[i] = (uint32_t)sums[0] << 16 | (uint32_t)(sums[1] - sums[0]);
         from.rest_L[i] = escaped || expected.shift ? (uint16_t)(expected.class << 8 | escaped << 7 | expected.shift) : 0;
-        const int64_t level = from.level_L[i];
-        energy = followed(&of, &at, i, energy, (uint64_t)(4 * level * level + 1), fitted);
     }
 }
 
@@ -131,7 +133,7 @@ INLINE void decode_level(const VectorSpace *space, const VectorStep *step, int i
     level_L[i] = (int16_t)level;
     one->level_energy += (uint64_t)(level * level);
     one->state = next_state(one->state, index);
-    one->energy = followed(space, step, i, one->energy, (uint64_t)(4 * level * level + 1), fitted);
+    if (fitted) one->energy = followed(space, i, one->energy, energy_ratio(step, i, (uint32_t)(4 * level * level + 1)));
 }
 
 INLINE void start_decoding_levels(Decoding *one, const VectorBody *body) {
