@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.networks.cli import LearntOption, TestedOption, amounts
+from bench.networks.cli import LearntOption, PresetOption, TestedOption, amounts, is_new
 from bench.options import DataOption, EveryOption, JsonOption, SetFieldOption, check_writable, write_json
 from cluster.cli.options import LOCAL, PayloadFieldOption
 
@@ -35,9 +35,7 @@ def ablations(
             **LOCAL, help="Folder of a larger network, as of `nbmf train`: one network more, which learns from it."
         ),
     ] = None,
-    preset: Annotated[
-        str, typer.Option(help="Sizes of a new network, tiny, small or base; or finetune: the built-in version's.")
-    ] = "small",
+    preset: PresetOption = "small",
     network_config: Annotated[
         Path | None,
         typer.Option(**LOCAL, help="YAML file of settings, as of `nbmf train`.", show_default="the preset's"),
@@ -60,14 +58,9 @@ def ablations(
     from bench.networks.samples import read
     from cluster.progress import console
     from cluster.session import session
-    from nbmf.neural.config import PRESETS
     from train_app.network.found import network_in
-    from train_app.network.settings import FINETUNE
 
-    if preset not in (*PRESETS, FINETUNE):
-        known = ", ".join((*PRESETS, FINETUNE))
-        raise typer.BadParameter(f"no such preset: {preset}; there are {known}", param_hint="--preset")
-    new = preset != FINETUNE
+    new = is_new(preset)
     settings = (
         settings_of_new(preset, tokens) if new and not network_config else settings_of(network_config, preset, tokens)
     )
@@ -103,7 +96,8 @@ def _ablations(settings: NeuralTrainConfig, varied: list[str], teacher: Path | N
 def _with(settings: NeuralTrainConfig, text: str) -> NeuralTrainConfig:
     import yaml
 
-    from cluster.config import ConfigError, parse
+    from cluster.config import parse
+    from cluster.errors import ConfigError
     from train_app.network.settings import NeuralTrainConfig
 
     try:

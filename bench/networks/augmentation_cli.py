@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.networks.cli import LearntOption, TestedOption, amounts
+from bench.networks.cli import LearntOption, PresetOption, TestedOption, amounts, is_new
 from bench.options import DataOption, EveryOption, JsonOption, SetFieldOption, check_writable, write_json
 from cluster.cli.options import PayloadFieldOption
 
@@ -21,9 +21,7 @@ def augmentation(
     ],
     payload_field: PayloadFieldOption = None,
     set_field: SetFieldOption = None,
-    preset: Annotated[
-        str, typer.Option(help="Sizes of a new network, tiny, small or base; or finetune: the built-in version's.")
-    ] = "small",
+    preset: PresetOption = "small",
     tokens: Annotated[int, typer.Option(min=1, help="That each is trained on.")] = 1_000_000,
     copies: Annotated[int, typer.Option(min=1, help="Altered copies of a record, at most.")] = 1,
     every: EveryOption = 1,
@@ -44,14 +42,9 @@ def augmentation(
     from bench.networks.samples import read, some_of_each, to_learn_from
     from cluster.progress import console
     from cluster.session import session
-    from nbmf.neural.config import PRESETS
     from train_app.network.found import network_in
-    from train_app.network.settings import FINETUNE
 
-    if preset not in (*PRESETS, FINETUNE):
-        known = ", ".join((*PRESETS, FINETUNE))
-        raise typer.BadParameter(f"no such preset: {preset}; there are {known}", param_hint="--preset")
-    new = preset != FINETUNE
+    new = is_new(preset)
     settings = settings_of_new(preset, tokens) if new else settings_of(None, preset, tokens)
     settings = settings.model_copy(update={"augment_copies": copies})
     with session(None), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:

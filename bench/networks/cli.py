@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LearntOption = Annotated[str, typer.Option("--train", help="Records to learn from.", show_default=False)]
 LayersOption = Annotated[int | None, typer.Option(min=2, help="Layers of each. [default: the preset's]")]
+PresetOption = Annotated[
+    str, typer.Option(help="Sizes of a new network, tiny, small or base; or finetune: the built-in version's.")
+]
 TestedOption = Annotated[int, typer.Option("--tested-bytes", min=1, help="Of --data, about as many bytes of each set.")]
 
 
@@ -142,6 +145,17 @@ def _report(samples: Samples, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
     found = amounts(learnt_from=samples.learnt_from, tested=samples.tested)
     return {"machine": machine.facts(), **found, "rows": rows}
+
+
+def is_new(preset: str) -> bool:
+    """Whether it is that of a new network, not finetune. Raises typer.BadParameter where it is neither."""
+    from nbmf.neural.config import PRESETS
+    from train_app.network.settings import FINETUNE
+
+    if preset not in (*PRESETS, FINETUNE):
+        known = ", ".join((*PRESETS, FINETUNE))
+        raise typer.BadParameter(f"no such preset: {preset}; there are {known}", param_hint="--preset")
+    return preset != FINETUNE
 
 
 def amounts(**samples: list[Sample]) -> dict[str, dict[str, int]]:

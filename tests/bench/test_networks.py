@@ -1,4 +1,4 @@
-"""`nbmf bench architectures`, `pruning` and `augmentation`: networks trained alike and measured alike."""
+"""`nbmf bench architectures`, `pruning`, `augmentation`, `ablations`: networks trained alike and measured alike."""
 
 import json
 
@@ -7,11 +7,12 @@ import networks
 import pytest
 import synthetic
 
-from bench.networks import augmentation
+from bench.networks import ablations, augmentation
 from bench.networks.augmentation import OTHER, RUNS, SAME, markdown, markdown_by_set
 from bench.networks.measure import ALL, Coding, decode_us_per_token, float_bits_by_set
 from bench.networks.pruning import name_of
 from bench.networks.samples import some_of_each, to_learn_from
+from nbmf import builtin
 from train_app.augment.names import Augmentation
 from train_app.network.pruning import NO_PRUNING, Pruning
 
@@ -185,3 +186,51 @@ def test_augmentation(nbmf_command, ray_session, data, tmp_path, monkeypatch):
     assert "| none | 0 |" in out
     assert "| indent | 0 |  | applies to none |" in out
     assert f"tiny, 12,000 tokens; learnt from {report['learnt_from']['records']:,} records" in out
+
+
+def test_the_table_of_ablations():
+    rows = [
+        {"ablation": name, "float_bits_per_byte": floats, "sets": {ALL: {"bits_per_byte": integers, "ratio": 4.5}}}
+        for name, floats, integers in (("as it is", 1.0, 1.01), ("seed: 2", 1.1, 1.2))
+    ]
+    assert [*ablations.markdown(rows)][2:] == [
+        "| as it is | 1.0000 |  | 1.0100 |  | +1.00% | 4.500 |",
+        "| seed: 2 | 1.1000 | +10.00% | 1.2000 | +18.81% | +9.09% | 4.500 |",
+    ]
+    assert {line.count("|") for line in ablations.markdown(rows)} == {8}
+
+
+@pytest.mark.parametrize(
+    ("vary", "told"),
+    [
+        ("nonsense", "settings as of a file, as 'rounding_from: 0.9'; not 'nonsense'"),
+        ("rounding_form: 0.9", "rounding_form: Extra inputs are not permitted"),
+        ("rounding_from: 2", "rounding_from: Input should be less than or equal to 1"),
+        ("{seed: ", "while parsing"),
+    ],
+)
+def test_no_such_settings(nbmf_command, vary, told):
+    result = nbmf_command("bench", "ablations", "--data", "x.jsonl", "--train", "y.jsonl", "--vary", vary)
+    assert result.code == 2
+    assert told in " ".join(result.err.replace("│", " ").split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ablations(nbmf_command, ray_session, data, tmp_path):
+    """On equally many tokens, with the vocabulary of the teacher all of them."""
+    [teacher] = [path for path in builtin.FOLDER.iterdir() if path.is_dir()]
+    result = nbmf_command(
+        *("bench", "ablations", "--data", data, "--train", data, "--preset", "tiny", "--tokens", 12_000),
+        *("--vary", "{rounding_from: 0.5, seed: 3}", "--teacher", teacher),
+        *("--tested-bytes", 3000, "--json", tmp_path / "out.json"),
+    )
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "out.json").read_text())
+    rows = {row["ablation"]: row for row in report["rows"]}
+    assert list(rows) == ["as it is", "another seed", "rounding_from: 0.5, seed: 3", "with the teacher"]
+    bits = [row["sets"]["all"]["bits_per_byte"] for row in rows.values()]
+    assert all(0 < one < 4 for one in bits)
+    assert len(set(bits)) == 4
+    assert len({row["parameters"] for row in rows.values()}) == 1
+    assert f"tiny, 12,000 tokens; learnt from {report['learnt_from']['records']:,} records" in result.out.decode()
