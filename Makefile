@@ -36,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 test: install ## Run the tests
 	@$(PYTEST) -m 'not slow and not ray' -n 3 --dist loadfile --no-loadscope-reorder # they wait, too: for processes
-	@$(PYTEST) -m 'not slow and ray' -n 2 --dist loadgroup
+	@$(PYTEST) -m 'not slow and ray'
 
 test-all: install ## Run the tests, the slow ones too
 	@$(PYTEST)

@@ -1,4 +1,4 @@
-"""Shared by all tests of a process: a home folder of its own, one Ray session, one small trained version, one service.
+"""Shared by all tests: a home folder of their own, one Ray session, one small trained version, one service.
 
 `support` is on the path (import-mode=importlib adds nothing): `import synthetic`.
 """
@@ -46,16 +46,10 @@ LONG = {
 """Files whose tests take long. Of those that are begun last, the other workers would wait for the end."""
 
 
-SERVICES = Path(__file__).parent / "serve_app"
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         if "ray_session" in item.fixturenames:
             item.add_marker("ray")
-            # Two processes, each with a Ray session: one for what shares the service, one for all else.
-            shares_service = SERVICES in item.path.parents and item.path.parent.name != "rollout"
-            item.add_marker(pytest.mark.xdist_group("service" if shares_service else "jobs"))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.path.stem not in LONG)
 

@@ -327,8 +327,8 @@ static void fill_work(const VectorSpace *space, VectorWork *work_V) {
                                  .candidate_L4 = zeros(16 * latents), .latent_L = zeros(4 * latents),
                                  .scaled_L = zeros(4 * latents), .cost_L4 = zeros(16 * latents), .from_L = zeros(8 * latents),
                                  .sum_D = zeros(8 * dims), .used_L = zeros(latents),
-                                 .ratio_L = zeros(4 * latents), .expected_L = zeros(latents * sizeof(Expected)),
-                                 .interval_L = zeros(4 * latents), .rest_L = zeros(2 * latents)};
+                                 .expected_L = zeros(latents * sizeof(Expected)), .interval_L = zeros(4 * latents),
+                                 .rest_L = zeros(2 * latents)};
 }
 
 /* Streams of random vectors, with some numbers far out, and what they decode to as each type. */
