@@ -52,8 +52,8 @@ def run(
     for number, one in enumerate(ablations):
         on_step(f"{one.name}: training")
         run_folder = new_folder(folder, f"run-{number}")
-        begin: NeuralConfig | Start = PRESETS[preset].with_(**one.settings.network)
-        begin = Start.of_model(*start, run_folder) if start else begin
+        begin: NeuralConfig | Start
+        begin = Start.of_model(*start, run_folder) if start else PRESETS[preset].with_(**one.settings.network)
         teacher = None
         if vocabulary_of:
             begin, teacher = taught_by(vocabulary_of, begin, run_folder)

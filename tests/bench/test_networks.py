@@ -11,10 +11,12 @@ from bench.networks import ablations, augmentation
 from bench.networks.augmentation import OTHER, RUNS, SAME, markdown, markdown_by_set
 from bench.networks.measure import ALL, Coding, decode_us_per_token, float_bits_by_set
 from bench.networks.pruning import name_of
-from bench.networks.samples import some_of_each, to_learn_from
+from bench.networks.runs import settings_of
+from bench.networks.samples import read, some_of_each, to_learn_from
 from nbmf import builtin
 from train_app.augment.names import Augmentation
 from train_app.network.pruning import NO_PRUNING, Pruning
+from train_app.network.settings import FINETUNE
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +215,18 @@ def test_no_such_settings(nbmf_command, vary, told):
     result = nbmf_command("bench", "ablations", "--data", "x.jsonl", "--train", "y.jsonl", "--vary", vary)
     assert result.code == 2
     assert told in " ".join(result.err.replace("│", " ").split())
+
+
+@pytest.mark.slow
+def test_ablations_of_a_network_that_is_trained_on(ray_session, data, tmp_path):
+    samples = read(str(data), str(data), None, None, 1, 3000)
+    start = (hybrids.hybrid(), networks.vocabulary(networks.sample_records()[::6]))
+    settings = settings_of(None, FINETUNE, 6000)
+    compared = [ablations.Ablation(name, settings.model_copy(update={"seed": seed})) for seed, name in enumerate("ab")]
+    rows = ablations.run(samples, compared, FINETUNE, start, None, tmp_path, lambda _step: None)
+    assert [row["ablation"] for row in rows] == ["a", "b"]
+    assert rows[0]["layers"] == start[0].config.kinds
+    assert rows[0]["sets"]["all"]["bits_per_byte"] != rows[1]["sets"]["all"]["bits_per_byte"]
 
 
 @pytest.mark.slow
