@@ -49,6 +49,11 @@ _READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
 
+def trains_network(preset: str) -> bool:
+    """Whether it is one that trains a network, by a job of Ray Train."""
+    return preset == FINETUNE or preset in PRESETS
+
+
 @dataclass(frozen=True, slots=True)
 class LearningPlan:
     """Which network, and how to train it; `runs_folder` holds the checkpoints and logs."""
@@ -63,7 +68,7 @@ class LearningPlan:
 
     @property
     def trains_network(self) -> bool:
-        return self.preset == FINETUNE or self.preset in PRESETS
+        return trains_network(self.preset)
 
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""

@@ -65,10 +65,12 @@ def ablations(
         settings_of_new(preset, tokens) if new and not network_config else settings_of(network_config, preset, tokens)
     )
     chosen = _ablations(settings, vary or [], teacher)
-    with session(None), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
+    with console.status("reading records") as status:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
         start = None if new else network_in(None)
-        rows = ablating.run(samples, chosen, preset, start, teacher, Path(runs), status.update)
+        status.update("starting Ray")
+        with session(None), tempfile.TemporaryDirectory() as runs:
+            rows = ablating.run(samples, chosen, preset, start, teacher, Path(runs), status.update)
     report: dict[str, Any] = {"machine": machine.facts(), **amounts(**samples._asdict())}
     write_json(json_output, report | {"preset": preset, "tokens": tokens, "rows": rows})
     for line in ablating.markdown(rows):

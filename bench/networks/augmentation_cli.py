@@ -47,11 +47,13 @@ def augmentation(
     new = is_new(preset)
     settings = settings_of_new(preset, tokens) if new else settings_of(None, preset, tokens)
     settings = settings.model_copy(update={"augment_copies": copies})
-    with session(None), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
+    with console.status("reading records") as status:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
         others = some_of_each(to_learn_from(other, payload_field, set_field), tested_bytes)
         start = None if new else network_in(None)
-        rows = augmenting.run(samples, others, preset, start, settings, Path(runs), status.update)
+        status.update("starting Ray")
+        with session(None), tempfile.TemporaryDirectory() as runs:
+            rows = augmenting.run(samples, others, preset, start, settings, Path(runs), status.update)
     report: dict[str, Any] = {"machine": machine.facts(), **amounts(**samples._asdict(), other=others)}
     report |= {"preset": preset, "tokens": tokens, "copies_of_a_record": copies, "rows": rows}
     write_json(json_output, report)

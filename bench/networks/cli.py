@@ -56,9 +56,11 @@ def architectures(
         raise typer.BadParameter(f"no such sizes: {preset}; there are {', '.join(PRESETS)}", param_hint="--preset")
     settings = settings_of_new(preset, tokens, layers)
     # One CPU, and so one thread of each: processor time is what is told of the others.
-    with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
+    with console.status("reading records") as status:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
-        rows = run(*samples, preset, settings, tokens, Path(runs), status.update)
+        status.update("starting Ray")
+        with session(None, num_cpus=1), tempfile.TemporaryDirectory() as runs:
+            rows = run(*samples, preset, settings, tokens, Path(runs), status.update)
     report = _report(samples, rows) | {"preset": preset}
     write_json(json_output, report)
     for equal in ("tokens", "time"):
@@ -117,9 +119,11 @@ def pruning(
 
     settings = settings_of(network_config, FINETUNE, tokens)
     given = network_in(network)
-    with session(None, num_cpus=1), console.status("reading records") as status, tempfile.TemporaryDirectory() as runs:
+    with console.status("reading records") as status:
         samples = read(train, data, payload_field, set_field, every, tested_bytes)
-        rows = run(given, *samples, prunings, settings, Path(runs), status.update)
+        status.update("starting Ray")
+        with session(None, num_cpus=1), tempfile.TemporaryDirectory() as runs:
+            rows = run(given, *samples, prunings, settings, Path(runs), status.update)
     report = _report(samples, rows) | {"tokens": tokens}
     write_json(json_output, report)
     results().print(pruning_table(rows))

@@ -42,7 +42,6 @@ def presets(
     from bench.records import read
     from cluster import config as configuration
     from cluster.progress import console, results
-    from cluster.session import session
     from cluster.sources import open_source
     from train_app.cli import Preset
     from train_app.config import DEFAULT_FILE, TrainConfig
@@ -50,7 +49,7 @@ def presets(
     config = configuration.load(TrainConfig, None, DEFAULT_FILE)
     if unknown := set(preset or ()) - {*Preset}:
         raise typer.BadParameter(f"no such preset: {min(unknown)}", param_hint="--preset")
-    with session(None), console.status("reading records") as status:
+    with console.status("reading records") as status:
         records = read(open_source(data, payload_field=payload_field, class_field=set_field, parse_json=True))
         chosen = [record for record in records if not only or record.set in only]
         tried = tuple(preset or PRESETS)

@@ -9,12 +9,15 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from bench.records import BenchRecord, NothingToMeasure
 from cluster.measure import BASELINES
+from cluster.session import session
 from nbmf.builtin import default_codec
 from train_app.config import TrainConfig
+from train_app.learned_part import trains_network
 from train_app.learnt_codec import coded_bytes, learn
 from train_app.samples.sample import Sample, digest_of
 
@@ -32,38 +35,37 @@ def run(
 ) -> list[dict[str, Any]]:
     """Rows {set, records, bytes, ratios: {name: total ratio on `unseen` others}, minutes: {preset: to learn}}.
 
-    `max_minutes` is for each training of a network, without it that of the preset's file; such presets need a Ray
-    session. Sets with fewer records than the size and the unseen together have no row of that size.
+    `max_minutes` is for each training of a network, without it that of the preset's file; Ray is started for such
+    presets alone. Sets with fewer records than the size and the unseen together have no row of that size. Raises
+    NothingToMeasure where there is no row.
     """
     sets: dict[str, dict[bytes, BenchRecord]] = defaultdict(dict)
     for record in records:
         sets[record.set].setdefault(record.canonical, record)
-    rows = []
-    for name, distinct in sorted(sets.items()):
-        shuffled = list(distinct.values())
-        random.Random(0).shuffle(shuffled)
-        tried, rest = [_sample(r) for r in shuffled[:unseen]], shuffled[unseen:]
-        given = [size for size in sizes if size <= len(rest)]
-        if not given:
-            continue
-        on_step(f"{name}: built-in")
-        fixed = {label: sum(measure(r.canonical) for r in tried) for label, measure in BASELINES.items()}
-        fixed[BUILTIN] = coded_bytes(default_codec(), tried)
-        raw = sum(len(r.canonical) for r in tried)
-        for size in given:
-            samples = [_sample(r) for r in rest[:size]]
-            row: dict[str, Any] = {"set": name, "records": size, "bytes": sum(len(s.canonical) for s in samples)}
-            coded, row["minutes"] = dict(fixed), {}
-            for preset in presets:
-                on_step(f"{name}, {size} records: {preset}")
-                began = time.monotonic()
-                codec = learn(preset, samples, config, max_minutes)
-                row["minutes"][preset] = round((time.monotonic() - began) / 60, 2)
-                coded[preset] = coded_bytes(codec, tried)
-            row["ratios"] = {label: round(raw / total, 4) for label, total in coded.items()}
-            rows.append(row)
-    if not rows:
+    enough = {name: distinct for name, distinct in sorted(sets.items()) if len(distinct) >= unseen + min(sizes)}
+    if not enough:
         raise NothingToMeasure(f"no set has {min(sizes)} records to learn from and {unseen} others to try")
+    rows = []
+    with session() if any(map(trains_network, presets)) else nullcontext():
+        for name, distinct in enough.items():
+            shuffled = list(distinct.values())
+            random.Random(0).shuffle(shuffled)
+            tried, rest = [_sample(r) for r in shuffled[:unseen]], [_sample(r) for r in shuffled[unseen:]]
+            on_step(f"{name}: built-in")
+            fixed = {label: sum(measure(s.canonical) for s in tried) for label, measure in BASELINES.items()}
+            fixed[BUILTIN] = coded_bytes(default_codec(), tried)
+            raw = sum(len(s.canonical) for s in tried)
+            for samples in (rest[:size] for size in sizes if size <= len(rest)):
+                coded, minutes = dict(fixed), {}
+                for preset in presets:
+                    on_step(f"{name}, {len(samples)} records: {preset}")
+                    began = time.monotonic()
+                    codec = learn(preset, samples, config, max_minutes)
+                    minutes[preset] = round((time.monotonic() - began) / 60, 2)
+                    coded[preset] = coded_bytes(codec, tried)
+                ratios = {label: round(raw / total, 4) for label, total in coded.items()}
+                row = {"set": name, "records": len(samples), "bytes": sum(len(s.canonical) for s in samples)}
+                rows.append(row | {"minutes": minutes, "ratios": ratios})
     return rows
 
 
