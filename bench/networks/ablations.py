@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 
 from bench.networks.measure import ALL, Coding
-from bench.networks.runs import new_folder
+from bench.networks.runs import new_folder, processor_s_per_token
 from bench.networks.samples import Samples
 from nbmf.neural.config import PRESETS, NeuralConfig
 from train_app.network.model import NeuralModel
@@ -42,7 +42,7 @@ def run(
     folder: Path,
     on_step: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    """Rows {ablation, sizes, sets, float_bits_per_byte}, in the order given.
+    """Rows {ablation, train_us_per_token, sizes, sets, float_bits_per_byte}, in the order given.
 
     `start`: what each begins with in place of random weights of the preset. `vocabulary_of`: the folder of a network
     whose vocabulary all new ones have, as one with that as its teacher must. Needs a Ray session; `folder` holds the
@@ -59,19 +59,21 @@ def run(
             begin, teacher = taught_by(vocabulary_of, begin, run_folder)
         taught = teacher if one.teacher else None
         learnt_from, watched, tested = samples
+        lines: list[dict[str, Any]] = []
         model, tokenizer, _ = train_network(
-            learnt_from, watched, begin, one.settings, run_folder, lambda _line: None, teacher=taught
+            learnt_from, watched, begin, one.settings, run_folder, lines.append, teacher=taught
         )
         on_step(f"{one.name}: measuring")
         coding = Coding.of(model, tokenizer, learnt_from)
-        rows.append({"ablation": one.name} | coding.sizes() | coding.bits(tested))
+        row = {"ablation": one.name, "train_us_per_token": round(processor_s_per_token(lines) * 1e6, 2)}
+        rows.append(row | coding.sizes() | coding.bits(tested))
     return rows
 
 
 def markdown(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Lines of a table: bits a byte of all records in floats and in integers, and the ratio of the streams."""
-    yield "| trained | bits a byte, floats | | integers | | integers cost | ratio of the streams |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| trained | bits a byte, floats | | integers | | integers cost | ratio of the streams | µs a token |"
+    yield "|---|---|---|---|---|---|---|---|"
     first = rows[0]
     for row in rows:
         everything = row["sets"][ALL]
@@ -82,5 +84,5 @@ def markdown(rows: list[dict[str, Any]]) -> Iterator[str]:
         ):
             cells += [f"{bits:.4f}", "" if row is first else f"{bits / before - 1:+.2%}"]
         cells.append(f"{everything['bits_per_byte'] / row['float_bits_per_byte'] - 1:+.2%}")
-        cells.append(f"{everything['ratio']:.3f}")
+        cells += [f"{everything['ratio']:.3f}", f"{row['train_us_per_token']:,.0f}"]
         yield "| " + " | ".join(cells) + " |"

@@ -48,8 +48,9 @@ def ablations(
     """Networks trained alike but for some settings, or with a teacher: bits a byte in floats and in integers.
 
     Beside one with nothing changed and one of another seed. By the code of `nbmf train`, on equally many tokens; the
-    ratio is that of the streams, with adaptation as it is before it is fitted and no counts. Each takes some six
-    minutes for a million tokens of `small` on two cores. The table is Markdown.
+    ratio is that of the streams, with adaptation as it is before it is fitted and no counts; microseconds are of
+    processor time, to train. Each takes some six minutes for a million tokens of `small` on two cores. The table is
+    Markdown.
     """
     check_writable(json_output, "--json")
     from bench import machine

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.networks.measure import Coding, decode_us_per_token
-from bench.networks.runs import new_folder
-from bench.records import NothingToMeasure
+from bench.networks.runs import new_folder, processor_s_per_token
 from nbmf.neural.config import PRESETS
 from train_app.network.architectures import Architecture, with_architecture
 from train_app.network.settings import NeuralTrainConfig
@@ -28,12 +27,8 @@ class _Run:
 
     def __init__(self, coding: Coding, lines: list[dict[str, Any]]) -> None:
         self.coding = coding
-        told = [line for line in lines if "processor_s" in line]
-        if len(told) < 2:
-            raise NothingToMeasure("the run was over before its second report: give it more --tokens")
-        first, last = told[0], told[-1]
-        self.tokens = int(last["tokens"])
-        self.s_per_token = (last["processor_s"] - first["processor_s"]) / max(1, last["tokens"] - first["tokens"])
+        self.s_per_token = processor_s_per_token(lines)
+        self.tokens = max(int(line["tokens"]) for line in lines if "processor_s" in line)
 
 
 def run(

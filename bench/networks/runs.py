@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from bench.records import NothingToMeasure
 from cluster import config as configuration
 from nbmf.neural.config import PRESETS
 from train_app.network.settings import NeuralTrainConfig, default_file
@@ -12,7 +15,10 @@ from train_app.vocabulary.tokenizer import TOKENIZER_FILE
 
 _SEQUENCE, _STEPS = 256, 300
 """Tokens of a sequence; steps at least, in which so few tokens teach more than in few large ones."""
-_UNTIMED = {"max_minutes": 1e6, "max_epochs": 0, "checkpoint_interval_s": 1e9, "compile": False}
+_UNTIMED = {
+    **{"max_minutes": 1e6, "max_epochs": 0, "checkpoint_interval_s": 1e9, "compile": False},
+    "report_interval_steps": 2,
+}
 """Whatever else the machine does."""
 
 
@@ -30,9 +36,18 @@ def settings_of_new(preset: str, tokens: int, layers: int | None = None) -> Neur
         "batch_size": min(32, max(1, tokens // (_STEPS * _SEQUENCE))),
         "sequence_length": _SEQUENCE,
         "warmup_steps": _STEPS // 15,
-        "report_interval_steps": 2,
     }
     return configuration.load(NeuralTrainConfig, None, default_file(preset), overrides)
+
+
+def processor_s_per_token(lines: Sequence[dict[str, Any]]) -> float:
+    """Of a run's log, after the first report. Raises NothingToMeasure."""
+    told = [line for line in lines if "processor_s" in line]
+    if len(told) < 2:
+        raise NothingToMeasure("the run was over before its second report: give it more --tokens")
+    first, last = told[0], told[-1]
+    seconds: float = last["processor_s"] - first["processor_s"]
+    return seconds / max(1, last["tokens"] - first["tokens"])
 
 
 def new_folder(parent: Path, name: str) -> Path:

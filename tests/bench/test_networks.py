@@ -192,14 +192,15 @@ def test_augmentation(nbmf_command, ray_session, data, tmp_path, monkeypatch):
 
 def test_the_table_of_ablations():
     rows = [
-        {"ablation": name, "float_bits_per_byte": floats, "sets": {ALL: {"bits_per_byte": integers, "ratio": 4.5}}}
+        {"ablation": name, "float_bits_per_byte": floats, "train_us_per_token": 1234.5}
+        | {"sets": {ALL: {"bits_per_byte": integers, "ratio": 4.5}}}
         for name, floats, integers in (("as it is", 1.0, 1.01), ("seed: 2", 1.1, 1.2))
     ]
     assert [*ablations.markdown(rows)][2:] == [
-        "| as it is | 1.0000 |  | 1.0100 |  | +1.00% | 4.500 |",
-        "| seed: 2 | 1.1000 | +10.00% | 1.2000 | +18.81% | +9.09% | 4.500 |",
+        "| as it is | 1.0000 |  | 1.0100 |  | +1.00% | 4.500 | 1,234 |",
+        "| seed: 2 | 1.1000 | +10.00% | 1.2000 | +18.81% | +9.09% | 4.500 | 1,234 |",
     ]
-    assert {line.count("|") for line in ablations.markdown(rows)} == {8}
+    assert {line.count("|") for line in ablations.markdown(rows)} == {9}
 
 
 @pytest.mark.parametrize(
@@ -247,4 +248,5 @@ def test_ablations(nbmf_command, ray_session, data, tmp_path):
     assert all(0 < one < 4 for one in bits)
     assert len(set(bits)) == 4
     assert len({row["parameters"] for row in rows.values()}) == 1
+    assert rows["with the teacher"]["train_us_per_token"] > rows["as it is"]["train_us_per_token"] > 0
     assert f"tiny, 12,000 tokens; learnt from {report['learnt_from']['records']:,} records" in result.out.decode()

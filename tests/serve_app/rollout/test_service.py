@@ -210,6 +210,7 @@ def test_a_candidate_that_does_wrong_is_rolled_back(registry, client, traffic, n
     wait_for_version(traffic, before)
 
 
+@pytest.mark.slow
 def test_an_encoder_that_nobody_needs_ends(registry, client):
     from ray import serve
 

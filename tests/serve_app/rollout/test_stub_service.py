@@ -38,6 +38,7 @@ def client(service, registry):
     undeploy(NAME)
 
 
+@pytest.mark.slow
 def test_from_the_stub_to_a_version(registry, client):
     records, store = synthetic.records(100, seed=43), RolloutStore(registry)
     first = client.post("/v1/encode", json={"payload": records[0]}).json()
