@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
+from bench.peak_memory import peak_bytes
 from nbmf.effort import Effort, EffortSetting
 from nbmf.errors import NbmfError
 
@@ -114,7 +115,7 @@ def _run(job: Job, source: Any, on_plan: Any, on_shard: Any) -> Any:
 
 
 class _Memory:
-    """Peaks of resident memory, sampled: of this process, and of the largest worker with what it started."""
+    """Peaks of resident memory: of this process, and, sampled, of the largest worker with what it started."""
 
     def __init__(self, driver: Any) -> None:
         self.driver_bytes = self.worker_bytes = 0
@@ -130,10 +131,10 @@ class _Memory:
     def __exit__(self, *_error: object) -> None:
         self._over.set()
         self._thread.join()
+        self.driver_bytes = peak_bytes()
 
     def _sample(self) -> None:
         while True:
-            self.driver_bytes = max(self.driver_bytes, self._driver.memory_info().rss)
             self.worker_bytes = max(self.worker_bytes, *self._workers(), 0)
             if self._over.wait(_PERIOD_S):
                 break

@@ -47,7 +47,8 @@ def processor_s_per_token(lines: Sequence[dict[str, Any]]) -> float:
         raise NothingToMeasure("the run was over before its second report: give it more --tokens")
     first, last = told[0], told[-1]
     seconds: float = last["processor_s"] - first["processor_s"]
-    return seconds / max(1, last["tokens"] - first["tokens"])
+    tokens: int = last["tokens"] - first["tokens"]
+    return seconds / max(1, tokens)
 
 
 def new_folder(parent: Path, name: str) -> Path:

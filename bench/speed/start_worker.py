@@ -6,20 +6,10 @@ Reads a JSON object from standard input, writes one to standard output. Nothing 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
-from pathlib import Path
 
-
-def _peak_mb() -> float:
-    """Most memory that this process has held. Linux's getrusage would count the parent's too, until this one ran."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+from bench.peak_memory import peak_bytes
 
 
 def main() -> None:
@@ -53,6 +43,10 @@ def main() -> None:
     }
     print(
         json.dumps(
-            {"equal": equal, "peak_mb": _peak_mb(), "ms": {name: seconds * 1e3 for name, seconds in times.items()}}
+            {
+                "equal": equal,
+                "peak_mb": peak_bytes() / 1e6,
+                "ms": {name: seconds * 1e3 for name, seconds in times.items()},
+            }
         )
     )

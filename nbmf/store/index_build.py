@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbmf.store.errors import IndexUnusable
 from nbmf.store.files import remove_scratch
 from nbmf.store.folder import Folder, LocalFolder, folder_at
-from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, FORMAT, HASH_BITS, METADATA, Index, bits_for, checksum
+from nbmf.store.index import BATCH_ENTRIES, CHECKSUM, ENTRY, FORMAT, HASH_BITS, METADATA, Index, bits_for, checksum
 from nbmf.store.index import key_hash as key_hash
 from nbmf.store.layout import INDEX
 from nbmf.store.parts import Parts, list_parts
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SPILL = "_index.spill"
-SPILL_ENTRIES = 1 << 18
+FEWEST_ENTRIES, MOST_ENTRIES = 1 << 15, 1 << 18
 """Entries that are held in memory, 16 bytes each: of a pile while it is sorted, and of all piles while they grow."""
-
-_ENTRY = [("hash", "<u8"), ("part", "<u4"), ("row", "<u4")]
+_PILES = 1 << 10
+"""Files that entries are sorted into, until these would be larger than that."""
 
 
 def ensure_index(folder: Folder) -> None:
@@ -59,13 +59,14 @@ def _build(folder: Folder) -> None:
             records += file.metadata.num_rows
     bits = bits_for(records)
     with folder.scratch(SPILL) as spill:
-        pile_bits = max(0, bits - (SPILL_ENTRIES // BATCH_ENTRIES).bit_length() + 1)
-        _spill(parts, spill, pile_bits)
+        held = min(max(FEWEST_ENTRIES, records // _PILES), MOST_ENTRIES)
+        pile_bits = max(0, bits - (held // BATCH_ENTRIES).bit_length() + 1)
+        _spill(parts, spill, pile_bits, held)
         fields = {"format": FORMAT, "bits": bits, "records": records, "parts": parts.digest}
         folder.write(INDEX, lambda path: _write(path, fields, _piles(spill, pile_bits), bits - pile_bits))
 
 
-def _spill(parts: Parts, spill: Path, pile_bits: int) -> None:
+def _spill(parts: Parts, spill: Path, pile_bits: int, most_held: int) -> None:
     """Entries, in the store's order, to one file for each beginning of a hash."""
     import numpy as np
 
@@ -74,14 +75,14 @@ def _spill(parts: Parts, spill: Path, pile_bits: int) -> None:
     part = -1
     for number, batch in parts.rows(["key"]):
         row, part = (row, part) if number == part else (0, number)
-        entries = np.empty(len(batch), _ENTRY)
+        entries = np.empty(len(batch), ENTRY)
         entries["hash"] = [key_hash(fields["key"]) for fields in batch]
         entries["part"] = number
         entries["row"] = np.arange(row, row + len(batch))
         row += len(batch)
         held.append(entries)
         count += len(batch)
-        if count >= SPILL_ENTRIES:
+        if count >= most_held:
             _flush(held, spill, pile_bits)
             held, count = [], 0
     if held:
@@ -107,7 +108,7 @@ def _piles(spill: Path, pile_bits: int) -> Iterator[npt.NDArray[np.void]]:
 
     for pile in range(1 << pile_bits):
         path = spill / str(pile)
-        entries = np.fromfile(path, _ENTRY) if path.exists() else np.empty(0, _ENTRY)
+        entries = np.fromfile(path, ENTRY) if path.exists() else np.empty(0, ENTRY)
         yield entries[np.argsort(entries["hash"], kind="stable")]
 
 
@@ -117,7 +118,7 @@ def _write(path: Path, fields: dict[str, object], piles: Iterator[npt.NDArray[np
     import pyarrow as pa
 
     schema = pa.schema(
-        [pa.field(name, pa.from_numpy_dtype(kind), nullable=False) for name, kind in _ENTRY],
+        [pa.field(name, pa.from_numpy_dtype(kind), nullable=False) for name, kind in ENTRY],
         metadata={METADATA: json.dumps(fields).encode()},
     )
     bits = fields["bits"]
@@ -129,7 +130,12 @@ def _write(path: Path, fields: dict[str, object], piles: Iterator[npt.NDArray[np
             for _ in range(1 << batch_bits):
                 first, last = np.searchsorted(batch_of, number, "left"), np.searchsorted(batch_of, number, "right")
                 chosen = entries[first:last]
-                columns = [pa.array(np.ascontiguousarray(chosen[name])) for name, _ in _ENTRY]
+                # Not by pa.array, which imports pandas where it is installed.
+                buffers = [pa.py_buffer(np.ascontiguousarray(chosen[name])) for name, _ in ENTRY]
+                columns = [
+                    pa.Array.from_buffers(kind, len(chosen), [None, buffer])
+                    for kind, buffer in zip(schema.types, buffers, strict=True)
+                ]
                 batch = pa.record_batch(columns, schema=schema)
                 writer.write_batch(batch, custom_metadata={CHECKSUM: checksum(batch)})
                 number += 1

@@ -169,7 +169,8 @@ def _read(file: pq.ParquetFile, rows: list[int], columns: Iterable[str]) -> list
         end = first + file.metadata.row_group(number).num_rows
         inside = [row - first for row in wanted if row < end]
         if inside:
-            found += file.read_row_group(number, columns=held).take(inside).to_pylist()
+            group = file.read_row_group(number, columns=held)
+            found += [row for at in inside for row in group.slice(at, 1).to_pylist()]  # `take` imports pandas
             wanted = wanted[len(inside) :]
         first = end
     if wanted:

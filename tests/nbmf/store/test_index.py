@@ -1,6 +1,8 @@
 """The key index: complete, the same bytes whatever the memory, and never believed when it is not sound."""
 
 import random
+import subprocess
+import sys
 import warnings
 
 import pyarrow.parquet as pq
@@ -70,13 +72,24 @@ def test_little_is_read_for_a_record(many, monkeypatch):
         assert max(sizes) < 2 * index.BATCH_ENTRIES
 
 
-@pytest.mark.parametrize("spill_entries", [index.BATCH_ENTRIES, 3 * index.BATCH_ENTRIES, 1 << 20])
-def test_the_same_bytes_whatever_fits_into_memory(many, monkeypatch, spill_entries):
+@pytest.mark.parametrize("entries", [index.BATCH_ENTRIES, 3 * index.BATCH_ENTRIES, 1 << 20])
+def test_the_same_bytes_whatever_fits_into_memory(many, monkeypatch, entries):
     before = (many / INDEX).read_bytes()
-    monkeypatch.setattr(index_build, "SPILL_ENTRIES", spill_entries)
+    for name in ("FEWEST_ENTRIES", "MOST_ENTRIES"):
+        monkeypatch.setattr(index_build, name, entries)
     index_build.build_index(many)
     assert (many / INDEX).read_bytes() == before
     assert not (many / index_build.SPILL).exists()
+
+
+def test_pandas_stays_out(many, clean_environment):
+    """It is there with Ray, and would take 40 MB of each process that reads a record."""
+    done = (
+        "import sys; from nbmf import store; from nbmf.store.index_build import build_index; build_index(sys.argv[1]); "
+    )
+    done += "print(store.open(sys.argv[1]).get('agent/7').key, 'pandas' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", done, many], env=clean_environment, capture_output=True, text=True)
+    assert ran.stdout.split() == ["agent/7", "False"], ran.stderr
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
