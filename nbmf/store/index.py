@@ -92,6 +92,10 @@ class Index:
                 raise IndexUnusable(f"{path} is of other files than there are now")
             if reader.num_record_batches != 1 << fields["bits"]:
                 raise IndexUnusable(f"{path} is damaged: it does not have the batches it says")
+            if [(field.name, field.type) for field in reader.schema] != [
+                (name, pa.from_numpy_dtype(kind)) for name, kind in ENTRY
+            ]:
+                raise IndexUnusable(f"{path} is damaged: it has other columns")
             return cls(fields["bits"], fields["records"], file, reader)
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             file.close()
@@ -125,7 +129,7 @@ class Index:
         try:
             batch, metadata = self._reader.get_batch_with_custom_metadata(number)
             intact = metadata is not None and metadata.get(CHECKSUM) == checksum(batch)
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise IndexUnusable(f"batch {number} of the index cannot be read: {error}") from error
         if not intact:
             raise IndexUnusable(f"batch {number} of the index is damaged")
