@@ -42,9 +42,9 @@ def vectors(
     """Bytes a vector, cosine and recall@10 of ours, float16, int8 and faiss' quantisers.
 
     Each vector is coded alone and decoded. Recall: of the ten nearest other vectors, by cosine, how many are found when
-    they are stored in that form. Speeds are of one core's time. Without vectors of so many dims, --texts and --dims
-    derive some from words that texts have in common (latent semantic analysis): they are no embedding model's. Needs
-    the extra `bench`; faiss' rows need faiss-cpu.
+    they are stored in that form; of RaBitQ, whose codes stand for distances alone, by those. Speeds are of one core's
+    time. Without vectors of so many dims, --texts and --dims derive some from words that texts have in common (latent
+    semantic analysis): they are no embedding model's. Needs the extra `bench`; faiss' rows need faiss-cpu.
     """
     check_writable(json_output, "--json")
     check_writable(plot, "--plot")
@@ -128,9 +128,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
         values = (
             f"{row['bytes']:,.1f}",
             f"{row['ratio']:.2f}",
-            *(f"{row[f'cosine_{what}']:.5f}" for what in ("mean", "p5", "min")),
+            *(f"{row[key]:.5f}" if key in row else "" for key in ("cosine_mean", "cosine_p5", "cosine_min")),
             f"{row['recall_10']:.4f}",
-            *(f"{row[f'{what}_per_s']:,}" for what in ("encode", "decode")),
+            *(f"{row[key]:,}" if key in row else "" for key in ("encode_per_s", "decode_per_s")),
         )
         shown.add_row(row["coder"], *values)
     return shown

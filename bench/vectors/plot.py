@@ -20,7 +20,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, key in zip(figure.subplots(1, 2), ("recall_10", "cosine_mean"), strict=True):
         for family, colour in _FAMILIES.items():
-            own = [row for row in rows if _family(row["coder"]) == family]
+            own = [row for row in rows if _family(row["coder"]) == family and key in row]
             own.sort(key=lambda row: row["bytes"])
             values = [row[key] if key == "recall_10" else 1 - row[key] for row in own]
             line = "-" if family.startswith(OURS) else ""

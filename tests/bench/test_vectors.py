@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from bench.vectors.run import nearest, recall
+from bench.vectors.run import _rabitq, nearest, recall
 from bench.vectors.texts import embeddings
 
 
@@ -32,8 +32,11 @@ def test_the_command(nbmf_command, files):
     trained, untrained = rows["nbmf, trained"], rows["nbmf, untrained"]
     assert trained["bytes"] < untrained["bytes"] < rows["int8"]["bytes"]
     assert trained["cosine_mean"] > 0.994
-    for row in rows.values():
-        assert row["cosine_min"] <= row["cosine_p5"] <= row["cosine_mean"] <= 1
+    for name, row in rows.items():
+        assert ("cosine_mean" in row) == ("decode_per_s" in row) == ("RaBitQ" not in name)
+        if "cosine_mean" in row:
+            assert row["cosine_min"] <= row["cosine_p5"] <= row["cosine_mean"] <= 1
+        assert row["recall_10"] > 0.5
     assert any(name.startswith("faiss") for name in rows) == (find_spec("faiss") is not None)
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert f"{trained['bytes']:.1f}" in result.out.decode()
@@ -55,6 +58,16 @@ def test_recall_is_of_other_vectors():
     assert all(index not in row for index, row in enumerate(exact))
     assert recall(exact, nearest(x, 3 * x)) == 1
     assert recall(exact, nearest(x, -x)) < 0.2
+
+
+@pytest.mark.skipif(find_spec("faiss") is None, reason="RaBitQ is faiss'")
+def test_rabitq_is_searched_by_its_own_distances(files):
+    vectors, training = (np.load(files / f"{name}.npy") for name in ("data", "train"))
+    coder = _rabitq(32, 5, training)
+    found = coder.search(3 * vectors)
+    assert found.shape == (60, 10)
+    assert all(place not in row for place, row in enumerate(found))
+    assert recall(nearest(vectors, vectors), found) > 0.8
 
 
 SUBJECTS = ["rain wind cloud storm", "flour butter oven dough", "train ticket platform delay"]
