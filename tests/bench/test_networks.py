@@ -222,7 +222,7 @@ def test_no_such_settings(nbmf_command, vary, told):
 def test_ablations_of_a_network_that_is_trained_on(ray_session, data, tmp_path):
     samples = read(str(data), str(data), None, None, 1, 3000)
     start = (hybrids.hybrid(), networks.vocabulary(networks.sample_records()[::6]))
-    settings = settings_of(None, FINETUNE, 6000)
+    settings = settings_of(None, FINETUNE, 6000).model_copy(update={"batch_size": 2})
     compared = [ablations.Ablation(name, settings.model_copy(update={"seed": seed})) for seed, name in enumerate("ab")]
     rows = ablations.run(samples, compared, FINETUNE, start, None, tmp_path, lambda _step: None)
     assert [row["ablation"] for row in rows] == ["a", "b"]
