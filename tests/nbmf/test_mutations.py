@@ -166,7 +166,7 @@ def test_2500_blobs_joined_from_two(blobs, codec, fresh_default_catalog):
     assert judge.refused > 2_000
 
 
-@pytest.mark.parametrize("times", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [100, pytest.param(500, marks=pytest.mark.slow)])
 def test_noise_behind_a_known_first_byte(codec, fresh_default_catalog, times):
     rng = random.Random(12)
     judge = _Judge(codec)
