@@ -119,8 +119,8 @@ def exact(
     """Check that a version's network gives the same integers for every record, however they are worked out.
 
     In the compiled core, one token and 16 at once, in PyTorch one by one, in batches and on 2 threads, and in both
-    with code for older processors. On each of them every record is also coded, decoded and compared. Exit code 1 if
-    anything differs.
+    with code for older processors; in PyTorch on a GPU, where there is one. On each of them every record is also coded,
+    decoded and compared. Exit code 1 if anything differs.
 
     Needs PyTorch. A million tokens take about an hour of one core, all modes together.
     """
@@ -204,13 +204,14 @@ bench.add_typer(migration, name="migration")
 def exact_table(report: dict[str, Any]) -> Table:
     """A line a mode."""
     result = Table(title=f"version {report['version'][:12]}: the same integers?")
-    columns = ("mode", "records", "tokens", "equal", "different", "seconds", "processor")
+    columns = ("mode", "records", "tokens", "equal", "different", "seconds", "encode kB/s", "decode kB/s", "processor")
     for column in columns:
         text = column in ("mode", "processor")
         result.add_column(column, justify="left" if text else "right", no_wrap=column != "processor")
     for row in report["modes"]:
         numbers = [f"{row[key]:,}" for key in columns[1:6]]
-        result.add_row(row["name"], *numbers, row.get("processor", ""))
+        speeds = [f"{row[key]:,}" if key in row else "" for key in ("encode_kb_per_s", "decode_kb_per_s")]
+        result.add_row(row["name"], *numbers, *speeds, row.get("processor", ""))
     return result
 
 

@@ -14,8 +14,8 @@ from typing import Literal, get_args
 from nbmf.errors import NbmfError
 
 EngineName = Literal["auto", "cpu", "torch"]
-"""cpu: compiled loops. torch: PyTorch for the network, on a GPU if there is one. auto: torch for batches where there
-is a GPU, else cpu. One record alone always goes by the compiled loops."""
+"""cpu: compiled loops. torch: PyTorch for the network, on a GPU if there is one. auto: torch to encode large batches
+where there is a GPU, else cpu. One record alone always goes by the compiled loops."""
 
 NAME_VARIABLE = "NBMF_ENGINE"
 THREADS_VARIABLE = "NBMF_THREADS"

@@ -34,7 +34,7 @@ from train_app.learned_files import (
 from train_app.network.architectures import architecture_of
 from train_app.network.augmented import copies_for
 from train_app.network.failure import TrainingFailed, failed
-from train_app.network.given import load_given
+from train_app.network.found import network_in
 from train_app.network.model import NeuralModel
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
@@ -69,6 +69,11 @@ class LearningPlan:
     @property
     def trains_network(self) -> bool:
         return trains_network(self.preset)
+
+    @property
+    def trains_on(self) -> bool:
+        """Whether there is a network that it starts with."""
+        return self.preset == FINETUNE or self.init_from is not None
 
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
@@ -111,13 +116,17 @@ def _train_part(
 ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
     if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
         raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
+    if plan.settings.frozen and not plan.trains_on:
+        raise TrainingFailed(
+            "frozen: parts of a new network are random numbers; choose preset finetune, or --init-from"
+        )
     if not validation:
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None
     attributions: dict[str, bytes] = {}
     before, copies = None, None
     if plan.network:
-        model, tokenizer = load_given(plan.network)
+        model, tokenizer = network_in(plan.network)
     elif plan.preset in (BUILTIN, FINETUNE):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:

@@ -21,13 +21,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.exact.worker import Found, Job, Measure
+from bench.exact.worker import CPU, GPU, Found, Job, Measure
 from cluster.registry import BUILTIN, NONE, Registry
 from cluster.sources import BadRecord, Source
 from nbmf import _core
 from nbmf.builtin import default_folder
 from nbmf.errors import NbmfError
 from nbmf.manifest import read_version
+from nbmf.neural.codec import gpu_is_there
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import to_canonical
 
@@ -74,6 +75,7 @@ class Mode:
     batch: int = 1
     threads: int = 1
     imitated: str | None = None
+    device: str = CPU
 
 
 @dataclass(slots=True)
@@ -97,6 +99,12 @@ def modes() -> list[Mode]:
         Mode("core, 16 tokens at once", "core", batch=_core.AT_ONCE),
         Mode("core, whole records, 64 side by side", "records", batch=64),
     ]
+    if gpu_is_there():
+        result.append(Mode("torch on the GPU, batches of 64", "torch", batch=64, device=GPU))
+        result += [
+            Mode(f"torch on the GPU, whole records, {batch} side by side", "records", batch=batch, device=GPU)
+            for batch in (256, 1024)
+        ]
     for cpu in older():
         result += [
             Mode(f"{cpu}: core", "core", batch=_core.AT_ONCE, imitated=cpu),
@@ -177,7 +185,7 @@ def run(
     with ThreadPoolExecutor(processes) as pool:
 
         def work(mode: Mode) -> Result:
-            job = Job(mode.measure, folder, given, mode.batch, mode.threads)
+            job = Job(mode.measure, folder, given, mode.batch, mode.threads, mode.device)
             return run_apart(job, environment(mode), on_record)
 
         slowest_first = sorted(todo, key=lambda mode: (mode.imitated is None, mode.measure != "core"))
@@ -266,6 +274,7 @@ def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRec
                 "seconds": round(result.seconds, 1),
                 "failure": result.failure,
                 **result.process,
+                **_speeds(result.process, sum(len(record.canonical) for record in records)),
             }
         )
     streams = "".join(reference[number].stream or "" for number in sorted(reference))
@@ -273,6 +282,14 @@ def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRec
         "modes": rows,
         "differences": differences,
         "streams_sha256": hashlib.sha256(streams.encode()).hexdigest(),
+    }
+
+
+def _speeds(process: dict[str, Any], n_bytes: int) -> dict[str, float]:
+    """{encode_kb_per_s, decode_kb_per_s} of a process that timed both."""
+    parts = ("encode", "decode")
+    return {
+        f"{part}_kb_per_s": round(n_bytes / process[f"{part}_s"] / 1000, 1) for part in parts if f"{part}_s" in process
     }
 
 

@@ -11,7 +11,7 @@ import json
 import pickle
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,13 +19,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmf import _core
+from nbmf import _core, engine
 from nbmf.manifest import read_version
 from nbmf.neural.codec import NeuralCodec, Stream
 from nbmf.neural.config import NeuralConfig
 from nbmf.neural.weights import IntegerWeights
 
 Tokens = NDArray[np.int32]
+
+spent: dict[str, float] = {}
+"""Seconds of this process by what it did, of whole records."""
 
 STEP_POSITIONS = 1024
 """Rows of predictions that PyTorch works out at once: 4 bytes x vocabulary each."""
@@ -34,6 +37,7 @@ DEALT_BATCHES = 4
 """Records of neighbouring ranks by length are dealt into so many batches: unequal, but little padding."""
 
 
+CPU, GPU = "cpu", "cuda"
 Measure = Literal["core", "torch", "records"]
 
 
@@ -46,6 +50,7 @@ class Job:
     records: list[tuple[str, bytes]]
     batch: int = 1
     threads: int = 1
+    device: str = CPU  # of torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ def run(job: Job) -> Iterator[Found]:
 
 def processor(job: Job) -> str:
     """What the engine of this process takes the processor for, and the product that torch's engine uses."""
+    if job.device == GPU:
+        import torch
+
+        return torch.cuda.get_device_name()
     if job.measure == "torch":
         import torch
 
@@ -98,7 +107,8 @@ def main() -> None:
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301
     for found in run(job):
         print(json.dumps(asdict(found)), flush=True)
-    print(json.dumps({"processor": processor(job), "cpu_s": round(time.process_time(), 1)}))
+    about = {"processor": processor(job), "cpu_s": round(time.process_time(), 1)}
+    print(json.dumps(about | {f"{part}_s": round(seconds, 3) for part, seconds in spent.items()}))
 
 
 def _tokens(codec: NeuralCodec, record_type: str, data: bytes) -> Tokens:
@@ -148,7 +158,7 @@ def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, jo
     from nbmf.neural.torch_engine import EngineState, TorchEngine
 
     torch.set_num_threads(job.threads)
-    engine = TorchEngine(weights, config)
+    network = TorchEngine(weights, config, job.device)
     whole = [_tokens(codec, *record) for record in job.records]
     tokens, targets = [record[:-1] for record in whole], [record[1:] for record in whole]
     block = max(1, STEP_POSITIONS // job.batch)
@@ -160,8 +170,8 @@ def _torch(weights: IntegerWeights, config: NeuralConfig, codec: NeuralCodec, jo
             padded[row, : len(tokens[index])] = tokens[index]
             wanted[row, : len(tokens[index])] = targets[index]
         for begin in range(0, longest, block):
-            symbols = engine.step(padded[:, begin : begin + block], state).numpy()
-            of_clusters = engine.members(wanted[:, begin : begin + block], state)
+            symbols = network.step(padded[:, begin : begin + block], state).cpu().numpy()
+            of_clusters = network.members(wanted[:, begin : begin + block], state)
             for row, index in enumerate(members):
                 rows = max(0, len(tokens[index]) - begin)
                 digests[row].update(symbols[row, :rows], of_clusters[row, :rows])
@@ -179,14 +189,23 @@ def batches(lengths: list[int], batch: int) -> Iterator[list[int]]:
 
 
 def _records(codec: NeuralCodec, job: Job) -> Iterator[Found]:
-    """Streams of whole records, decoded side by side."""
+    """Streams of whole records, decoded side by side, by the engine of the device; the seconds are in `spent`."""
+    engine.configure("cpu" if job.device == CPU else "torch")
+    codec.decode_batch(_encoded(codec, job.records[:2]))  # to warm up
+    spent.update(encode=0.0, decode=0.0)
     for begin in range(0, len(job.records), job.batch):
         part = job.records[begin : begin + job.batch]
-        streams = codec.encode_batch([(data, record_type) for record_type, data in part])
-        given = [
-            Stream(stream, len(data), record_type) for stream, (record_type, data) in zip(streams, part, strict=True)
-        ]
+        before = time.perf_counter()
+        given = _encoded(codec, part)
+        encoded = time.perf_counter()
         decoded = codec.decode_batch(given)
+        spent["encode"] += encoded - before
+        spent["decode"] += time.perf_counter() - encoded
         for index, (_, data) in enumerate(part):
-            tokens, stream = len(codec.tokenizer.encode(data)), _digest(streams[index]).hexdigest()
+            tokens, stream = len(codec.tokenizer.encode(data)), _digest(given[index].data).hexdigest()
             yield Found(begin + index, tokens, stream=stream, decoded=decoded[index] == data)
+
+
+def _encoded(codec: NeuralCodec, records: Sequence[tuple[str, bytes]]) -> list[Stream]:
+    streams = codec.encode_batch([(data, record_type) for record_type, data in records])
+    return [Stream(stream, len(data), of) for stream, (of, data) in zip(streams, records, strict=True)]

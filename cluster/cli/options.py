@@ -98,7 +98,7 @@ EngineOption: TypeAlias = Annotated[
         "--engine",
         envvar=NAME_VARIABLE,
         help="What codes batches: `cpu`, compiled loops; `torch`, PyTorch, on a GPU if there is one; `auto`, the "
-        "second where there is a GPU, else the first. They differ in speed alone.",
+        "second to encode large batches where there is a GPU, else the first. They differ in speed alone.",
         show_default=False,
     ),
 ]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbmf.neural.torch_engine import TorchEngine
 
 GPU_BATCH = 64
-"""Records that make a batch worth a GPU's while."""
+"""Records that make a batch worth a GPU's while to encode."""
 
 
 class Stream(NamedTuple):
@@ -115,7 +115,8 @@ class NeuralCodec:
             for (tokens_T, record_type), sizing in zip(records, told, strict=True)
         ]
         with _sound_version():
-            return self._batches(len(records)).encode(given)
+            on_gpu = engine().name == "auto" and len(records) >= GPU_BATCH and gpu_is_there()
+            return self._batches(len(records), by_torch=on_gpu).encode(given)
 
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.
@@ -135,18 +136,17 @@ class NeuralCodec:
         """
         streams = self.with_type_ids([Stream(*stream) for stream in of_records])
         with _sound_version():
-            return self._batches(len(streams)).decode(streams)
+            return self._batches(len(streams)).decode(streams)  # a token a step, which a GPU is slow at
 
     def with_type_ids(self, streams: Sequence[Stream]) -> list[CoreStream]:
         """As the core takes them."""
         return [CoreStream(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing) for one in streams]
 
-    def _batches(self, records: int) -> Batches:
-        """The engine for a batch of so many."""
-        if self._network is None or records < 2 or engine().name == "cpu":
+    def _batches(self, records: int, *, by_torch: bool = False) -> Batches:
+        """The engine for a batch of so many; `by_torch` where none is named."""
+        if self._network is None or records < 2:
             return self._core_batches
-        by_torch = engine().name == "torch" or (records >= GPU_BATCH and gpu_is_there())
-        return self._torch_batches if by_torch else self._core_batches
+        return self._torch_batches if by_torch or engine().name == "torch" else self._core_batches
 
     @cached_property
     def _torch_batches(self) -> TorchBatches:

@@ -27,7 +27,6 @@ from nbmf.errors import ChecksumMismatch, CorruptBlob, NbmfError
 from nbmf.frame import Frame
 from nbmf.json_text import values_within
 from nbmf.neural.batches import most_side_by_side
-from nbmf.neural.codec import gpu_is_there
 from nbmf.payload import Canonical, Kind, check_canonical, to_canonical
 from nbmf.vectors.aim import DEFAULT_AIM, Aim
 from nbmf.vectors.changed import Coded
@@ -117,7 +116,8 @@ class Decoder:
         self._max_payload_bytes = limits.max_payload_bytes
         isolated = IsolatedVersions(self._registry, engine, batch, limits.max_payload_bytes, limits.max_loaded_versions)
         self._versions = LoadedVersions(self._registry, isolated, limits.max_loaded_versions)
-        joins = batch.side_by_side != 1 and not _by_torch(engine)
+        # PyTorch is quick for large batches alone.
+        joins = batch.side_by_side != 1 and engine.name != "torch"
         self._versions.catalog.add(_warm(registry, version, replace(engine, joins=joins)))
         at_once = (batch.side_by_side or most_side_by_side()) * engine.threads if joins else batch.concurrency
         # Others have their part of the time that its bytes take.
@@ -244,11 +244,6 @@ def _warm(registry: str, version: str, engine: Engine) -> Codec:
     codec = Registry(registry).load(version)
     codec.warm_up()
     return codec
-
-
-def _by_torch(engine: Engine) -> bool:
-    """Whether PyTorch decodes batches here, which is quick for large ones."""
-    return engine.name == "torch" or (engine.name == "auto" and gpu_is_there())
 
 
 @dataclass(frozen=True, slots=True)

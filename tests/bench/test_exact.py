@@ -11,10 +11,11 @@ import synthetic
 from bench.exact import comparison as exact
 from bench.exact import worker as exact_worker
 from bench.exact.comparison import Mode
-from bench.exact.worker import Job
-from nbmf import _core
+from bench.exact.worker import GPU, Job
+from nbmf import _core, engine
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.record_types import TYPE_OF_KIND
+from nbmf.neural.torch_batches import TorchBatches
 from nbmf.neural.torch_engine import TorchEngine
 from nbmf.payload import from_canonical
 
@@ -77,6 +78,12 @@ def given():
     return [(TYPE_OF_KIND[s.kind], s.canonical) for s in short_samples()[:9]]
 
 
+@pytest.fixture(autouse=True)
+def engine_as_it_was(monkeypatch):
+    """Jobs that run in this process set it."""
+    monkeypatch.setattr(engine, "_engine", None)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_all_modes_agree(command):
@@ -106,6 +113,7 @@ def check_agreement(ran):
             assert row["processor"].startswith(believed.get(row["imitated"], ""))
         else:
             assert row["processor"] == (row["imitated"] or _core.cpu())
+        assert (row["measure"] == "records") == all(row.get(f"{part}_kb_per_s", 0) > 0 for part in ("encode", "decode"))
     assert b"the same integers?" in result.out
 
 
@@ -210,6 +218,21 @@ def test_another_stream_is_noticed(folder, given):
     loop, encoded = (list(exact_worker.run(Job(measure, folder, given[:2]))) for measure in ("core", "records"))
     assert [exact._problem(a, b) for a, b in zip(loop, encoded, strict=True)] == [None, None]
     assert exact._problem(loop[0], dataclasses.replace(encoded[0], stream=encoded[1].stream)) == "another stream"
+
+
+def test_where_there_is_a_gpu_it_takes_part(folder, given, monkeypatch):
+    """Here its part is PyTorch's on the processor."""
+    assert not [mode for mode in exact.modes() if mode.device == GPU]
+    monkeypatch.setattr(exact, "gpu_is_there", lambda: True)
+    assert {mode.measure for mode in exact.modes() if mode.device == GPU} == {"torch", "records"}
+    decode = TorchBatches.decode
+    by_torch = []
+    monkeypatch.setattr(TorchBatches, "decode", lambda self, part: by_torch.append(len(part)) or decode(self, part))
+    short = [(kind, data[:200]) for kind, data in given]
+    cpu, gpu = (list(exact_worker.run(Job("records", folder, short, batch=5, device=on))) for on in ("cpu", GPU))
+    assert cpu == gpu
+    assert by_torch == [2, 5, 4]  # the first to warm up
+    assert exact_worker.spent.keys() == {"encode", "decode"}
 
 
 @pytest.mark.parametrize(("count", "batch"), [(1, 64), (9, 8), (300, 8), (700, 64)])

@@ -34,6 +34,7 @@ HEAD = "head"
 HEADROOM = {"hidden": 1.4}  # times the percentile: cutting the largest squares costs more than rounding the others
 LEAST_STEP = 0.1  # of a channel, as a share of its place's median: what is hardly ever used may be, in other records
 _BATCHES = 16
+_WHOLE = 1e-3  # from an integer: what is off so little is one
 
 
 class Calibration:
@@ -46,6 +47,7 @@ class Calibration:
         """Of so many tokens in all, each seen once at every place."""
         self._n_tokens = n_tokens
         self._largest: dict[str, Tensor] = {}
+        self._given: dict[str, NDArray[np.float64]] = {}
         self.moments: dict[str, NDArray[np.float64]] = {}
         """Of the inputs of products as rounded, to round weights by: sums of channel times channel."""
 
@@ -65,12 +67,18 @@ class Calibration:
         percentile = (PERCENTILES | CHANNEL_PERCENTILES).get(_kind(name), OTHER_CHANNEL_PERCENTILE)
         return percentile / 100 * (n_values - 1)
 
+    def give(self, name: str, steps_C: NDArray[np.float64]) -> None:
+        """The steps of each channel at a place, whatever was seen there."""
+        self._given[name] = steps_C
+
     def step(self, name: str) -> float:
         """The float that one step of int8 is worth, at a place with one for all channels."""
         return float(self._largest[name][-1, 0]) / INT8_LIMIT
 
     def steps(self, name: str) -> NDArray[np.float64]:
         """The same of each channel."""
+        if name in self._given:
+            return self._given[name]
         percentile_C = HEADROOM.get(_kind(name), 1.0) * self._largest[name][-1].double().numpy()
         return np.maximum(percentile_C, max(LEAST_STEP * float(np.median(percentile_C)), 1e-6)) / INT8_LIMIT
 
@@ -135,7 +143,22 @@ def measured(model: NeuralModel, batches: list[Batch]) -> Calibration:
         calibration.add("head_in", model.trunk(batch))
     for handle in handles:
         handle.remove()
+    for name, table in (("bigram", model.bigram_memory), ("trigram", model.trigram_memory)):
+        if step := step_of_integers(table.weight):
+            calibration.give(name, np.full(config.d_memory, step))
     return calibration
+
+
+def step_of_integers(table_RM: Tensor) -> float | None:
+    """What one is worth in a table of a version that was not trained on: it keeps its integers. None if it was."""
+    used = table_RM[table_RM != 0].abs()
+    if not len(used):
+        return None
+    least = float(used.min())
+    whole_RM = table_RM / least
+    if whole_RM.abs().max() > INT8_LIMIT + _WHOLE or (whole_RM - whole_RM.round()).abs().max() > _WHOLE:
+        return None
+    return least
 
 
 def input_steps(model: NeuralModel, calibration: Calibration) -> dict[str, NDArray[np.float64]]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from nbmf.neural.config import NeuralConfig
-from train_app.network import checkpoints
+from train_app.network import checkpoints, muon
 from train_app.network import model as model_module
 from train_app.network.batches import StreamBatches
 from train_app.network.calibration import measured, rounding_steps, some_batches
@@ -70,6 +70,7 @@ class Run:
         self.together = Together(worker)
         self.autocast_dtype = autocast_dtype(settings, self.device, self.together)
         self.model = NeuralModel(config, settings.memory_dropout).to(self.device)
+        self.model.freeze(settings.frozen)
         self.optimisers = make_optimisers(self.model, settings, self.autocast_dtype or torch.float32)
         self.validation = worker.stream("validation") if worker.rank == 0 else None
         self.best: checkpoints.Best | None = None
@@ -258,9 +259,14 @@ class Run:
 
     def _compile(self) -> None:
         if self.settings.compile and (self.device.type == "cuda" or shutil.which("g++")):
-            for layer in self.model.stack():
+            layers = self.model.stack()
+            # Layers of a kind share their code, and each has a graph of its own, in floats and rounded.
+            torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 4 * len(layers))
+            for layer in layers:
                 layer.compile(dynamic=False)
             model_module.chunk_loss_and_gradient = torch.compile(model_module._chunk_loss_and_gradient, dynamic=False)
+            if self.device.type == "cuda":  # many small products, which cost more to start than to work out
+                muon.orthogonalise = torch.compile(muon._orthogonalise, dynamic=False)
 
     def _write(self, line: dict[str, Any]) -> None:
         if self.log:

@@ -13,7 +13,7 @@ Z tokens of a cluster, N rows; G blocks of R rows that are of one cluster.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from nbmf._core import TAPS
 from nbmf.neural.config import ATTENTION, NeuralConfig
 from train_app.network.batches import Batch
+from train_app.network.settings import FrozenPart
 from train_app.network.straight_through import rounded, rounded_rows
 
 
@@ -209,6 +210,14 @@ class NeuralModel(nn.Module):
                     steps.get(f"{name}.{part}") for part in ("queries", "keys", "values")
                 )
 
+    def freeze(self, parts: Sequence[FrozenPart]) -> None:
+        """These parts take no gradients from now on."""
+        tables = (self.bigram_memory, self.trigram_memory)
+        modules = {"memory": tables, "embedding": (self.embedding,), "members": (self.member,) if self.member else ()}
+        for part in parts:
+            for module in modules[part]:
+                module.requires_grad_(False)
+
     def stack(self) -> list[Layer]:
         """The layers, typed."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
@@ -248,9 +257,10 @@ class NeuralModel(nn.Module):
         shown_BT1 = torch.rand(*entries_BTM.shape[:2], 1, device=entries_BTM.device) >= self.memory_dropout
         return entries_BTM * shown_BT1
 
-    def loss(self, batch: Batch, chunk: int = 1024) -> Tensor:
-        """Mean nats of the counted targets."""
+    def loss(self, batch: Batch, chunk: int = 0) -> Tensor:
+        """Mean nats of the counted targets. `chunk`: rows of logits at once, 0 for what suits the device."""
         y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
+        chunk = chunk or _chunk(y_ND.device)
         total: Tensor = ChunkedCrossEntropy.apply(y_ND, self.head.used_weight(), self.symbols(targets_N), chunk)
         if self.member:
             beyond_N, size = targets_N - self.config.n_singles, self.config.cluster_size
@@ -262,9 +272,10 @@ class NeuralModel(nn.Module):
         singles, size = self.config.n_singles, max(self.config.cluster_size, 1)
         return torch.where(targets_N < singles, targets_N, singles + (targets_N - singles) // size)
 
-    def token_nats(self, batch: Batch, chunk: int = 1024) -> Tensor:
-        """Nats of every target [B, T], 0 where none."""
+    def token_nats(self, batch: Batch, chunk: int = 0) -> Tensor:
+        """Nats of every target [B, T], 0 where none. `chunk` as in `loss`."""
         y_ND, targets_N = self.trunk(batch).flatten(0, 1), batch.targets_BT.flatten()
+        chunk = chunk or _chunk(y_ND.device)
         parts = [
             F.cross_entropy(self.head(y).float(), t, ignore_index=-1, reduction="none")
             for y, t in zip(y_ND.split(chunk), self.symbols(targets_N).split(chunk), strict=True)
@@ -286,6 +297,11 @@ def load_model(checkpoint: Path) -> NeuralModel:
     model = NeuralModel(NeuralConfig(**state["config"]))
     model.restore(state["model"])
     return model.eval()
+
+
+def _chunk(device: torch.device) -> int:
+    """Rows of logits at once: as many as a cache holds, or as keep a GPU busy."""
+    return 1 << 10 if device.type == "cpu" else 1 << 14
 
 
 def attention_mask(records_BT: Tensor, window: int) -> tuple[Tensor, Tensor]:

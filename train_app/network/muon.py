@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+def _orthogonalise(matrix: Tensor, steps: int = 5, dtype: torch.dtype = torch.bfloat16) -> Tensor:
     """Roughly the nearest matrix with singular values of one; products are computed in `dtype`."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.mT if matrix.size(0) > matrix.size(1) else matrix
@@ -20,6 +20,9 @@ def orthogonalise(matrix: Tensor, steps: int = 5, dtype: torch.dtype = torch.bfl
         x = a * x + (b * gram + c * gram @ gram) @ x
     x = x.to(matrix.dtype)
     return x.mT if matrix.size(0) > matrix.size(1) else x
+
+
+orthogonalise = _orthogonalise
 
 
 class Muon(torch.optim.Optimizer):

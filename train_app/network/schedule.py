@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from train_app.network.model import NeuralModel
@@ -20,7 +22,7 @@ def learning_rate_share(progress: float, step: int, settings: NeuralTrainConfig)
 def make_optimisers(
     model: NeuralModel, settings: NeuralTrainConfig, muon_dtype: torch.dtype = torch.bfloat16
 ) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices, AdamW for embeddings, n-gram tables and head."""
+    """Muon for the matrices, AdamW for embeddings, n-gram tables and head; of what takes gradients."""
     head = [model.head.weight, *(model.member.parameters() if model.member else [])]
     tables = [model.bigram_memory.weight, model.trigram_memory.weight]
     muon = Muon(
@@ -29,16 +31,19 @@ def make_optimisers(
         weight_decay=settings.weight_decay,
         dtype=muon_dtype,
     )
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [model.embedding.weight],
+            "lr": settings.embedding_lr,
+            "weight_decay": settings.embedding_weight_decay,
+        },
+        {"params": tables, "lr": settings.memory_lr, "weight_decay": settings.memory_weight_decay},
+        {"params": head, "lr": settings.head_lr},
+    ]
+    for group in groups:
+        group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
     adam = torch.optim.AdamW(
-        [
-            {
-                "params": [model.embedding.weight],
-                "lr": settings.embedding_lr,
-                "weight_decay": settings.embedding_weight_decay,
-            },
-            {"params": tables, "lr": settings.memory_lr, "weight_decay": settings.memory_weight_decay},
-            {"params": head, "lr": settings.head_lr},
-        ],
+        [group for group in groups if group["params"]],
         betas=(0.9, 0.98),
         eps=1e-10,
         weight_decay=0.0,

@@ -35,6 +35,7 @@ def worker_range(value: Any) -> int | tuple[int, int]:
 
 
 _NAMES: dict[type, str] = {int: "a whole number", str: "a string"}
+FrozenPart: TypeAlias = Literal["memory", "embedding", "members"]
 Workers: TypeAlias = Annotated[int | tuple[int, int], BeforeValidator(worker_range)]
 
 
@@ -98,6 +99,11 @@ class NeuralTrainConfig(StrictModel):
         le=1,
         description="share of the budget after which the network is trained as its integers round it; 1: never",
     )
+    frozen: tuple[FrozenPart, ...] = Field(
+        (),
+        description="parts of a network that is trained on which stay as they are: memory (n-gram tables), embedding, "
+        "members (of the softmax's clusters)",
+    )
     max_payload_bytes: int = Field(gt=0, description="larger records are left to the coders without a network")
     max_counts_bytes: int = Field(ge=0, description="bound on the file of what is counted of the records, 0 for none")
     counts_across_classes: bool = Field(
@@ -128,6 +134,7 @@ class NeuralTrainConfig(StrictModel):
         left_out = _HOW if self.global_batch_size else _HOW - {"batch_size"}
         left_out |= frozenset() if self.augment else _OF_COPIES
         left_out |= {"rounding_from"} if self.rounding_from == 1 else frozenset()
+        left_out |= frozenset() if self.frozen else {"frozen"}
         return self.model_dump_json(exclude={*left_out})
 
     def step_size(self, world: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nbmf import engine
+from nbmf.neural import codec as codec_module
 from nbmf.neural.codec import NeuralCodec
 
 AWKWARD = [
@@ -62,6 +63,34 @@ def test_a_damaged_stream_of_a_batch_is_told_and_the_others_come_back(codec: Neu
     ]
     assert None in decoded[::4]
     assert all(data is None or len(data) == len(chosen[4 * i][0]) - 1 for i, data in enumerate(decoded[::4]))
+
+
+def test_a_gpu_encodes_large_batches_and_decodes_what_it_is_told_to(codec, records, monkeypatch) -> None:
+    """As on a machine with a GPU, whose part PyTorch takes here on the processor."""
+    by_torch = []
+
+    class Watched:
+        def __init__(self, batches):
+            self._batches = batches
+
+        def encode(self, given):
+            by_torch.append(("encode", len(given)))
+            return self._batches.encode(given)
+
+        def decode(self, given):
+            by_torch.append(("decode", len(given)))
+            return self._batches.decode(given)
+
+    monkeypatch.setitem(codec.__dict__, "_torch_batches", Watched(codec._torch_batches))
+    monkeypatch.setattr(codec_module, "gpu_is_there", lambda: True)
+    small = [(b"one of many", "text")] * codec_module.GPU_BATCH
+    for name in ("auto", "torch", "cpu"):
+        monkeypatch.setattr(engine, "_engine", engine.Engine(name))
+        for part in (small, small[1:]):
+            streams = codec.encode_batch(part)
+            assert codec.decode_batch([(s, len(data), kind) for s, (data, kind) in zip(streams, part, strict=True)])
+    many, fewer = len(small), len(small) - 1
+    assert by_torch == [("encode", many), *((call, n) for n in (many, fewer) for call in ("encode", "decode"))]
 
 
 def test_empty_batches(codec: NeuralCodec) -> None:
