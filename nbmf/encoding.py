@@ -50,7 +50,8 @@ class Encoder:
         remains = [Canonical(records[index].kind, cut.remaining) for index, cut in found]
         largest_whole = _LARGEST_WHOLE if effort.name == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
-        coded = self._ladder([*records, *remains], effort, len(records), quick)
+        done = frozenset(index for index, cut in found if cut.sure and index in quick)
+        coded = self._ladder([*records, *remains], effort, len(records), quick, done)
         blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -75,8 +76,10 @@ class Encoder:
         effort: EffortSetting,
         whole: int,
         quick: frozenset[int],
+        done: frozenset[int],
     ) -> list[list[_Body]]:
-        """What the coders that apply make of each record; of those in `quick` only coders that take little time.
+        """What the coders that apply make of each record; of those in `quick` only coders that take little time, and of
+        those in `done` none.
 
         The first `whole` are records, the others what remains of some.
         """
@@ -95,7 +98,8 @@ class Encoder:
             chosen = [
                 index
                 for index in range(len(records))
-                if not (second and index in by_network)
+                if index not in done
+                and not (second and index in by_network)
                 and not (of_remains and index < whole)
                 and not (coder.number in coders.ALONE and index >= whole)
                 and not (index in quick and coder.number not in coders.QUICK)

@@ -49,6 +49,10 @@ _CLEAR = 128
 _FEW_DIGITS = 9
 """Bytes a number with its separator: of lists with shorter ones the network may know more than their binary tells."""
 
+_LONG_ENOUGH, _MOST, _OF_TEXT = 1024, 0.8, (0.1, 0.3)
+"""Bytes of a record, share of it that numbers are, and of their text that their binary is, for which codecs of text are
+not tried: of digits without repeats these make four tenths. What takes less follows a rule, which they may find too."""
+
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _OTHER, _IN_CLASS = b" ", b"b"
 
@@ -66,7 +70,10 @@ _LONG_NUMBERS = _IN_CLASS * (4 * MIN_NUMBERS - 1)  # 0.1,0.1
 def cut(kind: Kind, canonical: bytes) -> Cut | None:
     """The record without its spans; None if none is found."""
     spans = _chosen(kind, canonical, _smallest)
-    return cut_out(canonical, spans, clear=any(map(_is_clear, spans))) if spans else None
+    if not spans:
+        return None
+    found = cut_out(canonical, spans, clear=any(map(_is_clear, spans)))
+    return replace(found, sure=_is_sure(found, canonical))
 
 
 def remaining(kind: Kind, canonical: bytes) -> bytes:
@@ -158,8 +165,12 @@ class _Strings:
         return [end for _, end in self._spans]
 
 
-def _chosen(kind: Kind, canonical: bytes, coded: Callable[[list[bytes], int, int, bytes], Numbers]) -> list[Span]:
-    """Spans in their order, none over another; of numbers what `coded` makes of their texts, place and separator."""
+_Coded = Callable[[list[float], list[str], int, int, bytes], Numbers]
+"""What is made of numbers, their texts, where they begin and end, and their separator."""
+
+
+def _chosen(kind: Kind, canonical: bytes, coded: _Coded) -> list[Span]:
+    """Spans in their order, none over another; of numbers what `coded` makes of them."""
     if kind not in KINDS:
         return []
     spans: list[Span] = [*_octets(canonical), *_numbers(canonical, coded)]
@@ -180,6 +191,21 @@ def _chosen(kind: Kind, canonical: bytes, coded: Callable[[list[bytes], int, int
 def _is_clear(span: Span) -> bool:
     size = span.end - span.begin
     return size >= _CLEAR and (isinstance(span, Octets) or size >= _FEW_DIGITS * span.count)
+
+
+def _is_sure(found: Cut, canonical: bytes) -> bool:
+    """Whether the record is hardly more than numbers that differ and follow no rule, and their binary less than codecs
+    of text make of digits."""
+    if len(canonical) < _LONG_ENOUGH:
+        return False
+    of_text = 0
+    for span in found.spans:
+        if isinstance(span, Numbers):
+            texts = canonical[span.begin : span.end].split(span.separator)
+            if len(set(texts)) >= _DISTINCT * span.count:
+                of_text += span.end - span.begin
+    least, most = _OF_TEXT
+    return of_text >= _MOST * len(canonical) and least * of_text <= len(found.head) <= most * of_text
 
 
 def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, int]]:
@@ -338,37 +364,46 @@ _NUMBERS = re.compile(
 )
 
 
-def _numbers(canonical: bytes, coded: Callable[[list[bytes], int, int, bytes], Numbers]) -> Iterator[Numbers]:
+def _numbers(canonical: bytes, coded: _Coded) -> Iterator[Numbers]:
     for begin, end in _runs(canonical, _OF_NUMBERS, _LONG_NUMBERS):
         for match in _NUMBERS.finditer(canonical, begin, end):
             separator = match.group(1)
-            texts = match.group().split(separator)
+            texts = match.group().decode("latin-1").split(separator.decode("latin-1"))
+            values = list(map(float, texts))
             at = match.start()
-            for first, last in _as_python_writes(texts):
+            for first, last in _as_python_writes(values, texts):
                 chosen = texts[first:last]
                 run_begin = at + sum(map(len, texts[:first])) + first * len(separator)
                 run_end = run_begin + sum(map(len, chosen)) + (last - first - 1) * len(separator)
-                yield coded(chosen, run_begin, run_end, separator)
+                yield coded(values[first:last], chosen, run_begin, run_end, separator)
 
 
-def _as_python_writes(texts: list[bytes]) -> Iterator[tuple[int, int]]:
+def _as_python_writes(values: list[float], texts: list[str]) -> Iterator[tuple[int, int]]:
     """First and last of the numbers in a row, enough of them, that `repr` writes as they are written."""
+    written = list(map(repr, values))
+    if written == texts:
+        if len(texts) >= MIN_NUMBERS:
+            yield 0, len(texts)
+        return
     first = 0
     for index in range(len(texts) + 1):
-        if index == len(texts) or repr(float(texts[index])).encode() != texts[index]:
+        if index == len(texts) or written[index] != texts[index]:
             if index - first >= MIN_NUMBERS:
                 yield first, index
             first = index + 1
 
 
-def _uncoded(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
+def _uncoded(_values: list[float], texts: list[str], begin: int, end: int, separator: bytes) -> Numbers:
     """Where they are, and no more."""
     return Numbers(begin, end, Form.BINARY64, 0, separator, len(texts), b"")
 
 
-def _smallest(texts: list[bytes], begin: int, end: int, separator: bytes) -> Numbers:
+def _smallest(values: list[float], texts: list[str], begin: int, end: int, separator: bytes) -> Numbers:
     """By the form that takes the least; BINARY64 is always one."""
-    forms = [Numbers(begin, end, form, scale, separator, len(texts), data) for form, scale, data in numbers.read(texts)]
+    forms = [
+        Numbers(begin, end, form, scale, separator, len(texts), data)
+        for form, scale, data in numbers.read(values, texts)
+    ]
     stream = _stream(forms) if len(texts) >= _LEAST_OF_STREAM else None
     if stream and len(set(texts)) >= _DISTINCT * len(texts):
         forms = [form for form in forms if form.form is Form.DECIMAL and _range_bytes(form) < len(stream.data)]

@@ -78,13 +78,14 @@ Span = Octets | Numbers
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A record whose spans are cut out. `clear`: the whole record is not worth the time of a learned coder. `learned`:
-    of a span that a version's vector spaces code."""
+    """A record whose spans are cut out. `clear`: the whole record is not worth the time of a learned coder. `sure`: nor
+    of any other. `learned`: of a span that a version's vector spaces code."""
 
     remaining: bytes
     head: bytes
     spans: tuple[Span, ...]
     clear: bool
+    sure: bool
     learned: bool
 
     def body(self, inner: int, inner_body: bytes) -> bytes:
@@ -104,8 +105,8 @@ def remaining(canonical: bytes, spans: Sequence[Span]) -> bytes:
     return b"".join(kept) + canonical[at:]
 
 
-def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
-    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers."""
+def cut_out(canonical: bytes, spans: Sequence[Span], *, clear: bool) -> Cut:
+    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers. It is not `sure`."""
     head = bytearray(varint.to_bytes(len(spans)))
     at = 0
     for span in spans:
@@ -118,7 +119,7 @@ def cut_out(canonical: bytes, spans: Sequence[Span], clear: bool) -> Cut:
         if isinstance(span, Numbers) and span.coder is not None:
             head += varint.to_bytes(len(span.data)) + span.data
     learned = any(isinstance(span, Numbers) and span.coder == LearnedVectorsCoder.number for span in spans)
-    return Cut(remaining(canonical, spans), bytes(head), (*spans,), clear, learned)
+    return Cut(remaining(canonical, spans), bytes(head), (*spans,), clear, False, learned)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:

@@ -45,15 +45,11 @@ class Form(enum.IntEnum):
 _TYPES = {Form.BINARY32: "f", Form.SHORT_BINARY32: "f", Form.BINARY64: "d", Form.DECIMAL: "I"}
 
 
-def read(texts: list[bytes]) -> Iterator[tuple[Form, int, bytes]]:
-    """(form, scale, bytes) of each form by which all the numbers can be written back; none if there is no such form.
+def read(values: list[float], written: list[str]) -> Iterator[tuple[Form, int, bytes]]:
+    """(form, scale, bytes) of each form by which all the numbers can be written back as `written`, which `repr` does.
 
     Scale is 0 but for DECIMAL.
     """
-    values = list(map(float, texts))
-    written = [text.decode() for text in texts]
-    if list(map(repr, values)) != written:
-        return
     try:
         short = struct.pack(f"<{len(values)}f", *values)
     except OverflowError:

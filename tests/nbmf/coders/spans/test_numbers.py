@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbmf.coders.spans import numbers
+from nbmf.coders.spans.find import MIN_NUMBERS, cut
 from nbmf.coders.spans.numbers import Form
 from nbmf.errors import CorruptBlob
+from nbmf.payload import Kind
 
 
 def _texts(values):
@@ -16,7 +18,7 @@ def _texts(values):
 
 def _forms(texts):
     forms = {}
-    for form, scale, data in numbers.read(texts):
+    for form, scale, data in numbers.read(list(map(float, texts)), [text.decode() for text in texts]):
         assert numbers.write(form, scale, data, b", ", 1 << 20) == b", ".join(texts)
         forms[form] = scale, data
     return forms
@@ -63,8 +65,13 @@ def test_decimals_by_hand():
 @pytest.mark.parametrize(
     "text", [b"1.50", b"1e400", b"0.10000000000000000000001", b"1.0E5", b"1", b"-0", b"1e5", b"01.5"]
 )
-def test_what_python_does_not_write_is_not_read(text):
-    assert list(numbers.read([b"0.5", text])) == []
+def test_what_python_does_not_write_is_not_cut_out(text):
+    before, after = (b",".join(b"%d.5" % n for n in range(first, first + MIN_NUMBERS)) for first in (1, 100))
+    canonical = b"[" + before + b"," + text + b"," + after + b"]"
+    spans = cut(Kind.JSON, canonical).spans
+    at = len(before) + 2
+    assert spans
+    assert not any(span.begin <= at and at + len(text) <= span.end for span in spans)
 
 
 @pytest.mark.parametrize("form", [Form.BINARY32, Form.SHORT_BINARY32, Form.BINARY64])

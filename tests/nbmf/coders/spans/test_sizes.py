@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nbmf
-from nbmf import Codec, builtin
+from nbmf import Codec, builtin, coders
 from nbmf.errors import NbmfError
 from nbmf.inspection import text_part
 from nbmf.payload import to_canonical
@@ -119,6 +119,27 @@ def test_an_embedding_takes_no_more_than_its_byte_planes(dimensions, write):
     kind, canonical = to_canonical(vector)
     assert len(blob) < len(blob_with(kind, "byte_planes", canonical)) + 20
     assert len(blob) < 0.9 * vector.nbytes
+
+
+@pytest.mark.parametrize("write", [float, lambda single: float(str(single)), lambda single: round(float(single), 6)])
+def test_of_an_embedding_no_codec_of_text_is_asked(write, shipped, monkeypatch):
+    """Which takes several times as long as all else; effort max asks them."""
+    asked = []
+    compress = coders.ZstdCoder.encode
+    monkeypatch.setattr(
+        coders.ZstdCoder, "encode", lambda self, kind, data: asked.append(len(data)) or compress(self, kind, data)
+    )
+    vector = np.random.default_rng(3).normal(0, 0.05, 384).astype(np.float32)
+    record = {"id": "note-17", "embedding": [write(single) for single in vector]}
+    blob = shipped.encode(record)
+    assert shipped.decode(blob) == record
+    assert max(asked) < 64
+    assert len(shipped.encode(record, effort="max")) <= len(blob)
+    assert max(asked) > 3000
+    regular = {"embedding": [write(np.float32(0.25 + n / 4096)) for n in range(384)]}  # may be less as text
+    asked.clear()
+    shipped.encode(regular)
+    assert max(asked) > 1000
 
 
 def test_the_text_beside_a_large_image_goes_by_the_network(shipped):
