@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from nbmf.neural.config import PRESETS, NeuralConfig
 from train_app.network.loop import Run
+from train_app.network.model import load_model
 from train_app.network.settings import NeuralTrainConfig
 from train_app.network.worker import CHECKPOINT_FILE
 from train_app.samples.split import split
@@ -75,6 +76,20 @@ def run(streams, settings, config, folder, rank=0, world=1, stop_at=None):
     worker = LoneWorker(streams, folder, rank, world, stop_at)
     with suppress(Stopped):
         Run(worker, settings, config, folder).train()
+
+
+def train_network(training, validation, begin, settings, run_folder, on_line, *_):
+    """In place of train_app.network.train's, of a network to be trained on."""
+    streams = {
+        name: tokenise_samples(samples, begin.tokenizer)
+        for name, samples in (("train", training), ("validation", validation))
+    }
+    folder = run_folder / "alone"
+    folder.mkdir(parents=True)
+    Run(LoneWorker(streams, folder), settings, begin.config, folder, begin.checkpoint).train()
+    for line in log(folder):
+        on_line(line)
+    return load_model(folder / CHECKPOINT_FILE), begin.tokenizer, folder / CHECKPOINT_FILE
 
 
 def run_together(streams, settings, config, folder, world, stop_at=None):

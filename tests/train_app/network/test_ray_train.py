@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lone_worker
 import networks
 import pytest
 import tensorboard_events
@@ -15,6 +16,7 @@ from nbmf.neural.config import PRESETS
 from nbmf.neural.weights import IntegerWeights
 from nbmf.payload import from_canonical, to_canonical
 from train_app import learned_files as version
+from train_app import learned_part
 from train_app.learned_part import LearningPlan, train_part
 from train_app.network.failure import FILE, TrainingFailed
 from train_app.network.pruning import Pruning
@@ -166,7 +168,18 @@ def test_a_new_run_starts_from_the_weights_of_an_earlier_one(first, samples, set
     assert model.config.vocab_size == 512
 
 
+def test_a_version_is_trained_on_by_this_process(samples, settings, tmp_path, monkeypatch):
+    """All but the job of Ray Train, which takes most of the time."""
+    monkeypatch.setattr(learned_part, "train_network", lone_worker.train_network)
+    check_training_on(samples, settings, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
 def test_a_version_is_trained_on(ray_session, samples, settings, tmp_path, monkeypatch):
+    check_training_on(samples, settings, tmp_path, monkeypatch)
+
+
+def check_training_on(samples, settings, tmp_path, monkeypatch):
     """A network of integers learns: with its own vocabulary, and becomes exact integers again."""
     monkeypatch.setattr(version, "_FIT_BYTES", 9000)
     monkeypatch.setattr(version, "_GATE_STEPS", 2)
