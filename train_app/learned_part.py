@@ -34,7 +34,7 @@ from train_app.learned_files import (
 from train_app.network.architectures import architecture_of
 from train_app.network.augmented import copies_for
 from train_app.network.failure import TrainingFailed, failed
-from train_app.network.found import network_in
+from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
 from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
@@ -126,7 +126,7 @@ def _train_part(
     attributions: dict[str, bytes] = {}
     before, copies = None, None
     if plan.network:
-        model, tokenizer = network_in(plan.network)
+        model, tokenizer = load_given(plan.network)
     elif plan.preset in (BUILTIN, FINETUNE):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
