@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cluster.cpus import usable_cpus
 from nbmf import _core
 from nbmf.version import __version__
 
@@ -18,7 +18,7 @@ def facts() -> dict[str, Any]:
     """Processor, cores that this process may use, system, and the releases of what codes; no date and no host name."""
     return {
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": usable_cpus(),
         "system": f"{platform.system()} {platform.machine()}",
         "code": _core.cpu(),
         "python": platform.python_version(),
@@ -43,12 +43,6 @@ def _processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _release(package: str) -> str | None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cluster.cpus import usable_cpus
 from cluster.errors import SessionError
 from nbmf.errors import NbmfError
 
@@ -106,7 +107,7 @@ def cpus_of_workers() -> int:
 
 def local_cpus() -> int:
     """Those that a local session declares."""
-    return max(_LEAST_CPUS, os.cpu_count() or 1)
+    return max(_LEAST_CPUS, usable_cpus())
 
 
 @contextmanager

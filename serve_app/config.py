@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from ipaddress import ip_address
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from cluster.config import StrictModel
+from cluster.cpus import usable_cpus
 from cluster.fit import FITS_UP_TO, LARGER_UP_TO
 from cluster.registry import DEFAULT
 from nbmf._core import AT_ONCE
@@ -31,7 +31,7 @@ class DeploymentConfig(StrictModel):
 
     min_replicas: int = Field(ge=1)
     max_replicas: int | None = Field(
-        ge=1, description="null: half of this machine's cores, as encoders and decoders share them"
+        ge=1, description="null: half of the cores that this process may use, as encoders and decoders share them"
     )
     num_cpus: float = Field(gt=0, description="CPUs that Ray sets aside for a replica")
     target_ongoing_requests: float = Field(gt=0, description="requests in work a replica that autoscaling aims at")
@@ -48,7 +48,7 @@ class DeploymentConfig(StrictModel):
     @property
     def replica_limit(self) -> int:
         """The most replicas that there may be."""
-        return self.max_replicas or max(self.min_replicas, (os.cpu_count() or 1) // 2)
+        return self.max_replicas or max(self.min_replicas, usable_cpus() // 2)
 
 
 class BatchConfig(StrictModel):

@@ -6,7 +6,6 @@ with the store.
 
 from __future__ import annotations
 
-import os
 import pickle
 import zlib
 from collections.abc import Generator, Iterable, Iterator
@@ -14,6 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from cluster.cpus import usable_cpus
 from cluster.ray_internals import mapped_without_restarts
 from cluster.session import may_grow
 from cluster.sources import Shard
@@ -134,7 +134,7 @@ class _Workers:
         there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         wanted = {"CPU": self.resources["num_cpus"], "GPU": self.resources.get("num_gpus", 0)}
         if not may_grow():  # a session that this process started declares more CPUs than there may be
-            there["CPU"] = min(there.get("CPU", 0), os.cpu_count() or 1)
+            there["CPU"] = min(there.get("CPU", 0), usable_cpus())
         self.now = max(1, int(min(there.get(name, 0) / amount for name, amount in wanted.items() if amount)))
 
 
