@@ -120,7 +120,7 @@ def exact(
 
     In the compiled core, one token and 16 at once, in PyTorch one by one, in batches and on 2 threads, and in both
     with code for older processors; in PyTorch on a GPU, where there is one. On each of them every record is also coded,
-    decoded and compared. Exit code 1 if anything differs.
+    decoded and compared. kB/s are of a mode that runs alone, with --processes 1. Exit code 1 if anything differs.
 
     Needs PyTorch. A million tokens take about an hour of one core, all modes together.
     """

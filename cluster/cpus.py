@@ -24,17 +24,18 @@ def quotas(groups: Path, own_group: Path) -> Iterator[float]:
     `groups`: where they are mounted. `own_group`: the file that names this process's.
     """
     of_kind: dict[str, str] = {}
-    for line in _text(own_group).splitlines():
-        _, kinds, path = line.split(":", 2)
-        of_kind |= dict.fromkeys(kinds.split(","), path)
-    for folder in _from_leaf_to_root(groups, of_kind.get("", "/")):
-        quota, _, period = _text(folder / "cpu.max").partition(" ")
-        if quota.strip().isdecimal():
-            yield int(quota) / int(period)
-    for folder in _from_leaf_to_root(groups / "cpu", of_kind.get("cpu", "/")):
-        quota, period = (_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-        if quota.isdecimal():  # -1: none
-            yield int(quota) / int(period)
+    for line in _text(own_group).split("\n"):
+        _, kinds, path = [*line.split(":", 2), "", ""][:3]
+        of_kind |= dict.fromkeys(kinds.split(","), path) if path else {}
+    of_one_file = (_text(folder / "cpu.max") for folder in _from_leaf_to_root(groups, of_kind.get("", "/")))
+    of_two = (
+        " ".join(_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        for folder in _from_leaf_to_root(groups / "cpu", of_kind.get("cpu", "/"))
+    )
+    for text in (*of_one_file, *of_two):
+        numbers = text.split()  # "max" or -1 is no limit
+        if len(numbers) == 2 and all(number.isdecimal() and int(number) for number in numbers):
+            yield int(numbers[0]) / int(numbers[1])
 
 
 def _from_leaf_to_root(mounted: Path, path: str) -> Iterator[Path]:
@@ -45,6 +46,6 @@ def _from_leaf_to_root(mounted: Path, path: str) -> Iterator[Path]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text()
-    except OSError:
+        return file.read_text(errors="replace")
+    except (OSError, ValueError):  # a path with a null
         return ""

@@ -50,7 +50,7 @@ class Encoder:
         remains = [Canonical(records[index].kind, cut.remaining) for index, cut in found]
         largest_whole = _LARGEST_WHOLE if effort.name == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
-        done = frozenset(index for index, cut in found if cut.sure and index in quick)
+        done = frozenset(index for index, cut in found if cut.sure and index in quick and effort.name != "max")
         coded = self._ladder([*records, *remains], effort, len(records), quick, done)
         blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):

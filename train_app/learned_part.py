@@ -72,8 +72,8 @@ class LearningPlan:
 
     @property
     def trains_on(self) -> bool:
-        """Whether there is a network that it starts with."""
-        return self.preset == FINETUNE or self.init_from is not None
+        """Whether a network is trained that there was before."""
+        return self.preset == FINETUNE or (self.trains_network and self.init_from is not None)
 
     def run_folder(self, samples: list[Sample]) -> Path:
         """The same for the same records and settings, so that the same command goes on with a stopped run."""
@@ -117,9 +117,7 @@ def _train_part(
     if plan.preset == COUNTS_ONLY and not plan.settings.max_counts_bytes:
         raise TrainingFailed("nothing to learn: no network, and max_counts_bytes is 0")
     if plan.settings.frozen and not plan.trains_on:
-        raise TrainingFailed(
-            "frozen: parts of a new network are random numbers; choose preset finetune, or --init-from"
-        )
+        raise TrainingFailed("frozen: no network is trained on; choose preset finetune, or another with --init-from")
     if not validation:
         training, validation = split(training)
     model: NeuralModel | IntegerNetwork | None = None

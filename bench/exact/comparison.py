@@ -287,10 +287,8 @@ def compare(todo: list[Mode], results: dict[str, Result], records: list[ExactRec
 
 def _speeds(process: dict[str, Any], n_bytes: int) -> dict[str, float]:
     """{encode_kb_per_s, decode_kb_per_s} of a process that timed both."""
-    parts = ("encode", "decode")
-    return {
-        f"{part}_kb_per_s": round(n_bytes / process[f"{part}_s"] / 1000, 1) for part in parts if f"{part}_s" in process
-    }
+    timed = {part: process[f"{part}_s"] for part in ("encode", "decode") if process.get(f"{part}_s")}
+    return {f"{part}_kb_per_s": round(n_bytes / seconds / 1000, 1) for part, seconds in timed.items()}
 
 
 def _problem(expected: Found | None, got: Found | None) -> str | None:

@@ -108,7 +108,7 @@ def main() -> None:
     for found in run(job):
         print(json.dumps(asdict(found)), flush=True)
     about = {"processor": processor(job), "cpu_s": round(time.process_time(), 1)}
-    print(json.dumps(about | {f"{part}_s": round(seconds, 3) for part, seconds in spent.items()}))
+    print(json.dumps(about | {f"{part}_s": seconds for part, seconds in spent.items()}))
 
 
 def _tokens(codec: NeuralCodec, record_type: str, data: bytes) -> Tokens:

@@ -27,6 +27,13 @@ def write(folder, files):
         ("4:cpu,cpuacct:/ab\n0::/\n", {f"cpu/ab/{QUOTA}": "250000", f"cpu/ab/{PERIOD}": "100000"}, [2.5]),
         ("4:cpu,cpuacct:/outside\n", {f"cpu/{QUOTA}": "-1\n", f"cpu/{PERIOD}": "100000\n"}, []),
         ("", {}, []),
+        ("garbage\n\n0:\n0::/ab\x0b\x85\u2028\n", {"cpu.max": "100000 100000"}, [1]),
+        ("0::/a\0b\n", {"cpu.max": "100000 100000"}, [1]),
+        ("0::/\n", {"cpu.max": "100000\n"}, []),
+        ("0::/\n", {"cpu.max": "100000 max\n"}, []),
+        ("0::/\n", {"cpu.max": "100000 0\n"}, []),
+        ("4:cpu:/\n", {f"cpu/{QUOTA}": "100000\n"}, []),
+        ("4:cpu:/\n", {f"cpu/{QUOTA}": "100000\n", f"cpu/{PERIOD}": "0\n"}, []),
     ],
 )
 def test_what_control_groups_allow(own, files, expected, tmp_path):

@@ -152,7 +152,7 @@ def measured(model: NeuralModel, batches: list[Batch]) -> Calibration:
 def step_of_integers(table_RM: Tensor) -> float | None:
     """What one is worth in a table of a version that was not trained on: it keeps its integers. None if it was."""
     used = table_RM[table_RM != 0].abs()
-    if not len(used):
+    if not len(used) or not used.isfinite().all():
         return None
     least = float(used.min())
     whole_RM = table_RM / least

@@ -261,7 +261,8 @@ class Run:
         if self.settings.compile and (self.device.type == "cuda" or shutil.which("g++")):
             layers = self.model.stack()
             # Layers of a kind share their code, and each has a graph of its own, in floats and rounded.
-            torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 4 * len(layers))
+            limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+            setattr(torch._dynamo.config, limit, max(getattr(torch._dynamo.config, limit), 4 * len(layers)))
             for layer in layers:
                 layer.compile(dynamic=False)
             model_module.chunk_loss_and_gradient = torch.compile(model_module._chunk_loss_and_gradient, dynamic=False)

@@ -49,9 +49,9 @@ _CLEAR = 128
 _FEW_DIGITS = 9
 """Bytes a number with its separator: of lists with shorter ones the network may know more than their binary tells."""
 
-_LONG_ENOUGH, _MOST, _OF_TEXT = 1024, 0.8, (0.1, 0.3)
-"""Bytes of a record, share of it that numbers are, and of their text that their binary is, for which codecs of text are
-not tried: of digits without repeats these make four tenths. What takes less follows a rule, which they may find too."""
+_LONG_ENOUGH, _MOST, _NO_RULE, _BELOW_ZLIB = 1024, 0.8, 0.35, 0.65
+"""Bytes of a record, share of it that numbers are, share of it that zlib's quickest level leaves, and share of that
+which their binary takes, for which codecs of text are not tried. Of digits without a rule zlib leaves four tenths."""
 
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _OTHER, _IN_CLASS = b" ", b"b"
@@ -194,18 +194,16 @@ def _is_clear(span: Span) -> bool:
 
 
 def _is_sure(found: Cut, canonical: bytes) -> bool:
-    """Whether the record is hardly more than numbers that differ and follow no rule, and their binary less than codecs
-    of text make of digits."""
-    if len(canonical) < _LONG_ENOUGH:
+    """Whether the record is hardly more than numbers that differ and follow no rule that zlib sees, and their binary is
+    far less than zlib's."""
+    spans = [span for span in found.spans if isinstance(span, Numbers)]
+    if len(canonical) < _LONG_ENOUGH or sum(span.end - span.begin for span in spans) < _MOST * len(canonical):
         return False
-    of_text = 0
-    for span in found.spans:
-        if isinstance(span, Numbers):
-            texts = canonical[span.begin : span.end].split(span.separator)
-            if len(set(texts)) >= _DISTINCT * span.count:
-                of_text += span.end - span.begin
-    least, most = _OF_TEXT
-    return of_text >= _MOST * len(canonical) and least * of_text <= len(found.head) <= most * of_text
+    distinct = {text for span in spans for text in canonical[span.begin : span.end].split(span.separator)}
+    if len(distinct) < _DISTINCT * sum(span.count for span in spans):
+        return False
+    by_zlib = len(zlib.compress(canonical, 1))
+    return by_zlib >= _NO_RULE * len(canonical) and len(found.head) <= _BELOW_ZLIB * by_zlib
 
 
 def _runs(canonical: bytes, table: bytes, least: bytes) -> Iterator[tuple[int, int]]:

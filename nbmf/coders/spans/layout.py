@@ -85,8 +85,8 @@ class Cut:
     head: bytes
     spans: tuple[Span, ...]
     clear: bool
-    sure: bool
     learned: bool
+    sure: bool = False
 
     def body(self, inner: int, inner_body: bytes) -> bytes:
         """The body, where coder `inner` made `inner_body` of what remains."""
@@ -106,7 +106,7 @@ def remaining(canonical: bytes, spans: Sequence[Span]) -> bytes:
 
 
 def cut_out(canonical: bytes, spans: Sequence[Span], *, clear: bool) -> Cut:
-    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers. It is not `sure`."""
+    """`spans` in their order, at least one, not overlapping; at most MAX_NUMBERS numbers."""
     head = bytearray(varint.to_bytes(len(spans)))
     at = 0
     for span in spans:
@@ -119,7 +119,7 @@ def cut_out(canonical: bytes, spans: Sequence[Span], *, clear: bool) -> Cut:
         if isinstance(span, Numbers) and span.coder is not None:
             head += varint.to_bytes(len(span.data)) + span.data
     learned = any(isinstance(span, Numbers) and span.coder == LearnedVectorsCoder.number for span in spans)
-    return Cut(remaining(canonical, spans), bytes(head), (*spans,), clear, False, learned)
+    return Cut(remaining(canonical, spans), bytes(head), (*spans,), clear, learned)
 
 
 def _sections(spans: Sequence[Span]) -> list[tuple[bytes, int]]:

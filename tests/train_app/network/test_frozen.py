@@ -40,7 +40,7 @@ def test_what_is_frozen_stays(frozen, settings, tmp_path):
 
 def test_of_a_new_network_nothing_can_be_frozen(settings, tmp_path):
     plan = LearningPlan("tiny", settings.model_copy(update={"frozen": ("memory",)}), tmp_path)
-    with pytest.raises(TrainingFailed, match="frozen: parts of a new network"):
+    with pytest.raises(TrainingFailed, match="frozen: no network is trained on"):
         train_part(networks.sample_records()[:60], [], plan, print, lambda: None)
 
 
@@ -59,7 +59,13 @@ def test_tables_of_a_version_keep_their_integers():
 
 @pytest.mark.parametrize(
     ("table", "step"),
-    [([[0.0, 0.5], [-1.5, 2.0]], 0.5), ([[0.5, 0.5], [1.2, 2.0]], None), ([[0.01, 5.0]], None), ([[0.0, 0.0]], None)],
+    [
+        ([[0.5, float("nan")]], None),
+        ([[0.0, 0.5], [-1.5, 2.0]], 0.5),
+        ([[0.5, 0.5], [1.2, 2.0]], None),
+        ([[0.01, 5.0]], None),
+        ([[0.0, 0.0]], None),
+    ],
 )
 def test_whole_steps(table, step):
     assert step_of_integers(torch.tensor(table)) == step
