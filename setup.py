@@ -2,6 +2,7 @@
 
 import os
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -36,7 +37,19 @@ class BuildCore(build_ext):
             headers = sysconfig.get_paths()["include"]
             raise SystemExit(f"nbmf: {headers}/Python.h is missing; it is in the system's python3-dev or python3-devel")
         ext.extra_compile_args = FLAGS + self._for_zig()
+        self._compile_side_by_side()
         super().build_extension(ext)
+
+    def _compile_side_by_side(self) -> None:
+        """As many files at a time as there are CPUs: setuptools takes one after the other."""
+        compile_files = self.compiler.compile
+
+        def side_by_side(sources: list[str], *args: object, **kwargs: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compile_files([source], *args, **kwargs), sources)
+                return [path for paths in objects for path in paths]
+
+        self.compiler.compile = side_by_side
 
     def _for_zig(self) -> list[str]:
         """It compiles for the very processor that it runs on unless it is told otherwise."""

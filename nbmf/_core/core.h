@@ -201,6 +201,7 @@ typedef struct {
     float *cosine_BK, *sine_BK, *scaled_BE;
     int32_t *x_BD, *product_BR, *score_BC, *mixed_K, *frequency_BS, *member_Z;
     int8_t *y_BD, *memory_BM, *hidden_BF, *query_BK, *value_K, *taps_BD;
+    int8_t *ready_BX; /* what is multiplied, as products reads it */
     int8_t *nonzero_F;  /* of a sparse vector: values, */
     int32_t *column_F;  /* and where their columns begin */
     uint8_t *digits_BC;
@@ -304,7 +305,8 @@ typedef struct {
                     int32_t *base_TS, double *confidence_T, int64_t *contexts_TO);
     void (*repeat_phase)(const Model *model, Work *work, const int32_t *inputs, int64_t n_inputs, int phase, int count,
                          int64_t times);
-    void (*products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride);
+    void (*products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *ready_BX, int32_t *out,
+                     size_t out_stride);
     void (*sparse_products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
                             int32_t *out, size_t out_stride);
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);

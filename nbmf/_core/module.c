@@ -804,17 +804,18 @@ static PyObject *products(PyObject *module, PyObject *args) {
     const int wide = filled_up(columns), tall = filled_up(rows);
     const int8_t *matrix_RK = nbmf_array_of(&held, matrix, "matrix", 'b', (Py_ssize_t)rows * columns, NULL, 0), *x_BK;
     int32_t *out_BR, *column_K;
-    int8_t *wide_BK, *nonzero_K;
+    int8_t *wide_BK, *nonzero_K, *ready_BX;
     if (matrix_RK && (x_BK = nbmf_array_of(&held, x, "x", 'b', (Py_ssize_t)vectors * columns, NULL, 0)) &&
         (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
         (packed.bytes = nbmf_own(&held, path->packed_bytes(rows, columns))) &&
-        (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) && (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
+        (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) &&
+        (ready_BX = nbmf_own(&held, (size_t)vectors * 2 * (size_t)wide)) && (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
         (column_K = nbmf_own(&held, ((size_t)wide + MARGIN) * sizeof *column_K))) {
         (sparse ? path->pack_columns : path->pack)(matrix_RK, rows, columns, &packed);
         for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
         if (sparse)
             path->sparse_products(&packed, wide_BK, (size_t)wide, vectors, nonzero_K, column_K, out_BR, (size_t)tall);
-        else path->products(&packed, wide_BK, (size_t)wide, vectors, out_BR, (size_t)tall);
+        else path->products(&packed, wide_BK, (size_t)wide, vectors, ready_BX, out_BR, (size_t)tall);
         result = Py_NewRef(Py_None);
     }
     nbmf_release(&held);

@@ -50,7 +50,7 @@ INLINE void start_cache(const Network *network, Cache *cache) {
 }
 
 INLINE void multiply(const Packed *matrix, Work *work, int count, const int8_t *x, int x_stride) {
-    products(matrix, x, (size_t)x_stride, count, work->product_BR, (size_t)work->product_stride);
+    products(matrix, x, (size_t)x_stride, count, work->ready_BX, work->product_BR, (size_t)work->product_stride);
 }
 
 INLINE void multiply_sparse(const Packed *matrix, Work *work, int count, const int8_t *x, int x_stride) {
@@ -196,7 +196,7 @@ static void attend(const Network *network, Work *work, int layer, int count) {
                 last = work->span_B[following].last > last ? work->span_B[following].last : last;
             }
             scores(work->caches_S[work->slot_B[b]].keys + index * (size_t)(C * key_columns), key_columns, first, last,
-                   work->query_BK + b * work->query_stride, (size_t)work->query_stride, following - b,
+                   work->query_BK + b * work->query_stride, (size_t)work->query_stride, following - b, work->ready_BX,
                    work->score_BC + b * C, (size_t)C);
             b = following;
         }
@@ -367,7 +367,8 @@ static int64_t to_frequencies(const Network *network, int flat, int32_t *restric
 
 /* Products for symbols from what the layers left in y. */
 INLINE void head_products(const Network *network, Work *work, int count) {
-    products(&network->head, work->y_BD, (size_t)work->y_stride, count, work->frequency_BS, (size_t)work->frequency_stride);
+    products(&network->head, work->y_BD, (size_t)work->y_stride, count, work->ready_BX, work->frequency_BS,
+             (size_t)work->frequency_stride);
 }
 
 INLINE int is_flat(const Work *work, int b) { return work->records_S[work->slot_B[b]].flat; }
@@ -385,7 +386,8 @@ static void head(const Network *network, Work *work, int count) {
 INLINE const float *member_products(const Network *network, Work *work, int b, int cluster) {
     Packed members = network->members;
     members.bytes += (size_t)cluster * (size_t)members.rows * (size_t)members.columns;
-    products(&members, work->y_BD + b * work->y_stride, (size_t)work->y_stride, 1, work->member_Z, (size_t)members.rows);
+    products(&members, work->y_BD + b * work->y_stride, (size_t)work->y_stride, 1, work->ready_BX, work->member_Z,
+             (size_t)members.rows);
     return network->member_scale_V + (cluster << network->vocab.shift);
 }
 

@@ -2,8 +2,9 @@
  *
  * x86's VPDPBUSD multiplies bytes without sign by bytes with sign, four products to a 32-bit lane, and never saturates: the
  * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
- * vector's absolute values and the rows with its signs: two products of at most 128 * 127 fit 16 bits, as no weight is -128
- * (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
+ * vector's absolute values and the rows with its signs: of a weight w beside a negative value x it takes ~w, which is -w - 1,
+ * as inverting bits is cheaper than a sign, and the sum of such x is taken off again. Two of these products fit 16 bits: no
+ * weight is -128 (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
  *
  * A tile of several blocks of rows passes by several vectors, so that neither is read again from far. Its blocks lie side by
  * side, so that a matrix is read from its first byte to its last: alone, a vector waits for little else than the matrix.
@@ -59,7 +60,8 @@ INLINE void interleave(Rows *of) {
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     _mm256_storeu_si256((__m256i *)out, _mm256_sub_epi32(sums, _mm256_set1_epi32(taken_off)));
 }
-INLINE __m256i group_in_all_lanes(const int8_t *x) {
+typedef __m256i Columns;
+INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
     return _mm256_set1_epi32(group);
@@ -67,33 +69,22 @@ INLINE __m256i group_in_all_lanes(const int8_t *x) {
 #if defined(PATH_AVXVNNI)
 enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 #define WITH_OFFSET 1
-typedef __m256i Columns;
-INLINE Columns load_columns(const int8_t *x) { return group_in_all_lanes(x); }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm256_dpbusd_avx_epi32(sums, rows, columns); }
 #else
-enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
-#define WITH_OFFSET 0
-typedef struct {
-    __m256i sign, size;
-} Columns;
-INLINE Columns load_columns(const int8_t *x) {
-    __m256i group = group_in_all_lanes(x);
-    return (Columns){group, _mm256_abs_epi8(group)};
-}
+enum { LANES = 8, TALL = 4, WIDE = 1, BANDS = 2 };
+#define WITH_SIGNS 1
+INLINE Rows inverted(Rows rows, Columns where) { return _mm256_xor_si256(rows, where); }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
-    __m256i pairs = _mm256_maddubs_epi16(columns.size, _mm256_sign_epi8(rows, columns.sign));
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(columns, rows), _mm256_set1_epi16(1)));
 }
 #endif
 #elif defined(PATH_SSE41)
 #include <smmintrin.h>
-enum { LANES = 4, TALL = 4, WIDE = 2, BANDS = 2 };
-#define WITH_OFFSET 0
+enum { LANES = 4, TALL = 4, WIDE = 1, BANDS = 2 };
+#define WITH_SIGNS 1
 typedef __m128i Sums;
 typedef __m128i Rows;
-typedef struct {
-    __m128i sign, size;
-} Columns;
+typedef __m128i Columns;
 INLINE Sums no_sums(void) { return _mm_setzero_si128(); }
 INLINE Rows load_rows(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
 INLINE void interleave(Rows *of) {
@@ -105,21 +96,18 @@ INLINE void interleave(Rows *of) {
 INLINE Columns load_columns(const int8_t *x) {
     int32_t group;
     memcpy(&group, x, 4);
-    __m128i all = _mm_set1_epi32(group);
-    return (Columns){all, _mm_abs_epi8(all)};
+    return _mm_set1_epi32(group);
 }
+INLINE Rows inverted(Rows rows, Columns where) { return _mm_xor_si128(rows, where); }
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
-    __m128i pairs = _mm_maddubs_epi16(columns.size, _mm_sign_epi8(rows, columns.sign));
-    return _mm_add_epi32(sums, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+    return _mm_add_epi32(sums, _mm_madd_epi16(_mm_maddubs_epi16(columns, rows), _mm_set1_epi16(1)));
 }
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
-    (void)taken_off;
-    _mm_storeu_si128((__m128i *)out, sums);
+    _mm_storeu_si128((__m128i *)out, _mm_sub_epi32(sums, _mm_set1_epi32(taken_off)));
 }
 #elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
 #include <arm_neon.h>
 enum { LANES = 4, TALL = 4, WIDE = 4, BANDS = 4 };
-#define WITH_OFFSET 0
 typedef int32x4_t Sums;
 typedef int8x16_t Rows;
 typedef int8x16_t Columns;
@@ -154,7 +142,6 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 }
 #else
 enum { LANES = 4, TALL = 1, WIDE = 1, BANDS = 1 };
-#define WITH_OFFSET 0
 typedef struct {
     int32_t lane[LANES];
 } Sums;
@@ -188,12 +175,20 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 }
 #endif
 
+#ifndef WITH_OFFSET
+#define WITH_OFFSET 0
+#endif
+#ifndef WITH_SIGNS
+#define WITH_SIGNS 0
+#endif
+
 enum { OFFSET = WITH_OFFSET ? 128 : 0 };
 
 enum {
     SOON = 16,             /* columns of a sparse product that are fetched before they are needed */
     TILE = TALL * LANES,   /* rows that pass by together */
     BAND = LANES * COLUMNS, /* rows of a column that are loaded together */
+    STRIP = BANDS * BAND,   /* rows of a sparse product that pass by together */
     CHUNK = 64,            /* bytes that are fetched together */
     AHEAD = 1024           /* bytes of weights that are fetched before they are needed */
 };
@@ -218,17 +213,22 @@ static void pack(const int8_t *matrix, int rows, int columns, Packed *packed) {
                 (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
 }
 
-/* The same for sparse_products: column by column, in each the rows such that `interleave` brings them into order. */
+/* Rows of all columns of a sparse product's matrix that lie together. */
+INLINE int strip_of(int rows) { return rows % STRIP ? BAND : STRIP; }
+
+/* The same for sparse_products: strips of rows, in each column by column, in each the rows such that `interleave` brings them
+ * into order. */
 static void pack_columns(const int8_t *matrix, int rows, int columns, Packed *packed) {
     packed->rows = padded(rows, MATRIX_ROWS);
     packed->columns = padded(columns, COLUMNS);
     memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
+    const int strip = strip_of(packed->rows);
     for (int row = 0; row < rows; row++) {
         const int in_band = row % BAND, lane = in_band % LANES;
-        const int at = row - in_band + lane / 4 * 16 + in_band / LANES * 4 + lane % 4;
+        const int at = row % strip - in_band + lane / 4 * 16 + in_band / LANES * 4 + lane % 4;
+        uint8_t *to = packed->bytes + (size_t)(row - row % strip) * (size_t)packed->columns + at;
         for (int column = 0; column < columns; column++)
-            packed->bytes[(size_t)column * (size_t)packed->rows + (size_t)at] =
-                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
+            to[(size_t)column * (size_t)strip] = (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
     }
 }
 
@@ -256,12 +256,42 @@ INLINE int32_t offset_of(const int8_t *x, int columns) {
     return OFFSET * sum;
 }
 
-INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
-                 int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, const int vectors,
-                 const size_t ahead) {
+/* Vectors as tiles read them. */
+typedef struct {
+    const int8_t *x; /* or their absolute values, and `signs` bytes after each what the rows' bits beside it are inverted with */
+    size_t stride;
+    int count, signs;
+    int32_t taken_off[AT_ONCE]; /* of their sums */
+} Vectors;
+
+/* `room` is for twice their columns. */
+INLINE Vectors vectors_of(const int8_t *x, size_t stride, int columns, int count, int8_t *restrict room) {
+    Vectors vectors = {.x = x, .stride = stride, .count = count};
+#if WITH_SIGNS
+    vectors.x = room, vectors.stride = 2 * (size_t)columns, vectors.signs = columns;
+    for (int vector = 0; vector < count; vector++, x += stride, room += 2 * columns) {
+        int32_t negative = 0;
+        for (int column = 0; column < columns; column++) {
+            const int8_t sign = (int8_t)-(x[column] < 0);
+            room[column] = (int8_t)((x[column] ^ sign) - sign);
+            room[columns + column] = sign;
+            negative += x[column] & sign;
+        }
+        vectors.taken_off[vector] = negative;
+    }
+#else
+    (void)room;
+    for (int vector = 0; vector < count; vector++) vectors.taken_off[vector] = offset_of(x + (size_t)vector * stride, columns);
+#endif
+    return vectors;
+}
+
+INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const Vectors *of, int first,
+                 int32_t *out, size_t out_stride, const int blocks, const int vectors, const size_t ahead) {
     Sums sums[TALL][WIDE];
     for (int block = 0; block < blocks; block++)
         for (int vector = 0; vector < vectors; vector++) sums[block][vector] = no_sums();
+    const int8_t *x = of->x + (size_t)first * of->stride;
     for (int group = 0; group < groups; group++) {
         const uint8_t *here = rows + (size_t)group * group_bytes;
         Rows loaded[TALL];
@@ -271,26 +301,32 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, in
             loaded[block] = load_rows(here + (size_t)block * block_bytes);
         }
         for (int vector = 0; vector < vectors; vector++) {
-            Columns columns = load_columns(x + (size_t)vector * x_stride + (size_t)group * COLUMNS);
+            const int8_t *x_here = x + (size_t)vector * of->stride + (size_t)group * COLUMNS;
+            Columns columns = load_columns(x_here);
+#if WITH_SIGNS
+            Columns signs = load_columns(x_here + of->signs);
+            for (int block = 0; block < blocks; block++)
+                sums[block][vector] = add_products(sums[block][vector], inverted(loaded[block], signs), columns);
+#else
             for (int block = 0; block < blocks; block++)
                 sums[block][vector] = add_products(sums[block][vector], loaded[block], columns);
+#endif
         }
     }
+    out += (size_t)first * out_stride;
     for (int vector = 0; vector < vectors; vector++)
         for (int block = 0; block < blocks; block++)
-            store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector], taken_off[vector]);
+            store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector],
+                       of->taken_off[first + vector]);
 }
 
 /* Some blocks of rows times all vectors. */
-INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const int8_t *x, size_t x_stride,
-                  int32_t *out, size_t out_stride, const int32_t *taken_off, const int blocks, int vectors,
-                  const size_t ahead) {
-    for (int vector = 0; vector < vectors;) {
-        const int left = vectors - vector;
+INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const Vectors *of, int32_t *out,
+                  size_t out_stride, const int blocks, const size_t ahead) {
+    for (int vector = 0; vector < of->count;) {
+        const int left = of->count - vector;
 #define TILES(count)                                                                                                   \
-    tile(rows, block_bytes, group_bytes, groups, x + (size_t)vector * x_stride, x_stride,                              \
-         out + (size_t)vector * out_stride, out_stride, taken_off + vector, blocks, count, ahead),                     \
-        vector += count
+    tile(rows, block_bytes, group_bytes, groups, of, vector, out, out_stride, blocks, count, ahead), vector += count
         if (WIDE >= 4 && left >= 4) TILES(WIDE >= 4 ? 4 : 1);
         else if (WIDE >= 3 && left >= 3) TILES(WIDE >= 3 ? 3 : 1);
         else if (WIDE >= 2 && left >= 2) TILES(WIDE >= 2 ? 2 : 1);
@@ -299,31 +335,27 @@ INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, i
     }
 }
 
-/* A packed matrix times up to AT_ONCE vectors. */
-static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int32_t *out, size_t out_stride) {
-    int32_t taken_off[AT_ONCE];
-    for (int vector = 0; vector < vectors; vector++)
-        taken_off[vector] = offset_of(x + (size_t)vector * x_stride, matrix->columns);
+/* A packed matrix times up to AT_ONCE vectors; `ready_BX` has room for twice their columns. */
+static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *ready_BX, int32_t *out,
+                     size_t out_stride) {
+    const Vectors of = vectors_of(x, x_stride, matrix->columns, vectors, ready_BX);
     for (int row = 0; row < matrix->rows; row += TILE)
         tiles(matrix->bytes + (size_t)row * (size_t)matrix->columns, LANES * COLUMNS, TILE * COLUMNS,
-              matrix->columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL, vectors, AHEAD);
+              matrix->columns / COLUMNS, &of, out + row, out_stride, TALL, AHEAD);
 }
 
 /* Rows begin to end, multiples of ROWS, of a matrix of keys times vectors, into columns begin to end of `out`. */
 static void scores(const uint8_t *keys, int columns, int begin, int end, const int8_t *x, size_t x_stride, int vectors,
-                   int32_t *out, size_t out_stride) {
-    int32_t taken_off[AT_ONCE];
+                   int8_t *ready_BX, int32_t *out, size_t out_stride) {
+    const Vectors of = vectors_of(x, x_stride, columns, vectors, ready_BX);
     const size_t block_bytes = (size_t)LANES * (size_t)columns;
-    for (int vector = 0; vector < vectors; vector++) taken_off[vector] = offset_of(x + (size_t)vector * x_stride, columns);
     for (int row = begin; row < end;) {
         const uint8_t *rows = keys + (size_t)row * (size_t)columns;
         if (row + TILE <= end) {
-            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, TALL,
-                  vectors, TALL * block_bytes);
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, &of, out + row, out_stride, TALL, TALL * block_bytes);
             row += TILE;
         } else {
-            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, x, x_stride, out + row, out_stride, taken_off, 1,
-                  vectors, block_bytes);
+            tiles(rows, block_bytes, LANES * COLUMNS, columns / COLUMNS, &of, out + row, out_stride, 1, block_bytes);
             row += LANES;
         }
     }
@@ -397,19 +429,22 @@ INLINE void sparse_tile(const uint8_t *matrix, const int8_t *value, const int32_
             store_sums(out + band * BAND + block * LANES, sums[band][block], taken_off);
 }
 
-/* A matrix of pack_columns times vectors most of whose values are zero: of each only the columns are read that matter. */
+/* A matrix of pack_columns times vectors of values of 0 to 127, most of which are zero: of each only the columns are read
+ * that matter. */
 static void sparse_products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
                             int32_t *out, size_t out_stride) {
+    const int strip = strip_of(matrix->rows);
     for (int vector = 0; vector < vectors; vector++, x += x_stride, out += out_stride) {
-        const int count = nonzero(x, matrix->columns, matrix->rows, value, at);
-        for (int more = 0; more < MARGIN; more++) value[count + more] = 0, at[count + more] = 0;
+        int count = nonzero(x, matrix->columns, strip, value, at);
         const int32_t taken_off = offset_of(value, count);
-        const int groups = padded(count, COLUMNS) / COLUMNS;
-        int row = 0;
-        for (; row + BANDS * BAND <= matrix->rows; row += BANDS * BAND)
-            sparse_tile(matrix->bytes + row, value, at, groups, out + row, taken_off, BANDS);
-        for (; row < matrix->rows; row += BAND)
-            sparse_tile(matrix->bytes + row, value, at, groups, out + row, taken_off, 1);
+        for (; count % COLUMNS; count++) value[count] = 0, at[count] = 0;
+        for (int more = 0; more < SOON && count; more++) /* of the next strip */
+            at[count + more] = strip * matrix->columns + at[more];
+        for (int row = 0; row < matrix->rows; row += strip) {
+            const uint8_t *rows = matrix->bytes + (size_t)row * (size_t)matrix->columns;
+            if (strip == STRIP) sparse_tile(rows, value, at, count / COLUMNS, out + row, taken_off, BANDS);
+            else sparse_tile(rows, value, at, count / COLUMNS, out + row, taken_off, 1);
+        }
     }
 }
 

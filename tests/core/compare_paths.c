@@ -292,7 +292,7 @@ static VectorSpace space_of(int dims, int latents) {
         for (int j = 0; j < dims; j++)
             inverse[j * space.latents_stride + i] = forward[i * space.dims_stride + j] = (int16_t)(below(2) ? 3200 : -3200);
     }
-    for (int j = 0; j < dims; j++) mean_D[j] = (below(256) - 128) << 16;
+    for (int j = 0; j < dims; j++) mean_D[j] = (below(256) - 128) * 65536;
     space.forward_LD = forward;
     space.inverse_DL = inverse;
     space.mean_D = mean_D;
@@ -328,7 +328,7 @@ static void fill_work(const VectorSpace *space, VectorWork *work_V) {
                                  .scaled_L = zeros(4 * latents), .cost_L4 = zeros(16 * latents), .from_L = zeros(8 * latents),
                                  .sum_D = zeros(8 * dims), .used_L = zeros(latents),
                                  .expected_L = zeros(latents * sizeof(Expected)), .interval_L = zeros(4 * latents),
-                                 .rest_L = zeros(2 * latents)};
+                                 .rest_L = zeros(2 * latents), .ratio_L = zeros(4 * latents)};
 }
 
 /* Streams of random vectors, with some numbers far out, and what they decode to as each type. */
