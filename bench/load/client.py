@@ -14,6 +14,7 @@ from bench.load.bodies import PATHS, Exchange, decode_body
 from bench.load.step import OK, UNANSWERED, Outcome
 from bench.records import NotEqual
 from nbmf.errors import NbmfError
+from nbmf.protocol import RETRY_AFTER_S
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 _MAX_CONNECTIONS = 2000
@@ -21,6 +22,10 @@ _MAX_CONNECTIONS = 2000
 
 _AT_ONCE = 4
 """Requests at a time while nothing is measured."""
+
+_BUSY = (429, 503)
+_MOST_REFUSED = 60
+"""Times in a row that a request is refused while nothing is measured, before the service is said to fail."""
 
 
 class ServiceFailed(NbmfError):
@@ -99,10 +104,14 @@ class LoadClient:
         return Outcome(arrival.operation, arrival.at_s, sent, done, status, unequal)
 
     async def _must(self, operation: Operation, body: bytes) -> bytes:
-        try:
-            status, answer = await self._post(operation, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServiceFailed(f"{self._url} does not answer: {type(error).__name__}: {error}") from error
+        for _ in range(_MOST_REFUSED):
+            try:
+                status, answer = await self._post(operation, body)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ServiceFailed(f"{self._url} does not answer: {type(error).__name__}: {error}") from error
+            if status not in _BUSY:
+                break
+            await asyncio.sleep(RETRY_AFTER_S)
         if status != OK:
             raise ServiceFailed(f"{self._url}{PATHS[operation]}: {status}: {answer[:300].decode(errors='replace')}")
         return answer

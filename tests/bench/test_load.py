@@ -11,7 +11,7 @@ from load_server import LoadServer
 from bench.load import search
 from bench.load.arrivals import Arrival
 from bench.load.bodies import exchanges
-from bench.load.client import LoadClient
+from bench.load.client import LoadClient, ServiceFailed
 from bench.records import NotEqual
 
 PAYLOADS = synthetic.records(8, seed=12)
@@ -56,6 +56,19 @@ def test_rejected_requests_are_told_from_failed_ones():
     statuses = [found.status for found in outcomes]
     assert set(statuses) == {200, 503}
     assert statuses.count(200) >= 5
+
+
+def test_what_is_refused_before_anything_is_measured_is_sent_again(monkeypatch):
+    monkeypatch.setattr("bench.load.client.RETRY_AFTER_S", 0.05)
+    with LoadServer(service_s=0.01, queue=1).running() as server:
+        outcomes, wrong = run_client(server, [])
+        assert (outcomes, wrong, server.counts) == ([], 0, {"encode": 8, "decode": 8})
+
+
+def test_a_service_that_refuses_everything(monkeypatch):
+    monkeypatch.setattr("bench.load.client.RETRY_AFTER_S", 0.001)
+    with LoadServer(queue=0).running() as server, pytest.raises(ServiceFailed, match="503.*unavailable"):
+        run_client(server, [])
 
 
 def test_a_service_that_goes_away():
