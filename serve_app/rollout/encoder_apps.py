@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from serve_app.routing.encoders import encoder_name, encoder_prefix
 
 _KEPT_S = 10.0
 """A version that traffic no longer goes to keeps its encoder so long: every ingress has read its new route by then."""
+
+_LOOKED_EVERY_S = 10.0
+"""At applications that are as wanted: Serve takes a tenth of a second of two processes to tell their status."""
 
 _log = logging.getLogger("ray.serve")
 
@@ -36,14 +40,23 @@ class EncoderApps:
         self._registry = registry
         self._application = application
         self._unwanted_since: dict[str, float] = {}
+        self._as_wanted: Collection[str] = ()
+        self._looked_at = -math.inf
 
     def keep(self, wanted: Collection[str]) -> None:
-        """Starts what is missing, without waiting for it, and ends what has not been wanted for a while."""
+        """Starts what is missing, without waiting for it, and ends what has not been wanted for a while.
+
+        To be called every second or so.
+        """
+        names = {encoder_name(self._application, version): version for version in wanted}
+        if names.keys() == self._as_wanted and time.monotonic() - self._looked_at < _LOOKED_EVERY_S:
+            return
         from ray import serve
 
         applications = serve.status().applications
         there = {name for name in applications if name.startswith(encoder_prefix(self._application))}
-        names = {encoder_name(self._application, version): version for version in wanted}
+        settled = there == names.keys() and all(applications[name].status == "RUNNING" for name in there)
+        self._as_wanted, self._looked_at = there if settled else (), time.monotonic()
         for name in names.keys() - there:
             _log.warning("starting %s", name)
             self._start(names[name], max((_running(applications[other]) for other in there), default=0))
