@@ -67,7 +67,7 @@ def test_what_is_refused_before_anything_is_measured_is_sent_again(monkeypatch):
 
 def test_a_service_that_refuses_everything(monkeypatch):
     monkeypatch.setattr("bench.load.client.RETRY_AFTER_S", 0.001)
-    with LoadServer(queue=0).running() as server, pytest.raises(ServiceFailed, match="503.*unavailable"):
+    with LoadServer(queue=0).running() as server, pytest.raises(ServiceFailed, match=r"503.*unavailable"):
         run_client(server, [])
 
 
