@@ -41,11 +41,17 @@ class BuildCore(build_ext):
         super().build_extension(ext)
 
     def _compile_side_by_side(self) -> None:
-        """As many files at a time as there are CPUs: setuptools takes one after the other."""
+        """As many files at a time as there are CPUs, where setuptools takes one after the other.
+
+        Not by zig, whose processes share a cache that they have disturbed each other in.
+        """
+        if "zig" in os.environ.get("CC", ""):
+            return
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         compile_files = self.compiler.compile
 
         def side_by_side(sources: list[str], *args: object, **kwargs: object) -> list[str]:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cpus) as pool:
                 objects = pool.map(lambda source: compile_files([source], *args, **kwargs), sources)
                 return [path for paths in objects for path in paths]
 

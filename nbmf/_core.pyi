@@ -47,7 +47,9 @@ def use(name: str | None) -> str:
 def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array, sparse: bool = False) -> None:
     """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 64].
 
-    `sparse`: by the columns alone where a vector is not zero.
+    `sparse`: by the columns alone where a vector is not zero; no number of it may be negative.
+
+    Raises ValueError for sizes out of range, arrays of other sizes or types, and a negative number where `sparse`.
     """
 
 def range_encode(intervals: Array) -> bytes:

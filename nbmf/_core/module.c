@@ -809,8 +809,16 @@ static PyObject *products(PyObject *module, PyObject *args) {
         (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
         (packed.bytes = nbmf_own(&held, path->packed_bytes(rows, columns))) &&
         (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) &&
-        (ready_BX = nbmf_own(&held, (size_t)vectors * 2 * (size_t)wide)) && (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
+        (ready_BX = nbmf_own(&held, (size_t)vectors * 2 * (size_t)wide)) &&
+        (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
         (column_K = nbmf_own(&held, ((size_t)wide + MARGIN) * sizeof *column_K))) {
+        int least = 0;
+        for (int i = 0; sparse && i < vectors * columns; i++) least = x_BK[i] < least ? x_BK[i] : least;
+        if (least < 0) {
+            PyErr_SetString(PyExc_ValueError, "a negative number in a sparse vector");
+            nbmf_release(&held);
+            return NULL;
+        }
         (sparse ? path->pack_columns : path->pack)(matrix_RK, rows, columns, &packed);
         for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
         if (sparse)

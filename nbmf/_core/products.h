@@ -3,8 +3,8 @@
  * x86's VPDPBUSD multiplies bytes without sign by bytes with sign, four products to a 32-bit lane, and never saturates: the
  * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
  * vector's absolute values and the rows with its signs: of a weight w beside a negative value x it takes ~w, which is -w - 1,
- * as inverting bits is cheaper than a sign, and the sum of such x is taken off again. Two of these products fit 16 bits: no
- * weight is -128 (nbmf_pack's caller sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
+ * as inverting bits is cheaper than a sign, and the sum of such x is taken off again. Two of these products, of 128 * 128 at
+ * most and then both negative, fit 16 bits. No weight is -128 (parts.c sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
  *
  * A tile of several blocks of rows passes by several vectors, so that neither is read again from far. Its blocks lie side by
  * side, so that a matrix is read from its first byte to its last: alone, a vector waits for little else than the matrix.

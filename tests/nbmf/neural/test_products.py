@@ -6,7 +6,9 @@ import pytest
 from nbmf import _core
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(16, 4), (1, 1), (48, 64), (100, 30), (64, 192), (200, 768), (576, 20)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(16, 4), (1, 1), (48, 64), (100, 30), (64, 192), (200, 768), (576, 20), (512, 60), (768, 30)]
+)
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 11, 16])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_products_are_exact(path, rows, columns, count, sparse) -> None:
@@ -37,3 +39,9 @@ def test_arrays_of_other_sizes_and_types_are_refused() -> None:
     for wrong in ((matrix.astype(np.int16), x, out), (matrix, x, out.astype(np.float32)), (matrix, x, out[:, ::2])):
         with pytest.raises((ValueError, BufferError)):
             _core.products(wrong[0], 16, 4, wrong[1], 1, wrong[2])
+
+
+def test_a_negative_number_of_a_sparse_vector_is_refused() -> None:
+    matrix, x, out = np.ones((1, 4), np.int8), np.array([[0, 1, -1, 0]], np.int8), np.zeros((1, 64), np.int32)
+    with pytest.raises(ValueError, match="negative"):
+        _core.products(matrix, 1, 4, x, 1, out, True)
