@@ -47,6 +47,10 @@ _SAYS_NOTHING = ("deadline_exceeded", "unavailable", "registry_error")
 _log = logging.getLogger("ray.serve")
 
 
+class _NoEncoder(RequestFailed):
+    """There is no application that encodes with the version."""
+
+
 class Traffic:
     """Encodes by the deployed version, or, told to follow rollouts, by those of the present one."""
 
@@ -150,7 +154,8 @@ class Traffic:
     ) -> list[Coded | Failure]:
         """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
 
-        That one who was `hurried`, by a client with little time, did not do it in time is no fault.
+        That one who was `hurried`, by a client with little time, did not do it in time is no fault. Nor is it one of a
+        candidate whose encoder is not there: after the whole cluster was away it is about to start.
         """
         started = time.perf_counter()
         counts = Counts(records=len(records))
@@ -172,6 +177,8 @@ class Traffic:
                 encoder.encode, records, sizes_bytes, self._max_call_bytes, effort, deadline, deadline=deadline
             )
         except Exception as error:  # not CancelledError: the client hung up
+            if isinstance(error, _NoEncoder) and version == now.candidate:
+                raise
             counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
             count()
             raise
@@ -209,7 +216,7 @@ class Traffic:
         finally:
             del self._searches[version]
         if found is None:
-            raise RequestFailed(Failure("unavailable", f"version {version[:12]} has no encoder yet; try again later"))
+            raise _NoEncoder(Failure("unavailable", f"version {version[:12]} has no encoder yet; try again later"))
         self._handles[version] = found
         return found
 

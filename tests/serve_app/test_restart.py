@@ -21,6 +21,7 @@ from serve_app.rollout.store import RolloutStore
 
 RECORDS = synthetic.records(60, seed=81)
 PATIENCE_S = 120
+SLOW_ENOUGH = QUICK.model_copy(update={"dwell_s": 8})  # to be held at 50 %, between two looks at it
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_rollout_survives_the_whole_cluster(registry, serve):
     store = RolloutStore(registry)
     candidate = next(version for version in registry.list_ids() if version != registry.channels().stable)
     with serve(free_port()) as client:
-        rollout = store.start(candidate, QUICK, time.time())
+        rollout = store.start(candidate, SLOW_ENOUGH, time.time())
         send_until(client, lambda _: store.read().percent == 50)
         store.change(lambda r: r.with_pause(True))
         time.sleep(1)  # the ingress has read it

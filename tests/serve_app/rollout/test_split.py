@@ -209,6 +209,16 @@ def test_what_the_candidate_fails_at_stable_encodes(encode, replicas):
     assert measured.stable.faults == 0
 
 
+def test_a_candidate_that_has_no_encoder_yet_has_no_faults(encode, replicas):
+    """After a restart of the cluster in the middle of a rollout: of 45 records one such was enough to end it."""
+    of = replicas.of
+    replicas.of = lambda version: None if version == CANDIDATE else of(version)
+    blobs, measured = encode(rollout(percent=100), RECORDS)
+    assert blobs == [b"a" + data for data in RECORDS]
+    assert (measured.candidate.records, measured.candidate.faults, measured.compared.records) == (0, 0, 0)
+    assert measured.stable.records == 40
+
+
 def test_a_fault_of_the_record_is_nobodys(encode, replicas):
     replicas.fails = dict.fromkeys([(STABLE, b"7"), (CANDIDATE, b"7")], Failure("unsupported_payload", "no"))
     blobs, measured = encode(rollout(percent=100), RECORDS)
