@@ -154,16 +154,17 @@ class Traffic:
     ) -> list[Coded | Failure]:
         """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
 
-        That one who was `hurried`, by a client with little time, did not do it in time is no fault. Nor is it one of a
-        candidate whose encoder is not there: after the whole cluster was away it is about to start.
+        That one who was `hurried`, by a client with little time, or is cold, did not do it in time is no fault. Nor is
+        it one of a candidate whose encoder is not there: after the whole cluster was away it is about to start.
         """
         started = time.perf_counter()
+        warm = self._is_warm(now.rollout, version)
         counts = Counts(records=len(records))
         done: list[Coded | Failure] = []
 
         def count() -> None:
             record_s = (time.perf_counter() - started) / len(records)
-            if self._is_warm(now.rollout, version):
+            if warm:
                 counts.encode_ms.count(record_s * 1000, len(records))
             self._count(now.rollout, version, counts)
             coded = [result for result in done if isinstance(result, Coded)]
@@ -179,7 +180,8 @@ class Traffic:
         except Exception as error:  # not CancelledError: the client hung up
             if isinstance(error, _NoEncoder) and version == now.candidate:
                 raise
-            counts.faults = 0 if hurried and isinstance(error, DeadlineExceeded) else len(records)
+            late = isinstance(error, DeadlineExceeded) and (hurried or not warm)
+            counts.faults = 0 if late else len(records)
             count()
             raise
         for record, result in zip(records, done, strict=True):

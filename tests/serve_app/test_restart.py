@@ -21,7 +21,8 @@ from serve_app.rollout.store import RolloutStore
 
 RECORDS = synthetic.records(60, seed=81)
 PATIENCE_S = 120
-SLOW_ENOUGH = QUICK.model_copy(update={"dwell_s": 8})  # to be held at 50 %, between two looks at it
+SLOW_ENOUGH = QUICK.model_copy(update={"dwell_s": 8, "warm_up_calls": 20})
+"""To be held at 50 %, between two looks at it; and for replicas that are cold after the restart."""
 
 
 @pytest.fixture
