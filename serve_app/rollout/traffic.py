@@ -154,8 +154,9 @@ class Traffic:
     ) -> list[Coded | Failure]:
         """Counts what the version did. Raises RequestFailed, DeadlineExceeded.
 
-        That one who was `hurried`, by a client with little time, or is cold, did not do it in time is no fault. Nor is
-        it one of a candidate whose encoder is not there: after the whole cluster was away it is about to start.
+        That one who was `hurried`, by a client with little time, did not do it in time is no fault. What a candidate
+        does not do as its encoder is not there, or cold and too late, is not counted at all: after the whole cluster
+        was away it is about to start.
         """
         started = time.perf_counter()
         warm = self._is_warm(now.rollout, version)
@@ -178,10 +179,10 @@ class Traffic:
                 encoder.encode, records, sizes_bytes, self._max_call_bytes, effort, deadline, deadline=deadline
             )
         except Exception as error:  # not CancelledError: the client hung up
-            if isinstance(error, _NoEncoder) and version == now.candidate:
+            late = isinstance(error, DeadlineExceeded)
+            if version == now.candidate and (isinstance(error, _NoEncoder) or (late and not warm)):
                 raise
-            late = isinstance(error, DeadlineExceeded) and (hurried or not warm)
-            counts.faults = 0 if late else len(records)
+            counts.faults = 0 if late and hurried else len(records)
             count()
             raise
         for record, result in zip(records, done, strict=True):
