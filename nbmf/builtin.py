@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbmf import golden
+from nbmf import _core, golden
 from nbmf.codec import WITHOUT_VERSION, Codec
 
 FOLDER = Path(__file__).parent / "builtin_versions"
@@ -18,8 +18,8 @@ Golden records came later than these versions, whose manifests can't change: the
 
 _DEFAULT = FOLDER / "DEFAULT"
 _SPEED = FOLDER / "SPEED.json"
-"""Microseconds a token of a version's parts with this release of nbmf, in place of what its manifest, which can't be
-changed, says of an older one: for latency budgets. By `nbmf bench latency`."""
+"""Microseconds a token of a version's parts with this release of nbmf, by kind of processor (`_core.paths`), in place of
+what its manifest, which can't be changed, says of the machine that it was made on: for latency budgets."""
 
 
 @cache
@@ -37,8 +37,9 @@ def load(folder: Path) -> Codec:
     version_id, manifest, files = read_version(folder)
     speeds = json.loads(_SPEED.read_text()).get(version_id, {})
     parts: dict[str, Any] = {
-        name: replace(getattr(manifest, name), decode_us_per_token=decode_us_per_token)
-        for name, decode_us_per_token in speeds.items()
+        name: replace(getattr(manifest, name), decode_us_per_token=by_path[_core.cpu()])
+        for name, by_path in speeds.items()
+        if _core.cpu() in by_path
     }
     golden_file = folder / golden.FILE
     if manifest.golden is None and golden_file.is_file():

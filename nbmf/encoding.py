@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nbmf import coders, frame
 from nbmf.effort import EffortSetting
@@ -51,7 +51,9 @@ class Encoder:
         largest_whole = _LARGEST_WHOLE if effort.name == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         done = frozenset(index for index, cut in found if cut.sure and index in quick and effort.name != "max")
-        coded = self._ladder([*records, *remains], effort, len(records), quick, done)
+        twins = {index: number for number, (index, cut) in enumerate(found, len(records)) if cut.short}
+        twins |= {number: index for index, number in twins.items()}
+        coded = self._ladder([*records, *remains], effort, len(records), quick, done, twins)
         blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
             inner = min([(frame.STORED, cut.remaining), *bodies], key=_size)
@@ -77,15 +79,18 @@ class Encoder:
         whole: int,
         quick: frozenset[int],
         done: frozenset[int],
+        twins: Mapping[int, int],
     ) -> list[list[_Body]]:
         """What the coders that apply make of each record; of those in `quick` only coders that take little time, and of
         those in `done` none.
 
-        The first `whole` are records, the others what remains of some.
+        The first `whole` are records, the others what remains of some. `twins`: of which the network is to take one only,
+        the record if that is within the budget.
         """
         made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
-        for coder in coders.ladder((*self._coders.learned, *coders.CODEC_FREE), effort.name):
+        every = sorted((*self._coders.learned, *coders.CODEC_FREE), key=lambda coder: coder.number not in coders.ALONE)
+        for coder in coders.ladder(every, effort.name):
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
             large = coder.number == coders.WindowsCoder.number
             second = (
@@ -99,6 +104,7 @@ class Encoder:
                 index
                 for index in range(len(records))
                 if index not in done
+                and not (effort.name == "auto" and twins.get(index) in by_network)
                 and not (second and index in by_network)
                 and not (of_remains and index < whole)
                 and not (coder.number in coders.ALONE and index >= whole)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import ClassVar
 
-from nbmf import varint
+from nbmf import _core, varint
 from nbmf.coders.neural import NeuralCoder, worth_learning
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
@@ -18,8 +18,9 @@ from nbmf.payload import Canonical, Kind
 MAX_SEGMENTS = 4
 """That a writer cuts: with more, the counts alone are smaller. A reader takes any number."""
 
-_TIME_OF_MANY = 0.34
-"""Of a token's time, what it takes when the reading of weights is shared by many; `nbmf bench throughput` tells."""
+_TIME_OF_MANY, _TIME_OF_MANY_BY_VNNI = 0.85, 0.57
+"""Of a token's time, what it takes when the reading of weights is shared by many (docs/neural.md, "Segments"): elsewhere
+than on processors with AVX-512 VNNI, products take most of it."""
 
 
 class SegmentsCoder:
@@ -115,7 +116,8 @@ def fewest_segments(whole_ms: float, budget_ms: float) -> int:
     """How many segments decode within the budget; 1 if the whole does, or if none would."""
     if whole_ms <= budget_ms:
         return 1
+    of_many = _TIME_OF_MANY_BY_VNNI if _core.cpu() == "avx512" else _TIME_OF_MANY
     for segments in range(2, MAX_SEGMENTS + 1):
-        if whole_ms * (_TIME_OF_MANY + (1 - _TIME_OF_MANY) / segments) <= budget_ms:
+        if whole_ms * (of_many + (1 - of_many) / segments) <= budget_ms:
             return segments
     return 1

@@ -9,7 +9,7 @@ import tokenize
 import pytest
 
 import nbmf
-from nbmf import builtin
+from nbmf import _core, builtin
 from nbmf.catalog import Catalog
 from nbmf.coders import NeuralCoder
 from nbmf.decoding import parse_bounded
@@ -80,26 +80,42 @@ def test_an_installation_encodes_with_it_at_once():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_record_over_the_budget_is_cut_into_segments_or_left_to_the_counts(codec):
+@pytest.mark.parametrize(("cpu", "share"), [("avx512", 0.7), ("avx2", 0.9)])
+def test_a_record_over_the_budget_is_cut_into_segments_or_left_to_the_counts(codec, monkeypatch, cpu, share):
+    """Without AVX-512 VNNI there is little that segments save."""
+    monkeypatch.setattr(_core, "cpu", lambda: cpu)
     text = str(source.getdoc(json)) + str(source.getdoc(tokenize)) + str(source.getdoc(subprocess))
     (network,) = (coder for coder in codec.coders.by_number.values() if isinstance(coder, NeuralCoder))
     whole_ms = network.decode_ms(text.encode())
     coders = {}
-    for share in (1.01, 0.7, 0.2, 0.001):
-        blob = codec.encode(text, latency_budget_ms=share * whole_ms)
+    for shares in (1.01, share, share - 0.05, 0.001):
+        blob = codec.encode(text, latency_budget_ms=shares * whole_ms)
         assert codec.decode(blob) == text
-        coders[share] = nbmf.inspect(blob).coder
-    assert coders == {1.01: "neural", 0.7: "neural_segments", 0.2: "counts", 0.001: "deflate"}
+        coders[shares] = nbmf.inspect(blob).coder
+    assert coders == {1.01: "neural", share: "neural_segments", share - 0.05: "counts", 0.001: "deflate"}
 
 
-def test_budgets_go_by_what_this_release_takes(codec, folder, monkeypatch, tmp_path):
-    """The manifest says what an older one took."""
-    (tmp_path / "SPEED.json").write_text(json.dumps({folder.name: {"counts": 0.5}}))
+@pytest.mark.parametrize(("cpu", "us"), [("avx512", 0.25), ("avx2", 0.5), ("neon", None)])
+def test_budgets_go_by_what_this_release_takes_on_such_a_processor(codec, folder, monkeypatch, tmp_path, cpu, us):
+    """The manifest says what an older one took, somewhere."""
+    (tmp_path / "SPEED.json").write_text(json.dumps({folder.name: {"counts": {"avx512": 0.25, "avx2": 0.5}}}))
     monkeypatch.setattr(builtin, "_SPEED", tmp_path / "SPEED.json")
+    monkeypatch.setattr(_core, "cpu", lambda: cpu)
+    as_made = read_version(folder)[1]
     ours = builtin.load.__wrapped__(folder).manifest
-    assert ours.counts.decode_us_per_token == 0.5
-    assert ours.neural == codec.manifest.neural
+    assert ours.counts.decode_us_per_token == (us or as_made.counts.decode_us_per_token)
+    assert ours.neural == as_made.neural
     assert builtin.load(folder).id == folder.name
+
+
+def test_what_the_release_takes_is_said_of_parts_and_processors_that_there_are(folder):
+    speeds = json.loads(builtin._SPEED.read_text())
+    assert set(speeds) <= {path.name for path in builtin.FOLDER.iterdir() if path.is_dir()}
+    manifest = read_version(folder)[1]
+    for name, by_cpu in speeds[folder.name].items():
+        assert getattr(manifest, name).decode_us_per_token > 0
+        assert set(by_cpu) <= {"avx512", "avxvnni", "avx2", "sse41", "neon_dot", "neon", "plain"}
+        assert all(us > 0 for us in by_cpu.values())
 
 
 def test_a_process_that_encodes_and_decodes_has_it_once():

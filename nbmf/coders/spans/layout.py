@@ -88,6 +88,12 @@ class Cut:
     learned: bool
     sure: bool = False
 
+    @property
+    def short(self) -> bool:
+        """Whether all spans are short runs of octets, as hashes: a network that takes the whole record needs less for
+        their characters than for where they stand and their binary."""
+        return not self.clear and all(isinstance(span, Octets) and not span.in_place for span in self.spans)
+
     def body(self, inner: int, inner_body: bytes) -> bytes:
         """The body, where coder `inner` made `inner_body` of what remains."""
         return bytes([inner]) + self.head + inner_body

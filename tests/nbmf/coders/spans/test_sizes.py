@@ -17,6 +17,7 @@ from nbmf import Codec, builtin, coders
 from nbmf.coders.spans import find
 from nbmf.errors import NbmfError
 from nbmf.inspection import text_part
+from nbmf.neural.codec import NeuralCodec
 from nbmf.payload import to_canonical
 
 WITHOUT = Codec()
@@ -176,6 +177,40 @@ def test_the_text_beside_a_large_image_goes_by_the_network(shipped):
     info = nbmf.inspect(shipped.encode(value))
     assert (info.coder, info.inner) == ("spans_learned", "neural")
     assert info.blob_bytes < 300_000 + 90
+
+
+def _listing(rng, files):
+    """Files and their digests, as of an installed package."""
+    digests = [base64.urlsafe_b64encode(rng.randbytes(32)).rstrip(b"=").decode() for _ in range(files)]
+    return [{"path": f"pkg/{sentence(rng)[:12]}.py", "sha256": digest} for digest in digests]
+
+
+def test_of_short_digests_the_network_takes_the_whole_record_or_what_remains_of_it(shipped, monkeypatch):
+    """Not both, as each takes as long: the whole, which is smaller, where that decodes within the budget."""
+    given: list[int] = []
+    real = NeuralCodec.encode_tokens
+    counts = shipped.coders.by_number[coders.CountsCoder.number].codec()
+
+    def counted(codec, records, *others):
+        if codec is not counts:
+            given.extend(len(tokens_T) for tokens_T, _ in records)
+        return real(codec, records, *others)
+
+    monkeypatch.setattr(NeuralCodec, "encode_tokens", counted)
+    network = shipped.coders.by_number[coders.NeuralCoder.number]
+    for files in (1, 3, 12):
+        record = _listing(random.Random(files), files)
+        kind, canonical = to_canonical(record)
+        whole_ms = network.decode_ms(canonical)
+        assert coders.spans.cut(kind, canonical).short
+        for share, coder in ((1.01, "neural"), (0.9, "spans_learned")):
+            shipped.encode(record, latency_budget_ms=share * whole_ms)  # golden records are decoded first
+            given.clear()
+            blob = shipped.encode(record, latency_budget_ms=share * whole_ms)
+            assert (nbmf.inspect(blob).coder, len(given)) == (coder, 1)
+            assert shipped.decode(blob) == record
+        by_both = shipped.encode(record, effort="max")
+        assert len(shipped.encode(record, latency_budget_ms=1.01 * whole_ms)) == len(by_both)
 
 
 def test_windows_beside_spans_are_told(shipped):
