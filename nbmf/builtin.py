@@ -18,8 +18,8 @@ Golden records came later than these versions, whose manifests can't change: the
 
 _DEFAULT = FOLDER / "DEFAULT"
 _SPEED = FOLDER / "SPEED.json"
-"""Microseconds a token of a version's parts with this release of nbmf, by kind of processor (`_core.paths`), in place of
-what its manifest, which can't be changed, says of the machine that it was made on: for latency budgets."""
+"""Microseconds a token of a version's parts with this release of nbmf, by kind of processor (`_core.paths`), in place
+of what its manifest, which can't be changed, says of the machine that it was made on: for latency budgets."""
 
 
 @cache

@@ -76,9 +76,9 @@ class Codec:
     ) -> bytes:
         """The smallest blob that the ladder gives for a payload, by coders that the effort permits.
 
-        "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it, or cuts
-        the record into segments or windows, so that they code as much of it as that allows; "fast" always leaves out
-        the network, "max" nothing, which takes 20 to 40 µs a byte of large records to encode.
+        "auto" leaves out, record by record, those that would take longer than `latency_budget_ms` to decode it on such
+        a processor, or cuts the record into windows, so that they code as much of it as that allows; "fast" always
+        leaves out the network, "max" nothing, which takes 20 to 40 µs a byte of large records to encode.
 
         Fidelity "semantic" permits another vector in place of one of floats, whose cosine with it is .98 at least, or
         what `aim` says (docs/vectors.md); everything else it keeps lossless.

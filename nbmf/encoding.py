@@ -84,8 +84,8 @@ class Encoder:
         """What the coders that apply make of each record; of those in `quick` only coders that take little time, and of
         those in `done` none.
 
-        The first `whole` are records, the others what remains of some. `twins`: of which the network is to take one only,
-        the record if that is within the budget.
+        The first `whole` are records, the others what remains of some. `twins`: of which the network is to take one
+        only, the record if that is within the budget.
         """
         made: list[list[_Body]] = [[] for _ in records]
         by_network: set[int] = set()
@@ -93,11 +93,7 @@ class Encoder:
         for coder in coders.ladder(every, effort.name):
             # beside the network's, a blob by the counts alone is seldom smaller, and then by a byte: not worth the time
             large = coder.number == coders.WindowsCoder.number
-            second = (
-                large
-                or coder.number == coders.SegmentsCoder.number
-                or (effort.name == "auto" and coder.number in coders.COUNTS)
-            )
+            second = large or (effort.name == "auto" and coder.number in coders.COUNTS)
             of_remains = coder.number in coders.ALONE.values()
             deflate = coder.number == coders.DeflateCoder.number and effort.name != "max"
             chosen = [
@@ -105,6 +101,7 @@ class Encoder:
                 for index in range(len(records))
                 if index not in done
                 and not (effort.name == "auto" and twins.get(index) in by_network)
+                and not (large and twins.get(index, index) < index)
                 and not (second and index in by_network)
                 and not (of_remains and index < whole)
                 and not (coder.number in coders.ALONE and index >= whole)

@@ -1,6 +1,5 @@
-"""The network over the parts of a long record, decoded side by side: when the whole would take too long to decode.
-
-Each part is a record of its own to the network and to the adaptation, which costs some of the ratio.
+"""The network over the parts of a long record, decoded side by side: what was written where the whole would take too
+long to decode. Windows have taken its place; golden records of versions still have such bodies.
 """
 
 from __future__ import annotations
@@ -9,22 +8,15 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import ClassVar
 
-from nbmf import _core, varint
-from nbmf.coders.neural import NeuralCoder, worth_learning
+from nbmf import varint
+from nbmf.coders.neural import NeuralCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Canonical, Kind
 
-MAX_SEGMENTS = 4
-"""That a writer cuts: with more, the counts alone are smaller. A reader takes any number."""
-
-_TIME_OF_MANY, _TIME_OF_MANY_BY_VNNI = 0.85, 0.57
-"""Of a token's time, what it takes when the reading of weights is shared by many (docs/neural.md, "Segments"): elsewhere
-than on processors with AVX-512 VNNI, products take most of it."""
-
 
 class SegmentsCoder:
-    """What a version's network codes, in the fewest segments that decode within the budget; nothing without one."""
+    """What a version's network codes, in segments."""
 
     number: ClassVar[int] = 6
     name: ClassVar[str] = "neural_segments"
@@ -32,7 +24,7 @@ class SegmentsCoder:
     def __init__(self, whole: NeuralCoder) -> None:
         self._whole = whole
 
-    def encode(self, kind: Kind, canonical: bytes, segments: int = MAX_SEGMENTS) -> bytes | None:
+    def encode(self, kind: Kind, canonical: bytes, segments: int = 4) -> bytes | None:
         if not self._whole.takes(kind, len(canonical)) or len(canonical) < segments:
             return None
         tokens = [self._whole.tokens(canonical[begin:end]) for begin, end in pairwise(_cuts(len(canonical), segments))]
@@ -44,15 +36,8 @@ class SegmentsCoder:
         return varint.to_bytes(segments) + lengths + b"".join(streams)
 
     def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
-        bodies: list[bytes | None] = []
-        for kind, canonical in records:
-            segments = 1
-            takes = self._whole.takes(kind, len(canonical)) and worth_learning(kind, canonical)
-            if latency_budget_ms is not None and takes:
-                whole_ms = self._whole.decode_ms(canonical)
-                segments = fewest_segments(whole_ms, latency_budget_ms) if whole_ms is not None else 1
-            bodies.append(self.encode(kind, canonical, segments) if segments > 1 else None)
-        return bodies
+        """None of any: the ladder writes no segments any more."""
+        return [None] * len(records)
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         (result,) = self.decode_batch([(kind, body, payload_bytes)])
@@ -110,14 +95,3 @@ def described(body: bytes) -> dict[str, int]:
 def _cuts(size: int, segments: int) -> list[int]:
     """Where segments begin and end: of equal length, the later ones a byte longer if need be."""
     return [size * index // segments for index in range(segments + 1)]
-
-
-def fewest_segments(whole_ms: float, budget_ms: float) -> int:
-    """How many segments decode within the budget; 1 if the whole does, or if none would."""
-    if whole_ms <= budget_ms:
-        return 1
-    of_many = _TIME_OF_MANY_BY_VNNI if _core.cpu() == "avx512" else _TIME_OF_MANY
-    for segments in range(2, MAX_SEGMENTS + 1):
-        if whole_ms * (of_many + (1 - of_many) / segments) <= budget_ms:
-            return segments
-    return 1

@@ -1,7 +1,9 @@
-"""Large records: what repeats is cut out, and what is left is coded in windows, each by the network, counts or zstd.
+"""Records that one coder alone has no time for: what repeats is cut out of large ones, and what is left is coded in
+windows, each by the network, counts or zstd.
 
 A window begins with nothing learnt from the one before, so they are long. Within the latency budget the network codes
-what it has the time for, else the counts do, and zstd what they have no time for.
+the beginning, and the counts the rest. Where the counts need all the time, they code as much as they have it for, and
+zstd the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from typing import Any, ClassVar, NamedTuple
 from nbmf import varint
 from nbmf.coders import repeats
 from nbmf.coders.neural import CountsCoder, NeuralCoder, worth_learning
-from nbmf.coders.segments import fewest_segments
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
@@ -25,7 +26,10 @@ WINDOW_BYTES = 256 * 1024
 """Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
 
 LEAST_BYTES = 8 * 1024
-"""Of a record that a writer takes: smaller ones are left to the coders of whole records."""
+"""Of a record in which repeats are looked for."""
+
+_LEAST_TOKENS = 64
+"""Of a window by the network in front of others: a shorter one does not save what it costs."""
 
 DENSEST = 4096
 """Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
@@ -69,26 +73,30 @@ class WindowsCoder:
         return [self._encode(kind, canonical, latency_budget_ms) for kind, canonical in records]
 
     def _encode(self, kind: Kind, canonical: bytes, budget_ms: float | None) -> bytes | None:
-        taken = LEAST_BYTES <= len(canonical) <= repeats.MAX_PAYLOAD_BYTES
+        taken = 0 < len(canonical) <= repeats.MAX_PAYLOAD_BYTES
         if not (self._writes and taken and worth_learning(kind, canonical)):
             return None
         from nbmf.neural.codec import TokensDiffer
 
         try:
-            if budget_ms is None or math.isinf(budget_ms):
-                return self._smallest(kind, canonical)
-            return self._budgeted(kind, canonical, budget_ms)
+            if budget_ms is not None and not math.isinf(budget_ms):
+                return self._budgeted(kind, canonical, budget_ms)
+            return self._smallest(kind, canonical) if len(canonical) >= LEAST_BYTES else None
         except TokensDiffer:
             return None
 
     def _budgeted(self, kind: Kind, canonical: bytes, budget_ms: float) -> bytes | None:
-        found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
+        taken_whole = any(part.takes(kind, len(canonical)) for part in self._writes.values())
+        found: list[repeats.Repeat] = []
+        if len(canonical) >= LEAST_BYTES:
+            found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
         rest = repeats.kept(canonical, found)
-        if 4 * len(rest) > 3 * len(canonical) and any(
-            part.takes(kind, len(canonical)) for part in self._writes.values()
-        ):
+        if taken_whole and 4 * len(rest) > 3 * len(canonical):
+            found, rest = [], canonical
+        by_network = self._bytes_by_network(rest, budget_ms) if taken_whole or found else 0
+        if not found and not by_network and (taken_whole or len(canonical) < LEAST_BYTES):
             return None  # the whole record is as good
-        return _body(found, len(rest), self._or_by_zstd(rest, self._within(kind, rest, budget_ms)))
+        return _body(found, len(rest), self._or_by_zstd(rest, self._within(kind, rest, budget_ms, by_network)))
 
     def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
         """With more repeats or fewer cut out, as is best for the quickest part; then by all parts."""
@@ -116,19 +124,33 @@ class WindowsCoder:
             for window, other in zip(windows, by_zstd, strict=True)
         ]
 
-    def _within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
-        """The network in as many windows as it needs to be in time; or counts as far as that goes, then zstd."""
-        part = self._writes.get(_NETWORK)
-        if part and part.expected_ms(len(rest) // 8, len(rest) // 8) <= 2 * budget_ms:
-            tokens_T = part.codec().tokens(rest)
-            whole_ms = part.expected_ms(len(rest), len(tokens_T))
-            segments = fewest_segments(whole_ms, budget_ms)
-            if segments > 1 or whole_ms <= budget_ms:
-                ends = [len(tokens_T) * index // segments for index in range(segments + 1)]
-                return self._by(_NETWORK, kind, [tokens_T[begin:end] for begin, end in pairwise(ends)])
-        if _COUNTS not in self._writes:
-            return [self._by_zstd(rest)]
-        return self._by_counts_within(kind, rest, budget_ms)
+    def _bytes_by_network(self, rest: bytes, budget_ms: float) -> int:
+        """How many the network has the time for, where the counts have what is left of it for the others; 0 where that
+        is too little to gain by."""
+        network, counts = self._writes.get(_NETWORK), self._writes.get(_COUNTS)
+        if network is None or (counts or network).expected_ms(len(rest) // 8, len(rest) // 8) > 2 * budget_ms:
+            return 0
+        codec = network.codec()
+        tokens_T = codec.tokens(rest)
+        whole_ms = network.expected_ms(len(rest), len(tokens_T))
+        by_counts_ms = counts.expected_ms(len(rest), len(tokens_T)) if counts else 0.0
+        if whole_ms <= budget_ms:
+            return len(rest)
+        if by_counts_ms >= budget_ms:
+            return 0
+        taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / (whole_ms - by_counts_ms))
+        return codec.n_bytes(tokens_T[:taken]) if taken >= _LEAST_TOKENS else 0
+
+    def _within(self, kind: Kind, rest: bytes, budget_ms: float, by_network: int) -> list[Window]:
+        """The network for so many bytes, and counts for the others; without it, counts as far as they are in time, then
+        zstd."""
+        if not by_network and _COUNTS in self._writes:
+            return self._by_counts_within(kind, rest, budget_ms)
+        first, others = rest[:by_network], rest[by_network:]
+        windows = self._by(_NETWORK, kind, self._pieces(first, _NETWORK)) if first else []
+        if others and _COUNTS in self._writes:
+            return windows + self._by(_COUNTS, kind, self._pieces(others, _COUNTS))
+        return windows + ([self._by_zstd(others)] if others else [])
 
     def _by_counts_within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
         part, codec = self._writes[_COUNTS], self._writes[_COUNTS].codec()

@@ -1,11 +1,13 @@
-"""Long records cut into segments: when, how many, whole blobs, damage."""
+"""Long records cut into segments, as were written: whole blobs, damage."""
+
+import math
 
 import networks
 import pytest
 from damage import check_damage
 
 import nbmf
-from nbmf import Codec, _core, errors, frame, varint
+from nbmf import Codec, errors, frame, varint
 from nbmf.coders import NeuralCoder, SegmentsCoder
 from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
@@ -45,23 +47,13 @@ def test_records_come_back_from_any_number_of_segments(loaded, segments):
     assert loaded.decode_batch(blobs) == [TEXT, "other", TEXT]
 
 
-@pytest.mark.parametrize(
-    ("cpu", "segments_of"),
-    [
-        ("avx512", {None: None, 60: None, 49: 2, 39.3: 2, 39.2: 3, 35.7: 3, 35.6: 4, 33.9: 4, 33.8: None}),
-        ("avx2", {None: None, 60: None, 49: 2, 46.3: 2, 46.2: 3, 45.1: 3, 44.9: 4, 44.4: 4, 44.3: None}),
-    ],
-)
-def test_as_few_segments_as_the_budget_needs(loaded, monkeypatch, cpu, segments_of):
-    """One record of 1,000 bytes takes 50 ms; of the time of a token, some is shared by all segments."""
-    monkeypatch.setattr(_core, "cpu", lambda: cpu)
+def test_none_are_written_any_more(loaded):
     coder, record = of(loaded, SegmentsCoder), (Kind.TEXT, b"abcdefghij" * 100)
     assert of(loaded, NeuralCoder).decode_ms(record[1]) == 50.0
-    found = {}
-    for budget in segments_of:
-        (body,) = coder.encode_batch([record], budget)
-        found[budget] = varint.read(body, 0)[0] if body else None
-    assert found == segments_of
+    for budget in (None, 60, 49, 28):
+        assert coder.encode_batch([record], budget) == [None]
+        blob = loaded.encode(record[1].decode(), latency_budget_ms=budget or math.inf)
+        assert nbmf.inspect(blob).coder != "neural_segments"
 
 
 def test_damage_is_a_typed_error_or_the_right_payload(loaded):

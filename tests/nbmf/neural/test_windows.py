@@ -83,6 +83,53 @@ def test_as_much_by_counts_as_the_budget_allows(loaded, texts):
     assert 0 < by_counts[0] < by_counts[1] < by_counts[2]
 
 
+def test_the_network_takes_the_beginning_and_counts_the_rest_in_time(loaded, texts):
+    """Of a record that the network alone has no time for; the more it has, the smaller is the blob."""
+    text = "\n".join(texts)[:5_000]
+    kind, canonical = to_canonical(text)
+    network, counts = (loaded.coders.by_number[coder.number] for coder in (NeuralCoder, CountsCoder))
+    whole_ms, by_counts_ms = network.decode_ms(canonical), counts.decode_ms(canonical)
+    sizes = []
+    for share in (0.9, 0.6, 0.3):
+        budget = by_counts_ms + share * (whole_ms - by_counts_ms)
+        (body,) = coder_of(loaded).encode_batch([(kind, canonical)], budget)
+        first, rest = of_windows.read_layout(body, len(canonical)).windows
+        assert (first.method, rest.method) == (NeuralCoder.number, CountsCoder.number)
+        cut = canonical[: first.size]
+        assert cut + canonical[first.size :] == coder_of(loaded).decode(kind, body, len(canonical))
+        expected_ms = network.decode_ms(cut) + counts.decode_ms(canonical[first.size :])
+        assert 0.95 * budget <= expected_ms <= 1.02 * budget
+        blob = loaded.encode(text, latency_budget_ms=budget)
+        assert nbmf.inspect(blob).detail["by"].keys() == {"neural", "counts"}
+        sizes.append(len(blob))
+    sizes = [len(loaded.encode(text, effort="max")), *sizes, len(loaded.encode(text, effort="fast"))]
+    assert sizes == sorted(sizes)
+
+
+def test_too_little_time_for_the_network_is_none(loaded, texts):
+    kind, canonical = to_canonical("\n".join(texts)[:5_000])
+    us_a_token = loaded.manifest.neural.decode_us_per_token - loaded.manifest.counts.decode_us_per_token
+    by_counts_ms = loaded.coders.by_number[CountsCoder.number].decode_ms(canonical)
+    for tokens, written in ((62, False), (66, True), (-1, False)):
+        (body,) = coder_of(loaded).encode_batch([(kind, canonical)], by_counts_ms + tokens * us_a_token / 1000)
+        assert (body is not None) == written
+
+
+@pytest.mark.parametrize("budget", [1, 5, 40, 200, 2e3, 1e5, 1e9])
+def test_what_any_budget_writes_is_read(loaded, texts, monkeypatch, budget):
+    """A window is never longer than a reader takes."""
+    monkeypatch.setattr(of_windows, "WINDOW_BYTES", 3000)
+    for size in (900, 7_000, 70_000):
+        text = "\n".join(texts)[:size]
+        kind, canonical = to_canonical(text)
+        for coder in (coder_of(loaded), WindowsCoder(loaded.coders.by_number[NeuralCoder.number], None)):
+            (body,) = coder.encode_batch([(kind, canonical)], budget)
+            if body is not None:
+                assert coder.decode(kind, body, len(canonical)) == canonical
+    blob = loaded.encode(text, latency_budget_ms=budget)
+    assert loaded.decode(blob) == text
+
+
 def test_a_budget_without_end_is_none(loaded, history):
     sizes = [len(loaded.encode(history, effort="fast", latency_budget_ms=budget)) for budget in (1, 100, math.inf)]
     assert sizes == sorted(sizes, reverse=True)
