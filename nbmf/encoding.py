@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from nbmf import coders, frame
@@ -51,8 +52,10 @@ class Encoder:
         largest_whole = _LARGEST_WHOLE if effort.name == "max" else 0
         quick = frozenset(index for index, cut in found if cut.clear and len(records[index][1]) > largest_whole)
         done = frozenset(index for index, cut in found if cut.sure and index in quick and effort.name != "max")
-        twins = {index: number for number, (index, cut) in enumerate(found, len(records)) if cut.short}
-        twins |= {number: index for index, number in twins.items()}
+        twins: dict[int, int] = {}
+        if effort.budget_ms is not None and math.isfinite(effort.budget_ms):
+            twins = {index: number for number, (index, cut) in enumerate(found, len(records)) if cut.short}
+            twins |= {number: index for index, number in twins.items()}
         coded = self._ladder([*records, *remains], effort, len(records), quick, done, twins)
         blobs = [Coded(self._smallest_frame(*pair)) for pair in zip(records, coded, strict=False)]
         for (index, cut), bodies in zip(found, coded[len(records) :], strict=True):
@@ -100,8 +103,7 @@ class Encoder:
                 index
                 for index in range(len(records))
                 if index not in done
-                and not (effort.name == "auto" and twins.get(index) in by_network)
-                and not (large and twins.get(index, index) < index)
+                and not (twins.get(index) in by_network and self._runs_network(coder, records[index]))
                 and not (second and index in by_network)
                 and not (of_remains and index < whole)
                 and not (coder.number in coders.ALONE and index >= whole)
@@ -119,6 +121,11 @@ class Encoder:
                 if coder.number in (coders.NeuralCoder.number, coders.NeuralAloneCoder.number):
                     by_network.add(index)
         return made
+
+    def _runs_network(self, coder: coders.Coder, record: Canonical) -> bool:
+        """And finds nothing in such a record that does not take as long."""
+        windows = coder.number == coders.WindowsCoder.number
+        return coder.number in coders.NETWORK or (windows and len(record[1]) < coders.windows.LEAST_BYTES)
 
     def _frame(self, record: Canonical, coder: int, body: bytes, fidelity: Fidelity = "lossless") -> bytes:
         if coder == frame.DEFLATE:

@@ -28,8 +28,9 @@ WINDOW_BYTES = 256 * 1024
 LEAST_BYTES = 8 * 1024
 """Of a record in which repeats are looked for."""
 
-_LEAST_TOKENS = 64
-"""Of a window by the network in front of others: a shorter one does not save what it costs."""
+_LEAST_TOKENS, _LEAST_SHARE = 64, 1 / 8
+"""Of a window by the network in front of others, and of all tokens: with a shorter one the counts, which begin anew
+behind it, lose as much as it saves."""
 
 DENSEST = 4096
 """Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
@@ -93,10 +94,13 @@ class WindowsCoder:
         rest = repeats.kept(canonical, found)
         if taken_whole and 4 * len(rest) > 3 * len(canonical):
             found, rest = [], canonical
-        by_network = self._bytes_by_network(rest, budget_ms) if taken_whole or found else 0
+        by_network = self._bytes_by_network(rest, budget_ms)
         if not found and not by_network and (taken_whole or len(canonical) < LEAST_BYTES):
             return None  # the whole record is as good
-        return _body(found, len(rest), self._or_by_zstd(rest, self._within(kind, rest, budget_ms, by_network)))
+        tried = [self._within(kind, rest, budget_ms, by_network)]
+        if 0 < by_network < len(rest) and (found or not taken_whole):  # else counts have the record by themselves
+            tried.append(self._within(kind, rest, budget_ms, 0))
+        return min((_body(found, len(rest), self._or_by_zstd(rest, windows)) for windows in tried), key=len)
 
     def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
         """With more repeats or fewer cut out, as is best for the quickest part; then by all parts."""
@@ -116,13 +120,18 @@ class WindowsCoder:
         return _body(found, len(rest), self._or_by_zstd(rest, best))
 
     def _or_by_zstd(self, rest: bytes, windows: list[Window]) -> list[Window]:
-        """Those that zstd makes smaller, or that a reader would refuse, by zstd."""
+        """Those that zstd makes smaller, or that a reader would refuse, by zstd, neighbours as one."""
         ends = [*accumulate((window.size for window in windows), initial=0)]
         by_zstd = [self._by_zstd(rest[begin:end]) for begin, end in pairwise(ends)]
-        return [
-            other if len(other.stream) <= len(window.stream) or window.size > DENSEST * len(window.stream) else window
-            for window, other in zip(windows, by_zstd, strict=True)
-        ]
+        chosen: list[Window] = []
+        for window, other, end in zip(windows, by_zstd, ends[1:], strict=True):
+            if len(other.stream) > len(window.stream) and window.size <= DENSEST * len(window.stream):
+                chosen.append(window)
+            elif chosen and chosen[-1].method == _ZSTD:
+                chosen[-1] = self._by_zstd(rest[end - window.size - chosen[-1].size : end])
+            else:
+                chosen.append(other)
+        return chosen
 
     def _bytes_by_network(self, rest: bytes, budget_ms: float) -> int:
         """How many the network has the time for, where the counts have what is left of it for the others; 0 where that
@@ -139,7 +148,8 @@ class WindowsCoder:
         if by_counts_ms >= budget_ms:
             return 0
         taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / (whole_ms - by_counts_ms))
-        return codec.n_bytes(tokens_T[:taken]) if taken >= _LEAST_TOKENS else 0
+        enough = taken >= _LEAST_TOKENS and taken >= _LEAST_SHARE * len(tokens_T)
+        return codec.n_bytes(tokens_T[:taken]) if enough else 0
 
     def _within(self, kind: Kind, rest: bytes, budget_ms: float, by_network: int) -> list[Window]:
         """The network for so many bytes, and counts for the others; without it, counts as far as they are in time, then
@@ -158,7 +168,7 @@ class WindowsCoder:
         at, size, left = 0, 0, budget_ms
         us_a_token = max(part.expected_ms(4, 1) * 1000, _LEAST_US_A_TOKEN)
         while at < len(rest) and left * 1000 >= 64 * us_a_token:
-            allowed = int(left * 1000 / us_a_token)
+            allowed = int(min(left * 1000 / us_a_token, len(rest)))
             if size == WINDOW_BYTES:
                 pieces.append([])
                 size = 0

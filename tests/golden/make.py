@@ -133,7 +133,7 @@ def _cut(coder, kind, canonical, segments):
 
 
 def _of_any_size(coder, kind, canonical):
-    """In two segments, or windows of what is too small for a writer to cut."""
+    """In two segments, or in a window."""
     if isinstance(coder, SegmentsCoder):
         return _cut(coder, kind, canonical, 2)
     return coder._smallest(kind, canonical) if isinstance(coder, WindowsCoder) else coder.encode(kind, canonical)

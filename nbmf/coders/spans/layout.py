@@ -90,8 +90,8 @@ class Cut:
 
     @property
     def short(self) -> bool:
-        """Whether all spans are short runs of octets, as hashes: a network that takes the whole record needs less for
-        their characters than for where they stand and their binary."""
+        """Whether all spans are short runs of octets, as hashes: a network that takes the whole record needs about as
+        much for their characters as for where they stand and their binary, or less."""
         return not self.clear and all(isinstance(span, Octets) and not span.in_place for span in self.spans)
 
     def body(self, inner: int, inner_body: bytes) -> bytes:

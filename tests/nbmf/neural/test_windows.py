@@ -106,28 +106,53 @@ def test_the_network_takes_the_beginning_and_counts_the_rest_in_time(loaded, tex
     assert sizes == sorted(sizes)
 
 
-def test_too_little_time_for_the_network_is_none(loaded, texts):
-    kind, canonical = to_canonical("\n".join(texts)[:5_000])
+@pytest.mark.parametrize("size", [900, 5_000])
+def test_too_little_time_for_the_network_is_none(loaded, texts, size):
+    """64 tokens, an eighth of them all."""
+    kind, canonical = to_canonical("\n".join(texts)[:size])
+    least = max(64, len(coder_of(loaded)._parts[CountsCoder.number].tokens(canonical)) / 8)
+    assert (least == 64) == (size == 900)
     us_a_token = loaded.manifest.neural.decode_us_per_token - loaded.manifest.counts.decode_us_per_token
     by_counts_ms = loaded.coders.by_number[CountsCoder.number].decode_ms(canonical)
-    for tokens, written in ((62, False), (66, True), (-1, False)):
+    for tokens, written in ((least - 2, False), (least + 2, True), (-1, False)):
         (body,) = coder_of(loaded).encode_batch([(kind, canonical)], by_counts_ms + tokens * us_a_token / 1000)
         assert (body is not None) == written
 
 
-@pytest.mark.parametrize("budget", [1, 5, 40, 200, 2e3, 1e5, 1e9])
+@pytest.mark.parametrize("budget", [1, 5, 40, 200, 2e3, 1e5, 1e9, 1.7e308])
 def test_what_any_budget_writes_is_read(loaded, texts, monkeypatch, budget):
     """A window is never longer than a reader takes."""
     monkeypatch.setattr(of_windows, "WINDOW_BYTES", 3000)
+    written = 0
     for size in (900, 7_000, 70_000):
         text = "\n".join(texts)[:size]
         kind, canonical = to_canonical(text)
         for coder in (coder_of(loaded), WindowsCoder(loaded.coders.by_number[NeuralCoder.number], None)):
             (body,) = coder.encode_batch([(kind, canonical)], budget)
             if body is not None:
+                written += 1
                 assert coder.decode(kind, body, len(canonical)) == canonical
+    assert written >= (1 if budget < 200 else 3)
     blob = loaded.encode(text, latency_budget_ms=budget)
     assert loaded.decode(blob) == text
+
+
+def test_neighbours_by_zstd_are_one_window(loaded):
+    """What learned coders make larger, beginning and rest."""
+    text = "".join(f'{{"id":{n},"sha":"{"ab12" * 24}"}}' for n in range(60))
+    _, canonical = to_canonical(text)
+    windows = [of_windows.Window(CountsCoder.number, len(canonical) // 2, bytes(4000))] * 2
+    (joined,) = coder_of(loaded)._or_by_zstd(canonical, windows)
+    assert (joined.method, joined.size) == (ZstdCoder.number, len(canonical))
+    assert ZstdCoder().decode(Kind.BYTES, joined.stream, joined.size) == canonical
+
+
+def test_the_network_is_asked_where_no_coder_takes_the_whole(loaded, texts):
+    text = ("\n".join(texts) * 3)[:70_000]
+    assert not loaded.coders.by_number[CountsCoder.number].takes(Kind.TEXT, len(text.encode()))
+    (body,) = coder_of(loaded).encode_batch([to_canonical(text)], 1e5)
+    layout = of_windows.read_layout(body, len(text.encode()))
+    assert {window.method for window in layout.windows} == {NeuralCoder.number}
 
 
 def test_a_budget_without_end_is_none(loaded, history):
@@ -149,7 +174,7 @@ def test_bytes_that_hold_text_are_learned_and_others_cost_nothing(loaded, histor
         blob = loaded.encode(state)
         assert loaded.decode(blob) == state
         assert nbmf.inspect(blob).kind == "bytes"
-        assert nbmf.inspect(blob).coder in ("neural", "counts", "neural_segments", "windows")
+        assert nbmf.inspect(blob).coder in ("neural", "counts", "windows")
         assert len(blob) < 0.7 * len(Codec().encode(state))
     noise = random.Random(1).randbytes(20_000)
     floats = np.random.default_rng(1).normal(size=5000).astype("<f4").tobytes()

@@ -213,6 +213,15 @@ def test_of_short_digests_the_network_takes_the_whole_record_or_what_remains_of_
         assert len(shipped.encode(record, latency_budget_ms=1.01 * whole_ms)) == len(by_both)
 
 
+def test_digests_that_recur_are_left_to_coders_that_see_it(shipped):
+    """Though what remains beside them goes by the network."""
+    record = [{"id": n, "sha": "ab12" * 24} for n in range(60)]
+    kind, canonical = to_canonical(record)
+    assert coders.spans.cut(kind, canonical).short
+    budget = 0.5 * shipped.coders.by_number[coders.NeuralCoder.number].decode_ms(canonical)
+    assert len(shipped.encode(record, latency_budget_ms=budget)) <= len(shipped.encode(record, effort="fast"))
+
+
 def test_windows_beside_spans_are_told(shipped):
     """How much of a large record learned coders took, whether it holds an image or not."""
     rng = random.Random(10)
