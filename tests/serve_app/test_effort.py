@@ -79,7 +79,7 @@ def _body(*texts):
     return json_text.dumps(records[0] if len(records) == 1 else {"records": records})
 
 
-@pytest.mark.parametrize(("file", "budget_ms"), [(DEFAULT_FILE, 50), ("serve/production.yaml", 100)])
+@pytest.mark.parametrize(("file", "budget_ms"), [(DEFAULT_FILE, 40), ("serve/production.yaml", 100)])
 def test_the_packaged_budgets_keep_the_promise_of_120_ms(file, budget_ms):
     packaged = configuration.load(ServeConfig, None, file)
     assert packaged.latency_budget_ms == budget_ms
