@@ -27,6 +27,12 @@ def _size(body: _Body) -> int:
     return len(body[1]) + (frame.REFERENCE_BYTES if body[0] in frame.CODERS_WITH_REFERENCE else 0)
 
 
+def _is_by_network(coder: coders.Coder, record: Canonical) -> bool:
+    """Whether all that the coder could do for a record is to run the network; windows find repeats in larger ones."""
+    windows = coder.number == coders.WindowsCoder.number
+    return coder.number in coders.NETWORK or (windows and len(record[1]) < coders.windows.LEAST_BYTES)
+
+
 def _far_below_zstd(bodies: list[_Body]) -> bool:
     (by_zstd,) = (len(body) for number, body in bodies if number == coders.ZstdCoder.number)
     return min(map(_size, bodies)) < _DEFLATE_SHARE * by_zstd
@@ -103,7 +109,7 @@ class Encoder:
                 index
                 for index in range(len(records))
                 if index not in done
-                and not (twins.get(index) in by_network and self._runs_network(coder, records[index]))
+                and not (twins.get(index) in by_network and _is_by_network(coder, records[index]))
                 and not (second and index in by_network)
                 and not (of_remains and index < whole)
                 and not (coder.number in coders.ALONE and index >= whole)
@@ -121,11 +127,6 @@ class Encoder:
                 if coder.number in (coders.NeuralCoder.number, coders.NeuralAloneCoder.number):
                     by_network.add(index)
         return made
-
-    def _runs_network(self, coder: coders.Coder, record: Canonical) -> bool:
-        """And finds nothing in such a record that does not take as long."""
-        windows = coder.number == coders.WindowsCoder.number
-        return coder.number in coders.NETWORK or (windows and len(record[1]) < coders.windows.LEAST_BYTES)
 
     def _frame(self, record: Canonical, coder: int, body: bytes, fidelity: Fidelity = "lossless") -> bytes:
         if coder == frame.DEFLATE:
