@@ -30,7 +30,15 @@ from bench.semantic import cli as semantic_cli
 from bench.speed import cli as speed_cli
 from bench.training import cli as training_cli
 from bench.vectors import cli as vectors_cli
-from cluster.cli.options import CodecOption, PayloadFieldOption, PayloadOption, RegistryOption
+from cluster.cli.options import (
+    CodecOption,
+    EffortChoice,
+    LatencyBudgetOption,
+    PayloadFieldOption,
+    PayloadOption,
+    RegistryOption,
+    effort_setting,
+)
 from cluster.registry import DEFAULT
 
 bench = typer.Typer(help="Measure codec versions against other codecs.", no_args_is_help=True)
@@ -57,6 +65,7 @@ def ratio(
     codec: CodecOption = DEFAULT,
     registry: RegistryOption = None,
     effort: EffortsOption = None,
+    latency_budget_ms: LatencyBudgetOption = None,
     every: EveryOption = 1,
     processes: Annotated[int, typer.Option(min=1)] = 1,
     json_output: JsonOption = None,
@@ -87,10 +96,20 @@ def ratio(
     training = read(open_source(train, **fields)) if train else []
     left_out = frozenset(apart or [])
     efforts = efforts_of(effort)
+    if latency_budget_ms is not None and "auto" not in efforts:
+        raise typer.BadParameter("--latency-budget-ms is for --effort auto, which is not measured")
+    budget = effort_setting(EffortChoice.AUTO, latency_budget_ms).latency_budget_ms
     with progress("records") as bars:
         task = bars.add_task("coding", total=len(records))
         report = ratio_bench.run(
-            records, training, (place.location, version), efforts, left_out, processes, lambda n: bars.advance(task, n)
+            records,
+            training,
+            (place.location, version),
+            efforts,
+            left_out,
+            processes,
+            lambda n: bars.advance(task, n),
+            budget,
         )
     if json_output:
         json_output.write_text(json.dumps(report, indent=1))

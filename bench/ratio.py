@@ -19,7 +19,7 @@ from nbmf import Codec
 from nbmf.codec import WITHOUT_VERSION
 from nbmf.coders import NAMES
 from nbmf.decoding import parse_bounded
-from nbmf.effort import Effort
+from nbmf.effort import DEFAULT_LATENCY_BUDGET_MS, Effort, EffortSetting
 
 OURS = "nbmf"
 ALL = "all sets"
@@ -36,14 +36,15 @@ def run(
     apart: frozenset[str],
     processes: int,
     on_records: Callable[[int], None],
+    latency_budget_ms: float = DEFAULT_LATENCY_BUDGET_MS,
 ) -> dict[str, Any]:
     """{"sets": {set: {codec: statistics}}, "latency_ms": {...}, ...}. Every blob of ours is decoded and compared.
 
     `version` is a registry's location and the name of a version in it. Sets in `apart` are left out of
-    the total: they share passages with the training records.
+    the total: they share passages with the training records. The budget is that of effort "auto".
     """
     sizes = {name: measure([r.canonical for r in records]) for name, measure in peers(_bytes(training)).items()}
-    rows = list(_ours(records, (*version, efforts), processes, on_records))
+    rows = list(_ours(records, (*version, efforts, latency_budget_ms), processes, on_records))
     for number, effort in enumerate(efforts):
         sizes[column(effort)] = [row[number][0] for row in rows]
     groups: dict[str, list[int]] = defaultdict(list)
@@ -54,6 +55,7 @@ def run(
     return {
         "version": Registry(version[0]).load(version[1]).id,
         "efforts": list(efforts),
+        "latency_budget_ms": latency_budget_ms,
         "left_out_of_total": sorted(apart),
         "sets": {
             name: {
@@ -91,21 +93,22 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 _codec: Codec = WITHOUT_VERSION
-_efforts: tuple[Effort, ...] = ()
+_settings: list[EffortSetting] = []
 
 
-def _load(registry: str, version: str, efforts: tuple[Effort, ...]) -> None:
-    global _codec, _efforts
-    _codec, _efforts = Registry(registry).load(version), efforts
+def _load(registry: str, version: str, efforts: tuple[Effort, ...], latency_budget_ms: float) -> None:
+    global _codec, _settings
+    _codec = Registry(registry).load(version)
+    _settings = [EffortSetting(effort, latency_budget_ms) for effort in efforts]
 
 
 def _measure(records: list[BenchRecord]) -> list[list[_Row]]:
-    return [[_code(record, effort) for effort in _efforts] for record in records]
+    return [[_code(record, setting) for setting in _settings] for record in records]
 
 
-def _code(record: BenchRecord, effort: Effort) -> _Row:
+def _code(record: BenchRecord, setting: EffortSetting) -> _Row:
     start = time.perf_counter()
-    blob = _codec.encode_canonical(record.kind, record.canonical, effort=effort)
+    blob = _codec.encode_canonical(record.kind, record.canonical, **setting.keywords)
     middle = time.perf_counter()
     parsed = parse_bounded(blob, 1 << 40)
     canonical = _codec.decode_canonical(parsed)
@@ -117,7 +120,7 @@ def _code(record: BenchRecord, effort: Effort) -> _Row:
 
 def _ours(
     records: list[BenchRecord],
-    version: tuple[str, str, tuple[Effort, ...]],
+    version: tuple[str, str, tuple[Effort, ...], float],
     processes: int,
     on_records: Callable[[int], None],
 ) -> Iterable[list[_Row]]:

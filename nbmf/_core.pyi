@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, final
 from numpy.typing import NDArray
 
 Array: TypeAlias = bytes | memoryview | array[Any] | NDArray[Any]
+_Stream: TypeAlias = tuple[bytes, int, int, int] | tuple[bytes, int, int, int, Array | None]
 
 AT_ONCE: int
 ORDERS: int
@@ -130,25 +131,28 @@ class Model:
         n_clusters: int = 0,
         cluster_size: int = 0,
     ) -> None: ...
-    def encode(self, tokens: Array, type_id: int, sizing: int = ...) -> bytes:
+    def encode(self, tokens: Array, type_id: int, sizing: int = ..., before: Array | None = ...) -> bytes:
         """The stream of a record's tokens, int32. Raises ValueError for one that `sizing` is not for: SIZE_TOLD the
         size stands elsewhere, SIZE_IN_STREAM in the stream (1 to 2^20 - 1 bytes), SIZE_AT_END where the record ends,
-        which is a JSON object, array or string without white space, of as many bytes."""
+        which is a JSON object, array or string without white space, of as many bytes.
+
+        `before`: tokens, int32, that are learnt from as if the record began with them; not with a network."""
 
     def encode_predicted(self, tokens: Array, type_id: int, symbols: Array, members: Array, sizing: int = ...) -> bytes:
         """The same from the network's distances: int32 [tokens, symbols], [tokens, cluster size]."""
 
-    def decode(self, streams: list[tuple[bytes, int, int, int]], side_by_side: int) -> list[bytes | None]:
-        """The records of (stream, most bytes of the record, type id, sizing); None for one that its stream can't be."""
+    def decode(self, streams: list[_Stream], side_by_side: int, as_tokens: bool = ...) -> list[bytes | None]:
+        """The records of (stream, most bytes of the record, type id, sizing, and what `encode` calls `before`); None
+        for one that its stream can't be. As tokens: int32 in place of the bytes that they spell."""
 
     def decode_together(
-        self, streams: list[tuple[bytes, int, int, int]], side_by_side: int, lanes: int
+        self, streams: list[_Stream], side_by_side: int, lanes: int, as_tokens: bool = ...
     ) -> list[bytes | None]:
         """The same, with the records that other threads decode so: up to `side_by_side` in each of `lanes` loops, of
         which this call joins the one with the fewest. A record that ends leaves its place to the next that waits, and
         a call returns when its own are done. Raises ValueError."""
 
-    def decoder(self, streams: list[tuple[bytes, int, int, int]]) -> Decoder: ...
+    def decoder(self, streams: list[_Stream]) -> Decoder: ...
     def distances(self, inputs: Array, targets: Array, at_once: int, symbols: Array, members: Array) -> None:
         """The network's after each input, a type id first: into int32 [inputs, symbols] and, for each target's cluster,
         [inputs, cluster size], zeros where it is of none; members is empty where there are no clusters."""

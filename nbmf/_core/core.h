@@ -188,7 +188,7 @@ typedef struct {
 
 typedef struct {
     void *memory; /* all below */
-    int64_t n;    /* tokens that a record may have */
+    int64_t n;    /* tokens that a record may have, with those before it */
     int slots, at_once;
     Memory *records_S;
     Cache *caches_S;
@@ -230,6 +230,14 @@ typedef struct {
     int in_string, escaped;
 } JsonEnd;
 
+/* A record to encode. */
+typedef struct {
+    int64_t type_id;
+    const int32_t *tokens, *before; /* before: what it begins behind, see begin_behind */
+    int64_t count, n_before;
+    int sizing;
+} Spelt;
+
 /* A record to decode, and what comes of it. */
 typedef struct {
     const uint8_t *stream;
@@ -237,7 +245,11 @@ typedef struct {
     int64_t type_id;
     size_t n_bytes; /* or the most that it may have, where its stream or its end tells */
     int sizing;
+    const int32_t *before;
+    int64_t n_before;
     uint8_t *out;
+    int32_t *tokens; /* that it is spelt with, or NULL: they are not asked for */
+    size_t n_tokens;
     int failed;
 } Record;
 
@@ -281,13 +293,11 @@ typedef struct {
     void (*pack_columns)(const int8_t *matrix, int rows, int columns, Packed *packed);
     Work *(*new_work)(const Model *model, int64_t n, int slots, int at_once, int network);
     void (*free_work)(Work *work);
-    int64_t (*encode)(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, int sizing,
-                      uint8_t *out);
     int64_t (*encode_predicted)(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
-                                int64_t type_id, const int32_t *tokens, int64_t count, int sizing, uint8_t *out);
+                                const Spelt *record, uint8_t *out);
     int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
     int (*decode_tokens)(const Model *model, Work *work, Slot *slots, int taken);
-    void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
+    int (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
     int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
     int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);
     void (*start_record)(const Model *model, Work *work, int slot);

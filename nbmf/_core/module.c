@@ -277,26 +277,41 @@ static int valid_sizing(int sizing) {
     return 0;
 }
 
-static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, int sizing, PyObject *symbols,
-                             PyObject *members) {
+/* The tokens that a record begins behind, which may be None; 0 with an exception set. */
+static int before_of(const ModelObject *self, Held *held, PyObject *before, const int32_t **tokens, int64_t *n_tokens) {
+    *tokens = NULL;
+    *n_tokens = 0;
+    if (!before || before == Py_None) return 1;
+    Py_ssize_t count;
+    if (!(*tokens = tokens_of(self, held, before, &count))) return 0;
+    *n_tokens = count;
+    if (!self->model.network) return 1;
+    PyErr_SetString(PyExc_ValueError, "a network does not begin behind other tokens");
+    return 0;
+}
+
+static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, int sizing, PyObject *before,
+                             PyObject *symbols, PyObject *members) {
     Held held = {0};
     Py_ssize_t count;
     PyObject *result = NULL;
+    Spelt record = {.type_id = type_id, .sizing = sizing};
     const int32_t *tokens_T = tokens_of(self, &held, tokens, &count), *symbols_TS = NULL, *members_TZ = NULL;
+    if (tokens_T && !before_of(self, &held, before, &record.before, &record.n_before)) tokens_T = NULL;
+    record.tokens = tokens_T;
+    record.count = count;
     if (tokens_T && symbols) {
         symbols_TS = nbmf_array_of(&held, symbols, "symbols", 'i', count * self->model.vocab.symbols, NULL, 0);
         if (symbols_TS && !(members_TZ = nbmf_array_of(&held, members, "members", 'i', members_of(self, count), NULL, 0)))
             symbols_TS = NULL;
     }
     if (tokens_T && predicts(self) && valid_type(self, type_id) && valid_sizing(sizing) && (!symbols || symbols_TS)) {
-        Work *work = borrow(self, count, 1, AT_ONCE);
+        Work *work = borrow(self, record.n_before + count, 1, AT_ONCE);
         uint8_t *out = work ? malloc(BYTES_A_TOKEN * (size_t)count + BYTES_A_STREAM) : NULL;
         if (out) {
             int64_t length;
             Py_BEGIN_ALLOW_THREADS
-            length = symbols ? self->path->encode_predicted(&self->model, work, symbols_TS, members_TZ, type_id, tokens_T, count,
-                                                                    sizing, out)
-                             : self->path->encode(&self->model, work, type_id, tokens_T, count, sizing, out);
+            length = self->path->encode_predicted(&self->model, work, symbols_TS, members_TZ, &record, out);
             Py_END_ALLOW_THREADS
             result = length < 0 ? raise_for(length) : PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)length);
             free(out);
@@ -308,11 +323,11 @@ static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, 
 }
 
 static PyObject *model_encode(PyObject *self, PyObject *args) {
-    PyObject *tokens;
+    PyObject *tokens, *before = NULL;
     long type_id;
     int sizing = SIZE_TOLD;
-    if (!PyArg_ParseTuple(args, "Ol|i", &tokens, &type_id, &sizing)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, sizing, NULL, NULL);
+    if (!PyArg_ParseTuple(args, "Ol|iO", &tokens, &type_id, &sizing, &before)) return NULL;
+    return encode_with((ModelObject *)self, tokens, type_id, sizing, before, NULL, NULL);
 }
 
 static PyObject *model_encode_predicted(PyObject *self, PyObject *args) {
@@ -320,20 +335,21 @@ static PyObject *model_encode_predicted(PyObject *self, PyObject *args) {
     long type_id;
     int sizing = SIZE_TOLD;
     if (!PyArg_ParseTuple(args, "OlOO|i", &tokens, &type_id, &symbols, &members, &sizing)) return NULL;
-    return encode_with((ModelObject *)self, tokens, type_id, sizing, symbols, members);
+    return encode_with((ModelObject *)self, tokens, type_id, sizing, NULL, symbols, members);
 }
 
 /* ---- decoding ---- */
 
-/* Records from a list of (stream, bytes of the record, type id, sizing), and what they are decoded to. The bytes are the most
- * that there may be, where the stream or its end tells. */
+/* Records from a list of (stream, bytes of the record, type id, sizing, tokens before it or None), and what they are decoded
+ * to. The bytes are the most that there may be, where the stream or its end tells. */
 typedef struct {
     Held held;
     PyObject *streams;
     Record *records;
     size_t count; /* of those that are not empty */
     uint8_t *out;
-    size_t longest;
+    int32_t *tokens; /* NULL: they are not asked for */
+    size_t longest;  /* with what is before it */
 } Batch;
 
 static void free_batch(Batch *batch) {
@@ -341,11 +357,13 @@ static void free_batch(Batch *batch) {
     Py_CLEAR(batch->streams);
     free(batch->records);
     free(batch->out);
+    free(batch->tokens);
     batch->records = NULL;
     batch->out = NULL;
+    batch->tokens = NULL;
 }
 
-static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams) {
+static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams, int as_tokens) {
     const Py_ssize_t count = PyList_Size(streams);
     if (count < 0) return -1;
     batch->streams = Py_NewRef(streams);
@@ -356,14 +374,16 @@ static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams) 
     }
     size_t whole = 0;
     for (Py_ssize_t index = 0; index < count; index++) {
-        PyObject *stream;
+        PyObject *stream, *before = NULL;
         Py_ssize_t n_bytes, stream_bytes;
         long type_id;
         int sizing;
-        if (!PyArg_ParseTuple(PyList_GetItem(streams, index), "Onli", &stream, &n_bytes, &type_id, &sizing)) return -1;
+        if (!PyArg_ParseTuple(PyList_GetItem(streams, index), "Onli|O", &stream, &n_bytes, &type_id, &sizing, &before))
+            return -1;
         if (n_bytes <= 0) continue;
         Record *record = &batch->records[batch->count++];
         if (!valid_type(self, type_id) || !valid_sizing(sizing) ||
+            !before_of(self, &batch->held, before, &record->before, &record->n_before) ||
             !(record->stream = nbmf_array_of(&batch->held, stream, "stream", 'B', -1, &stream_bytes, 0)))
             return -1;
         record->stream_bytes = (size_t)stream_bytes;
@@ -371,21 +391,24 @@ static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams) 
         record->type_id = type_id;
         record->sizing = sizing;
         whole += (size_t)n_bytes;
-        batch->longest = (size_t)n_bytes > batch->longest ? (size_t)n_bytes : batch->longest;
+        const size_t length = (size_t)record->n_before + (size_t)n_bytes;
+        batch->longest = length > batch->longest ? length : batch->longest;
     }
-    if (batch->longest >= INT32_MAX - 1 || !(batch->out = malloc(whole ? whole : 1))) {
+    if (batch->longest >= INT32_MAX - 1 || !(batch->out = malloc(whole ? whole : 1)) ||
+        (as_tokens && !(batch->tokens = malloc((whole ? whole : 1) * sizeof *batch->tokens)))) {
         PyErr_NoMemory();
         return -1;
     }
-    uint8_t *out = batch->out;
+    size_t at = 0;
     for (size_t index = 0; index < batch->count; index++) {
-        batch->records[index].out = out;
-        out += batch->records[index].n_bytes;
+        batch->records[index].out = batch->out + at;
+        if (as_tokens) batch->records[index].tokens = batch->tokens + at;
+        at += batch->records[index].n_bytes;
     }
     return 0;
 }
 
-/* The bytes of each record; None of one that its stream can't be. */
+/* The bytes of each record, or its tokens; None of one that its stream can't be. */
 static PyObject *results_of(const Batch *batch) {
     const Py_ssize_t count = PyList_Size(batch->streams);
     PyObject *results = PyList_New(0);
@@ -395,6 +418,8 @@ static PyObject *results_of(const Batch *batch) {
         PyObject *data;
         if (n_bytes <= 0) data = PyBytes_FromStringAndSize("", 0);
         else if (record->failed) data = Py_NewRef(Py_None), record++;
+        else if (record->tokens)
+            data = PyBytes_FromStringAndSize((char *)record->tokens, (Py_ssize_t)(record->n_tokens * sizeof *record->tokens)), record++;
         else data = PyBytes_FromStringAndSize((char *)record->out, (Py_ssize_t)record->n_bytes), record++;
         if (!data || PyList_Append(results, data)) Py_CLEAR(results);
         Py_XDECREF(data);
@@ -411,11 +436,11 @@ static int valid_width(int side_by_side) {
 static PyObject *model_decode(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
     PyObject *streams, *results = NULL;
-    int side_by_side;
-    if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &streams, &side_by_side)) return NULL;
+    int side_by_side, as_tokens = 0;
+    if (!PyArg_ParseTuple(args, "O!i|p", &PyList_Type, &streams, &side_by_side, &as_tokens)) return NULL;
     if (!valid_width(side_by_side)) return NULL;
     Batch batch = {0};
-    if (predicts(self) && !fill_batch(self, &batch, streams)) {
+    if (predicts(self) && !fill_batch(self, &batch, streams, as_tokens)) {
         if (batch.count) {
             const int slots = batch.count < (size_t)side_by_side ? (int)batch.count : side_by_side;
             Slot states[AT_ONCE] = {0};
@@ -437,12 +462,12 @@ static PyObject *model_decode(PyObject *object, PyObject *args) {
 static PyObject *model_decode_together(PyObject *object, PyObject *args) {
     ModelObject *self = (ModelObject *)object;
     PyObject *streams, *results = NULL;
-    int side_by_side, lanes;
-    if (!PyArg_ParseTuple(args, "O!ii", &PyList_Type, &streams, &side_by_side, &lanes)) return NULL;
+    int side_by_side, lanes, as_tokens = 0;
+    if (!PyArg_ParseTuple(args, "O!ii|p", &PyList_Type, &streams, &side_by_side, &lanes, &as_tokens)) return NULL;
     if (lanes < 1 || !valid_width(side_by_side)) return lanes < 1 ? PyErr_Format(PyExc_ValueError, "%d lanes", lanes) : NULL;
     if (!self->together && !(self->together = nbmf_new_together())) return PyErr_NoMemory();
     Batch batch = {0};
-    if (predicts(self) && !fill_batch(self, &batch, streams)) {
+    if (predicts(self) && !fill_batch(self, &batch, streams, as_tokens)) {
         int problem = DONE;
         if (batch.count) {
             Py_BEGIN_ALLOW_THREADS
@@ -527,7 +552,7 @@ static PyObject *model_decoder(PyObject *object, PyObject *streams) {
     DecoderObject *self = (DecoderObject *)nbmf_new_object(decoder_type);
     if (!self) return NULL;
     self->model = (ModelObject *)Py_NewRef(object);
-    if (fill_batch(model, &self->batch, streams)) {
+    if (fill_batch(model, &self->batch, streams, 0)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -880,13 +905,13 @@ static PyObject *model_cpu(PyObject *self, void *unused) {
 }
 
 static PyMethodDef model_methods[] = {
-    {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id, sizing=SIZE_TOLD): the stream of a record."},
+    {"encode", model_encode, METH_VARARGS, "encode(tokens, type_id, sizing=SIZE_TOLD, before=None): the stream of a record."},
     {"encode_predicted", model_encode_predicted, METH_VARARGS,
      "encode_predicted(tokens, type_id, symbols, members, sizing=SIZE_TOLD): the same from the network's distances."},
     {"decode", model_decode, METH_VARARGS,
-     "decode(streams, side_by_side): of (stream, bytes, type id, sizing) the records; None of one that its stream can't be."},
+     "decode(streams, side_by_side, as_tokens=False): of (stream, bytes, type id, sizing, before=None) the records."},
     {"decode_together", model_decode_together, METH_VARARGS,
-     "decode_together(streams, side_by_side, lanes): the same, side by side with the records of other threads."},
+     "decode_together(streams, side_by_side, lanes, as_tokens=False): the same, side by side with the records of other threads."},
     {"decoder", model_decoder, METH_O, "decoder(streams): one that is given the network's distances step by step."},
     {"distances", model_distances, METH_VARARGS, "distances(inputs, targets, at_once, symbols, members): the network's after each input."},
     {"tokens_to_copy", model_tokens_to_copy, METH_VARARGS, "tokens_to_copy(tokens, out): that the copy expert expects, or -1."},

@@ -17,7 +17,6 @@ const Path PATH_NAMED(PATH) = {
     .pack_columns = pack_columns,
     .new_work = new_work,
     .free_work = free_work,
-    .encode = encode,
     .encode_predicted = encode_predicted,
     .decode = decode,
     .decode_tokens = decode_tokens,

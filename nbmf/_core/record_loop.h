@@ -190,11 +190,11 @@ INLINE void encode_outcome(const Work *work, RangeCoder *coder, const Mixture *m
     encode_symbol(coder, sum_before(work, outcome), (uint64_t)work->mixed_S[outcome], (uint64_t)mixture->total);
 }
 
-/* The next token of the record in slot 0; of what the network expects distances of symbols and, if it is of a cluster, of the
- * cluster's tokens. */
-static int encode_token(const Model *model, Work *work, RangeCoder *coder, const int32_t *distance_S,
+/* The next token of the record in a slot; of what the network expects distances of symbols and, if it is of a cluster, of the
+ * cluster's tokens. Without a coder it is learnt from alone. */
+static int encode_token(const Model *model, Work *work, int slot, RangeCoder *coder, const int32_t *distance_S,
                         const int32_t *distance_Z, int64_t last, int64_t token) {
-    Memory *memory = &work->records_S[0];
+    Memory *memory = &work->records_S[slot];
     const Vocabulary *vocab = &model->vocab;
     const int symbol = symbol_of(vocab, (int)token), cluster = symbol - vocab->singles;
     int32_t *network_S = NULL, *network_Z = NULL;
@@ -205,7 +205,7 @@ static int encode_token(const Model *model, Work *work, RangeCoder *coder, const
     }
     Mixture mixture = mix_symbols(model, work, memory, last, network_S, total);
     if (!mixture.total) return NO_INTERVAL;
-    encode_outcome(work, coder, &mixture, symbol);
+    if (coder) encode_outcome(work, coder, &mixture, symbol);
     learn_symbol(model, memory, &mixture, symbol);
     if (cluster >= 0) {
         if (distance_S) {
@@ -214,10 +214,21 @@ static int encode_token(const Model *model, Work *work, RangeCoder *coder, const
         }
         mix_members(model, work, memory, cluster, network_Z, total, &mixture);
         if (!mixture.total) return NO_INTERVAL;
-        encode_outcome(work, coder, &mixture, token - first_of_cluster(vocab, cluster));
+        if (coder) encode_outcome(work, coder, &mixture, token - first_of_cluster(vocab, cluster));
         learn_member(model, memory, &mixture, cluster, token);
     }
     learn(memory, token);
+    return DONE;
+}
+
+/* The record in a slot begins behind tokens that are learnt from as if they were its own; `last` is then the last of them. For
+ * models without a network. */
+static int begin_behind(const Model *model, Work *work, int slot, const int32_t *tokens, int64_t count, int64_t *last) {
+    for (int64_t at = 0; at < count; at++) {
+        const int problem = encode_token(model, work, slot, NULL, NULL, NULL, *last, tokens[at]);
+        if (problem) return problem;
+        *last = tokens[at];
+    }
     return DONE;
 }
 
@@ -312,14 +323,18 @@ static int encode_size_of(const Model *model, RangeCoder *coder, const int32_t *
 /* The stream of a record, in slot 0, into `out`, which has room for BYTES_A_TOKEN and BYTES_A_STREAM; returns its
  * length or what is wrong. `symbols_TS` and `members_TZ`: distances, or NULL: they are worked out. */
 static int64_t encode_predicted(const Model *model, Work *work, const int32_t *symbols_TS, const int32_t *members_TZ,
-                                int64_t type_id, const int32_t *tokens, int64_t count, int sizing, uint8_t *out) {
+                                const Spelt *record, uint8_t *out) {
+    const int32_t *tokens = record->tokens;
+    const int64_t count = record->count;
+    const int sizing = record->sizing;
     const int known = symbols_TS != NULL;
     const int64_t at_a_time = model->network ? work->kept : count;
     start_record(model, work, 0);
     RangeCoder coder;
     start_encoder(&coder, out);
     int problem = encode_size_of(model, &coder, tokens, count, sizing);
-    int64_t last = type_id;
+    int64_t last = record->type_id;
+    if (!problem) problem = begin_behind(model, work, 0, record->before, record->n_before, &last);
     for (int64_t begin = 0; begin < count && !problem; begin += at_a_time) {
         const int64_t taken = count - begin < at_a_time ? count - begin : at_a_time;
         if (model->network && !known) {
@@ -334,7 +349,7 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
         for (int64_t at = 0; at < taken && !problem; at++) {
             const int32_t *distance_S = model->network ? symbols_TS + at * model->vocab.symbols : NULL;
             const int32_t *distance_Z = members_TZ ? members_TZ + (at << model->vocab.shift) : NULL;
-            problem = encode_token(model, work, &coder, distance_S, distance_Z, last, tokens[begin + at]);
+            problem = encode_token(model, work, 0, &coder, distance_S, distance_Z, last, tokens[begin + at]);
             last = tokens[begin + at];
         }
         if (known) {
@@ -345,13 +360,8 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
     return problem ? problem : (int64_t)finish_encoder(&coder);
 }
 
-static int64_t encode(const Model *model, Work *work, int64_t type_id, const int32_t *tokens, int64_t count, int sizing,
-                      uint8_t *out) {
-    return encode_predicted(model, work, NULL, NULL, type_id, tokens, count, sizing, out);
-}
-
-/* Puts a record, one that is not empty, into a slot. */
-static void start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
+/* Puts a record, one that is not empty, into a slot. What is wrong with the version, which it returns, leaves it free. */
+static int start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
     start_record(model, work, slot);
     *state = (Slot){.record = record, .last = record->type_id, .cluster = -1};
     start_decoder(&state->coder, record->stream, record->stream_bytes);
@@ -360,6 +370,9 @@ static void start_decoding(const Model *model, Work *work, int slot, Slot *state
         decode_size(&state->coder, record->sizing, &least, &most);
     }
     if (model->network && record->sizing != SIZE_TOLD) work->records_S[slot].flat = decode_flat(model, &state->coder);
+    state->problem = begin_behind(model, work, slot, record->before, record->n_before, &state->last);
+    if (state->problem) state->record = NULL;
+    return state->problem;
 }
 
 INLINE int64_t decode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture) {
@@ -382,6 +395,7 @@ static void take_token(const Model *model, Memory *memory, Slot *state, int64_t 
         return;
     }
     memcpy(record->out + state->decoded, bytes, length);
+    if (record->tokens) record->tokens[record->n_tokens++] = (int32_t)token;
     state->decoded += length;
     const int whole = state->decoded == record->n_bytes;
     if (record->sizing == SIZE_AT_END) {
@@ -445,8 +459,10 @@ static int decode(const Model *model, Work *work, Slot *slots, Record *records, 
     for (;;) {
         int taken = 0;
         for (int slot = 0; slot < work->slots; slot++) {
-            if (!slots[slot].record && following < count)
-                start_decoding(model, work, slot, &slots[slot], &records[following++]);
+            if (!slots[slot].record && following < count) {
+                const int problem = start_decoding(model, work, slot, &slots[slot], &records[following++]);
+                if (problem) return problem;
+            }
             if (slots[slot].record) work->slot_B[taken++] = slot;
         }
         if (taken == 0) return DONE;

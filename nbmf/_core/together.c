@@ -102,7 +102,7 @@ static Lane *join_lane(Together *together, int lanes, const Path *path, const Mo
 
 static int64_t room_for(const Record *record) {
     int64_t room = LEAST_ROOM;
-    while (room < (int64_t)record->n_bytes) room *= 4;
+    while (room < record->n_before + (int64_t)record->n_bytes) room *= 4;
     return room;
 }
 
@@ -168,7 +168,10 @@ static void fill_slots(Lane *lane, int most, const Path *path, const Model *mode
             lane->calls[slot] = call;
             lane->work->records_S[slot] = own->records_S[0];
             if (model->network) lane->work->caches_S[slot] = own->caches_S[0];
-            path->start_decoding(model, lane->work, slot, &lane->slots[slot], record);
+            const int problem = path->start_decoding(model, lane->work, slot, &lane->slots[slot], record);
+            if (!problem) continue;
+            give_back(lane, path, own);
+            end_record(call, leader, problem);
         }
     }
 }

@@ -52,6 +52,11 @@ class _LearnedCoder:
     def __reduce__(self) -> tuple[type[Self], tuple[NeuralPart | CountsPart, dict[str, bytes]]]:
         return type(self), (self._part, self._files)
 
+    @property
+    def vocabulary(self) -> bytes:
+        """The file of its tokens."""
+        return self._files[self._part.tokenizer]
+
     def takes(self, kind: Kind, size: int) -> bool:
         """Whether a payload of so many canonical bytes is one for this coder."""
         return kind in TYPE_OF_KIND and 0 < size <= min(self._part.max_payload_bytes, limits.max_learned_bytes())

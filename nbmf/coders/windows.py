@@ -1,18 +1,18 @@
 """Records that one coder alone has no time for: what repeats is cut out of large ones, and what is left is coded in
 windows, each by the network, counts or zstd.
 
-A window begins with nothing learnt from the one before, so they are long. Within the latency budget the network codes
-the beginning, and the counts the rest. Where the counts need all the time, they code as much as they have it for, and
-zstd the rest.
+Windows are long, as they begin with nothing learnt from the one before. Only counts can go on: they learn from its
+tokens first, as behind the beginning of a record, which the network codes within the latency budget. Where the counts
+need all the time, they code as much as they have it for, and zstd the rest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from nbmf import varint
 from nbmf.coders import repeats
@@ -22,15 +22,19 @@ from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Canonical, Kind
 
+if TYPE_CHECKING:
+    from nbmf.neural.codec import NeuralCodec, Stream
+
+T = TypeVar("T")
+
 WINDOW_BYTES = 256 * 1024
 """Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
 
 LEAST_BYTES = 8 * 1024
 """Of a record in which repeats are looked for."""
 
-_LEAST_TOKENS, _LEAST_SHARE = 64, 1 / 8
-"""Of a window by the network in front of others, and of all tokens: with a shorter one the counts, which begin anew
-behind it, lose as much as it saves."""
+_LEAST_TOKENS = 64
+"""Of a window by the network in front of others."""
 
 DENSEST = 4096
 """Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
@@ -38,12 +42,14 @@ DENSEST = 4096
 _BUDGETED_REPEAT_BYTES = 64
 _REPEAT_BYTES = _BUDGETED_REPEAT_BYTES, 128, 512  # tried without a budget: windows code short repeats well themselves
 _ZSTD, _NETWORK, _COUNTS = ZstdCoder.number, NeuralCoder.number, CountsCoder.number
+GOES_ON = 7
+"""In place of a coder's number: by counts that have learnt from the tokens of the window before."""
 _METHOD_BITS = 3
 _LEAST_US_A_TOKEN = 0.01  # a version may say that it takes no time
 
 
 class Window(NamedTuple):
-    """The number of the coder, how many bytes it codes, and its stream."""
+    """The number of the coder or GOES_ON, how many bytes it codes, and its stream."""
 
     method: int
     size: int
@@ -60,6 +66,7 @@ class WindowsCoder:
         self._parts = {c.number: c for c in (network, counts) if c is not None}
         self._writes = dict(self._parts)
         self._zstd = ZstdCoder()
+        self._one_vocabulary = len({part.vocabulary for part in self._parts.values()}) == 1
 
     def without_network(self) -> WindowsCoder:
         """One that writes no window by the network."""
@@ -100,7 +107,7 @@ class WindowsCoder:
         tried = [self._within(kind, rest, budget_ms, by_network)]
         if 0 < by_network < len(rest) and (found or not taken_whole):  # else counts have the record by themselves
             tried.append(self._within(kind, rest, budget_ms, 0))
-        return min((_body(found, len(rest), self._or_by_zstd(rest, windows)) for windows in tried), key=len)
+        return min((_body(found, len(rest), self._or_by_zstd(kind, rest, windows)) for windows in tried), key=len)
 
     def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
         """With more repeats or fewer cut out, as is best for the quickest part; then by all parts."""
@@ -117,18 +124,20 @@ class WindowsCoder:
         choices = [windows]
         choices += [self._by(method, kind, self._pieces(rest, method)) for method in self._writes if method != quickest]
         best = [min(of_one, key=lambda window: len(window.stream)) for of_one in zip(*choices, strict=True)]
-        return _body(found, len(rest), self._or_by_zstd(rest, best))
+        return _body(found, len(rest), self._or_by_zstd(kind, rest, best))
 
-    def _or_by_zstd(self, rest: bytes, windows: list[Window]) -> list[Window]:
+    def _or_by_zstd(self, kind: Kind, rest: bytes, windows: list[Window]) -> list[Window]:
         """Those that zstd makes smaller, or that a reader would refuse, by zstd, neighbours as one."""
         ends = [*accumulate((window.size for window in windows), initial=0)]
         by_zstd = [self._by_zstd(rest[begin:end]) for begin, end in pairwise(ends)]
         chosen: list[Window] = []
-        for window, other, end in zip(windows, by_zstd, ends[1:], strict=True):
+        for window, other, (begin, end) in zip(windows, by_zstd, pairwise(ends), strict=True):
+            if window.method == GOES_ON and chosen[-1].method == _ZSTD:  # where there are no tokens to learn from
+                (window,) = self._by(_COUNTS, kind, [self._writes[_COUNTS].codec().tokens(rest[begin:end])])
             if len(other.stream) > len(window.stream) and window.size <= DENSEST * len(window.stream):
                 chosen.append(window)
             elif chosen and chosen[-1].method == _ZSTD:
-                chosen[-1] = self._by_zstd(rest[end - window.size - chosen[-1].size : end])
+                chosen[-1] = self._by_zstd(rest[begin - chosen[-1].size : end])
             else:
                 chosen.append(other)
         return chosen
@@ -147,9 +156,8 @@ class WindowsCoder:
             return len(rest)
         if by_counts_ms >= budget_ms:
             return 0
-        taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / (whole_ms - by_counts_ms))
-        enough = taken >= _LEAST_TOKENS and taken >= _LEAST_SHARE * len(tokens_T)
-        return codec.n_bytes(tokens_T[:taken]) if enough else 0
+        taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / whole_ms)  # which the counts learn from as well
+        return codec.n_bytes(tokens_T[:taken]) if taken >= _LEAST_TOKENS else 0
 
     def _within(self, kind: Kind, rest: bytes, budget_ms: float, by_network: int) -> list[Window]:
         """The network for so many bytes, and counts for the others; without it, counts as far as they are in time, then
@@ -157,9 +165,13 @@ class WindowsCoder:
         if not by_network and _COUNTS in self._writes:
             return self._by_counts_within(kind, rest, budget_ms)
         first, others = rest[:by_network], rest[by_network:]
-        windows = self._by(_NETWORK, kind, self._pieces(first, _NETWORK)) if first else []
+        pieces = [*self._pieces(first, _NETWORK)] if first else []
+        windows = self._by(_NETWORK, kind, pieces) if pieces else []
         if others and _COUNTS in self._writes:
-            return windows + self._by(_COUNTS, kind, self._pieces(others, _COUNTS))
+            by_counts = [*self._pieces(others, _COUNTS)]
+            if pieces and self._one_vocabulary:
+                windows.append(self._behind(kind, pieces[-1], by_counts.pop(0)))
+            return windows + self._by(_COUNTS, kind, by_counts)
         return windows + ([self._by_zstd(others)] if others else [])
 
     def _by_counts_within(self, kind: Kind, rest: bytes, budget_ms: float) -> list[Window]:
@@ -185,13 +197,18 @@ class WindowsCoder:
         for begin, end in pairwise(len(rest) * index // count for index in range(count + 1)):
             yield self._writes[method].codec().tokens(rest[begin:end])
 
-    def _by(self, method: int, kind: Kind, pieces: Iterator[memoryview] | list[memoryview]) -> list[Window]:
+    def _by(self, method: int, kind: Kind, pieces: Iterable[memoryview]) -> list[Window]:
         codec = self._writes[method].codec()
         tokens = [*pieces]
         streams = codec.encode_tokens([(tokens_T, TYPE_OF_KIND[kind]) for tokens_T in tokens])
         return [
             Window(method, codec.n_bytes(tokens_T), stream) for tokens_T, stream in zip(tokens, streams, strict=True)
         ]
+
+    def _behind(self, kind: Kind, before_T: memoryview, tokens_T: memoryview) -> Window:
+        """By counts that go on behind other tokens."""
+        codec = self._writes[_COUNTS].codec()
+        return Window(GOES_ON, codec.n_bytes(tokens_T), codec.encode_behind(before_T, tokens_T, TYPE_OF_KIND[kind]))
 
     def _by_zstd(self, data: bytes) -> Window:
         return Window(_ZSTD, len(data), self._zstd.encode(Kind.BYTES, data))
@@ -216,25 +233,58 @@ class WindowsCoder:
             raise CorruptBlob(f"{self.name} hold no {kind.label}")
         rest_bytes, count, table, windows = read_layout(body, payload_bytes)
         found = repeats.read_table(table, count, rest_bytes, payload_bytes) if count else []
+        return repeats.restored(b"".join(self._decoded(kind, windows)), found)
+
+    def _decoded(self, kind: Kind, windows: list[Window]) -> list[bytes]:
+        """What each holds: side by side, but for those that go on behind another."""
+        methods = [window.method for window in windows]
+        followed = {index - 1 for index, method in enumerate(methods) if method == GOES_ON}
         data = [b""] * len(windows)
-        for method in {window.method for window in windows}:
-            mine = [index for index, window in enumerate(windows) if window.method == method]
-            for index, part in zip(mine, self._decode_by(method, kind, [windows[i] for i in mine]), strict=True):
+        tokens: dict[int, memoryview] = {}  # of windows that are followed, and of those that go on
+        for method in {*methods} - {GOES_ON}:
+            mine = [index for index in range(len(windows)) if methods[index] == method]
+            alone = [index for index in mine if index not in followed]
+            for index, part in zip(alone, self._decode_by(method, kind, [windows[i] for i in alone]), strict=True):
                 data[index] = part
-        return repeats.restored(b"".join(data), found)
+            if mine := [index for index in mine if index in followed]:
+                tokens.update(zip(mine, self._tokens_by(method, kind, [windows[i] for i in mine]), strict=True))
+        for index, window in enumerate(windows):
+            if window.method == GOES_ON:
+                if methods[index - 1] == _NETWORK and not self._one_vocabulary:
+                    raise CorruptBlob(f"{self.name} body: counts go on behind tokens of another vocabulary")
+                (tokens[index],) = self._tokens_by(GOES_ON, kind, [window], tokens[index - 1])
+        for index, tokens_T in tokens.items():
+            data[index] = self._codec(methods[index]).tokenizer.decode(tokens_T)
+        return data
 
     def _decode_by(self, method: int, kind: Kind, windows: list[Window]) -> list[bytes]:
-        from nbmf.neural.codec import Stream
-
         if method == _ZSTD:
             return [self._zstd.decode(kind, window.stream, window.size) for window in windows]
-        if method not in self._parts:
+        return _all_whole(self._codec(method).decode_batch(_streams(kind, windows)))
+
+    def _tokens_by(
+        self, method: int, kind: Kind, windows: list[Window], before_T: memoryview | None = None
+    ) -> list[memoryview]:
+        return _all_whole(self._codec(method).decode_tokens(_streams(kind, windows, before_T)))
+
+    def _codec(self, method: int) -> NeuralCodec:
+        part = self._parts.get(_COUNTS if method == GOES_ON else method)
+        if part is None:
             raise CorruptBlob(f"{self.name} body: the version has no coder {method}")
-        streams = [Stream(window.stream, window.size, TYPE_OF_KIND[kind]) for window in windows]
-        decoded = [data for data in self._parts[method].codec().decode_batch(streams) if data is not None]
-        if len(decoded) < len(windows):
-            raise CorruptBlob(f"{self.name} body: a stream does not end where its window does")
-        return decoded
+        return part.codec()
+
+
+def _streams(kind: Kind, windows: list[Window], before_T: memoryview | None = None) -> list[Stream]:
+    from nbmf.neural.codec import Stream
+
+    return [Stream(window.stream, window.size, TYPE_OF_KIND[kind], before_T=before_T) for window in windows]
+
+
+def _all_whole(decoded: list[T | None]) -> list[T]:
+    whole = [data for data in decoded if data is not None]
+    if len(whole) < len(decoded):
+        raise CorruptBlob(f"{WindowsCoder.name} body: a stream does not end where its window does")
+    return whole
 
 
 def _body(found: list[repeats.Repeat], rest_bytes: int, windows: list[Window]) -> bytes:
@@ -274,8 +324,10 @@ def read_layout(body: bytes, payload_bytes: int) -> Layout:
         size, at = varint.read(body, at)
         size, method = size >> _METHOD_BITS, size & (1 << _METHOD_BITS) - 1
         length, at = varint.read(body, at)
-        if method not in (_ZSTD, _COUNTS, _NETWORK) or not 0 < size <= left:
+        if method not in (_ZSTD, _COUNTS, _NETWORK, GOES_ON) or not 0 < size <= left:
             raise CorruptBlob(f"windows body: a window of {size} bytes by coder {method} where {left} are left")
+        if method == GOES_ON and (not sizes or sizes[-1][0] == _ZSTD):
+            raise CorruptBlob("windows body: counts go on where no tokens are")
         if method != _ZSTD and not size <= min(WINDOW_BYTES, DENSEST * length):
             raise CorruptBlob(f"windows body: a window of {size} bytes in {length}")
         sizes.append((method, size, length))
@@ -295,7 +347,8 @@ def described(body: bytes, payload_bytes: int) -> dict[str, Any]:
     layout = read_layout(body, payload_bytes)
     by = {}
     for coder in (NeuralCoder, CountsCoder, ZstdCoder):
-        windows = [window for window in layout.windows if window.method == coder.number]
+        numbers = {coder.number, GOES_ON} if coder is CountsCoder else {coder.number}
+        windows = [window for window in layout.windows if window.method in numbers]
         if windows:
             by[coder.name] = {
                 "windows": len(windows),

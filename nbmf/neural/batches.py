@@ -25,11 +25,13 @@ R = TypeVar("R")
 
 
 class Tokens(NamedTuple):
-    """A record to encode: its tokens (int32), the id of its type, and how its stream tells where it ends."""
+    """A record to encode: its tokens (int32), the id of its type, how its stream tells where it ends, and, for counts,
+    tokens that they learn from first."""
 
     tokens_T: memoryview
     type_id: int
     sizing: int
+    before_T: memoryview | None = None
 
 
 class CoreStream(NamedTuple):
@@ -39,6 +41,7 @@ class CoreStream(NamedTuple):
     n_bytes: int
     type_id: int
     sizing: int
+    before_T: memoryview | None = None
 
 
 class Batches(Protocol):
@@ -68,19 +71,25 @@ class CoreBatches:
             [len(record.tokens_T) for record in records],
         )
 
-    def decode(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
-        sizes_bytes = [stream.n_bytes for stream in streams]
+    def decode(self, streams: Sequence[CoreStream], *, as_tokens: bool = False) -> list[bytes | None]:
+        """`as_tokens`: int32 in place of the bytes that they spell."""
+        rooms = [_room(stream) for stream in streams]
         setting = engine()
-        if setting.joins and max(sizes_bytes, default=0) <= _MOST_JOINED_BYTES:
-            return self._model.decode_together([*streams], most_side_by_side(), setting.threads)
+        if setting.joins and max(rooms, default=0) <= _MOST_JOINED_BYTES:
+            return self._model.decode_together([*streams], most_side_by_side(), setting.threads, as_tokens)
         with _one_at_a_time if setting.joins else nullcontext():
-            return _in_groups(lambda group: self._decode_group([streams[index] for index in group]), sizes_bytes)
+            return _in_groups(lambda group: self._decode_group([streams[index] for index in group], as_tokens), rooms)
 
-    def _decode_group(self, streams: Sequence[CoreStream]) -> list[bytes | None]:
+    def _decode_group(self, streams: Sequence[CoreStream], as_tokens: bool) -> list[bytes | None]:
         """On this thread; as many at once as memory allows."""
-        longest = max(stream.n_bytes for stream in streams)
+        longest = max(_room(stream) for stream in streams)
         side_by_side = min(most_side_by_side(), max(1, _SLOT_TOKENS // max(longest, 1)))
-        return self._model.decode([*streams], side_by_side)
+        return self._model.decode([*streams], side_by_side, as_tokens)
+
+
+def _room(stream: CoreStream) -> int:
+    """The most tokens that there is work space for."""
+    return stream.n_bytes + len(stream.before_T or b"")
 
 
 def _in_groups(work: Callable[[list[int]], list[R]], sizes: list[int]) -> list[R]:

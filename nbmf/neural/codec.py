@@ -31,12 +31,14 @@ GPU_BATCH = 64
 
 
 class Stream(NamedTuple):
-    """Of a record. `n_bytes` is its length, or the most that it may be where the stream or its end tells."""
+    """Of a record. `n_bytes` is its length, or the most that it may be where the stream or its end tells; `before_T` as
+    in NeuralCodec.encode_behind."""
 
     data: bytes
     n_bytes: int
     record_type: str
     sizing: int = _core.SIZE_TOLD
+    before_T: memoryview | None = None
 
 
 class TokensDiffer(Exception):
@@ -118,6 +120,19 @@ class NeuralCodec:
             on_gpu = engine().name == "auto" and len(records) >= GPU_BATCH and gpu_is_there()
             return self._batches(len(records), by_torch=on_gpu).encode(given)
 
+    def encode_behind(self, before_T: memoryview, tokens_T: memoryview, record_type: str) -> bytes:
+        """The stream of tokens by counts that have learnt from others before, as if the record began with those.
+
+        Raises ValueError where the codec has a network, and DamagedCodec if the version's numbers code nothing.
+        """
+        if self._network is not None:
+            raise ValueError("a network does not go on behind other tokens")
+        with _sound_version():
+            (stream,) = self._core_batches.encode(
+                [Tokens(tokens_T, self.type_id(record_type), _core.SIZE_TOLD, before_T)]
+            )
+        return stream
+
     def decode(self, stream: bytes, n_bytes: int, record_type: str = "other") -> bytes:
         """The record; ValueError when the stream can't be one of `n_bytes` bytes.
 
@@ -138,9 +153,19 @@ class NeuralCodec:
         with _sound_version():
             return self._batches(len(streams)).decode(streams)  # a token a step, which a GPU is slow at
 
+    def decode_tokens(self, of_records: Sequence[Stream]) -> list[memoryview | None]:
+        """The int32 tokens that spell the records of streams, by the core whatever the engine; else as
+        `decode_batch`."""
+        with _sound_version():
+            decoded = self._core_batches.decode(self.with_type_ids(of_records), as_tokens=True)
+        return [None if tokens is None else memoryview(tokens).cast("i") for tokens in decoded]
+
     def with_type_ids(self, streams: Sequence[Stream]) -> list[CoreStream]:
         """As the core takes them."""
-        return [CoreStream(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing) for one in streams]
+        return [
+            CoreStream(one.data, one.n_bytes, self.type_id(one.record_type), one.sizing, one.before_T)
+            for one in streams
+        ]
 
     def _batches(self, records: int, *, by_torch: bool = False) -> Batches:
         """The engine for a batch of so many; `by_torch` where none is named."""

@@ -30,8 +30,9 @@ class TorchBatches:
                 symbols_TS, members_TZ = (
                     step[: len(tokens[index])] for step in predicted
                 )  # one more of an empty record
-                _, type_id, sizing = records[index]
-                streams[index] = self._model.encode_predicted(tokens[index], type_id, symbols_TS, members_TZ, sizing)
+                streams[index] = self._model.encode_predicted(
+                    tokens[index], records[index].type_id, symbols_TS, members_TZ, records[index].sizing
+                )
         return streams
 
     def decode(self, streams: Sequence[CoreStream]) -> list[bytes | None]:

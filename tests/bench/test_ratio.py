@@ -4,7 +4,7 @@ import json
 
 import synthetic
 
-from nbmf import Codec
+from nbmf import Codec, builtin
 
 
 def test_the_command(nbmf_command, tmp_path):
@@ -26,3 +26,22 @@ def test_the_command(nbmf_command, tmp_path):
     assert report["efforts"] == ["max", "fast"]
     assert [sum(coders.values()) for coders in report["coders"].values()] == [20, 20]
     assert b"raw bytes / coded bytes" in result.out
+
+
+def test_a_latency_budget_is_that_of_auto(nbmf_command, tmp_path):
+    version = builtin.load(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
+    texts = [" ".join(f"{word} {word * n % 97}" for word in range(400)) for n in range(2, 5)]
+    data = synthetic.write_jsonl(tmp_path / "data.jsonl", [{"payload": text} for text in texts])
+    sizes = {}
+    for budget in (5, 5000):
+        options = ("--codec", "builtin", "--effort", "auto", "--latency-budget-ms", budget, "--json", tmp_path / "out")
+        result = nbmf_command("bench", "ratio", "--data", data, "--payload-field", "payload", *options)
+        assert result.code == 0, result.err
+        report = json.loads((tmp_path / "out").read_text())
+        assert report["latency_budget_ms"] == budget
+        sizes[budget] = report["sets"]["all sets"]["nbmf auto"]["coded_bytes"]
+        assert sizes[budget] == sum(len(version.encode(text, latency_budget_ms=budget)) for text in texts)
+    assert sizes[5000] < sizes[5]
+    wrong = nbmf_command("bench", "ratio", "--data", data, "--latency-budget-ms", 5)
+    assert wrong.code == 2
+    assert "--latency-budget-ms" in wrong.err

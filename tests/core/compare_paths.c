@@ -226,14 +226,18 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
     const int has_network = model->network != NULL;
     uint8_t *streams = zeros(RECORDS * (BYTES_A_TOKEN * MOST_TOKENS + BYTES_A_STREAM)), *out = zeros(RECORDS * 3 * MOST_TOKENS), *to = out;
     uint8_t *bytes = zeros(RECORDS * 3 * MOST_TOKENS), *byte = bytes;
+    int32_t *tokens = zeros(RECORDS * MOST_TOKENS * sizeof *tokens);
     Record decoded[RECORDS];
     for (int record = 0; record < RECORDS; record++) {
         const int count = tokens_of_record[record];
-        Work *work = path->new_work(model, count, 1, AT_ONCE, has_network);
+        Work *work = path->new_work(model, count + MOST_TOKENS, 1, AT_ONCE, has_network);
         if (!work) abort();
         uint8_t *stream = streams + record * (BYTES_A_TOKEN * MOST_TOKENS + BYTES_A_STREAM);
-        const int64_t length = path->encode(model, work, model->vocab.size + record % 4, records[record], count,
-                                            SIZE_IN_STREAM * (record % 2), stream);
+        const int before = has_network || !record ? 0 : record - 1;
+        const Spelt spelt = {.type_id = model->vocab.size + record % 4, .tokens = records[record], .count = count,
+                             .sizing = SIZE_IN_STREAM * (record % 2), .before = records[before],
+                             .n_before = has_network || !record ? 0 : tokens_of_record[before]};
+        const int64_t length = path->encode_predicted(model, work, NULL, NULL, &spelt, stream);
         path->free_work(work);
         if (length < 0) return 0;
         digested(stream, (size_t)length);
@@ -244,15 +248,20 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
             memcpy(byte, model->token_bytes + begin, (size_t)size);
             byte += size;
         }
-        decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = model->vocab.size + record % 4,
-                                   .n_bytes = (size_t)(byte - start), .sizing = SIZE_IN_STREAM * (record % 2), .out = to};
+        decoded[record] = (Record){.stream = stream, .stream_bytes = (size_t)length, .type_id = spelt.type_id,
+                                   .n_bytes = (size_t)(byte - start), .sizing = spelt.sizing, .before = spelt.before,
+                                   .n_before = spelt.n_before, .out = to, .tokens = tokens + record * MOST_TOKENS};
         to += byte - start;
     }
     Slot states[AT_ONCE] = {0};
-    Work *work = path->new_work(model, 3 * MOST_TOKENS, slots, 1, has_network);
+    Work *work = path->new_work(model, 4 * MOST_TOKENS, slots, 1, has_network);
     if (!work) abort();
     const int problem = path->decode(model, work, states, decoded, RECORDS);
     path->free_work(work);
+    for (int record = 0; record < RECORDS; record++)
+        if (decoded[record].n_tokens != (size_t)tokens_of_record[record] ||
+            memcmp(tokens + record * MOST_TOKENS, records[record], decoded[record].n_tokens * sizeof *tokens))
+            return 0;
     return !problem && memcmp(out, bytes, (size_t)(byte - bytes)) == 0;
 }
 

@@ -101,7 +101,10 @@ def _windows(parsed: frame.Frame, rng: random.Random) -> bytes | None:
     numbers = [layout.rest_bytes, layout.repeats, len(layout.table)]
     sizes = [[window.size << 3 | window.method, len(window.stream)] for window in layout.windows]
     where = rng.choice([numbers, *sizes])
-    where[rng.randrange(len(where))] = abs(mutate.number(rng)) % (1 << 56)
+    if where is not numbers and rng.random() < 0.5:  # another coder
+        where[0] = where[0] >> 3 << 3 | rng.choice([1, 4, 5, windows.GOES_ON])
+    else:
+        where[rng.randrange(len(where))] = abs(mutate.number(rng)) % (1 << 56)
     head = [to_bytes(numbers[0]), to_bytes(numbers[1])]
     if numbers[1]:
         head += [to_bytes(numbers[2]), layout.table]

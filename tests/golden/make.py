@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -29,6 +30,7 @@ from golden_tables.learned import (
     CNN_WITH_COUNTS,
     COUNTS_BLOBS,
     COUNTS_VERSION,
+    GOING_ON_BLOBS,
     HYBRID_WITH_COUNTS,
     LARGE_BLOBS,
     SEGMENTS_BLOBS,
@@ -42,11 +44,14 @@ from golden_tables.without_version import BLOBS, SHORT_DEFLATE_BLOBS
 from nbmf import Codec, builtin, frame, manifest, varint
 from nbmf.coders import (
     NAMES,
+    CountsCoder,
     FloatsCoder,
+    NeuralCoder,
     SegmentsCoder,
     VectorsCoder,
     WindowsCoder,
     spans,
+    windows,
 )
 from nbmf.payload import from_canonical, to_canonical
 
@@ -143,6 +148,17 @@ def _within(coder, kind, canonical, budget_ms):
     return coder.encode_batch([(kind, canonical)], budget_ms)[0]
 
 
+def _going_on(coder, kind, canonical):
+    """A third by the network, one behind it, and one behind that."""
+    ends = [0, len(canonical) // 3, 2 * len(canonical) // 3, len(canonical)]
+    codec = coder._parts[CountsCoder.number].codec()
+    first, second, third = (codec.tokens(canonical[begin:end]) for begin, end in pairwise(ends))
+    by_network = coder._by(NeuralCoder.number, kind, [first])
+    return windows._body(
+        [], len(canonical), [*by_network, coder._behind(kind, first, second), coder._behind(kind, second, third)]
+    )
+
+
 def _write_by_the_page(codec, name, expected, coder, fidelity, inner, full):
     kind, canonical = to_canonical(helpers.build(expected))
     blob = helpers.blob_with(kind, coder, canonical, codec, fidelity, inner, full)
@@ -237,6 +253,9 @@ def main():
     for name, (expected, coder, budget_ms) in LARGE_BLOBS.items():
         within = partial(_within, budget_ms=budget_ms)
         _write_pair(name, *_learned(expected, COUNTS_VERSION, coder, within))
+    for name, (expected, version) in GOING_ON_BLOBS.items():
+        folder = version if version == COUNTS_VERSION else _small_version(version)
+        _write_pair(name, *_learned(expected, folder, WindowsCoder, _going_on))
     for name, (expected, coder) in SPANS_LEARNED_BLOBS.items():
         _write_pair(name, *_spans_learned(expected, COUNTS_VERSION, coder))
     blobs = {name: (*described, None) for name, described in BLOBS.items()}

@@ -114,6 +114,7 @@ SPANS_BLOBS = [
 SPANS_LEARNED_BLOBS = ["spans_learned_neural", "spans_learned_counts", "spans_learned_segments"]
 SEGMENTS_BLOBS = ["segments_two", "segments_foreign", "segments_four"]
 LARGE_BLOBS = ["windows_history", "windows_network", "windows_counts_and_zstd", "neural_bytes", "counts_bytes"]
+GOING_ON_BLOBS = [f"going_on_{payload}" for payload in ("text", "foreign", "messages", "json", "history")]
 _SHORT, _WITH_SPANS = ("text", "messages", "json", "bytes"), ("text", "messages", "json")
 COMPACT_BY_THE_PAGE = [f"compact_{coder}_{kind}" for coder in ("zstd", "zstd_dictionary") for kind in _SHORT]
 COMPACT_BY_THE_PAGE += [f"compact_{coder}_{kind}" for coder in ("spans", "spans_learned") for kind in _WITH_SPANS]
@@ -143,7 +144,7 @@ VECTORS_BLOBS = [
     "floats_special",
 ]
 LEARNED_BLOBS = SMALL_BLOBS + COUNTS_BLOBS + SEGMENTS_BLOBS + SPANS_LEARNED_BLOBS + LARGE_BLOBS + COMPACT_LEARNED
-LEARNED_BLOBS += ALONE_BLOBS
+LEARNED_BLOBS += GOING_ON_BLOBS + ALONE_BLOBS
 SPANS_STREAMS = [
     "spans_floats_binary32",
     "spans_floats_short_binary32",

@@ -63,3 +63,12 @@ LARGE_BLOBS = {
     "neural_bytes": (_PACKED, NeuralCoder, None),
     "counts_bytes": (_PACKED, CountsCoder, None),
 }
+
+# name -> (what decoding gives, version): by the network, then by counts that go on behind that, and behind themselves
+GOING_ON_BLOBS = {
+    "going_on_text": (LEARNED["text"], COUNTS_VERSION),
+    "going_on_foreign": (LEARNED["text_foreign"], COUNTS_VERSION),
+    "going_on_messages": (LEARNED["messages"], ATTENTION_WITH_COUNTS),
+    "going_on_json": (LEARNED["json_long"], HYBRID_WITH_COUNTS),
+    "going_on_history": (_HISTORY, CNN_WITH_COUNTS),
+}

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import random
+from array import array
 
 import networks
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from damage import check_damage
 
 import nbmf
-from nbmf import Codec, builtin, errors, frame, varint
+from nbmf import Codec, builtin, engine, errors, frame, varint
 from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder, ZstdCoder
 from nbmf.coders import windows as of_windows
 from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
+from nbmf.neural.codec import Stream
 from nbmf.payload import Kind, to_canonical
 
 
@@ -91,13 +93,13 @@ def test_the_network_takes_the_beginning_and_counts_the_rest_in_time(loaded, tex
     whole_ms, by_counts_ms = network.decode_ms(canonical), counts.decode_ms(canonical)
     sizes = []
     for share in (0.9, 0.6, 0.3):
-        budget = by_counts_ms + share * (whole_ms - by_counts_ms)
+        budget = by_counts_ms + share * whole_ms
         (body,) = coder_of(loaded).encode_batch([(kind, canonical)], budget)
         first, rest = of_windows.read_layout(body, len(canonical)).windows
-        assert (first.method, rest.method) == (NeuralCoder.number, CountsCoder.number)
+        assert (first.method, rest.method) == (NeuralCoder.number, of_windows.GOES_ON)
         cut = canonical[: first.size]
         assert cut + canonical[first.size :] == coder_of(loaded).decode(kind, body, len(canonical))
-        expected_ms = network.decode_ms(cut) + counts.decode_ms(canonical[first.size :])
+        expected_ms = network.decode_ms(cut) + by_counts_ms
         assert 0.95 * budget <= expected_ms <= 1.02 * budget
         blob = loaded.encode(text, latency_budget_ms=budget)
         assert nbmf.inspect(blob).detail["by"].keys() == {"neural", "counts"}
@@ -106,17 +108,79 @@ def test_the_network_takes_the_beginning_and_counts_the_rest_in_time(loaded, tex
     assert sizes == sorted(sizes)
 
 
-@pytest.mark.parametrize("size", [900, 5_000])
-def test_too_little_time_for_the_network_is_none(loaded, texts, size):
-    """64 tokens, an eighth of them all."""
-    kind, canonical = to_canonical("\n".join(texts)[:size])
-    least = max(64, len(coder_of(loaded)._parts[CountsCoder.number].tokens(canonical)) / 8)
-    assert (least == 64) == (size == 900)
-    us_a_token = loaded.manifest.neural.decode_us_per_token - loaded.manifest.counts.decode_us_per_token
+def test_too_little_time_for_the_network_is_none(loaded, texts):
+    """64 tokens."""
+    kind, canonical = to_canonical("\n".join(texts)[:5_000])
+    us_a_token = loaded.coders.by_number[NeuralCoder.number].expected_ms(4, 1) * 1000
     by_counts_ms = loaded.coders.by_number[CountsCoder.number].decode_ms(canonical)
-    for tokens, written in ((least - 2, False), (least + 2, True), (-1, False)):
+    for tokens, written in ((62, False), (66, True), (-1, False)):
         (body,) = coder_of(loaded).encode_batch([(kind, canonical)], by_counts_ms + tokens * us_a_token / 1000)
         assert (body is not None) == written
+
+
+def test_counts_that_go_on_need_less(loaded, texts):
+    """Than those that begin anew; and they give nothing without the tokens that they learnt from."""
+    codec = loaded.coders.by_number[CountsCoder.number].codec()
+    first, second = (codec.tokens("\n".join(texts)[begin : begin + 4_000].encode()) for begin in (0, 4_000))
+    (anew,) = codec.encode_tokens([(second, "text")])
+    stream = codec.encode_behind(first, second, "text")
+    assert len(stream) < len(anew)
+    assert codec.encode_behind(memoryview(b"").cast("i"), second, "text") == anew
+    size = codec.n_bytes(second)
+    told = Stream(stream, size, "text", before_T=first)
+    for joins in (False, True):
+        engine.configure(joins=joins)
+        assert codec.decode_tokens([told, Stream(anew, size, "text")] * 20) == [second] * 40
+    engine.configure()
+    assert codec.decode_batch([told]) == [codec.tokenizer.decode(second)]
+    for other in (None, first[1:], second):
+        (wrong,) = codec.decode_batch([told._replace(before_T=other)])
+        assert wrong != codec.tokenizer.decode(second)
+
+
+def test_a_network_does_not_go_on(loaded):
+    codec = loaded.coders.by_number[NeuralCoder.number].codec()
+    tokens = codec.tokens(b"a few words")
+    with pytest.raises(ValueError, match="does not go on"):
+        codec.encode_behind(tokens, tokens, "text")
+    told = Stream(codec.encode(b"a few words", "text"), 11, "text", before_T=tokens)
+    with pytest.raises(errors.DamagedCodec, match="does not begin behind"):
+        codec.decode_tokens([told])
+    counts = loaded.coders.by_number[CountsCoder.number].codec()
+    for wrong in (memoryview(array("i", [counts.tokenizer.vocab_size])), memoryview(array("i", [-1]))):
+        with pytest.raises(errors.DamagedCodec, match="no token"):
+            counts.encode_behind(wrong, tokens, "text")
+        with pytest.raises(errors.DamagedCodec, match="no token"):
+            counts.decode_tokens([told._replace(before_T=wrong)])
+
+
+def test_counts_begin_anew_where_zstd_has_the_beginning(loaded, texts):
+    text = "ab12" * 300 + "\n".join(texts)[:3_000]
+    kind, canonical = to_canonical(text)
+    coder, counts = coder_of(loaded), loaded.coders.by_number[CountsCoder.number].codec()
+    before, after = counts.tokens(canonical[:1_200]), counts.tokens(canonical[1_200:])
+    tried = [of_windows.Window(NeuralCoder.number, 1_200, bytes(4000)), coder._behind(kind, before, after)]
+    first, second = coder._or_by_zstd(kind, canonical, tried)
+    assert (first.method, second.method) == (ZstdCoder.number, CountsCoder.number)
+    body = of_windows._body([], len(canonical), [first, second])
+    assert coder.decode(kind, body, len(canonical)) == canonical
+
+
+def test_counts_go_on_in_one_vocabulary_only(loaded, texts):
+    """A version may have two."""
+    kind, canonical = to_canonical("\n".join(texts)[:5_000])
+    (going_on,) = coder_of(loaded).encode_batch([(kind, canonical)], 30)
+    parts = coder_of(loaded)._parts
+    files = dict(parts[CountsCoder.number]._files)
+    files[parts[CountsCoder.number]._part.tokenizer] += b"\n"
+    two = WindowsCoder(parts[NeuralCoder.number], CountsCoder(parts[CountsCoder.number]._part, files))
+    (anew,) = two.encode_batch([(kind, canonical)], 30)
+    methods = [window.method for window in of_windows.read_layout(anew, len(canonical)).windows]
+    assert methods == [NeuralCoder.number, CountsCoder.number]
+    assert two.decode(kind, anew, len(canonical)) == canonical == coder_of(loaded).decode(kind, anew, len(canonical))
+    assert len(going_on) < len(anew)
+    with pytest.raises(errors.CorruptBlob, match="another vocabulary"):
+        two.decode(kind, going_on, len(canonical))
 
 
 @pytest.mark.parametrize("budget", [1, 5, 40, 200, 2e3, 1e5, 1e9, 1.7e308])
@@ -140,9 +204,9 @@ def test_what_any_budget_writes_is_read(loaded, texts, monkeypatch, budget):
 def test_neighbours_by_zstd_are_one_window(loaded):
     """What learned coders make larger, beginning and rest."""
     text = "".join(f'{{"id":{n},"sha":"{"ab12" * 24}"}}' for n in range(60))
-    _, canonical = to_canonical(text)
+    kind, canonical = to_canonical(text)
     windows = [of_windows.Window(CountsCoder.number, len(canonical) // 2, bytes(4000))] * 2
-    (joined,) = coder_of(loaded)._or_by_zstd(canonical, windows)
+    (joined,) = coder_of(loaded)._or_by_zstd(kind, canonical, windows)
     assert (joined.method, joined.size) == (ZstdCoder.number, len(canonical))
     assert ZstdCoder().decode(Kind.BYTES, joined.stream, joined.size) == canonical
 
@@ -235,6 +299,10 @@ def head(size, method, stream):
         (b"\x64\x00" + head(0, 1, b"x") * 9, "a window of 0 bytes"),
         (b"\x64\x00" + head(100, 2, b"x") + b"x", "by coder 2"),
         (b"\x64\x00" + head(100, 5, b""), "a window of 100 bytes in 0"),
+        (b"\x64\x00" + head(100, 7, b"xy") + b"xy", "go on where no tokens are"),
+        (b"\x64\x00" + head(50, 1, b"x") + head(50, 7, b"x") + b"xx", "go on where no tokens are"),
+        (b"\x64\x00" + head(50, 5, b"x") + head(50, 7, b""), "a window of 50 bytes in 0"),
+        (b"\x64\x00" + head(50, 4, b"x") + head(50, 7, b"x") + b"xx", "does not end|checksum"),
         (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A + b"x", "do not end"),
         (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A[:-1], "do not end"),
         (b"\x64\x00" + head(50, 1, b"x"), "truncated"),
