@@ -30,7 +30,7 @@ def _size(body: _Body) -> int:
 def _is_by_network(coder: coders.Coder, record: Canonical) -> bool:
     """Whether all that the coder could do for a record is to run the network; windows find repeats in larger ones."""
     windows = coder.number == coders.WindowsCoder.number
-    return coder.number in coders.NETWORK or (windows and len(record[1]) < coders.windows.LEAST_BYTES)
+    return coder.number in coders.NETWORK or (windows and len(record[1]) < coders.WindowsCoder.repeats_from_bytes)
 
 
 def _far_below_zstd(bodies: list[_Body]) -> bool:

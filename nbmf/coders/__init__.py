@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbmf.coders import segments, spans, windows
+from nbmf.coders import segments, spans
 from nbmf.coders.base import Coder
 from nbmf.coders.byte_planes import BytePlanesCoder
 from nbmf.coders.deflate import DeflateCoder
@@ -16,7 +16,8 @@ from nbmf.coders.floats import FloatsCoder
 from nbmf.coders.neural import CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
-from nbmf.coders.windows import WindowsCoder
+from nbmf.coders.windows import layout as windows
+from nbmf.coders.windows.coder import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND

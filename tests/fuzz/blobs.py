@@ -12,7 +12,8 @@ import mutate
 import nbmf
 from nbmf import errors, frame, wire
 from nbmf.catalog import Catalog
-from nbmf.coders import ALONE, CODEC_FREE, spans, windows
+from nbmf.coders import ALONE, CODEC_FREE, spans
+from nbmf.coders.windows import layout as windows
 from nbmf.decoding import parse_bounded
 from nbmf.json_text import values_within
 from nbmf.payload import Kind, from_canonical, to_canonical

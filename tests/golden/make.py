@@ -51,8 +51,8 @@ from nbmf.coders import (
     VectorsCoder,
     WindowsCoder,
     spans,
-    windows,
 )
+from nbmf.coders.windows import layout
 from nbmf.payload import from_canonical, to_canonical
 
 HERE = Path(__file__).parent
@@ -154,7 +154,7 @@ def _going_on(coder, kind, canonical):
     codec = coder._parts[CountsCoder.number].codec()
     first, second, third = (codec.tokens(canonical[begin:end]) for begin, end in pairwise(ends))
     by_network = coder._by(NeuralCoder.number, kind, [first])
-    return windows._body(
+    return layout.write_layout(
         [], len(canonical), [*by_network, coder._behind(kind, first, second), coder._behind(kind, second, third)]
     )
 

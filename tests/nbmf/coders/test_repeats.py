@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbmf.coders import ZstdCoder, repeats
-from nbmf.coders.repeats import Repeat
+from nbmf.coders import ZstdCoder
+from nbmf.coders.windows import repeats
+from nbmf.coders.windows.repeats import Repeat
 from nbmf.errors import CorruptBlob
 from nbmf.payload import Kind
 

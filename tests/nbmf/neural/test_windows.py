@@ -14,7 +14,7 @@ from damage import check_damage
 import nbmf
 from nbmf import Codec, builtin, engine, errors, frame, varint
 from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder, ZstdCoder
-from nbmf.coders import windows as of_windows
+from nbmf.coders.windows import layout
 from nbmf.decoding import parse_bounded
 from nbmf.manifest import read_version
 from nbmf.neural.codec import Stream
@@ -76,8 +76,8 @@ def test_as_much_by_counts_as_the_budget_allows(loaded, texts):
     by_counts = []
     for budget in (5, 20, 60):
         (body,) = coder_of(loaded).without_network().encode_batch([(Kind.TEXT, text.encode())], budget)
-        layout = of_windows.read_layout(body, len(text.encode()))
-        counted = [window for window in layout.windows if window.method == CountsCoder.number]
+        read = layout.read_layout(body, len(text.encode()))
+        counted = [window for window in read.windows if window.method == CountsCoder.number]
         tokens = sum(len(loaded.coders.by_number[5].codec().tokens(text[: w.size].encode())) for w in counted)
         assert tokens * loaded.manifest.counts.decode_us_per_token / 1000 <= 1.1 * budget
         assert coder_of(loaded).decode(Kind.TEXT, body, len(text.encode())) == text.encode()
@@ -95,8 +95,8 @@ def test_the_network_takes_the_beginning_and_counts_the_rest_in_time(loaded, tex
     for share in (0.9, 0.6, 0.3):
         budget = by_counts_ms + share * whole_ms
         (body,) = coder_of(loaded).encode_batch([(kind, canonical)], budget)
-        first, rest = of_windows.read_layout(body, len(canonical)).windows
-        assert (first.method, rest.method) == (NeuralCoder.number, of_windows.GOES_ON)
+        first, rest = layout.read_layout(body, len(canonical)).windows
+        assert (first.method, rest.method) == (NeuralCoder.number, layout.GOES_ON)
         cut = canonical[: first.size]
         assert cut + canonical[first.size :] == coder_of(loaded).decode(kind, body, len(canonical))
         expected_ms = network.decode_ms(cut) + by_counts_ms
@@ -159,10 +159,10 @@ def test_counts_begin_anew_where_zstd_has_the_beginning(loaded, texts):
     kind, canonical = to_canonical(text)
     coder, counts = coder_of(loaded), loaded.coders.by_number[CountsCoder.number].codec()
     before, after = counts.tokens(canonical[:1_200]), counts.tokens(canonical[1_200:])
-    tried = [of_windows.Window(NeuralCoder.number, 1_200, bytes(4000)), coder._behind(kind, before, after)]
+    tried = [layout.Window(NeuralCoder.number, 1_200, bytes(4000)), coder._behind(kind, before, after)]
     first, second = coder._or_by_zstd(kind, canonical, tried)
     assert (first.method, second.method) == (ZstdCoder.number, CountsCoder.number)
-    body = of_windows._body([], len(canonical), [first, second])
+    body = layout.write_layout([], len(canonical), [first, second])
     assert coder.decode(kind, body, len(canonical)) == canonical
 
 
@@ -175,7 +175,7 @@ def test_counts_go_on_in_one_vocabulary_only(loaded, texts):
     files[parts[CountsCoder.number]._part.tokenizer] += b"\n"
     two = WindowsCoder(parts[NeuralCoder.number], CountsCoder(parts[CountsCoder.number]._part, files))
     (anew,) = two.encode_batch([(kind, canonical)], 30)
-    methods = [window.method for window in of_windows.read_layout(anew, len(canonical)).windows]
+    methods = [window.method for window in layout.read_layout(anew, len(canonical)).windows]
     assert methods == [NeuralCoder.number, CountsCoder.number]
     assert two.decode(kind, anew, len(canonical)) == canonical == coder_of(loaded).decode(kind, anew, len(canonical))
     assert len(going_on) < len(anew)
@@ -186,7 +186,7 @@ def test_counts_go_on_in_one_vocabulary_only(loaded, texts):
 @pytest.mark.parametrize("budget", [1, 5, 40, 200, 2e3, 1e5, 1e9, 1.7e308])
 def test_what_any_budget_writes_is_read(loaded, texts, monkeypatch, budget):
     """A window is never longer than a reader takes."""
-    monkeypatch.setattr(of_windows, "WINDOW_BYTES", 3000)
+    monkeypatch.setattr(layout, "WINDOW_BYTES", 3000)
     written = 0
     for size in (900, 7_000, 70_000):
         text = "\n".join(texts)[:size]
@@ -205,7 +205,7 @@ def test_neighbours_by_zstd_are_one_window(loaded):
     """What learned coders make larger, beginning and rest."""
     text = "".join(f'{{"id":{n},"sha":"{"ab12" * 24}"}}' for n in range(60))
     kind, canonical = to_canonical(text)
-    windows = [of_windows.Window(CountsCoder.number, len(canonical) // 2, bytes(4000))] * 2
+    windows = [layout.Window(CountsCoder.number, len(canonical) // 2, bytes(4000))] * 2
     (joined,) = coder_of(loaded)._or_by_zstd(kind, canonical, windows)
     assert (joined.method, joined.size) == (ZstdCoder.number, len(canonical))
     assert ZstdCoder().decode(Kind.BYTES, joined.stream, joined.size) == canonical
@@ -215,8 +215,8 @@ def test_the_network_is_asked_where_no_coder_takes_the_whole(loaded, texts):
     text = ("\n".join(texts) * 3)[:70_000]
     assert not loaded.coders.by_number[CountsCoder.number].takes(Kind.TEXT, len(text.encode()))
     (body,) = coder_of(loaded).encode_batch([to_canonical(text)], 1e5)
-    layout = of_windows.read_layout(body, len(text.encode()))
-    assert {window.method for window in layout.windows} == {NeuralCoder.number}
+    read = layout.read_layout(body, len(text.encode()))
+    assert {window.method for window in read.windows} == {NeuralCoder.number}
 
 
 def test_a_budget_without_end_is_none(loaded, history):
@@ -250,16 +250,16 @@ def test_bytes_that_hold_text_are_learned_and_others_cost_nothing(loaded, histor
 
 
 def test_several_windows_of_each_coder(loaded, texts, monkeypatch):
-    monkeypatch.setattr(of_windows, "WINDOW_BYTES", 3000)
+    monkeypatch.setattr(layout, "WINDOW_BYTES", 3000)
     text = "\n".join(texts)[:9_000] + random.Random(2).randbytes(1500).hex() + "ünï日本語" * 300
     kind, canonical = to_canonical(text)
     body = coder_of(loaded).encode(kind, canonical)
-    layout = of_windows.read_layout(body, len(canonical))
-    assert len(layout.windows) > 3
+    read = layout.read_layout(body, len(canonical))
+    assert len(read.windows) > 3
     assert coder_of(loaded).decode(kind, body, len(canonical)) == canonical
     blob = packed(loaded, kind, canonical, body)
     assert loaded.decode(blob) == text
-    assert sum(w["windows"] for w in nbmf.inspect(blob).detail["by"].values()) == len(layout.windows)
+    assert sum(w["windows"] for w in nbmf.inspect(blob).detail["by"].values()) == len(read.windows)
 
 
 def test_versions_with_counts_or_a_network_alone(loaded, history, version):
@@ -319,7 +319,7 @@ def test_bodies_that_are_none(loaded, body, problem):
 
 def test_a_small_blob_cannot_ask_for_much(loaded):
     """The streams of learned coders go on with zeros: their length bounds what they may be decoded to."""
-    size = of_windows.WINDOW_BYTES
+    size = layout.WINDOW_BYTES
     for method in (NeuralCoder.number, CountsCoder.number):
         body = varint.to_bytes(size) + b"\x00" + head(size, method, b"12345") + b"12345"
         with pytest.raises(errors.CorruptBlob, match="in 5"):

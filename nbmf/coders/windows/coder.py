@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from nbmf import varint
-from nbmf.coders import repeats
 from nbmf.coders.neural import CountsCoder, NeuralCoder, worth_learning
+from nbmf.coders.windows import layout, repeats
+from nbmf.coders.windows.layout import GOES_ON, Window
 from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
@@ -25,35 +25,15 @@ from nbmf.payload import Canonical, Kind
 if TYPE_CHECKING:
     from nbmf.neural.codec import NeuralCodec, Stream
 
+_ZSTD, _NETWORK, _COUNTS = ZstdCoder.number, NeuralCoder.number, CountsCoder.number
 T = TypeVar("T")
-
-WINDOW_BYTES = 256 * 1024
-"""Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
-
-LEAST_BYTES = 8 * 1024
-"""Of a record in which repeats are looked for."""
 
 _LEAST_TOKENS = 64
 """Of a window by the network in front of others."""
 
-DENSEST = 4096
-"""Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""
-
 _BUDGETED_REPEAT_BYTES = 64
 _REPEAT_BYTES = _BUDGETED_REPEAT_BYTES, 128, 512  # tried without a budget: windows code short repeats well themselves
-_ZSTD, _NETWORK, _COUNTS = ZstdCoder.number, NeuralCoder.number, CountsCoder.number
-GOES_ON = 7
-"""In place of a coder's number: by counts that have learnt from the tokens of the window before."""
-_METHOD_BITS = 3
 _LEAST_US_A_TOKEN = 0.01  # a version may say that it takes no time
-
-
-class Window(NamedTuple):
-    """The number of the coder or GOES_ON, how many bytes it codes, and its stream."""
-
-    method: int
-    size: int
-    stream: bytes
 
 
 class WindowsCoder:
@@ -61,6 +41,8 @@ class WindowsCoder:
 
     number: ClassVar[int] = 9
     name: ClassVar[str] = "windows"
+    repeats_from_bytes: ClassVar[int] = 8 * 1024
+    """Records that are shorter are not searched for repeats."""
 
     def __init__(self, network: NeuralCoder | None, counts: CountsCoder | None) -> None:
         self._parts = {c.number: c for c in (network, counts) if c is not None}
@@ -89,42 +71,43 @@ class WindowsCoder:
         try:
             if budget_ms is not None and not math.isinf(budget_ms):
                 return self._budgeted(kind, canonical, budget_ms)
-            return self._smallest(kind, canonical) if len(canonical) >= LEAST_BYTES else None
+            return self._smallest(kind, canonical) if len(canonical) >= self.repeats_from_bytes else None
         except TokensDiffer:
             return None
 
     def _budgeted(self, kind: Kind, canonical: bytes, budget_ms: float) -> bytes | None:
         taken_whole = any(part.takes(kind, len(canonical)) for part in self._writes.values())
         found: list[repeats.Repeat] = []
-        if len(canonical) >= LEAST_BYTES:
+        if len(canonical) >= self.repeats_from_bytes:
             found = repeats.find(canonical, _BUDGETED_REPEAT_BYTES)
         rest = repeats.kept(canonical, found)
         if taken_whole and 4 * len(rest) > 3 * len(canonical):
             found, rest = [], canonical
         by_network = self._bytes_by_network(rest, budget_ms)
-        if not found and not by_network and (taken_whole or len(canonical) < LEAST_BYTES):
+        if not found and not by_network and (taken_whole or len(canonical) < self.repeats_from_bytes):
             return None  # the whole record is as good
         tried = [self._within(kind, rest, budget_ms, by_network)]
         if 0 < by_network < len(rest) and (found or not taken_whole):  # else counts have the record by themselves
             tried.append(self._within(kind, rest, budget_ms, 0))
-        return min((_body(found, len(rest), self._or_by_zstd(kind, rest, windows)) for windows in tried), key=len)
+        bodies = [layout.write_layout(found, len(rest), self._or_by_zstd(kind, rest, windows)) for windows in tried]
+        return min(bodies, key=len)
 
     def _smallest(self, kind: Kind, canonical: bytes) -> bytes:
         """With more repeats or fewer cut out, as is best for the quickest part; then by all parts."""
         tried = [repeats.find(canonical, least) for least in _REPEAT_BYTES]
-        if len(canonical) <= WINDOW_BYTES:
+        if len(canonical) <= layout.WINDOW_BYTES:
             tried.append([])
         quickest = min(self._writes, key=lambda method: method != _COUNTS)
         bodies = []
         for found in tried:
             rest = repeats.kept(canonical, found)
             windows = self._by(quickest, kind, self._pieces(rest, quickest))
-            bodies.append((len(_body(found, len(rest), windows)), found, rest, windows))
+            bodies.append((len(layout.write_layout(found, len(rest), windows)), found, rest, windows))
         _, found, rest, windows = min(bodies, key=lambda body: body[0])
         choices = [windows]
         choices += [self._by(method, kind, self._pieces(rest, method)) for method in self._writes if method != quickest]
         best = [min(of_one, key=lambda window: len(window.stream)) for of_one in zip(*choices, strict=True)]
-        return _body(found, len(rest), self._or_by_zstd(kind, rest, best))
+        return layout.write_layout(found, len(rest), self._or_by_zstd(kind, rest, best))
 
     def _or_by_zstd(self, kind: Kind, rest: bytes, windows: list[Window]) -> list[Window]:
         """Those that zstd makes smaller, or that a reader would refuse, by zstd, neighbours as one."""
@@ -134,7 +117,7 @@ class WindowsCoder:
         for window, other, (begin, end) in zip(windows, by_zstd, pairwise(ends), strict=True):
             if window.method == GOES_ON and chosen[-1].method == _ZSTD:  # where there are no tokens to learn from
                 (window,) = self._by(_COUNTS, kind, [self._writes[_COUNTS].codec().tokens(rest[begin:end])])
-            if len(other.stream) > len(window.stream) and window.size <= DENSEST * len(window.stream):
+            if len(other.stream) > len(window.stream) and window.size <= layout.DENSEST * len(window.stream):
                 chosen.append(window)
             elif chosen and chosen[-1].method == _ZSTD:
                 chosen[-1] = self._by_zstd(rest[begin - chosen[-1].size : end])
@@ -181,10 +164,10 @@ class WindowsCoder:
         us_a_token = max(part.expected_ms(4, 1) * 1000, _LEAST_US_A_TOKEN)
         while at < len(rest) and left * 1000 >= 64 * us_a_token:
             allowed = int(min(left * 1000 / us_a_token, len(rest)))
-            if size == WINDOW_BYTES:
+            if size == layout.WINDOW_BYTES:
                 pieces.append([])
                 size = 0
-            tokens_T = codec.tokens(rest[at : at + min(4 * allowed, WINDOW_BYTES - size)])[:allowed]
+            tokens_T = codec.tokens(rest[at : at + min(4 * allowed, layout.WINDOW_BYTES - size)])[:allowed]
             pieces[-1].append(tokens_T)
             n_bytes = codec.n_bytes(tokens_T)
             at, size, left = at + n_bytes, size + n_bytes, left - part.expected_ms(n_bytes, len(tokens_T))
@@ -193,7 +176,7 @@ class WindowsCoder:
 
     def _pieces(self, rest: bytes, method: int) -> Iterator[memoryview]:
         """The tokens of windows of like length, none too long."""
-        count = -(-len(rest) // WINDOW_BYTES)
+        count = -(-len(rest) // layout.WINDOW_BYTES)
         for begin, end in pairwise(len(rest) * index // count for index in range(count + 1)):
             yield self._writes[method].codec().tokens(rest[begin:end])
 
@@ -231,7 +214,7 @@ class WindowsCoder:
     def _decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind not in TYPE_OF_KIND:
             raise CorruptBlob(f"{self.name} hold no {kind.label}")
-        rest_bytes, count, table, windows = read_layout(body, payload_bytes)
+        rest_bytes, count, table, windows = layout.read_layout(body, payload_bytes)
         found = repeats.read_table(table, count, rest_bytes, payload_bytes) if count else []
         return repeats.restored(b"".join(self._decoded(kind, windows)), found)
 
@@ -285,74 +268,3 @@ def _all_whole(decoded: list[T | None]) -> list[T]:
     if len(whole) < len(decoded):
         raise CorruptBlob(f"{WindowsCoder.name} body: a stream does not end where its window does")
     return whole
-
-
-def _body(found: list[repeats.Repeat], rest_bytes: int, windows: list[Window]) -> bytes:
-    head = [varint.to_bytes(rest_bytes), varint.to_bytes(len(found))]
-    if found:
-        told = repeats.table(found)
-        head += [varint.to_bytes(len(told)), told]
-    for window in windows:
-        head.append(varint.to_bytes(window.size << _METHOD_BITS | window.method))
-        head.append(varint.to_bytes(len(window.stream)))
-    return b"".join([*head, *(window.stream for window in windows)])
-
-
-class Layout(NamedTuple):
-    """A body's parts, checked against one another. Nothing is decoded."""
-
-    rest_bytes: int
-    repeats: int
-    table: bytes
-    windows: list[Window]
-
-
-def read_layout(body: bytes, payload_bytes: int) -> Layout:
-    """Of a body for so many bytes. Raises CorruptBlob."""
-    rest_bytes, at = varint.read(body, 0)
-    count, at = varint.read(body, at)
-    if not 0 < rest_bytes <= payload_bytes <= repeats.MAX_PAYLOAD_BYTES or (count == 0 and rest_bytes != payload_bytes):
-        raise CorruptBlob(f"windows body: {rest_bytes} bytes and {count} repeats for {payload_bytes}")
-    told = b""
-    if count:
-        length, at = varint.read(body, at)
-        told = body[at : at + length]
-        at += length
-    sizes: list[tuple[int, int, int]] = []
-    left = rest_bytes
-    while left > 0:
-        size, at = varint.read(body, at)
-        size, method = size >> _METHOD_BITS, size & (1 << _METHOD_BITS) - 1
-        length, at = varint.read(body, at)
-        if method not in (_ZSTD, _COUNTS, _NETWORK, GOES_ON) or not 0 < size <= left:
-            raise CorruptBlob(f"windows body: a window of {size} bytes by coder {method} where {left} are left")
-        if method == GOES_ON and (not sizes or sizes[-1][0] == _ZSTD):
-            raise CorruptBlob("windows body: counts go on where no tokens are")
-        if method != _ZSTD and not size <= min(WINDOW_BYTES, DENSEST * length):
-            raise CorruptBlob(f"windows body: a window of {size} bytes in {length}")
-        sizes.append((method, size, length))
-        left -= size
-    ends = [*accumulate((length for _, _, length in sizes), initial=at)]
-    if ends[-1] != len(body):
-        raise CorruptBlob("windows body: its streams do not end where it does")
-    windows = [
-        Window(method, size, body[begin:end])
-        for (method, size, _), (begin, end) in zip(sizes, pairwise(ends), strict=True)
-    ]
-    return Layout(rest_bytes, count, told, windows)
-
-
-def described(body: bytes, payload_bytes: int) -> dict[str, Any]:
-    """For `nbmf.inspect`: repeats, and the windows of each coder. Raises CorruptBlob."""
-    layout = read_layout(body, payload_bytes)
-    by = {}
-    for coder in (NeuralCoder, CountsCoder, ZstdCoder):
-        numbers = {coder.number, GOES_ON} if coder is CountsCoder else {coder.number}
-        windows = [window for window in layout.windows if window.method in numbers]
-        if windows:
-            by[coder.name] = {
-                "windows": len(windows),
-                "payload_bytes": sum(window.size for window in windows),
-                "body_bytes": sum(len(window.stream) for window in windows),
-            }
-    return {"repeats": layout.repeats, "repeated_bytes": payload_bytes - layout.rest_bytes, "by": by}
