@@ -70,6 +70,12 @@ class BatchConfig(StrictModel):
         gt=0,
         description="and a second for each 30 kB: a batch that takes longer has hung, and its process is ended",
     )
+    fast_after_s: float | None = Field(
+        0.25,
+        gt=0,
+        description="while small requests wait for longer to be encoded, what comes with effort auto is coded by fast: "
+        "larger blobs in place of refusals; not while a rollout compares versions; null: never",
+    )
     max_wait_s: float = Field(
         0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"
     )

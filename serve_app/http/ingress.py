@@ -21,6 +21,7 @@ from nbmf.wire import dump
 from serve_app.admission.api_keys import Authenticator
 from serve_app.admission.incoming import IncomingBodies
 from serve_app.admission.origins import own_pages_only
+from serve_app.admission.relief import Relief
 from serve_app.config import ServeConfig
 from serve_app.grpc.methods import GrpcMethods
 from serve_app.held_blobs import Decoded, HeldBlobs
@@ -76,6 +77,7 @@ class Ingress(GrpcMethods):
             Observer(RecentReporter.of(controller), config.effort_of(None, None)),
             config.max_payload_bytes,
             config.semantic.least_cosine,
+            Relief(config.batch.fast_after_s, config.batch.max_bytes),
         )
         if controller is not None and config.follows_rollouts:
             traffic.follow(controller)

@@ -63,6 +63,9 @@ DEFINITIONS = {
         "counter", "Canonical bytes of the records encoded.", ("version", "purpose")
     ),
     "nbmf_encoded_blob_bytes_total": Definition("counter", "Bytes of their blobs.", ("version", "purpose")),
+    "nbmf_relieved_records_total": Definition(
+        "counter", "Records with effort auto that were encoded by fast, as others had waited for long."
+    ),
     "nbmf_encode_faults_total": Definition(
         "counter", "Records that could not be encoded by a fault of the service.", ("version", "purpose")
     ),
@@ -214,6 +217,10 @@ class ServiceMetrics:
         self._add("nbmf_encode_faults_total", counts.faults, labels)
         for _ in range(counts.records):
             self._of["nbmf_encode_duration_seconds"].observe(record_s, labels)
+
+    def relieved(self, records: int) -> None:
+        """Counts records that the load had encoded by effort fast."""
+        self._add("nbmf_relieved_records_total", records, {})
 
     def changed(self, version: str, changed: Sequence[Changed], purpose: Purpose) -> None:
         """Counts what fidelity semantic changed of the records of one call."""

@@ -42,6 +42,10 @@ class Observer:
         if self._reporter is not None:
             self._reporter.count(version, counts, copy=purpose == "copy")
 
+    def relieved(self, records: int) -> None:
+        """Counts records that are encoded without the network, as others have waited for long."""
+        self._metrics.relieved(records)
+
     def fitted(self, version: str, sizes: Mapping[str, Sizes]) -> None:
         """Counts what `live_sizes` found of one call."""
         if self._reporter is not None:

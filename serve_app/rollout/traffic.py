@@ -21,6 +21,7 @@ from nbmf.payload import Kind
 from nbmf.vectors.aim import DEFAULT_AIM
 from nbmf.vectors.changed import Coded
 from nbmf.vectors.compare import is_near
+from serve_app.admission.relief import Relief
 from serve_app.observe.live_fit import live_sizes
 from serve_app.observe.measurements import Compared, Counts, Measurements
 from serve_app.observe.metrics import Purpose
@@ -63,6 +64,7 @@ class Traffic:
         observer: Observer | None = None,
         max_call_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
         least_cosine: float = DEFAULT_AIM.least_cosine,
+        relief: Relief | None = None,
     ) -> None:
         self._registry = Registry(registry)
         self._store = RolloutStore(self._registry)
@@ -71,6 +73,7 @@ class Traffic:
         self._decoder = decoder
         self._max_call_bytes = max_call_bytes
         self._least_cosine = least_cosine
+        self._relief = relief or Relief(None, 0)
         self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
@@ -100,6 +103,16 @@ class Traffic:
         Raises RequestFailed, DeadlineExceeded.
         """
         now = self._route
+        if now.rollout is None:  # which compares versions at what they were asked for
+            effort, asked = self._relief.effort(effort), effort
+            if effort != asked:
+                self._observer.relieved(len(items))
+        with self._relief.waiting(sum(len(item.record.canonical) for item in items)):
+            return await self._encode_by(now, items, effort, deadline)
+
+    async def _encode_by(
+        self, now: Route, items: list[Keyed], effort: EffortSetting, deadline: float
+    ) -> list[Coded | Failure]:
         versions = [now.version_of(item.key) for item in items]
         results: dict[int, Coded | Failure] = {}
 

@@ -26,6 +26,7 @@ OF_A_ROLLOUT = {"nbmf_verified_blobs_total", "nbmf_decode_mismatches_total"}
 OF_THE_CACHE = {"nbmf_decoded_cache_records_total", "nbmf_decoded_cache_bytes"}  # which is off
 OF_TROUBLE = {
     "nbmf_queue_rejections_total",
+    "nbmf_relieved_records_total",
     "nbmf_encode_faults_total",
     "nbmf_deadline_drops_total",
     "nbmf_version_processes_ended_total",

@@ -16,7 +16,9 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from cluster.registry import Registry
 from nbmf.effort import EffortSetting
 from nbmf.vectors.changed import Coded
+from serve_app.admission.relief import Relief
 from serve_app.observe.measurements import Measurements
+from serve_app.observe.observer import Observer
 from serve_app.reading.items import ToEncode
 from serve_app.rollout.gates import gates
 from serve_app.rollout.loading import Loader
@@ -143,6 +145,46 @@ def test_a_staged_candidate_encodes_copies_only(encode, replicas):
     assert (measured.candidate.verified, measured.candidate.mismatches) == (40, 0)
     assert (measured.stable.records, measured.candidate.records) == (40, 40)
     assert measured.candidate.encode_ms.quantile_ms(0.95) is not None
+
+
+def test_relief_under_load_but_not_in_a_rollout(replicas, tmp_path):
+    """And it is counted, and no sign of how a version fits."""
+    efforts, relieved, fitted = [], [], []
+
+    async def slow(version, records, effort, deadline):
+        efforts.append(effort.name)
+        if len(efforts) == 1:
+            await asyncio.sleep(0.15)
+        return [Coded(b"a" + record.canonical) for record in records]
+
+    replicas.encode = slow
+    reporter = SimpleNamespace(count=lambda *counted, **_: fitted.extend(counted[2:]))
+    observer = Observer(reporter, EffortSetting("auto", 40.0))
+    observer.relieved = relieved.append
+    items = [Keyed(ToEncode(0, data), data) for data in RECORDS[:3]]
+
+    async def run(now):
+        efforts.clear()
+        place = Registry(tmp_path).location
+        traffic = Traffic(place, "none", replicas, replicas.decoder, observer, relief=Relief(0.05, 4096))
+        traffic._route = Route(STABLE, now)
+
+        def encode():
+            return asyncio.ensure_future(traffic.encode(items, EffortSetting("auto", 40.0), time.time() + 600))
+
+        first = encode()
+        await asyncio.sleep(0.1)
+        second = encode()
+        done = await asyncio.gather(first, second)
+        done.append(await encode())
+        await asyncio.gather(*traffic._copies)
+        return done
+
+    assert asyncio.run(run(None)) == [[Coded(b"a" + data) for data in RECORDS[:3]]] * 3
+    assert (efforts, relieved, len(fitted)) == (["auto", "fast", "auto"], [3], 2)
+    asyncio.run(run(rollout(state="canary", percent=0)))
+    assert set(efforts) == {"auto"}
+    assert relieved == [3]
 
 
 def test_cold_replicas_decide_nothing(replicas, tmp_path):
