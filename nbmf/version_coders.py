@@ -55,8 +55,9 @@ class VersionCoders:
         if self._golden is not None and coder.number not in self.exact:
             windows = coder.number == coders.WindowsCoder.number  # coded by the others
             numbers = {coder.number, coders.ALONE.get(coder.number)}
-            golden.check(self._golden, [c for c in self.learned if windows or c.number in numbers], self.id or "")
-            self.exact.add(coder.number)
+            asked = [c for c in self.learned if windows or c.number in numbers]
+            golden.check(self._golden, [c for c in asked if c.number not in self.exact], self.id or "")
+            self.exact |= {coder.number, *(c.number for c in asked)}
 
 
 def _windows(learned: list[coders.Coder]) -> list[coders.Coder]:

@@ -103,7 +103,7 @@ def modes() -> list[Mode]:
         result.append(Mode("torch on the GPU, batches of 64", "torch", batch=64, device=GPU))
         result += [
             Mode(f"torch on the GPU, whole records, {batch} side by side", "records", batch=batch, device=GPU)
-            for batch in (256, 1024)
+            for batch in (16, 64, 256, 1024)
         ]
     for cpu in older():
         result += [

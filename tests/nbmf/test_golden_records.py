@@ -83,6 +83,15 @@ def test_built_in_versions_decode_theirs(folder, engine, monkeypatch):
         assert {int(number) for number in one["bodies"]} | {*ALONE} == numbers | {*ALONE}
 
 
+def test_each_coder_is_asked_once(monkeypatch):
+    """On a GPU, where a token is a step of its own, it takes seconds."""
+    asked = []
+    monkeypatch.setattr(golden, "check", lambda _content, coders, _version: asked.extend(c.number for c in coders))
+    codec = builtin.load.__wrapped__(builtin.FOLDER / (builtin.FOLDER / "DEFAULT").read_text().strip())
+    codec.warm_up()
+    assert sorted(asked) == sorted(coder.number for coder in codec.learned)
+
+
 def test_the_network_is_not_asked_where_it_is_not_used():
     codec = builtin.load.__wrapped__(builtin.default_folder() or FOLDERS[-1])
     kind, canonical = to_canonical("Remember the milk, and to call the bank about the card on Friday morning.")

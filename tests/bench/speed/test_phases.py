@@ -1,10 +1,11 @@
 """`nbmf bench phases`: every part of a token's work has a time, for this processor's code."""
 
 import json
+import random
 
 import pytest
 
-from bench.speed import phases
+from bench.speed import phases, phases_worker
 from bench.speed.phases_worker import AT_ONCE, CLUSTER, PHASES
 from bench.speed.start import ProcessFailed
 
@@ -24,6 +25,14 @@ def test_the_command(nbmf_command, small_version, tmp_path):
     assert all(found[name] > 0 for name in ("coding", "encode", "decode", "tokens", "multiply_adds"))
     for name in found["phases"]:
         assert name in result.out.decode()
+
+
+def test_times_of_a_core_that_is_shared(monkeypatch):
+    """What comes before the repeats takes more or less time than they do; it was taken for theirs."""
+    rng = random.Random(5)
+    monkeypatch.setattr(phases_worker, "_seconds", lambda _, times: rng.uniform(0.05, 0.2) + 0.00002 * times)
+    found = [phases_worker._us(lambda _: None, 1) for _ in range(50)]
+    assert all(10 < us < 40 for us in found), found
 
 
 def test_a_version_without_a_network(error_of):
