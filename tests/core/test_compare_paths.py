@@ -1,5 +1,7 @@
-"""The core's paths on ARM and x86-64 give the same frequencies, streams, vectors: compare_paths.c, cross-compiled."""
+"""The core's paths on ARM and x86-64, on Linux and Windows, give the same frequencies, streams and vectors:
+compare_paths.c, cross-compiled."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -31,18 +33,31 @@ def _emulator(machine):
     return [emulator, "-cpu", "max"]
 
 
-def _digests(machine, folder):
-    emulator, program = _emulator(machine), folder / f"compare-{machine}"
+def _digests(target, folder, emulator, environment=None):
+    program = folder / f"compare-{target}.exe"
     sources = [HERE / "compare_paths.c", CORE / "vector_tables.c", *sorted(CORE.glob("path*.c"))]
-    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl", "-static"]
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-static"]
     subprocess.run([*compiler, *FLAGS, "-I", CORE, *sources, "-o", program], check=True)
-    run = subprocess.run([*emulator, program], capture_output=True, text=True, check=True)
-    return dict(line.split(" ", 1) for line in run.stdout.splitlines())
+    run = subprocess.run([*emulator, program], capture_output=True, text=True, check=True, env=environment)
+    digests = dict(line.split(" ", 1) for line in run.stdout.splitlines())
+    assert all(len(digest) == 16 for digest in digests.values()), digests  # more than that is what went wrong
+    return digests
 
 
-def test_all_paths_of_both_kinds_of_processor_agree(tmp_path):
-    found = {machine: _digests(machine, tmp_path) for machine in PATHS}
-    for machine, digests in found.items():
+@pytest.fixture(scope="module")
+def of_linux(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("linux")
+    return {machine: _digests(f"{machine}-linux-musl", folder, _emulator(machine)) for machine in PATHS}
+
+
+def test_all_paths_of_both_kinds_of_processor_agree(of_linux):
+    for machine, digests in of_linux.items():
         assert set(digests) >= set(PATHS[machine])
-        assert all(len(digest) == 16 for digest in digests.values()), digests  # more than that is what went wrong
-    assert len({digest for digests in found.values() for digest in digests.values()}) == 1, found
+    assert len({digest for digests in of_linux.values() for digest in digests.values()}) == 1, of_linux
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("wine"), reason="Windows' programs run by wine")
+def test_they_do_on_windows(of_linux, tmp_path):
+    """Where a long has 32 bits."""
+    environment = os.environ | {"WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all"}
+    assert _digests("x86_64-windows-gnu", tmp_path, ["wine"], environment) == of_linux["x86_64"]
