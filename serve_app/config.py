@@ -73,8 +73,8 @@ class BatchConfig(StrictModel):
     fast_after_s: float | None = Field(
         0.25,
         gt=0,
-        description="while small requests wait for longer to be encoded, what comes with effort auto is coded by fast: "
-        "larger blobs in place of refusals; not while a rollout compares versions; null: never",
+        description="while two small requests wait for longer to be encoded, what comes with effort auto is coded by "
+        "fast: larger blobs, rather than refusals; not while a rollout compares versions; null: never",
     )
     max_wait_s: float = Field(
         0.5, gt=0, description="expected wait for a batch, by the speed of the last ones; requests beyond get 429"

@@ -233,7 +233,7 @@ typedef struct {
 /* A record to encode. */
 typedef struct {
     int64_t type_id;
-    const int32_t *tokens, *before; /* before: what it begins behind, see begin_behind */
+    const int32_t *tokens, *before; /* before: what it begins behind, see learn_before */
     int64_t count, n_before;
     int sizing;
 } Spelt;
@@ -273,6 +273,7 @@ typedef struct {
 typedef struct {
     Record *record; /* NULL: the slot is free */
     int64_t last;
+    int64_t learnt; /* of what it begins behind */
     int cluster; /* whose token comes next, or -1 */
     Mixture mixture; /* that predicted it */
     size_t decoded;  /* bytes */
@@ -297,7 +298,7 @@ typedef struct {
                                 const Spelt *record, uint8_t *out);
     int (*decode)(const Model *model, Work *work, Slot *slots, Record *records, size_t count);
     int (*decode_tokens)(const Model *model, Work *work, Slot *slots, int taken);
-    int (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
+    void (*start_decoding)(const Model *model, Work *work, int slot, Slot *state, Record *record);
     int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
     int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);
     void (*start_record)(const Model *model, Work *work, int slot);

@@ -221,9 +221,9 @@ static int encode_token(const Model *model, Work *work, int slot, RangeCoder *co
     return DONE;
 }
 
-/* The record in a slot begins behind tokens that are learnt from as if they were its own; `last` is then the last of them. For
- * models without a network. */
-static int begin_behind(const Model *model, Work *work, int slot, const int32_t *tokens, int64_t count, int64_t *last) {
+/* Of what the record in a slot begins behind, some tokens: they are learnt from as if they were its own. `last`: the one before,
+ * and then the last of them. For models without a network. */
+static int learn_before(const Model *model, Work *work, int slot, const int32_t *tokens, int64_t count, int64_t *last) {
     for (int64_t at = 0; at < count; at++) {
         const int problem = encode_token(model, work, slot, NULL, NULL, NULL, *last, tokens[at]);
         if (problem) return problem;
@@ -334,7 +334,7 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
     start_encoder(&coder, out);
     int problem = encode_size_of(model, &coder, tokens, count, sizing);
     int64_t last = record->type_id;
-    if (!problem) problem = begin_behind(model, work, 0, record->before, record->n_before, &last);
+    if (!problem) problem = learn_before(model, work, 0, record->before, record->n_before, &last);
     for (int64_t begin = 0; begin < count && !problem; begin += at_a_time) {
         const int64_t taken = count - begin < at_a_time ? count - begin : at_a_time;
         if (model->network && !known) {
@@ -360,8 +360,8 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
     return problem ? problem : (int64_t)finish_encoder(&coder);
 }
 
-/* Puts a record, one that is not empty, into a slot. What is wrong with the version, which it returns, leaves it free. */
-static int start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
+/* Puts a record, one that is not empty, into a slot. */
+static void start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
     start_record(model, work, slot);
     *state = (Slot){.record = record, .last = record->type_id, .cluster = -1};
     start_decoder(&state->coder, record->stream, record->stream_bytes);
@@ -370,9 +370,6 @@ static int start_decoding(const Model *model, Work *work, int slot, Slot *state,
         decode_size(&state->coder, record->sizing, &least, &most);
     }
     if (model->network && record->sizing != SIZE_TOLD) work->records_S[slot].flat = decode_flat(model, &state->coder);
-    state->problem = begin_behind(model, work, slot, record->before, record->n_before, &state->last);
-    if (state->problem) state->record = NULL;
-    return state->problem;
 }
 
 INLINE int64_t decode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture) {
@@ -431,8 +428,18 @@ static int decode_member(const Model *model, Work *work, int slot, Slot *state, 
     return DONE;
 }
 
-/* The next token of the records in some slots, work->slot_B. What is wrong with the version ends a record, as its end does.
- * Returns it. */
+/* The next of the tokens that the record in a slot begins behind, if any are left. */
+INLINE int64_t learn_some_before(const Model *model, Work *work, int slot, Slot *state) {
+    const Record *record = state->record;
+    const int64_t left = record->n_before - state->learnt, taken = left < AT_ONCE ? left : AT_ONCE;
+    if (!taken) return 0;
+    state->problem = learn_before(model, work, slot, record->before + state->learnt, taken, &state->last);
+    state->learnt += taken;
+    return taken;
+}
+
+/* A step of the records in some slots, work->slot_B: their next token, or some that they begin behind, so that no record waits
+ * for all of those. What is wrong with the version ends a record, as its end does. Returns it. */
 static int decode_tokens(const Model *model, Work *work, Slot *slots, int taken) {
     int problem = DONE;
     for (int b = 0; b < taken; b++) work->token_B[b] = slots[work->slot_B[b]].last;
@@ -441,7 +448,8 @@ static int decode_tokens(const Model *model, Work *work, Slot *slots, int taken)
         const int slot = work->slot_B[b];
         Slot *state = &slots[slot];
         const int32_t *network_S = model->network ? work->frequency_BS + b * work->frequency_stride : NULL;
-        state->problem = decode_symbol(model, work, slot, state, network_S, work->total_B[b]);
+        if (!learn_some_before(model, work, slot, state))
+            state->problem = decode_symbol(model, work, slot, state, network_S, work->total_B[b]);
         if (!state->problem && state->cluster >= 0) {
             const int64_t total = model->network ? member_frequencies(model, work, b, state->cluster) : 0;
             state->problem = decode_member(model, work, slot, state, model->network ? work->member_Z : NULL, total);
@@ -459,10 +467,8 @@ static int decode(const Model *model, Work *work, Slot *slots, Record *records, 
     for (;;) {
         int taken = 0;
         for (int slot = 0; slot < work->slots; slot++) {
-            if (!slots[slot].record && following < count) {
-                const int problem = start_decoding(model, work, slot, &slots[slot], &records[following++]);
-                if (problem) return problem;
-            }
+            if (!slots[slot].record && following < count)
+                start_decoding(model, work, slot, &slots[slot], &records[following++]);
             if (slots[slot].record) work->slot_B[taken++] = slot;
         }
         if (taken == 0) return DONE;

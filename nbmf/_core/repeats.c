@@ -1,4 +1,4 @@
-/* Stretches of a record that have stood before: nbmf.coders.repeats.find. */
+/* Stretches of a record that have stood before: nbmf.coders.windows.repeats.find. */
 #include <stdlib.h>
 #include <string.h>
 

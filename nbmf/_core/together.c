@@ -168,10 +168,7 @@ static void fill_slots(Lane *lane, int most, const Path *path, const Model *mode
             lane->calls[slot] = call;
             lane->work->records_S[slot] = own->records_S[0];
             if (model->network) lane->work->caches_S[slot] = own->caches_S[0];
-            const int problem = path->start_decoding(model, lane->work, slot, &lane->slots[slot], record);
-            if (!problem) continue;
-            give_back(lane, path, own);
-            end_record(call, leader, problem);
+            path->start_decoding(model, lane->work, slot, &lane->slots[slot], record);
         }
     }
 }

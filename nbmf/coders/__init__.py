@@ -16,7 +16,7 @@ from nbmf.coders.floats import FloatsCoder
 from nbmf.coders.neural import CountsAloneCoder, CountsCoder, NeuralAloneCoder, NeuralCoder
 from nbmf.coders.segments import SegmentsCoder
 from nbmf.coders.vectors import LearnedVectorsCoder, VectorsCoder
-from nbmf.coders.windows import layout as windows
+from nbmf.coders.windows import layout as windows_layout
 from nbmf.coders.windows.coder import WindowsCoder
 from nbmf.coders.zstd import ZstdCoder, ZstdDictionaryCoder
 from nbmf.errors import CorruptBlob
@@ -63,7 +63,7 @@ def described(number: int, kind: Kind, body: bytes, payload_bytes: int) -> dict[
     """What `nbmf.inspect` tells of a body: its parts, or why no learned coder wrote it. None for a damaged one."""
     try:
         if number == WindowsCoder.number:
-            return windows.described(body, payload_bytes)
+            return windows_layout.described(body, payload_bytes)
         if number == SegmentsCoder.number:
             return segments.described(body)
     except CorruptBlob:

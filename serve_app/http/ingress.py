@@ -77,7 +77,7 @@ class Ingress(GrpcMethods):
             Observer(RecentReporter.of(controller), config.effort_of(None, None)),
             config.max_payload_bytes,
             config.semantic.least_cosine,
-            Relief(config.batch.fast_after_s, config.batch.max_bytes),
+            Relief(config.batch.fast_after_s),
         )
         if controller is not None and config.follows_rollouts:
             traffic.follow(controller)

@@ -73,7 +73,7 @@ class Traffic:
         self._decoder = decoder
         self._max_call_bytes = max_call_bytes
         self._least_cosine = least_cosine
-        self._relief = relief or Relief(None, 0)
+        self._relief = relief or Relief(None)
         self._observer = observer or Observer()
         self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._searches: dict[str, asyncio.Task[DeploymentHandle[Any]]] = {}
@@ -103,12 +103,14 @@ class Traffic:
         Raises RequestFailed, DeadlineExceeded.
         """
         now = self._route
+        asked = effort
         if now.rollout is None:  # which compares versions at what they were asked for
-            effort, asked = self._relief.effort(effort), effort
-            if effort != asked:
-                self._observer.relieved(len(items))
+            effort = self._relief.effort(asked)
         with self._relief.waiting(sum(len(item.record.canonical) for item in items)):
-            return await self._encode_by(now, items, effort, deadline)
+            done = await self._encode_by(now, items, effort, deadline)
+        if effort != asked:
+            self._observer.relieved(sum(isinstance(one, Coded) for one in done))
+        return done
 
     async def _encode_by(
         self, now: Route, items: list[Keyed], effort: EffortSetting, deadline: float

@@ -139,7 +139,8 @@ class WindowsCoder:
             return len(rest)
         if by_counts_ms >= budget_ms:
             return 0
-        taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / whole_ms)  # which the counts learn from as well
+        learnt_ms = by_counts_ms if self._one_vocabulary else 0.0  # the counts learn from the network's tokens as well
+        taken = int(len(tokens_T) * (budget_ms - by_counts_ms) / (whole_ms - by_counts_ms + learnt_ms))
         return codec.n_bytes(tokens_T[:taken]) if taken >= _LEAST_TOKENS else 0
 
     def _within(self, kind: Kind, rest: bytes, budget_ms: float, by_network: int) -> list[Window]:
@@ -219,48 +220,41 @@ class WindowsCoder:
         return repeats.restored(b"".join(self._decoded(kind, windows)), found)
 
     def _decoded(self, kind: Kind, windows: list[Window]) -> list[bytes]:
-        """What each holds: side by side, but for those that go on behind another."""
+        """What each holds: side by side, but for those that go on and what they go on behind."""
         methods = [window.method for window in windows]
-        followed = {index - 1 for index, method in enumerate(methods) if method == GOES_ON}
+        in_a_row = {index - goes for index, method in enumerate(methods) if method == GOES_ON for goes in (0, 1)}
         data = [b""] * len(windows)
-        tokens: dict[int, memoryview] = {}  # of windows that are followed, and of those that go on
         for method in {*methods} - {GOES_ON}:
-            mine = [index for index in range(len(windows)) if methods[index] == method]
-            alone = [index for index in mine if index not in followed]
-            for index, part in zip(alone, self._decode_by(method, kind, [windows[i] for i in alone]), strict=True):
+            mine = [i for i, window in enumerate(windows) if window.method == method and i not in in_a_row]
+            for index, part in zip(mine, self._decode_by(method, kind, [windows[i] for i in mine]), strict=True):
                 data[index] = part
-            if mine := [index for index in mine if index in followed]:
-                tokens.update(zip(mine, self._tokens_by(method, kind, [windows[i] for i in mine]), strict=True))
-        for index, window in enumerate(windows):
-            if window.method == GOES_ON:
-                if methods[index - 1] == _NETWORK and not self._one_vocabulary:
-                    raise CorruptBlob(f"{self.name} body: counts go on behind tokens of another vocabulary")
-                (tokens[index],) = self._tokens_by(GOES_ON, kind, [window], tokens[index - 1])
-        for index, tokens_T in tokens.items():
-            data[index] = self._codec(methods[index]).tokenizer.decode(tokens_T)
+        before_T: memoryview | None = None
+        for index in sorted(in_a_row):
+            if methods[index] != GOES_ON:
+                before_T = None
+            elif methods[index - 1] == _NETWORK and not self._one_vocabulary:
+                raise CorruptBlob(f"{self.name} body: counts go on behind tokens of another vocabulary")
+            codec = self._codec(methods[index])
+            (before_T,) = _all_whole(codec.decode_tokens([_stream(kind, windows[index], before_T)]))
+            data[index] = codec.tokenizer.decode(before_T)
         return data
 
     def _decode_by(self, method: int, kind: Kind, windows: list[Window]) -> list[bytes]:
         if method == _ZSTD:
             return [self._zstd.decode(kind, window.stream, window.size) for window in windows]
-        return _all_whole(self._codec(method).decode_batch(_streams(kind, windows)))
-
-    def _tokens_by(
-        self, method: int, kind: Kind, windows: list[Window], before_T: memoryview | None = None
-    ) -> list[memoryview]:
-        return _all_whole(self._codec(method).decode_tokens(_streams(kind, windows, before_T)))
+        return _all_whole(self._codec(method).decode_batch([_stream(kind, window) for window in windows]))
 
     def _codec(self, method: int) -> NeuralCodec:
-        part = self._parts.get(_COUNTS if method == GOES_ON else method)
-        if part is None:
-            raise CorruptBlob(f"{self.name} body: the version has no coder {method}")
-        return part.codec()
+        number = _COUNTS if method == GOES_ON else method
+        if number not in self._parts:
+            raise CorruptBlob(f"{self.name} body: the version has no coder {number}")
+        return self._parts[number].codec()
 
 
-def _streams(kind: Kind, windows: list[Window], before_T: memoryview | None = None) -> list[Stream]:
+def _stream(kind: Kind, window: Window, before_T: memoryview | None = None) -> Stream:
     from nbmf.neural.codec import Stream
 
-    return [Stream(window.stream, window.size, TYPE_OF_KIND[kind], before_T=before_T) for window in windows]
+    return Stream(window.stream, window.size, TYPE_OF_KIND[kind], before_T=before_T)
 
 
 def _all_whole(decoded: list[T | None]) -> list[T]:

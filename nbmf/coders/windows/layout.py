@@ -12,7 +12,8 @@ from nbmf.coders.zstd import ZstdCoder
 from nbmf.errors import CorruptBlob
 
 WINDOW_BYTES = 256 * 1024
-"""Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each."""
+"""Of a window that the network or the counts code: decoding it takes some 250 bytes of memory for each, and for
+each token that counts learn from first."""
 
 DENSEST = 4096
 """Bytes of a window for each of its stream, at most: bounds what a small blob can ask for."""

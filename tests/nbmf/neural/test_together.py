@@ -90,6 +90,21 @@ def test_one_record_does_not_wait_for_all_of_a_call_with_many(codec):
     assert ended == ["one", "many"]
 
 
+def test_records_do_not_wait_for_all_that_another_begins_behind(counts_codec):
+    """Which is learnt some tokens at a time: meanwhile hundreds are decoded, in one loop."""
+    words = counts_codec.tokens(b"now and then a few words " * 4000)[:20_000]
+    behind = counts_codec.encode_behind(words, words[:4], "text")
+    long = Stream(behind, counts_codec.n_bytes(words[:4]), "text", before_T=words)
+    (one,) = streams_of(counts_codec, [(b"a few words", "text")])
+    with ThreadPoolExecutor(1) as pool:
+        waiting, others = pool.submit(counts_codec.decode_tokens, [long] * 3), 0
+        while not waiting.done():
+            assert counts_codec.decode_batch([one]) == [b"a few words"]
+            others += 1
+    assert waiting.result() == [words[:4]] * 3
+    assert others > 50
+
+
 def test_records_too_large_for_a_place_are_decoded_by_themselves(codec, monkeypatch):
     monkeypatch.setattr("nbmf.neural.batches._MOST_JOINED_BYTES", 20)
     records = [(b"a few words and then some more", "text"), (b"a few words", "text")]

@@ -33,6 +33,17 @@ def texts():
 
 
 @pytest.fixture(scope="module")
+def going_on(loaded, texts):
+    """Text, and a body of it: the beginning by the network, counts that go on, and counts that go on behind those."""
+    text = "\n".join(texts)[:900]
+    parts = coder_of(loaded)._parts
+    first, second, third = (parts[CountsCoder.number].tokens(text[at : at + 300].encode()) for at in (0, 300, 600))
+    windows = [*coder_of(loaded)._by(NeuralCoder.number, Kind.TEXT, [first])]
+    windows += [coder_of(loaded)._behind(Kind.TEXT, *behind) for behind in ((first, second), (second, third))]
+    return text, layout.write_layout([], len(text.encode()), windows)
+
+
+@pytest.fixture(scope="module")
 def history(texts):
     """A checkpoint whose every state holds the messages of the one before."""
     messages = [{"role": "user", "content": text, "id": f"{index * 7919:06x}"} for index, text in enumerate(texts[:14])]
@@ -118,7 +129,7 @@ def test_too_little_time_for_the_network_is_none(loaded, texts):
         assert (body is not None) == written
 
 
-def test_counts_that_go_on_need_less(loaded, texts):
+def test_counts_that_go_on_need_less(loaded, texts, monkeypatch):
     """Than those that begin anew; and they give nothing without the tokens that they learnt from."""
     codec = loaded.coders.by_number[CountsCoder.number].codec()
     first, second = (codec.tokens("\n".join(texts)[begin : begin + 4_000].encode()) for begin in (0, 4_000))
@@ -129,9 +140,8 @@ def test_counts_that_go_on_need_less(loaded, texts):
     size = codec.n_bytes(second)
     told = Stream(stream, size, "text", before_T=first)
     for joins in (False, True):
-        engine.configure(joins=joins)
+        monkeypatch.setattr(engine, "_engine", engine.Engine("cpu", 1, joins))
         assert codec.decode_tokens([told, Stream(anew, size, "text")] * 20) == [second] * 40
-    engine.configure()
     assert codec.decode_batch([told]) == [codec.tokenizer.decode(second)]
     for other in (None, first[1:], second):
         (wrong,) = codec.decode_batch([told._replace(before_T=other)])
@@ -280,6 +290,20 @@ def test_damage_is_a_typed_error_or_the_right_payload(loaded, history):
     assert check_damage(loaded, history[:9], packed(loaded, kind, canonical, body)) > 20
 
 
+def test_damage_of_windows_that_go_on(loaded, going_on):
+    text, body = going_on
+    kind, canonical = to_canonical(text)
+    blob = packed(loaded, kind, canonical, body)
+    assert nbmf.inspect(blob).detail["by"]["counts"]["windows"] == 2
+    assert check_damage(loaded, text, blob) > 20
+
+
+def test_a_version_without_counts_reads_none_that_go_on(loaded, going_on):
+    network_alone = WindowsCoder(loaded.coders.by_number[NeuralCoder.number], None)
+    with pytest.raises(errors.CorruptBlob, match="has no coder 5"):
+        network_alone.decode(Kind.TEXT, going_on[1], len(going_on[0].encode()))
+
+
 ZSTD_OF_A = ZstdCoder().encode(Kind.BYTES, b"a" * 100)
 
 
@@ -302,7 +326,6 @@ def head(size, method, stream):
         (b"\x64\x00" + head(100, 7, b"xy") + b"xy", "go on where no tokens are"),
         (b"\x64\x00" + head(50, 1, b"x") + head(50, 7, b"x") + b"xx", "go on where no tokens are"),
         (b"\x64\x00" + head(50, 5, b"x") + head(50, 7, b""), "a window of 50 bytes in 0"),
-        (b"\x64\x00" + head(50, 4, b"x") + head(50, 7, b"x") + b"xx", "does not end|checksum"),
         (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A + b"x", "do not end"),
         (b"\x64\x00" + head(100, 1, ZSTD_OF_A) + ZSTD_OF_A[:-1], "do not end"),
         (b"\x64\x00" + head(50, 1, b"x"), "truncated"),

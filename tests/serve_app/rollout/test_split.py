@@ -153,7 +153,7 @@ def test_relief_under_load_but_not_in_a_rollout(replicas, tmp_path):
 
     async def slow(version, records, effort, deadline):
         efforts.append(effort.name)
-        if len(efforts) == 1:
+        if len(efforts) <= 2:
             await asyncio.sleep(0.15)
         return [Coded(b"a" + record.canonical) for record in records]
 
@@ -166,22 +166,21 @@ def test_relief_under_load_but_not_in_a_rollout(replicas, tmp_path):
     async def run(now):
         efforts.clear()
         place = Registry(tmp_path).location
-        traffic = Traffic(place, "none", replicas, replicas.decoder, observer, relief=Relief(0.05, 4096))
+        traffic = Traffic(place, "none", replicas, replicas.decoder, observer, relief=Relief(0.05))
         traffic._route = Route(STABLE, now)
 
         def encode():
             return asyncio.ensure_future(traffic.encode(items, EffortSetting("auto", 40.0), time.time() + 600))
 
-        first = encode()
+        first = [encode(), encode()]
         await asyncio.sleep(0.1)
-        second = encode()
-        done = await asyncio.gather(first, second)
+        done = await asyncio.gather(*first, encode())
         done.append(await encode())
         await asyncio.gather(*traffic._copies)
         return done
 
-    assert asyncio.run(run(None)) == [[Coded(b"a" + data) for data in RECORDS[:3]]] * 3
-    assert (efforts, relieved, len(fitted)) == (["auto", "fast", "auto"], [3], 2)
+    assert asyncio.run(run(None)) == [[Coded(b"a" + data) for data in RECORDS[:3]]] * 4
+    assert (efforts, relieved, len(fitted)) == (["auto", "auto", "fast", "auto"], [3], 3)
     asyncio.run(run(rollout(state="canary", percent=0)))
     assert set(efforts) == {"auto"}
     assert relieved == [3]
