@@ -293,7 +293,7 @@ static int before_of(const ModelObject *self, Held *held, PyObject *before, cons
 static PyObject *encode_with(ModelObject *self, PyObject *tokens, long type_id, int sizing, PyObject *before,
                              PyObject *symbols, PyObject *members) {
     Held held = {0};
-    Py_ssize_t count;
+    Py_ssize_t count = 0;
     PyObject *result = NULL;
     Spelt record = {.type_id = type_id, .sizing = sizing};
     const int32_t *tokens_T = tokens_of(self, &held, tokens, &count), *symbols_TS = NULL, *members_TZ = NULL;

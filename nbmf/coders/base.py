@@ -32,7 +32,7 @@ class Coder(Protocol):
 
 
 class OneByOne:
-    """Batches for a coder that gains nothing by them, and decodes in no time worth naming."""
+    """Batches for a coder that gains nothing by them, and, unless it says more, decodes in no time worth naming."""
 
     def encode_batch(
         self: Coder, records: Sequence[Canonical], latency_budget_ms: float | None = None
@@ -47,3 +47,13 @@ class OneByOne:
             except CorruptBlob as error:
                 results.append(error)
         return results
+
+
+class InBatches:
+    """One record for a coder whose batches are more than one record after the other."""
+
+    def decode(self: Coder, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
+        (result,) = self.decode_batch([(kind, body, payload_bytes)])
+        if isinstance(result, CorruptBlob):
+            raise result
+        return result

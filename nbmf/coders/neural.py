@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from nbmf import _core, frame, limits
+from nbmf.coders.base import InBatches
 from nbmf.errors import CorruptBlob, DamagedCodec
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Canonical, Kind
@@ -34,7 +35,7 @@ def worth_learning(kind: Kind, canonical: bytes) -> bool:
     return text > _LEAST_TEXT * sum(map(len, samples))
 
 
-class _LearnedCoder:
+class _LearnedCoder(InBatches):
     """All kinds but arrays, up to the version's limit."""
 
     number: ClassVar[int]
@@ -63,12 +64,6 @@ class _LearnedCoder:
 
     def encode(self, kind: Kind, canonical: bytes) -> bytes | None:
         return self.encode_batch([Canonical(kind, canonical)])[0]
-
-    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        (result,) = self.decode_batch([(kind, body, payload_bytes)])
-        if isinstance(result, CorruptBlob):
-            raise result
-        return result
 
     def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(records)

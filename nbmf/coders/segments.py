@@ -9,13 +9,14 @@ from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from nbmf import varint
+from nbmf.coders.base import InBatches
 from nbmf.coders.neural import NeuralCoder
 from nbmf.errors import CorruptBlob
 from nbmf.neural.record_types import TYPE_OF_KIND
 from nbmf.payload import Canonical, Kind
 
 
-class SegmentsCoder:
+class SegmentsCoder(InBatches):
     """What a version's network codes, in segments."""
 
     number: ClassVar[int] = 6
@@ -38,12 +39,6 @@ class SegmentsCoder:
     def encode_batch(self, records: Sequence[Canonical], latency_budget_ms: float | None = None) -> list[bytes | None]:
         """None of any: the ladder writes no segments any more."""
         return [None] * len(records)
-
-    def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        (result,) = self.decode_batch([(kind, body, payload_bytes)])
-        if isinstance(result, CorruptBlob):
-            raise result
-        return result
 
     def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
         results: list[bytes | CorruptBlob] = []

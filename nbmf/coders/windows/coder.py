@@ -14,6 +14,7 @@ from copy import copy
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from nbmf.coders.base import OneByOne
 from nbmf.coders.neural import CountsCoder, NeuralCoder, worth_learning
 from nbmf.coders.windows import layout, repeats
 from nbmf.coders.windows.layout import GOES_ON, Window
@@ -36,7 +37,7 @@ _REPEAT_BYTES = _BUDGETED_REPEAT_BYTES, 128, 512  # tried without a budget: wind
 _LEAST_US_A_TOKEN = 0.01  # a version may say that it takes no time
 
 
-class WindowsCoder:
+class WindowsCoder(OneByOne):
     """By the parts that a version has; none takes a limit on the whole record from it."""
 
     number: ClassVar[int] = 9
@@ -198,21 +199,6 @@ class WindowsCoder:
         return Window(_ZSTD, len(data), self._zstd.encode(Kind.BYTES, data))
 
     def decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
-        (result,) = self.decode_batch([(kind, body, payload_bytes)])
-        if isinstance(result, CorruptBlob):
-            raise result
-        return result
-
-    def decode_batch(self, bodies: Sequence[tuple[Kind, bytes, int]]) -> list[bytes | CorruptBlob]:
-        results: list[bytes | CorruptBlob] = []
-        for body in bodies:
-            try:
-                results.append(self._decode(*body))
-            except CorruptBlob as error:
-                results.append(error)
-        return results
-
-    def _decode(self, kind: Kind, body: bytes, payload_bytes: int) -> bytes:
         if kind not in TYPE_OF_KIND:
             raise CorruptBlob(f"{self.name} hold no {kind.label}")
         rest_bytes, count, table, windows = layout.read_layout(body, payload_bytes)
