@@ -21,6 +21,7 @@ enum {
     COLUMNS = 4,           /* of a packed matrix that stand together */
     ROWS = 16,             /* what keys and values are filled up to: a multiple of every path's lanes */
     MATRIX_ROWS = 64,      /* what packed matrices' rows are filled up to */
+    READY = 6,             /* bytes for each column of a vector that is multiplied */
     MARGIN = 64,           /* room behind the numbers of a sparse vector */
     AT_ONCE = 16,          /* most tokens of a record, or records, that are taken in at once */
     EXTRA_TOKENS = 8,      /* ids above the vocabulary: types of records; the last is padding */

@@ -834,7 +834,7 @@ static PyObject *products(PyObject *module, PyObject *args) {
         (out_BR = (int32_t *)nbmf_array_of(&held, out, "out", 'i', (Py_ssize_t)vectors * tall, NULL, 1)) &&
         (packed.bytes = nbmf_own(&held, path->packed_bytes(rows, columns))) &&
         (wide_BK = nbmf_own(&held, (size_t)vectors * (size_t)wide)) &&
-        (ready_BX = nbmf_own(&held, (size_t)vectors * 2 * (size_t)wide)) &&
+        (ready_BX = nbmf_own(&held, (size_t)vectors * READY * (size_t)wide)) &&
         (nonzero_K = nbmf_own(&held, (size_t)wide + MARGIN)) &&
         (column_K = nbmf_own(&held, ((size_t)wide + MARGIN) * sizeof *column_K))) {
         int least = 0;

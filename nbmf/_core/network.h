@@ -385,7 +385,7 @@ static void head(const Network *network, Work *work, int count) {
  * scales. */
 INLINE const float *member_products(const Network *network, Work *work, int b, int cluster) {
     Packed members = network->members;
-    members.bytes += (size_t)cluster * (size_t)members.rows * (size_t)members.columns;
+    members.bytes += (size_t)cluster * packed_bytes(members.rows, members.columns);
     products(&members, work->y_BD + b * work->y_stride, (size_t)work->y_stride, 1, work->ready_BX, work->member_Z,
              (size_t)members.rows);
     return network->member_scale_V + (cluster << network->vocab.shift);

@@ -1,10 +1,9 @@
 /* Exact products of packed int8 matrices and a few int8 vectors, as fast as the path's processor has them.
  *
  * x86's VPDPBUSD multiplies bytes without sign by bytes with sign, four products to a 32-bit lane, and never saturates: the
- * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW takes the
- * vector's absolute values and the rows with its signs: of a weight w beside a negative value x it takes ~w, which is -w - 1,
- * as inverting bits is cheaper than a sign, and the sum of such x is taken off again. Two of these products, of 128 * 128 at
- * most and then both negative, fit 16 bits. No weight is -128 (parts.c sees to that). ARM has both signs (SDOT), or products of bytes that are added in pairs.
+ * matrix is kept with 128 added, and 128 times the vector's sum is taken off again. Elsewhere on x86, PMADDUBSW does the same
+ * but for sums of 16 bits, which short_sums.h makes vectors ready for. No weight is -128 (parts.c sees to that). ARM has both
+ * signs (SDOT), or products of bytes that are added in pairs.
  *
  * A tile of several blocks of rows passes by several vectors, so that neither is read again from far. Its blocks lie side by
  * side, so that a matrix is read from its first byte to its last: alone, a vector waits for little else than the matrix.
@@ -72,16 +71,19 @@ enum { LANES = 8, TALL = 4, WIDE = 2, BANDS = 2 };
 INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return _mm256_dpbusd_avx_epi32(sums, rows, columns); }
 #else
 enum { LANES = 8, TALL = 4, WIDE = 1, BANDS = 2 };
-#define WITH_SIGNS 1
-INLINE Rows inverted(Rows rows, Columns where) { return _mm256_xor_si256(rows, where); }
-INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(columns, rows), _mm256_set1_epi16(1)));
+#define WITH_SHORTS 1
+typedef __m256i Shorts;
+INLINE Shorts in_all_shorts(int32_t two) { return _mm256_set1_epi32(two); }
+INLINE Shorts products_of(__m256i without_sign, __m256i with_sign) { return _mm256_maddubs_epi16(without_sign, with_sign); }
+INLINE Shorts add_shorts(Shorts a, Shorts b) { return _mm256_add_epi16(a, b); }
+INLINE Sums add_both(Sums sums, Shorts shorts) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(shorts, _mm256_set1_epi16(1)));
 }
 #endif
 #elif defined(PATH_SSE41)
 #include <smmintrin.h>
 enum { LANES = 4, TALL = 4, WIDE = 1, BANDS = 2 };
-#define WITH_SIGNS 1
+#define WITH_SHORTS 1
 typedef __m128i Sums;
 typedef __m128i Rows;
 typedef __m128i Columns;
@@ -98,10 +100,11 @@ INLINE Columns load_columns(const int8_t *x) {
     memcpy(&group, x, 4);
     return _mm_set1_epi32(group);
 }
-INLINE Rows inverted(Rows rows, Columns where) { return _mm_xor_si128(rows, where); }
-INLINE Sums add_products(Sums sums, Rows rows, Columns columns) {
-    return _mm_add_epi32(sums, _mm_madd_epi16(_mm_maddubs_epi16(columns, rows), _mm_set1_epi16(1)));
-}
+typedef __m128i Shorts;
+INLINE Shorts in_all_shorts(int32_t two) { return _mm_set1_epi32(two); }
+INLINE Shorts products_of(__m128i without_sign, __m128i with_sign) { return _mm_maddubs_epi16(without_sign, with_sign); }
+INLINE Shorts add_shorts(Shorts a, Shorts b) { return _mm_add_epi16(a, b); }
+INLINE Sums add_both(Sums sums, Shorts shorts) { return _mm_add_epi32(sums, _mm_madd_epi16(shorts, _mm_set1_epi16(1))); }
 INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
     _mm_storeu_si128((__m128i *)out, _mm_sub_epi32(sums, _mm_set1_epi32(taken_off)));
 }
@@ -178,23 +181,33 @@ INLINE void store_sums(int32_t *out, Sums sums, int32_t taken_off) {
 #ifndef WITH_OFFSET
 #define WITH_OFFSET 0
 #endif
-#ifndef WITH_SIGNS
-#define WITH_SIGNS 0
+#ifndef WITH_SHORTS
+#define WITH_SHORTS 0
+#else
+#include "short_sums.h"
+/* Of sparse vectors, whose values have no sign; the matrix has one. */
+INLINE Sums add_products(Sums sums, Rows rows, Columns columns) { return add_both(sums, products_of(columns, rows)); }
 #endif
 
-enum { OFFSET = WITH_OFFSET ? 128 : 0 };
-
 enum {
+    OFFSET = WITH_OFFSET ? 128 : 0, /* that is added to matrices of columns; */
+    ROWS_OFFSET = WITH_SHORTS ? 128 : OFFSET, /* to all others */
     SOON = 16,             /* columns of a sparse product that are fetched before they are needed */
     TILE = TALL * LANES,   /* rows that pass by together */
     BAND = LANES * COLUMNS, /* rows of a column that are loaded together */
     STRIP = BANDS * BAND,   /* rows of a sparse product that pass by together */
     CHUNK = 64,            /* bytes that are fetched together */
-    AHEAD = 1024           /* bytes of weights that are fetched before they are needed */
+    AHEAD = WITH_SHORTS ? 3072 : 1024 /* bytes of weights that are fetched before they are needed */
 };
 
+/* Behind a matrix stand the limits of short_sums.h, where the path has them. */
 static size_t packed_bytes(int rows, int columns) {
-    return (size_t)padded(rows, MATRIX_ROWS) * (size_t)padded(columns, COLUMNS);
+    const size_t limits = WITH_SHORTS ? (size_t)padded(columns, 2 * CHUNK) / 2 : 0;
+    return (size_t)padded(rows, MATRIX_ROWS) * (size_t)padded(columns, COLUMNS) + limits;
+}
+
+INLINE int32_t *limits_of(const Packed *matrix) {
+    return (int32_t *)(void *)(matrix->bytes + (size_t)matrix->rows * (size_t)matrix->columns);
 }
 
 INLINE size_t packed_at(int tile, int columns, int row, int column) {
@@ -206,15 +219,34 @@ INLINE size_t packed_at(int tile, int columns, int row, int column) {
 static void pack(const int8_t *matrix, int rows, int columns, Packed *packed) {
     packed->rows = padded(rows, MATRIX_ROWS);
     packed->columns = padded(columns, COLUMNS);
-    memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
+    memset(packed->bytes, ROWS_OFFSET, packed_bytes(rows, columns));
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
             packed->bytes[packed_at(TILE, packed->columns, row, column)] =
-                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + OFFSET);
+                (uint8_t)(matrix[(size_t)row * (size_t)columns + (size_t)column] + ROWS_OFFSET);
+#if WITH_SHORTS
+    find_limits(matrix, rows, columns, packed->columns / RUN_COLUMNS, limits_of(packed));
+#endif
 }
 
 /* Rows of all columns of a sparse product's matrix that lie together. */
 INLINE int strip_of(int rows) { return rows % STRIP ? BAND : STRIP; }
+
+#if defined(PATH_AVX2) || defined(PATH_AVXVNNI) || defined(PATH_SSE41)
+/* Of eight values the places of those whose bits are set, and how many they are. */
+static uint8_t in_front[256][8], ones_of[256];
+
+static void fill_orders(void) {
+    for (int bits = 1; bits < 256 && !ones_of[255]; bits++) {
+        int count = 0;
+        for (int place = 0; place < 8; place++)
+            if (bits >> place & 1) in_front[bits][count++] = (uint8_t)place;
+        ones_of[bits] = (uint8_t)count;
+    }
+}
+#else
+static void fill_orders(void) {}
+#endif
 
 /* The same for sparse_products: strips of rows, in each column by column, in each the rows such that `interleave` brings them
  * into order. */
@@ -223,6 +255,7 @@ static void pack_columns(const int8_t *matrix, int rows, int columns, Packed *pa
     packed->columns = padded(columns, COLUMNS);
     memset(packed->bytes, OFFSET, packed_bytes(rows, columns));
     const int strip = strip_of(packed->rows);
+    fill_orders();
     for (int row = 0; row < rows; row++) {
         const int in_band = row % BAND, lane = in_band % LANES;
         const int at = row % strip - in_band + lane / 4 * 16 + in_band / LANES * 4 + lane % 4;
@@ -238,7 +271,7 @@ INLINE void put_row(uint8_t *matrix, int columns, int row, const int8_t *values)
     for (int group = 0; group < columns / COLUMNS; group++) {
         uint32_t bytes;
         memcpy(&bytes, values + group * COLUMNS, COLUMNS);
-        if (WITH_OFFSET) bytes ^= 0x80808080u;
+        if (ROWS_OFFSET) bytes ^= 0x80808080u;
         memcpy(to + group * LANES * COLUMNS, &bytes, COLUMNS);
     }
 }
@@ -258,34 +291,71 @@ INLINE int32_t offset_of(const int8_t *x, int columns) {
 
 /* Vectors as tiles read them. */
 typedef struct {
-    const int8_t *x; /* or their absolute values, and `signs` bytes after each what the rows' bits beside it are inverted with */
+    const int8_t *x;
     size_t stride;
-    int count, signs;
+    int count;
     int32_t taken_off[AT_ONCE]; /* of their sums */
+#if WITH_SHORTS
+    Ready ready[AT_ONCE];
+#endif
 } Vectors;
 
-/* `room` is for twice their columns. */
-INLINE Vectors vectors_of(const int8_t *x, size_t stride, int columns, int count, int8_t *restrict room) {
-    Vectors vectors = {.x = x, .stride = stride, .count = count};
-#if WITH_SIGNS
-    vectors.x = room, vectors.stride = 2 * (size_t)columns, vectors.signs = columns;
-    for (int vector = 0; vector < count; vector++, x += stride, room += 2 * columns) {
-        int32_t negative = 0;
-        for (int column = 0; column < columns; column++) {
-            const int8_t sign = (int8_t)-(x[column] < 0);
-            room[column] = (int8_t)((x[column] ^ sign) - sign);
-            room[columns + column] = sign;
-            negative += x[column] & sign;
-        }
-        vectors.taken_off[vector] = negative;
-    }
+/* Times a matrix whose limits are `limits`; NULL: they are not known. `room` is for READY times their columns. */
+INLINE Vectors vectors_of(const int8_t *x, size_t stride, int columns, int count, const int32_t *limits, int8_t *restrict room) {
+    Vectors vectors;
+    vectors.x = x, vectors.stride = stride, vectors.count = count;
+    for (int vector = 0; vector < count; vector++, x += stride, room += READY * columns) {
+#if WITH_SHORTS
+        vectors.ready[vector] = make_ready(x, columns, limits, room);
+        vectors.taken_off[vector] = vectors.ready[vector].taken_off;
 #else
-    (void)room;
-    for (int vector = 0; vector < count; vector++) vectors.taken_off[vector] = offset_of(x + (size_t)vector * stride, columns);
+        (void)limits;
+        vectors.taken_off[vector] = offset_of(x, columns);
 #endif
+    }
     return vectors;
 }
 
+#if WITH_SHORTS
+/* A compiler that sums in another order than this runs out of registers. */
+#define IN_ORDER(shorts) __asm__("" : "+x"(shorts))
+
+/* Of vector `first` alone. What is `ahead` is fetched, if it is not 0. */
+INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const Vectors *of, int first,
+                 int32_t *out, size_t out_stride, const int blocks, const int vectors, const size_t ahead) {
+    (void)vectors;
+    const Ready *ready = &of->ready[first];
+    const int8_t *x = ready->x;
+    const uint8_t *here = rows;
+    Sums sums[TALL];
+    for (int block = 0; block < blocks; block++) sums[block] = no_sums();
+    for (int run = 0; run < groups / RUN; run++) {
+        Shorts shorts[TALL];
+        for (int block = 0; block < blocks; block++) shorts[block] = in_all_shorts(ready->starts[run]);
+        for (int group = 0; group < RUN; group++, here += group_bytes, x += COLUMNS) {
+            const Columns columns = load_columns(x);
+            for (int block = 0; block < blocks; block++) {
+                const uint8_t *of_block = here + (size_t)block * block_bytes;
+                if (ahead && (block_bytes >= CHUNK || block * LANES * COLUMNS % CHUNK == 0)) __builtin_prefetch(of_block + ahead);
+                shorts[block] = add_shorts(shorts[block], products_of(load_rows(of_block), columns));
+                IN_ORDER(shorts[block]);
+            }
+        }
+        for (int block = 0; block < blocks; block++) sums[block] = add_both(sums[block], shorts[block]);
+    }
+    const uint8_t *soon = here + ahead;
+    for (const Extra *extra = ready->extras, *end = extra + ready->n_extras; extra < end; extra++, soon += 2 * CHUNK) {
+        const Columns columns = load_columns(extra->x);
+        here = rows + (size_t)extra->group * group_bytes;
+        if (ahead) __builtin_prefetch(soon), __builtin_prefetch(soon + CHUNK);
+        for (int block = 0; block < blocks; block++)
+            sums[block] = add_both(sums[block], products_of(load_rows(here + (size_t)block * block_bytes), columns));
+    }
+    out += (size_t)first * out_stride;
+    for (int block = 0; block < blocks; block++)
+        store_sums(out + (size_t)block * LANES, sums[block], of->taken_off[first]);
+}
+#else
 INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const Vectors *of, int first,
                  int32_t *out, size_t out_stride, const int blocks, const int vectors, const size_t ahead) {
     Sums sums[TALL][WIDE];
@@ -301,16 +371,9 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, in
             loaded[block] = load_rows(here + (size_t)block * block_bytes);
         }
         for (int vector = 0; vector < vectors; vector++) {
-            const int8_t *x_here = x + (size_t)vector * of->stride + (size_t)group * COLUMNS;
-            Columns columns = load_columns(x_here);
-#if WITH_SIGNS
-            Columns signs = load_columns(x_here + of->signs);
-            for (int block = 0; block < blocks; block++)
-                sums[block][vector] = add_products(sums[block][vector], inverted(loaded[block], signs), columns);
-#else
+            Columns columns = load_columns(x + (size_t)vector * of->stride + (size_t)group * COLUMNS);
             for (int block = 0; block < blocks; block++)
                 sums[block][vector] = add_products(sums[block][vector], loaded[block], columns);
-#endif
         }
     }
     out += (size_t)first * out_stride;
@@ -319,6 +382,7 @@ INLINE void tile(const uint8_t *rows, size_t block_bytes, size_t group_bytes, in
             store_sums(out + (size_t)vector * out_stride + (size_t)block * LANES, sums[block][vector],
                        of->taken_off[first + vector]);
 }
+#endif
 
 /* Some blocks of rows times all vectors. */
 INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, int groups, const Vectors *of, int32_t *out,
@@ -330,15 +394,18 @@ INLINE void tiles(const uint8_t *rows, size_t block_bytes, size_t group_bytes, i
         if (WIDE >= 4 && left >= 4) TILES(WIDE >= 4 ? 4 : 1);
         else if (WIDE >= 3 && left >= 3) TILES(WIDE >= 3 ? 3 : 1);
         else if (WIDE >= 2 && left >= 2) TILES(WIDE >= 2 ? 2 : 1);
+        else if (WITH_SHORTS && vector) /* the first has fetched what the others need */
+            tile(rows, block_bytes, group_bytes, groups, of, vector, out, out_stride, blocks, 1, 0), vector++;
         else TILES(1);
 #undef TILES
     }
 }
 
-/* A packed matrix times up to AT_ONCE vectors; `ready_BX` has room for twice their columns. */
+/* A packed matrix times up to AT_ONCE vectors; `ready_BX` has room for READY times their columns. */
 static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *ready_BX, int32_t *out,
                      size_t out_stride) {
-    const Vectors of = vectors_of(x, x_stride, matrix->columns, vectors, ready_BX);
+    for (int byte = 0; WITH_SHORTS && byte < AHEAD; byte += CHUNK) __builtin_prefetch(matrix->bytes + byte);
+    const Vectors of = vectors_of(x, x_stride, matrix->columns, vectors, limits_of(matrix), ready_BX);
     for (int row = 0; row < matrix->rows; row += TILE)
         tiles(matrix->bytes + (size_t)row * (size_t)matrix->columns, LANES * COLUMNS, TILE * COLUMNS,
               matrix->columns / COLUMNS, &of, out + row, out_stride, TALL, AHEAD);
@@ -347,7 +414,7 @@ static void products(const Packed *matrix, const int8_t *x, size_t x_stride, int
 /* Rows begin to end, multiples of ROWS, of a matrix of keys times vectors, into columns begin to end of `out`. */
 static void scores(const uint8_t *keys, int columns, int begin, int end, const int8_t *x, size_t x_stride, int vectors,
                    int8_t *ready_BX, int32_t *out, size_t out_stride) {
-    const Vectors of = vectors_of(x, x_stride, columns, vectors, ready_BX);
+    const Vectors of = vectors_of(x, x_stride, columns, vectors, NULL, ready_BX);
     const size_t block_bytes = (size_t)LANES * (size_t)columns;
     for (int row = begin; row < end;) {
         const uint8_t *rows = keys + (size_t)row * (size_t)columns;
@@ -377,26 +444,20 @@ INLINE int nonzero(const int8_t *x, int columns, int rows, int8_t *value, int32_
         count += __builtin_popcount(kept);
     }
 #elif defined(PATH_AVX2) || defined(PATH_AVXVNNI) || defined(PATH_SSE41)
-#define LANE(i) 4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3
-#define ORDER(a, b, c, d) {LANE(a), LANE(b), LANE(c), LANE(d)}
-    static const uint8_t order[16][16] = {
-        ORDER(0, 0, 0, 0), ORDER(0, 0, 0, 0), ORDER(1, 0, 0, 0), ORDER(0, 1, 0, 0), ORDER(2, 0, 0, 0), ORDER(0, 2, 0, 0),
-        ORDER(1, 2, 0, 0), ORDER(0, 1, 2, 0), ORDER(3, 0, 0, 0), ORDER(0, 3, 0, 0), ORDER(1, 3, 0, 0), ORDER(0, 1, 3, 0),
-        ORDER(2, 3, 0, 0), ORDER(0, 2, 3, 0), ORDER(1, 2, 3, 0), ORDER(0, 1, 2, 3)};
-    static const uint8_t lanes[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
-    __m128i here = _mm_slli_epi32(_mm_setr_epi32(0, 1, 2, 3), 8);
-    for (int column = 0; column < columns; column += 4) {
-        int32_t four;
-        memcpy(&four, x + column, 4);
-        const __m128i values = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
-        const int kept = 15 ^ _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(values, _mm_setzero_si128())));
-        const __m128i in_front = _mm_loadu_si128((const __m128i *)(const void *)order[kept]);
-        _mm_storeu_si128((__m128i *)(void *)(at + count), _mm_shuffle_epi8(_mm_or_si128(here, values), in_front));
-        here = _mm_add_epi32(here, _mm_set1_epi32(4 << 8));
-        count += lanes[kept];
+    const __m128i shift = _mm_cvtsi32_si128(__builtin_ctz((unsigned)rows)); /* a power of two */
+    __m128i here = _mm_setzero_si128();
+    for (int column = 0; column < columns; column += 8, here = _mm_add_epi32(here, _mm_set1_epi32(8 * rows))) {
+        const __m128i values = _mm_loadl_epi64((const __m128i *)(const void *)(x + column));
+        const int there = columns - column < 8 ? 0x0F : 0xFF;
+        const int kept = there & ~_mm_movemask_epi8(_mm_cmpeq_epi8(values, _mm_setzero_si128()));
+        const __m128i order = _mm_loadl_epi64((const __m128i *)(const void *)in_front[kept]);
+        _mm_storel_epi64((__m128i *)(void *)(value + count), _mm_shuffle_epi8(values, order));
+        const __m128i first = _mm_sll_epi32(_mm_cvtepu8_epi32(order), shift);
+        const __m128i second = _mm_sll_epi32(_mm_cvtepu8_epi32(_mm_srli_epi64(order, 32)), shift);
+        _mm_storeu_si128((__m128i *)(void *)(at + count), _mm_add_epi32(here, first));
+        _mm_storeu_si128((__m128i *)(void *)(at + count + 4), _mm_add_epi32(here, second));
+        count += ones_of[kept];
     }
-    for (int i = 0; i < count; i++) value[i] = (int8_t)at[i];
-    for (int i = 0; i < count; i++) at[i] = (at[i] >> 8) * rows;
 #else
     for (int column = 0; column < columns; column++) {
         value[count] = x[column];
@@ -449,24 +510,28 @@ static void sparse_products(const Packed *matrix, const int8_t *x, size_t x_stri
 }
 
 /* Weights of up to ATTENTION_PEAK as what weighted_sums multiplies with: bytes, low ones first and high ones `positions`
- * behind them, or halves in 16 bits with sign, the same. */
+ * behind them, or negative in 16 bits, which hold -ATTENTION_PEAK but not ATTENTION_PEAK. */
 INLINE void split_weights(const int32_t *weight, int count, uint8_t *digits, int positions, int at) {
 #if WITH_OFFSET
     uint8_t *low = digits + at, *high = digits + positions + at;
     for (int c = 0; c < count; c++) low[c] = (uint8_t)(weight[c] & 255);
     for (int c = 0; c < count; c++) high[c] = (uint8_t)(weight[c] >> 8);
 #else
-    int16_t *half = (int16_t *)(void *)digits + at, *rest = half + positions;
-    for (int c = 0; c < count; c++) half[c] = (int16_t)(weight[c] >> 1);
-    for (int c = 0; c < count; c++) rest[c] = (int16_t)(weight[c] - (weight[c] >> 1));
+    (void)positions;
+    int16_t *negative = (int16_t *)(void *)digits + at;
+    for (int c = 0; c < count; c++) negative[c] = (int16_t)-weight[c];
 #endif
 }
 
 INLINE void no_weights(uint8_t *digits, int positions, int begin, int end) {
-    const size_t size = WITH_OFFSET ? 1 : 2;
     if (begin >= end) return;
-    memset(digits + size * (size_t)begin, 0, size * (size_t)(end - begin));
-    memset(digits + size * (size_t)(positions + begin), 0, size * (size_t)(end - begin));
+#if WITH_OFFSET
+    memset(digits + begin, 0, (size_t)(end - begin));
+    memset(digits + positions + begin, 0, (size_t)(end - begin));
+#else
+    (void)positions;
+    memset((int16_t *)(void *)digits + begin, 0, sizeof(int16_t) * (size_t)(end - begin));
+#endif
 }
 
 /* Of one block of rows: sums of values times split weights. */
@@ -499,64 +564,50 @@ INLINE void store_weighted(int32_t *out, WeightedSums sums) {
 #endif
 }
 #elif defined(PATH_AVX2)
-typedef struct {
-    __m256i half, rest;
-} Weights;
+typedef __m256i Weights;
 typedef struct {
     __m256i front, back; /* of four lanes each, a lane in two parts */
 } WeightedSums;
 INLINE WeightedSums no_weighted_sums(void) { return (WeightedSums){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-INLINE __m256i four_in_all_lanes(const int16_t *from) {
-    int64_t group;
-    memcpy(&group, from, 8);
-    return _mm256_set1_epi64x(group);
-}
 INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
-    const int16_t *half = (const int16_t *)(const void *)digits + c;
-    return (Weights){four_in_all_lanes(half), four_in_all_lanes(half + positions)};
+    (void)positions;
+    int64_t four;
+    memcpy(&four, digits + 2 * c, 8);
+    return _mm256_set1_epi64x(four);
 }
-INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights negative) {
     const __m128i *halves = (const __m128i *)(const void *)values;
-    __m256i front = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), back = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1));
-    __m256i fronts = _mm256_add_epi32(_mm256_madd_epi16(front, weights.half), _mm256_madd_epi16(front, weights.rest));
-    __m256i backs = _mm256_add_epi32(_mm256_madd_epi16(back, weights.half), _mm256_madd_epi16(back, weights.rest));
-    return (WeightedSums){_mm256_add_epi32(sums.front, fronts), _mm256_add_epi32(sums.back, backs)};
+    const __m256i front = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), back = _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1));
+    return (WeightedSums){_mm256_sub_epi32(sums.front, _mm256_madd_epi16(front, negative)),
+                          _mm256_sub_epi32(sums.back, _mm256_madd_epi16(back, negative))};
 }
 INLINE void store_weighted(int32_t *out, WeightedSums sums) {
     __m256i whole = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sums.front, sums.back), 0xD8);
     _mm256_storeu_si256((__m256i *)(void *)out, whole);
 }
 #elif defined(PATH_SSE41)
-typedef struct {
-    __m128i half, rest;
-} Weights;
+typedef __m128i Weights;
 typedef struct {
     __m128i front, back; /* of two lanes each, a lane in two parts */
 } WeightedSums;
 INLINE WeightedSums no_weighted_sums(void) { return (WeightedSums){_mm_setzero_si128(), _mm_setzero_si128()}; }
-INLINE __m128i four_in_all_lanes(const int16_t *from) {
-    int64_t group;
-    memcpy(&group, from, 8);
-    return _mm_set1_epi64x(group);
-}
 INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
-    const int16_t *half = (const int16_t *)(const void *)digits + c;
-    return (Weights){four_in_all_lanes(half), four_in_all_lanes(half + positions)};
+    (void)positions;
+    int64_t four;
+    memcpy(&four, digits + 2 * c, 8);
+    return _mm_set1_epi64x(four);
 }
-INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
-    __m128i loaded = _mm_loadu_si128((const __m128i *)(const void *)values);
-    __m128i front = _mm_cvtepi8_epi16(loaded), back = _mm_cvtepi8_epi16(_mm_srli_si128(loaded, 8));
-    __m128i fronts = _mm_add_epi32(_mm_madd_epi16(front, weights.half), _mm_madd_epi16(front, weights.rest));
-    __m128i backs = _mm_add_epi32(_mm_madd_epi16(back, weights.half), _mm_madd_epi16(back, weights.rest));
-    return (WeightedSums){_mm_add_epi32(sums.front, fronts), _mm_add_epi32(sums.back, backs)};
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights negative) {
+    const __m128i loaded = _mm_loadu_si128((const __m128i *)(const void *)values);
+    const __m128i front = _mm_cvtepi8_epi16(loaded), back = _mm_cvtepi8_epi16(_mm_srli_si128(loaded, 8));
+    return (WeightedSums){_mm_sub_epi32(sums.front, _mm_madd_epi16(front, negative)),
+                          _mm_sub_epi32(sums.back, _mm_madd_epi16(back, negative))};
 }
 INLINE void store_weighted(int32_t *out, WeightedSums sums) {
     _mm_storeu_si128((__m128i *)(void *)out, _mm_hadd_epi32(sums.front, sums.back));
 }
 #elif defined(PATH_NEON) || defined(PATH_NEON_DOT)
-typedef struct {
-    int16x4_t half, rest;
-} Weights;
+typedef int16x4_t Weights;
 typedef struct {
     int32x4_t lane[LANES];
 } WeightedSums;
@@ -564,36 +615,31 @@ INLINE WeightedSums no_weighted_sums(void) {
     return (WeightedSums){{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
 }
 INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
-    const int16_t *half = (const int16_t *)(const void *)digits + c;
-    return (Weights){vld1_s16(half), vld1_s16(half + positions)};
+    (void)positions;
+    return vld1_s16((const int16_t *)(const void *)digits + c);
 }
-INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights negative) {
     const int8x16_t loaded = vld1q_s8(values);
     const int16x8_t front = vmovl_s8(vget_low_s8(loaded)), back = vmovl_s8(vget_high_s8(loaded));
     const int16x4_t lanes[LANES] = {vget_low_s16(front), vget_high_s16(front), vget_low_s16(back), vget_high_s16(back)};
-    for (int lane = 0; lane < LANES; lane++)
-        sums.lane[lane] = vmlal_s16(vmlal_s16(sums.lane[lane], lanes[lane], weights.half), lanes[lane], weights.rest);
+    for (int lane = 0; lane < LANES; lane++) sums.lane[lane] = vmlsl_s16(sums.lane[lane], lanes[lane], negative);
     return sums;
 }
 INLINE void store_weighted(int32_t *out, WeightedSums sums) {
     vst1q_s32(out, vpaddq_s32(vpaddq_s32(sums.lane[0], sums.lane[1]), vpaddq_s32(sums.lane[2], sums.lane[3])));
 }
 #else
-typedef struct {
-    int32_t whole[COLUMNS];
-} Weights;
+typedef const int16_t *Weights;
 typedef Sums WeightedSums;
 INLINE WeightedSums no_weighted_sums(void) { return no_sums(); }
 INLINE Weights load_weights(const uint8_t *digits, int positions, int c) {
-    const int16_t *half = (const int16_t *)(const void *)digits + c;
-    Weights weights;
-    for (int column = 0; column < COLUMNS; column++) weights.whole[column] = half[column] + half[positions + column];
-    return weights;
+    (void)positions;
+    return (const int16_t *)(const void *)digits + c;
 }
-INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights weights) {
+INLINE WeightedSums add_weighted(WeightedSums sums, const int8_t *values, Weights negative) {
     for (int lane = 0; lane < LANES; lane++)
         for (int column = 0; column < COLUMNS; column++)
-            sums.lane[lane] += values[lane * COLUMNS + column] * weights.whole[column];
+            sums.lane[lane] -= values[lane * COLUMNS + column] * negative[column];
     return sums;
 }
 INLINE void store_weighted(int32_t *out, WeightedSums sums) { store_sums(out, sums, 0); }
