@@ -120,6 +120,7 @@ class Decoder:
         joins = batch.side_by_side != 1 and engine.name != "torch"
         self._versions.catalog.add(_warm(registry, version, replace(engine, joins=joins)))
         at_once = (batch.side_by_side or most_side_by_side()) * engine.threads if joins else batch.concurrency
+        self._batches_are_of_one_call = joins
         # Others have their part of the time that its bytes take.
         decode = watched(self._decode, lambda frame: at_once * _payload_bytes(frame), batch.timeout_s)
         self._batcher: Batcher[Frame | Failure, _Travelling | Failure] = Batcher(
@@ -162,10 +163,17 @@ class Decoder:
         """In this process."""
         frames = [call.parsed[index] for index in indices]
         sizes_bytes = [_payload_bytes(frame) for frame in frames]
-        done = await self._batcher(None, frames, sizes_bytes, call.deadline)
+        done = await self._batcher(self._how(frames), frames, sizes_bytes, call.deadline)
         call.results.update(zip(indices, done, strict=True))
         for reference, corrupt in call.corrupt(indices).items():
             await self._decode_named(call, reference, corrupt, ("",))
+
+    def _how(self, frames: list[Frame | Failure]) -> Hashable:
+        """The coders of a call, which decide most how quick it is; None where batches hold several calls, whatever the
+        coders."""
+        if not self._batches_are_of_one_call:
+            return None
+        return frozenset(frame.coder for frame in frames if isinstance(frame, Frame))
 
     async def _decode_named(
         self, call: _DecodeCall, reference: bytes, indices: list[int], tried: tuple[str, ...] = ()

@@ -23,6 +23,8 @@ _RECORD_BYTES = 256
 """What a record takes beside its bytes: else many of one byte would make all others look as slow."""
 _PATIENCE = 2.0
 """What is quicker is taken first if it came later by no more than so many times the difference between both."""
+_MOST_KINDS = 32
+"""Whose speeds are kept: callers may choose what makes a kind, such as a latency budget."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,11 +32,13 @@ R = TypeVar("R")
 
 @dataclass(eq=False, slots=True)
 class _Waiting(Generic[T, R]):
-    """A call. Of its items those from `taken` on are in no batch yet; `in_work` are the batches that are, of it."""
+    """A call. Of its items those from `taken` on are in no batch yet, and cost `left_bytes`; `in_work` are the batches
+    that are, of it."""
 
     how: Hashable
     items: Sequence[T]
     sizes_bytes: Sequence[int]
+    left_bytes: int
     deadline: float
     since: float
     future: asyncio.Future[list[R]]
@@ -71,6 +75,27 @@ class Speed:
         return size_bytes * self._seconds / self._bytes if self._bytes else 0.0
 
 
+class Speeds:
+    """Of each kind of work, as one may take ten times as long as another; of those that had the last batches. Any other
+    is taken to be as quick as all together."""
+
+    def __init__(self) -> None:
+        self._of_all = Speed()
+        self._of_kind: dict[Hashable, Speed] = {}  # that with the last batch comes last
+
+    def add(self, kind: Hashable, size_bytes: int, seconds: float) -> None:
+        """Counts a batch."""
+        of_kind = self._of_kind[kind] = self._of_kind.pop(kind, Speed())
+        for speed in (self._of_all, of_kind):
+            speed.add(size_bytes, seconds)
+        if len(self._of_kind) > _MOST_KINDS:
+            del self._of_kind[next(iter(self._of_kind))]
+
+    def time_of(self, kind: Hashable, size_bytes: int) -> float:
+        """About how many seconds so many bytes of the kind will take; 0 before the first batch of any."""
+        return self._of_kind.get(kind, self._of_all).time_of(size_bytes)
+
+
 class Batcher(Generic[T, R]):
     """Gives items of several calls to `work(how, items)` together, in a thread, `concurrency` batches at a time.
 
@@ -78,13 +103,15 @@ class Batcher(Generic[T, R]):
 
     A batch holds calls with an equal `how`, at most `max_records` items, and `max_bytes` unless one item alone has
     more; with `most_of_a_call` it holds those of one call, which has no more than so many batches in work at a time.
-    What is small goes before what is large and came a little earlier, by the speed of the last batches; nothing waits
-    for ever. A call with more items than a batch is cut: after each it counts as one that has just come, so that a
-    small call never waits for all of a large one.
+    What is quick goes before what takes long and came a little earlier; nothing waits for ever. A call with more items
+    than a batch is cut: after each it counts as one that has just come, so that a small call never waits for all of a
+    large one.
 
-    A call that would have to wait for longer than `max_wait_s`, by the speed of the last batches, is refused; one that
-    finds nothing waiting is not. Serve's own limits are no good for that: its router, once a replica has
-    max_ongoing_requests, sleeps up to half a second before it looks again.
+    A call that would have to wait for longer than `max_wait_s` is refused; one that finds nothing waiting is not.
+    Serve's own limits are no good for that: its router, once a replica has max_ongoing_requests, sleeps up to half a
+    second before it looks again.
+
+    How long calls take is told by the speed of the last batches with an equal `how`.
     """
 
     def __init__(
@@ -104,8 +131,7 @@ class Batcher(Generic[T, R]):
         self._max_bytes = max_bytes
         self._free = concurrency
         self._max_wait_s = max_wait_s
-        self._waiting_bytes = 0
-        self._speed = Speed()
+        self._speeds = Speeds()
         self._seconds: dict[asyncio.Task[None], float] = {}  # of each batch in work its share of the time
         self._shared_until = 0.0
         self._queue: list[_Waiting[T, R]] = []
@@ -115,11 +141,11 @@ class Batcher(Generic[T, R]):
         `work`."""
         if not items:
             return []
-        if self._waiting_bytes and self._speed.time_of(self._waiting_bytes) > self._max_wait_s:
+        if sum(self._speeds.time_of(one.how, one.left_bytes) for one in self._queue) > self._max_wait_s:
             raise Overloaded
-        self._waiting_bytes += _cost_bytes(sizes_bytes)
+        left_bytes = _cost_bytes(sizes_bytes)
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(how, items, sizes_bytes, deadline, time.perf_counter(), future))
+        self._queue.append(_Waiting(how, items, sizes_bytes, left_bytes, deadline, time.perf_counter(), future))
         self._start()
         return await future
 
@@ -138,7 +164,7 @@ class Batcher(Generic[T, R]):
         """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
         batch: list[tuple[_Waiting[T, R], int]] = []
         held_bytes = 0
-        self._drop_unwanted()
+        self._queue = [one for one in self._queue if _is_wanted(one)]
         for one in sorted(self._queue, key=self._turn):
             if batch and one.how != batch[0][0].how:
                 continue
@@ -150,7 +176,7 @@ class Batcher(Generic[T, R]):
                     break
                 batch.append((one, one.taken))
                 held_bytes += size_bytes
-                self._waiting_bytes -= size_bytes + _RECORD_BYTES
+                one.left_bytes -= size_bytes + _RECORD_BYTES
                 one.taken += 1
             if one.taken < len(one.items):
                 # One that got nothing of this batch keeps its place: else it might wait for ever.
@@ -164,23 +190,15 @@ class Batcher(Generic[T, R]):
 
     def _turn(self, one: _Waiting[T, R]) -> float:
         """The lower the sooner."""
-        return one.since + _PATIENCE * self._speed.time_of(
-            min(_cost_bytes(one.sizes_bytes[one.taken :]), self._max_bytes)
-        )
-
-    def _drop_unwanted(self) -> None:
-        for one in self._queue:
-            if not _is_wanted(one):
-                self._waiting_bytes -= _cost_bytes(one.sizes_bytes[one.taken :])
-        self._queue = [one for one in self._queue if not one.future.done()]
+        return one.since + _PATIENCE * self._speeds.time_of(one.how, min(one.left_bytes, self._max_bytes))
 
     async def _run(self, batch: list[tuple[_Waiting[T, R], int]]) -> None:
         try:
-            items = [one.items[index] for one, index in batch]
-            loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._threads, self._work, batch[0][0].how, items)
+            how, items = batch[0][0].how, [one.items[index] for one, index in batch]
+            results = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, how, items)
             self._share_time()
-            self._speed.add(_cost_bytes([one.sizes_bytes[index] for one, index in batch]), self._seconds[_this_task()])
+            cost_bytes = _cost_bytes([one.sizes_bytes[index] for one, index in batch])
+            self._speeds.add(how, cost_bytes, self._seconds[_this_task()])
             for (one, index), result in zip(batch, results, strict=True):
                 one.results[index] = result
                 if len(one.results) == len(one.items) and not one.future.done():

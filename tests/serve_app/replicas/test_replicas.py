@@ -163,6 +163,20 @@ def test_replicas_set_the_engine_of_their_process(registry):
     assert engine_setting.engine() == Engine("torch")
 
 
+def test_what_each_coder_wrote_is_reckoned_by_its_own_speed(registry):
+    """Unless batches are of several calls, which must not be parted for that."""
+    stored, by_zstd = Codec().encode([0]), Codec().encode([0] * 40_000)
+    coders = {inspect(blob).coder for blob in (stored, by_zstd)}
+    assert coders == {"stored", "zstd"}
+    alike = []
+    for batch in (BatchConfig(), BatchConfig(side_by_side=1)):
+        decoder = Decoder(registry, "none", Engine(), batch, LIMITS)
+        for blobs in ([stored], [by_zstd], [b"", by_zstd, stored, stored], [stored]):
+            decoded(decoder, blobs)
+        alike.append(set(decoder._batcher._speeds._of_kind))
+    assert alike == [{frozenset({0}), frozenset({1}), frozenset({0, 1})}, {None}]
+
+
 # --- versions of a decoder ----------------------------------------------------------------------------------------
 
 

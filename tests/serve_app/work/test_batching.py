@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.work import batching
-from serve_app.work.batching import Batcher, Overloaded, Speed
+from serve_app.work.batching import Batcher, Overloaded, Speed, Speeds
 from serve_app.work.deadlines import DeadlineExceeded
 
 
@@ -61,7 +61,7 @@ def run(
         await asyncio.sleep(0)
         work.free.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert batcher._waiting_bytes == 0
+        assert not batcher._queue
         return results
 
     return asyncio.run(main())
@@ -232,9 +232,85 @@ def test_each_of_several_batches_at_once_has_its_part_of_the_speed(monkeypatch):
         clock.now = 2.0
         work.free.set()
         await asyncio.gather(*calls)
-        return batcher._speed.time_of(40)
+        return batcher._speeds.time_of("a", 40)
 
     assert asyncio.run(both()) == pytest.approx(1.0, rel=0.1)
+
+
+class WorkOfTwoSpeeds(Work):
+    """A byte a second where `how` is "slow", ten else; on `clock`, as time is for the batcher."""
+
+    def __init__(self):
+        super().__init__()
+        self.clock = SimpleNamespace(now=0.0)
+
+    def __call__(self, how, items):
+        done = super().__call__(how, items)
+        self.clock.now += sum(items) / (1 if how == "slow" else 10)
+        return done
+
+
+@pytest.fixture
+def two_speeds(monkeypatch):
+    work = WorkOfTwoSpeeds()
+    monkeypatch.setattr(batching, "time", SimpleNamespace(perf_counter=lambda: work.clock.now))
+    monkeypatch.setattr(batching, "_RECORD_BYTES", 0)
+    return work
+
+
+def after_a_batch_of(known, work, calls, max_wait_s=math.inf):
+    """What became of calls (how, size), all of which wait while the first is in work, after one batch of each kind."""
+
+    async def main():
+        batcher = Batcher(work, 1, 1000, 1, max_wait_s)
+        work.free.set()
+        for how in known:
+            await batcher(how, [10], [10], math.inf)
+        work.free.clear()
+        work.batches.clear()
+        tasks = []
+        for how, size in calls:
+            tasks.append(asyncio.create_task(batcher(how, [size], [size], math.inf)))
+            await asyncio.sleep(0)
+        work.free.set()
+        return [type(one) for one in await asyncio.gather(*tasks, return_exceptions=True)]
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("known", [("slow", "fast"), ("fast", "slow")])
+def test_what_waits_counts_by_the_speed_of_its_own_kind(two_speeds, known):
+    """Up to twenty seconds are waited for. By one speed for both, of some 1.8 bytes a second, 72 quick bytes were 40
+    seconds, and 20 slow ones 11."""
+    quick = [("slow", 1), ("fast", 72), ("slow", 5), ("fast", 80), ("fast", 1)]
+    assert after_a_batch_of(known, two_speeds, quick, 20) == [list, list, list, list, Overloaded]
+    slow = [("fast", 1), ("slow", 20), ("fast", 1), ("fast", 1), ("slow", 1)]
+    assert after_a_batch_of(known, two_speeds, slow, 20) == [list, list, list, Overloaded, Overloaded]
+
+
+def test_a_kind_without_a_batch_has_the_speed_of_all(two_speeds):
+    """19 bytes took ten seconds, as the older batch counts for less."""
+    assert after_a_batch_of(["slow", "fast"], two_speeds, [("slow", 1), ("new", 18), ("new", 1)], 10) == [list] * 3
+    calls = [("slow", 1), ("new", 20), ("new", 1)]
+    assert after_a_batch_of(["slow", "fast"], two_speeds, calls, 10) == [list, list, Overloaded]
+
+
+def test_the_quick_goes_before_what_takes_long(two_speeds):
+    calls = [("slow", 1), ("slow", 20), ("fast", 100), ("slow", 5)]
+    assert after_a_batch_of(["slow", "fast"], two_speeds, calls) == [list] * 4
+    assert two_speeds.batches == [("slow", [1]), ("slow", [5]), ("fast", [100]), ("slow", [20])]
+
+
+def test_kinds_are_bounded_and_the_last_are_kept():
+    """As where each request has another latency budget."""
+    speeds = Speeds()
+    for budget_ms in range(1000):
+        speeds.add(("auto", budget_ms), 10, 1.0)
+        speeds.add("fast", 100, 1.0)
+    assert len(speeds._of_kind) == 32
+    assert speeds.time_of("fast", 100) == pytest.approx(1)
+    assert speeds.time_of(("auto", 999), 100) == pytest.approx(10)
+    assert speeds.time_of(("auto", 0), 110) == pytest.approx(2, rel=0.1)
 
 
 def test_small_records_make_no_others_look_slow(monkeypatch):
