@@ -14,7 +14,7 @@ from nbmf.errors import NbmfError
 from nbmf.inspection import inspect
 from nbmf.payload import Kind
 from nbmf.vectors.changed import Changed
-from serve_app.admission.work_slots import WorkSlots
+from serve_app.admission.work_slots import Side, WorkSlots
 from serve_app.config import ServeConfig
 from serve_app.observe.calls import Call
 from serve_app.reading.dict_blobs import may_be_dict_blob
@@ -84,7 +84,7 @@ class CodecService:
                 for item, one in zip(good, coded, strict=True)
             ]
 
-        return await self._each(call, records, encoded)
+        return await self._each(call, Side.ENCODE, records, encoded)
 
     async def decode(self, call: Call, blobs: Sequence[bytes | Failure]) -> list[tuple[int, bytes] | Failure]:
         """(kind, canonical bytes), or why there is nothing, for each blob. Raises as `encode`."""
@@ -97,10 +97,10 @@ class CodecService:
                 raise BatchTooLarge(f"the blobs declare {sum(declared)} bytes; the server takes {limit} at a time")
             return self._decoders.decode(good, call.deadline)
 
-        return await self._each(call, blobs, decoded)
+        return await self._each(call, Side.DECODE, blobs, decoded)
 
     async def _each(
-        self, call: Call, items: Sequence[T | Failure], work: Callable[[list[T]], Awaitable[list[R]]]
+        self, call: Call, side: Side, items: Sequence[T | Failure], work: Callable[[list[T]], Awaitable[list[R]]]
     ) -> list[R | Failure]:
         """Gives the items that could be read to `work` in one call, and returns results in order."""
         check_count(len(items), self.config.max_batch_records)
@@ -108,7 +108,7 @@ class CodecService:
         good = [item for item in items if not isinstance(item, Failure)]
         done: Iterator[R] = iter(())
         if good:
-            async with self._slots.taken(call.deadline):
+            async with self._slots.taken(side, call.deadline):
                 check(call.deadline)
                 done = iter(await work(good))
                 check(call.deadline)

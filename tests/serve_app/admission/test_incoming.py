@@ -11,7 +11,7 @@ from octets import OCTETS
 
 from serve_app.admission import incoming
 from serve_app.admission.incoming import BodyTooLarge, IncomingBodies, SlowBody
-from serve_app.admission.work_slots import WorkSlots
+from serve_app.admission.work_slots import Side, WorkSlots
 from serve_app.http import bodies, request_log
 from serve_app.observe.calls import Call, begin
 from serve_app.work import off_loop
@@ -94,7 +94,7 @@ def test_places_of_work():
         slots, end = WorkSlots(2, 1), asyncio.Event()
 
         async def work():
-            async with slots.taken(time.time() + 30):
+            async with slots.taken(Side.ENCODE, time.time() + 30):
                 await end.wait()
 
         working = [asyncio.ensure_future(work()) for _ in range(3)]
@@ -104,11 +104,42 @@ def test_places_of_work():
         working[2].cancel()
         await asyncio.sleep(0)
         with pytest.raises(DeadlineExceeded):
-            async with slots.taken(time.time() + 0.05):
+            async with slots.taken(Side.DECODE, time.time() + 0.05):
                 raise AssertionError
         end.set()
         await asyncio.gather(*working[:2])
         await asyncio.wait_for(work(), 10)
+
+    asyncio.run(run())
+
+
+def test_a_side_leaves_places_to_the_other():
+    """Decoders that hang have no more than three quarters of the places, and of those to wait in."""
+
+    async def run():
+        slots, end = WorkSlots(4, 4), asyncio.Event()
+
+        async def work(side):
+            async with slots.taken(side, time.time() + 30):
+                await end.wait()
+
+        def begin(count):
+            return [asyncio.ensure_future(work(Side.DECODE)) for _ in range(count)]
+
+        decoding = begin(6)
+        await asyncio.sleep(0.05)
+        with pytest.raises(Overloaded):
+            await work(Side.DECODE)
+        async with slots.taken(Side.ENCODE, time.time() + 30):
+            with pytest.raises(DeadlineExceeded):
+                async with slots.taken(Side.ENCODE, time.time() + 0.05):
+                    raise AssertionError
+        decoding[3].cancel()  # it waits
+        await asyncio.sleep(0)
+        decoding += begin(1)
+        end.set()
+        await asyncio.gather(*decoding[:3], *decoding[4:])
+        await asyncio.wait_for(work(Side.DECODE), 10)
 
     asyncio.run(run())
 
