@@ -31,6 +31,23 @@ def test_products_are_exact(path, rows, columns, count, sparse) -> None:
     assert not out[:, rows:].any()
 
 
+@pytest.mark.parametrize("weight", [1, 20, 63, 64, 90, 127])
+def test_the_largest_sums_that_16_bits_hold_are_exact_and_those_beyond(path, weight) -> None:
+    """Values of each size with the signs of the weights and against them, alone and beside one that is larger by one:
+    where sums are of 16 bits, they hold those of some of these for four groups, of others for one, of others for half
+    a value."""
+    signs = np.random.default_rng(weight).choice(np.array([-1, 1], np.int8), 64)
+    alike = np.ones_like(signs)
+    matrix = np.zeros((16, 64), np.int8)
+    matrix[:4] = weight * np.stack([signs, -signs, alike, -alike])
+    out = np.empty((4, 64), dtype=np.int32)
+    for value in range(127):
+        x = value * np.stack([signs, signs, alike, alike])
+        x[1::2, ::2] += np.sign(x[1::2, ::2])
+        _core.products(matrix, 16, 64, x, 4, out)
+        np.testing.assert_array_equal(out[:, :16], x.astype(np.int64) @ matrix.T.astype(np.int64))
+
+
 def test_arrays_of_other_sizes_and_types_are_refused() -> None:
     matrix, x, out = np.zeros((16, 4), np.int8), np.zeros((1, 4), np.int8), np.zeros((1, 64), np.int32)
     for wrong in ((matrix[:8], x, out), (matrix, x[:, :2].copy(), out), (matrix, x, out[:, :16].copy())):
