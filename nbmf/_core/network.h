@@ -204,7 +204,7 @@ static void attend(const Network *network, Work *work, int layer, int count) {
         for (int b = 0; b < count; b++) {
             const Span span = work->span_B[b];
             int32_t *score = work->score_BC + b * C;
-            uint8_t *digits = work->digits_BC + (size_t)b * 4 * (size_t)C;
+            uint8_t *digits = work->digits_BC + (size_t)b * 2 * (size_t)C;
             const int32_t best = highest(score + C - span.around, span.around,
                                          highest(score + span.begin, span.end - span.begin, INT32_MIN));
             int64_t total = weigh(network, score + span.begin, span.end - span.begin, best, scale);
@@ -220,7 +220,7 @@ static void attend(const Network *network, Work *work, int layer, int count) {
         for (int b = 0; b < count; b++) {
             const Span span = work->span_B[b];
             weighted_sums(work->caches_S[work->slot_B[b]].values + index * (size_t)(C * value_rows), value_rows, C,
-                          work->digits_BC + (size_t)b * 4 * (size_t)C, span.first, span.last, work->mixed_K);
+                          work->digits_BC + (size_t)b * 2 * (size_t)C, span.first, span.last, work->mixed_K);
             scaled_to_int8(work->mixed_K, work->factor_B[b], K, work->y_BD + b * work->y_stride + head * K);
         }
     }

@@ -81,7 +81,7 @@ static void cut_scratch(Arena *arena, const Network *network, Work *work) {
     TAKE(work->taps_BD, B * work->taps_stride);
     const int longest = work->taps_stride > work->memory_stride ? work->taps_stride : work->memory_stride;
     TAKE(work->ready_BX, B * READY * (longest > work->query_stride ? longest : work->query_stride));
-    TAKE(work->digits_BC, B * 4 * C);
+    TAKE(work->digits_BC, B * 2 * C);
     if (work->at_once == 1) return;
     work->kept = work->n < MOST_KEPT ? work->n : MOST_KEPT;
     TAKE(work->kept_TS, work->kept * network->vocab.symbols);
