@@ -45,10 +45,20 @@ def cpu() -> str:
 def use(name: str | None) -> str:
     """What networks made from now on run on; None: the best. Raises ValueError for one that is not in paths()."""
 
-def products(matrix: Array, rows: int, columns: int, x: Array, vectors: int, out: Array, sparse: bool = False) -> None:
+def products(
+    matrix: Array,
+    rows: int,
+    columns: int,
+    x: Array,
+    vectors: int,
+    out: Array,
+    sparse: bool = False,
+    keys: bool = False,
+) -> None:
     """int8 [rows, columns] times int8 [vectors, columns], into int32 [vectors, rows filled up to a multiple of 64].
 
-    `sparse`: by the columns alone where a vector is not zero; no number of it may be negative.
+    `sparse`: by the columns alone where a vector is not zero; no number of it may be negative. `keys`: as queries are
+    multiplied with keys, which are not known when the version is loaded; rows are a multiple of 64, columns of 4.
 
     Raises ValueError for sizes out of range, arrays of other sizes or types, and a negative number where `sparse`.
     """

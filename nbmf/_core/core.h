@@ -58,7 +58,7 @@ typedef struct {
 } Vocabulary;
 
 /* An int8 matrix in the order in which a path's products read it: tiles of rows, in each the groups of COLUMNS columns, in
- * each the rows' bytes; or columns. Filled up with zeros. */
+ * each the rows' bytes; or columns. Filled up with zeros. What else a path wants to know of it stands behind. */
 typedef struct {
     uint8_t *bytes;
     int rows, columns; /* filled up */
@@ -319,6 +319,8 @@ typedef struct {
                          int64_t times);
     void (*products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *ready_BX, int32_t *out,
                      size_t out_stride);
+    void (*key_products)(const int8_t *matrix, int rows, int columns, uint8_t *keys, const int8_t *x, size_t x_stride,
+                         int vectors, int8_t *ready_BX, int32_t *out, size_t out_stride);
     void (*sparse_products)(const Packed *matrix, const int8_t *x, size_t x_stride, int vectors, int8_t *value, int32_t *at,
                             int32_t *out, size_t out_stride);
     size_t (*range_encode)(const uint64_t *intervals, size_t count, uint8_t *out);

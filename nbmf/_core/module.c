@@ -819,8 +819,9 @@ static int filled_up(int size) { return (size + MATRIX_ROWS - 1) / MATRIX_ROWS *
 static PyObject *products(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *matrix, *x, *out, *result = NULL;
-    int rows, columns, vectors, sparse = 0;
-    if (!PyArg_ParseTuple(args, "OiiOiO|p", &matrix, &rows, &columns, &x, &vectors, &out, &sparse)) return NULL;
+    int rows, columns, vectors, sparse = 0, keys = 0;
+    if (!PyArg_ParseTuple(args, "OiiOiO|pp", &matrix, &rows, &columns, &x, &vectors, &out, &sparse, &keys)) return NULL;
+    if (keys && (rows % MATRIX_ROWS || columns % COLUMNS)) return PyErr_Format(PyExc_ValueError, "sizes of no keys");
     if (rows < 1 || columns < 1 || rows > 1 << 14 || columns > 1 << 16 || vectors < 1 || vectors > AT_ONCE)
         return PyErr_Format(PyExc_ValueError, "sizes out of range");
     const Path *path = nbmf_chosen_path();
@@ -844,9 +845,11 @@ static PyObject *products(PyObject *module, PyObject *args) {
             nbmf_release(&held);
             return NULL;
         }
-        (sparse ? path->pack_columns : path->pack)(matrix_RK, rows, columns, &packed);
+        if (!keys) (sparse ? path->pack_columns : path->pack)(matrix_RK, rows, columns, &packed);
         for (int b = 0; b < vectors; b++) memcpy(wide_BK + b * wide, x_BK + b * columns, (size_t)columns);
-        if (sparse)
+        if (keys)
+            path->key_products(matrix_RK, rows, columns, packed.bytes, wide_BK, (size_t)wide, vectors, ready_BX, out_BR, (size_t)tall);
+        else if (sparse)
             path->sparse_products(&packed, wide_BK, (size_t)wide, vectors, nonzero_K, column_K, out_BR, (size_t)tall);
         else path->products(&packed, wide_BK, (size_t)wide, vectors, ready_BX, out_BR, (size_t)tall);
         result = Py_NewRef(Py_None);

@@ -34,6 +34,7 @@ const Path PATH_NAMED(PATH) = {
     .predict = predictions,
     .repeat_phase = repeat_phase,
     .products = products,
+    .key_products = key_products,
     .sparse_products = sparse_products,
     .range_encode = range_encode,
     .range_decode = range_decode,

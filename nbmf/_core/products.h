@@ -428,6 +428,13 @@ static void scores(const uint8_t *keys, int columns, int begin, int end, const i
     }
 }
 
+/* The same as `products`, of a matrix whose rows become keys one by one: so many that they need no filling up. */
+static void key_products(const int8_t *matrix, int rows, int columns, uint8_t *keys, const int8_t *x, size_t x_stride,
+                         int vectors, int8_t *ready_BX, int32_t *out, size_t out_stride) {
+    for (int row = 0; row < rows; row++) put_row(keys, columns, row, matrix + (size_t)row * (size_t)columns);
+    scores(keys, columns, 0, rows, x, x_stride, vectors, ready_BX, out, out_stride);
+}
+
 /* The values of a vector that are not zero, and where a packed matrix has their columns; returns how many. Both arrays have
  * room for MARGIN more. */
 INLINE int nonzero(const int8_t *x, int columns, int rows, int8_t *value, int32_t *at) {
@@ -534,7 +541,7 @@ INLINE void no_weights(uint8_t *digits, int positions, int begin, int end) {
 #endif
 }
 
-/* Of one block of rows: sums of values times split weights. */
+/* Of one block of rows: sums of values times weights as split_weights leaves them. */
 #if defined(PATH_AVX512) || defined(PATH_AVXVNNI)
 typedef struct {
     Columns low, high;
@@ -660,7 +667,7 @@ INLINE void weighted_tile(const int8_t *values, int rows, int positions, const u
     for (int block = 0; block < blocks; block++) store_weighted(out + block * LANES, sums[block]);
 }
 
-/* Sums over positions first to last, multiples of COLUMNS, of a matrix of values [rows, positions] times split weights: its
+/* Sums over positions first to last, multiples of COLUMNS, of a matrix of values [rows, positions] times weights as split_weights leaves them: its
  * groups of COLUMNS positions, in each the rows. */
 static void weighted_sums(const int8_t *matrix, int rows, int positions, const uint8_t *digits, int first, int last,
                           int32_t *out) {

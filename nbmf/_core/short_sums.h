@@ -1,13 +1,16 @@
 /* Vectors made ready for products that are summed in 16 bits, as PMADDUBSW gives them: of bytes without sign, weights with
  * 128 added, and bytes with sign, two products to a lane.
  *
- * Two products fit where values of one sign that stand side by side are at most 127 together: 255 * 127 < 32768. A group
- * of columns with others is split: half of each value stays in its place, the rest becomes an *extra*, which is added by itself.
+ * Two products fit where values of one sign that stand side by side are at most 128 together: 255 * 128 < 32768. A group
+ * of columns with two of more than 127 is split, also as that finds a value of -128: half of each value stays in its place,
+ * the rest, at most 64, becomes an *extra*, which is added by itself.
  *
  * A run of RUN groups is summed in 16 bits, before which 128 times its values is taken off. Sums may wrap on the way; what
  * comes of a run is what it is without the 128, and fits: its square is at most that of the row's weights times that of the
  * values (Cauchy & Schwarz), of which no row has more than `limits` allow. Groups of a run with larger values become extras,
- * until it fits.
+ * until it fits. Keys that are not there yet, bytes of 0, may not fit: what comes of them is not read.
+ *
+ * Included where products.h has the instructions.
  */
 #ifndef NBMF_SHORT_SUMS_H
 #define NBMF_SHORT_SUMS_H

@@ -58,4 +58,4 @@ class WorkSlots:
 
 
 def _of_a_side(limit: int) -> int:
-    return limit - limit // 4
+    return max(1, min(limit - 1, limit - limit // 4))

@@ -60,10 +60,10 @@ class Overloaded(NbmfError):
 
 
 class Speed:
-    """Of the last batches, some ten of them: bytes over seconds."""
+    """Of the last batches, some ten of them: bytes over seconds. What it begins with is as a batch."""
 
-    def __init__(self) -> None:
-        self._bytes = self._seconds = 0.0
+    def __init__(self, size_bytes: int = 0, seconds: float = 0.0) -> None:
+        self._bytes, self._seconds = float(size_bytes), seconds
 
     def add(self, size_bytes: int, seconds: float) -> None:
         """Counts a batch."""
@@ -77,7 +77,7 @@ class Speed:
 
 class Speeds:
     """Of each kind of work, as one may take ten times as long as another; of those that had the last batches. Any other
-    is taken to be as quick as all together."""
+    is taken to be as quick as all together, and its first batch is half believed: it may have waited for memory."""
 
     def __init__(self) -> None:
         self._of_all = Speed()
@@ -85,7 +85,8 @@ class Speeds:
 
     def add(self, kind: Hashable, size_bytes: int, seconds: float) -> None:
         """Counts a batch."""
-        of_kind = self._of_kind[kind] = self._of_kind.pop(kind, Speed())
+        expected = Speed(size_bytes, self._of_all.time_of(size_bytes) or seconds)
+        of_kind = self._of_kind[kind] = self._of_kind.pop(kind, expected)
         for speed in (self._of_all, of_kind):
             speed.add(size_bytes, seconds)
         if len(self._of_kind) > _MOST_KINDS:
@@ -141,13 +142,17 @@ class Batcher(Generic[T, R]):
         `work`."""
         if not items:
             return []
-        if sum(self._speeds.time_of(one.how, one.left_bytes) for one in self._queue) > self._max_wait_s:
+        if self._expected_wait_s() > self._max_wait_s:
             raise Overloaded
         left_bytes = _cost_bytes(sizes_bytes)
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(how, items, sizes_bytes, left_bytes, deadline, time.perf_counter(), future))
         self._start()
         return await future
+
+    def _expected_wait_s(self) -> float:
+        self._queue = [one for one in self._queue if _is_wanted(one)]
+        return sum(self._speeds.time_of(one.how, one.left_bytes) for one in self._queue)
 
     def _start(self) -> None:
         while self._free and self._queue:

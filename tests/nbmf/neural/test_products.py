@@ -1,5 +1,7 @@
 """Exact products on every kind of processor that this one can run code for: matrices of all shapes, extreme values."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -31,21 +33,56 @@ def test_products_are_exact(path, rows, columns, count, sparse) -> None:
     assert not out[:, rows:].any()
 
 
+@pytest.mark.parametrize("keys", [False, True])
 @pytest.mark.parametrize("weight", [1, 20, 63, 64, 90, 127])
-def test_the_largest_sums_that_16_bits_hold_are_exact_and_those_beyond(path, weight) -> None:
+def test_the_largest_sums_that_16_bits_hold_are_exact_and_those_beyond(path, weight, keys) -> None:
     """Values of each size with the signs of the weights and against them, alone and beside one that is larger by one:
     where sums are of 16 bits, they hold those of some of these for four groups, of others for one, of others for half
     a value."""
     signs = np.random.default_rng(weight).choice(np.array([-1, 1], np.int8), 64)
     alike = np.ones_like(signs)
-    matrix = np.zeros((16, 64), np.int8)
+    matrix = np.zeros((64, 64), np.int8)
     matrix[:4] = weight * np.stack([signs, -signs, alike, -alike])
     out = np.empty((4, 64), dtype=np.int32)
     for value in range(127):
         x = value * np.stack([signs, signs, alike, alike])
         x[1::2, ::2] += np.sign(x[1::2, ::2])
-        _core.products(matrix, 16, 64, x, 4, out)
-        np.testing.assert_array_equal(out[:, :16], x.astype(np.int64) @ matrix.T.astype(np.int64))
+        _core.products(matrix, 64, 64, x, 4, out, False, keys)
+        np.testing.assert_array_equal(out, x.astype(np.int64) @ matrix.T.astype(np.int64))
+
+
+@pytest.mark.parametrize("weights", [*itertools.permutations([1, 20, 90, 127])])
+def test_what_16_bits_hold_is_of_the_weights_beside_a_value(path, weights) -> None:
+    """Each sixteen columns have weights of their own, and so have both halves of each four."""
+    matrix = np.zeros((64, 64), np.int8)
+    matrix[0] = np.repeat(weights, 16)
+    matrix[1] = np.tile(np.repeat(weights[:2], 2), 16)
+    matrix[2:4] = -matrix[:2]
+    matrix[4] = np.repeat(weights, 16) * np.tile([1, 0], 32)
+    out = np.empty((1, 64), dtype=np.int32)
+    for value in range(128):
+        x = np.full((1, 64), value, np.int8)
+        for lacks in ((), slice(0, None, 4), slice(1, None, 4), slice(2, None, 2)):
+            x[0, lacks] = 0
+            _core.products(matrix, 64, 64, x, 1, out)
+            np.testing.assert_array_equal(out, x.astype(np.int64) @ matrix.T.astype(np.int64))
+
+
+@pytest.mark.parametrize("beside", [0, 1, -1])
+def test_minus_128_beside_little(path, beside) -> None:
+    """A table's row may hold it."""
+    matrix, out = np.zeros((64, 64), np.int8), np.empty((1, 64), dtype=np.int32)
+    matrix[0], matrix[1] = 127, -127
+    x = np.full((1, 64), beside, np.int8)
+    x[0, ::2] = -128
+    _core.products(matrix, 64, 64, x, 1, out)
+    np.testing.assert_array_equal(out, x.astype(np.int64) @ matrix.T.astype(np.int64))
+
+
+def test_keys_of_other_sizes_are_refused() -> None:
+    matrix, x, out = np.zeros((16, 4), np.int8), np.zeros((1, 4), np.int8), np.zeros((1, 64), np.int32)
+    with pytest.raises(ValueError, match="no keys"):
+        _core.products(matrix, 16, 4, x, 1, out, False, True)
 
 
 def test_arrays_of_other_sizes_and_types_are_refused() -> None:

@@ -93,14 +93,14 @@ def test_places_of_work():
     async def run():
         slots, end = WorkSlots(2, 1), asyncio.Event()
 
-        async def work():
-            async with slots.taken(Side.ENCODE, time.time() + 30):
+        async def work(side):
+            async with slots.taken(side, time.time() + 30):
                 await end.wait()
 
-        working = [asyncio.ensure_future(work()) for _ in range(3)]
+        working = [asyncio.ensure_future(work(side)) for side in (Side.ENCODE, Side.DECODE, Side.ENCODE)]
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded):
-            await work()
+            await work(Side.ENCODE)
         working[2].cancel()
         await asyncio.sleep(0)
         with pytest.raises(DeadlineExceeded):
@@ -108,7 +108,7 @@ def test_places_of_work():
                 raise AssertionError
         end.set()
         await asyncio.gather(*working[:2])
-        await asyncio.wait_for(work(), 10)
+        await asyncio.wait_for(work(Side.ENCODE), 10)
 
     asyncio.run(run())
 
@@ -140,6 +140,28 @@ def test_a_side_leaves_places_to_the_other():
         end.set()
         await asyncio.gather(*decoding[:3], *decoding[4:])
         await asyncio.wait_for(work(Side.DECODE), 10)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("limit", [2, 3, 4, 5, 64])
+def test_a_side_has_never_all_places(limit):
+    async def run():
+        slots, end, begun = WorkSlots(limit, 1), asyncio.Event(), 0
+
+        async def work():
+            nonlocal begun
+            async with slots.taken(Side.DECODE, time.time() + 30):
+                begun += 1
+                await end.wait()
+
+        tasks = [asyncio.ensure_future(work()) for _ in range(limit)]
+        await asyncio.sleep(0.05)
+        assert begun < limit
+        async with slots.taken(Side.ENCODE, time.time() + 30):
+            pass
+        end.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(run())
 

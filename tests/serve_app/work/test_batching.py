@@ -258,13 +258,13 @@ def two_speeds(monkeypatch):
     return work
 
 
-def after_a_batch_of(known, work, calls, max_wait_s=math.inf):
-    """What became of calls (how, size), all of which wait while the first is in work, after one batch of each kind."""
+def after_batches_of(known, work, calls, max_wait_s=math.inf, batches=30):
+    """What became of calls (how, size), all of which wait while the first is in work, after some batches of each kind."""
 
     async def main():
         batcher = Batcher(work, 1, 1000, 1, max_wait_s)
         work.free.set()
-        for how in known:
+        for how in [how for how in known for _ in range(batches)]:
             await batcher(how, [10], [10], math.inf)
         work.free.clear()
         work.batches.clear()
@@ -280,25 +280,53 @@ def after_a_batch_of(known, work, calls, max_wait_s=math.inf):
 
 @pytest.mark.parametrize("known", [("slow", "fast"), ("fast", "slow")])
 def test_what_waits_counts_by_the_speed_of_its_own_kind(two_speeds, known):
-    """Up to twenty seconds are waited for. By one speed for both, of some 1.8 bytes a second, 72 quick bytes were 40
-    seconds, and 20 slow ones 11."""
+    """Up to twenty seconds are waited for, of which 72 quick bytes are seven, and 19 slow ones 19."""
     quick = [("slow", 1), ("fast", 72), ("slow", 5), ("fast", 80), ("fast", 1)]
-    assert after_a_batch_of(known, two_speeds, quick, 20) == [list, list, list, list, Overloaded]
-    slow = [("fast", 1), ("slow", 20), ("fast", 1), ("fast", 1), ("slow", 1)]
-    assert after_a_batch_of(known, two_speeds, slow, 20) == [list, list, list, Overloaded, Overloaded]
+    assert after_batches_of(known, two_speeds, quick, 20) == [list, list, list, list, Overloaded]
+    slow = [("fast", 1), ("slow", 19), ("fast", 1), ("slow", 4), ("fast", 1), ("slow", 1)]
+    assert after_batches_of(known, two_speeds, slow, 20) == [list, list, list, list, Overloaded, Overloaded]
 
 
 def test_a_kind_without_a_batch_has_the_speed_of_all(two_speeds):
     """19 bytes took ten seconds, as the older batch counts for less."""
-    assert after_a_batch_of(["slow", "fast"], two_speeds, [("slow", 1), ("new", 18), ("new", 1)], 10) == [list] * 3
+    calls = [("slow", 1), ("new", 18), ("new", 1)]
+    assert after_batches_of(["slow", "fast"], two_speeds, calls, 10, batches=1) == [list] * 3
     calls = [("slow", 1), ("new", 20), ("new", 1)]
-    assert after_a_batch_of(["slow", "fast"], two_speeds, calls, 10) == [list, list, Overloaded]
+    assert after_batches_of(["slow", "fast"], two_speeds, calls, 10, batches=1) == [list, list, Overloaded]
 
 
 def test_the_quick_goes_before_what_takes_long(two_speeds):
     calls = [("slow", 1), ("slow", 20), ("fast", 100), ("slow", 5)]
-    assert after_a_batch_of(["slow", "fast"], two_speeds, calls) == [list] * 4
+    assert after_batches_of(["slow", "fast"], two_speeds, calls) == [list] * 4
     assert two_speeds.batches == [("slow", [1]), ("slow", [5]), ("fast", [100]), ("slow", [20])]
+
+
+def test_the_first_batch_of_a_kind_is_half_believed():
+    speeds = Speeds()
+    speeds.add("old", 10, 1.0)
+    assert speeds.time_of("old", 10) == pytest.approx(1.0)
+    speeds.add("new", 10, 5.0)
+    assert speeds.time_of("new", 10) == pytest.approx(3.0, rel=0.1)
+
+
+def test_what_nobody_waits_for_is_no_reason_to_refuse(two_speeds):
+    async def main():
+        batcher = Batcher(two_speeds, 1, 1000, 1, 5)
+        two_speeds.free.set()
+        await batcher("slow", [10], [10], math.inf)
+        two_speeds.free.clear()
+        at_work = asyncio.create_task(batcher("slow", [1], [1], math.inf))
+        await asyncio.sleep(0)
+        gone = asyncio.create_task(batcher("slow", [100], [100], math.inf))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        waits = asyncio.create_task(batcher("slow", [2], [2], math.inf))
+        await asyncio.sleep(0)
+        two_speeds.free.set()
+        return await asyncio.gather(at_work, waits)
+
+    assert len(asyncio.run(main())) == 2
 
 
 def test_kinds_are_bounded_and_the_last_are_kept():
@@ -309,7 +337,7 @@ def test_kinds_are_bounded_and_the_last_are_kept():
         speeds.add("fast", 100, 1.0)
     assert len(speeds._of_kind) == 32
     assert speeds.time_of("fast", 100) == pytest.approx(1)
-    assert speeds.time_of(("auto", 999), 100) == pytest.approx(10)
+    assert speeds.time_of(("auto", 999), 100) == pytest.approx(6, rel=0.1)
     assert speeds.time_of(("auto", 0), 110) == pytest.approx(2, rel=0.1)
 
 
