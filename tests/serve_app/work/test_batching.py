@@ -259,7 +259,7 @@ def two_speeds(monkeypatch):
 
 
 def after_batches_of(known, work, calls, max_wait_s=math.inf, batches=30):
-    """What became of calls (how, size), all of which wait while the first is in work, after some batches of each kind."""
+    """What became of calls (how, size), which all wait while the first is in work, after some batches of each kind."""
 
     async def main():
         batcher = Batcher(work, 1, 1000, 1, max_wait_s)
