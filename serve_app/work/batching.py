@@ -150,8 +150,11 @@ class Batcher(Generic[T, R]):
         self._start()
         return await future
 
-    def _expected_wait_s(self) -> float:
+    def _drop_unwanted(self) -> None:
         self._queue = [one for one in self._queue if _is_wanted(one)]
+
+    def _expected_wait_s(self) -> float:
+        self._drop_unwanted()
         return sum(self._speeds.time_of(one.how, one.left_bytes) for one in self._queue)
 
     def _start(self) -> None:
@@ -169,7 +172,7 @@ class Batcher(Generic[T, R]):
         """(call, index of its item) of the next batch; calls that nobody waits for any more are dropped."""
         batch: list[tuple[_Waiting[T, R], int]] = []
         held_bytes = 0
-        self._queue = [one for one in self._queue if _is_wanted(one)]
+        self._drop_unwanted()
         for one in sorted(self._queue, key=self._turn):
             if batch and one.how != batch[0][0].how:
                 continue

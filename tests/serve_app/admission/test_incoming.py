@@ -89,18 +89,22 @@ def test_no_caller_has_all_places():
     assert asyncio.run(run([None] * 5)) == [False] * 4 + [True]
 
 
+async def work_until(end, slots, side):
+    async with slots.taken(side, time.time() + 30):
+        await end.wait()
+
+
+def begin_work(end, slots, *sides):
+    return [asyncio.ensure_future(work_until(end, slots, side)) for side in sides]
+
+
 def test_places_of_work():
     async def run():
         slots, end = WorkSlots(2, 1), asyncio.Event()
-
-        async def work(side):
-            async with slots.taken(side, time.time() + 30):
-                await end.wait()
-
-        working = [asyncio.ensure_future(work(side)) for side in (Side.ENCODE, Side.DECODE, Side.ENCODE)]
+        working = begin_work(end, slots, Side.ENCODE, Side.DECODE, Side.ENCODE)
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded):
-            await work(Side.ENCODE)
+            await work_until(end, slots, Side.ENCODE)
         working[2].cancel()
         await asyncio.sleep(0)
         with pytest.raises(DeadlineExceeded):
@@ -108,7 +112,7 @@ def test_places_of_work():
                 raise AssertionError
         end.set()
         await asyncio.gather(*working[:2])
-        await asyncio.wait_for(work(Side.ENCODE), 10)
+        await asyncio.wait_for(work_until(end, slots, Side.ENCODE), 10)
 
     asyncio.run(run())
 
@@ -118,28 +122,20 @@ def test_a_side_leaves_places_to_the_other():
 
     async def run():
         slots, end = WorkSlots(4, 4), asyncio.Event()
-
-        async def work(side):
-            async with slots.taken(side, time.time() + 30):
-                await end.wait()
-
-        def begin(count):
-            return [asyncio.ensure_future(work(Side.DECODE)) for _ in range(count)]
-
-        decoding = begin(6)
+        decoding = begin_work(end, slots, *[Side.DECODE] * 6)
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded):
-            await work(Side.DECODE)
+            await work_until(end, slots, Side.DECODE)
         async with slots.taken(Side.ENCODE, time.time() + 30):
             with pytest.raises(DeadlineExceeded):
                 async with slots.taken(Side.ENCODE, time.time() + 0.05):
                     raise AssertionError
         decoding[3].cancel()  # it waits
         await asyncio.sleep(0)
-        decoding += begin(1)
+        decoding += begin_work(end, slots, Side.DECODE)
         end.set()
         await asyncio.gather(*decoding[:3], *decoding[4:])
-        await asyncio.wait_for(work(Side.DECODE), 10)
+        await asyncio.wait_for(work_until(end, slots, Side.DECODE), 10)
 
     asyncio.run(run())
 
@@ -147,20 +143,11 @@ def test_a_side_leaves_places_to_the_other():
 @pytest.mark.parametrize("limit", [2, 3, 4, 5, 64])
 def test_a_side_has_never_all_places(limit):
     async def run():
-        slots, end, begun = WorkSlots(limit, 1), asyncio.Event(), 0
-
-        async def work():
-            nonlocal begun
-            async with slots.taken(Side.DECODE, time.time() + 30):
-                begun += 1
-                await end.wait()
-
-        tasks = [asyncio.ensure_future(work()) for _ in range(limit)]
+        slots, end = WorkSlots(limit, 1), asyncio.Event()
+        tasks = begin_work(end, slots, *[Side.DECODE] * limit)
         await asyncio.sleep(0.05)
-        assert begun < limit
-        async with slots.taken(Side.ENCODE, time.time() + 30):
-            pass
-        end.set()
+        async with slots.taken(Side.ENCODE, time.time() + 0.05):
+            end.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(run())
