@@ -178,7 +178,7 @@ class ServeConfig(StrictModel):
         0, ge=0, description="of an ingress replica: records decoded lately, answered from its memory; 0: none"
     )
     max_queued_requests: Positive = Field(
-        description="requests that wait for a replica to be there or to take more; further ones get 429"
+        description="requests that wait until an ingress replica works at fewer; further ones get 429"
     )
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="of rollouts that are started with this file")
     ingress: DeploymentConfig

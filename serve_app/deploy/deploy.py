@@ -121,8 +121,7 @@ def main_application(
     controller = serve.deployment(num_replicas=1, ray_actor_options=options)(RolloutController).bind(
         config, registry, version, name, encoder
     )
-    queued = config.max_queued_requests
-    decoders = sized(decoder, config.decoder, name="Decoder", max_queued_requests=queued).bind(
+    decoders = sized(decoder, config.decoder, name="Decoder").bind(
         registry,
         version,
         Engine(config.engine, config.threads),
@@ -131,8 +130,8 @@ def main_application(
         controller if config.follows_rollouts else None,
     )
     busy = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
-    spare = queued + config.max_incoming_bodies + _APART
-    beyond = {"max_ongoing_requests": config.ingress.max_ongoing_requests + spare}
-    size = config.ingress.model_copy(update=beyond)
-    ingress = sized(serve.ingress()(Ingress), size, max_queued_requests=queued, backpressure_config=busy)
+    begun = config.ingress.max_ongoing_requests + config.max_queued_requests + config.max_incoming_bodies + _APART
+    size = config.ingress.model_copy(update={"max_ongoing_requests": begun})
+    # As queued Serve counts also what it takes in the same moment, before any of that is handed on.
+    ingress = sized(serve.ingress()(Ingress), size, max_queued_requests=begun, backpressure_config=busy)
     return ingress.bind(config, registry, version, Encoders(name), decoders, controller)

@@ -33,7 +33,7 @@ def sized(cls: type, config: DeploymentConfig, **options: Any) -> Any:
 def encoder_target(cls: type, config: ServeConfig, registry: str, version: str, application: str) -> Target:
     """The encoder of one version, an application of its own."""
     engine = Engine(config.engine, config.threads)
-    bound = sized(cls, config.encoder, name="Encoder", max_queued_requests=config.max_queued_requests).bind(
+    bound = sized(cls, config.encoder, name="Encoder").bind(
         registry, version, engine, config.batch, config.semantic.aim
     )
     return encoder_name(application, version), bound

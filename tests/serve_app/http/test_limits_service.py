@@ -156,6 +156,19 @@ def test_who_sends_too_much_is_cut_off(service, url, chunked):
         assert sent_until_closed(connection, piece) < SENT_AT_MOST_BYTES
 
 
+def test_many_at_the_same_moment(service, config):
+    """Serve refused what came while so many were not handed on yet, though the service had room for all."""
+    request = f"GET /{NAME}/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        callers = [
+            stack.enter_context(socket.create_connection(address(service), timeout=60))
+            for _ in range(config.max_queued_requests * 4)
+        ]
+        for connection in callers:
+            connection.sendall(request)
+        assert {connection.recv(4000)[:13] for connection in callers} == {b"HTTP/1.1 200 "}
+
+
 def test_slow_bodies_lock_nobody_out(service, http):
     """With any key, or none. More of them than a replica works at: further ones are refused."""
     with contextlib.ExitStack() as stack:
