@@ -1,4 +1,4 @@
-"""What a version's vocabulary, counts and dictionaries spell: searched for secrets and personal strings.
+"""What a version's vocabulary, counts, dictionaries and primer spell: searched for secrets and personal strings.
 
 Entries of counts are short, but a sequence of six tokens may be a telephone number. A longer string that is there in
 overlapping pieces only, each too short to be told from others, is not found.
@@ -19,6 +19,7 @@ from cluster.personal import FORBIDDEN, Finding, What
 from nbmf.manifest import Manifest
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import read_counts
+from nbmf.neural.primer import load_primer
 from nbmf.neural.tokenizer import NeuralTokenizer
 
 _CHUNK_ENTRIES = 250_000
@@ -38,7 +39,7 @@ _CLASSES = np.array(
 
 @dataclass(slots=True)
 class PartScan:
-    """What was found in the entries of one file; a dictionary is one entry."""
+    """What was found in the entries of one file; a dictionary is one entry, of a primer each record is."""
 
     name: str
     entries: int = 0
@@ -75,7 +76,7 @@ class Scan:
     """Of one version, part after part."""
 
     def __init__(self, manifest: Manifest, files: dict[str, bytes]) -> None:
-        self._dictionaries = {name: files[name] for name in sorted(set(manifest.dictionaries.values()))}
+        self._texts = {name: [files[name]] for name in sorted(set(manifest.dictionaries.values()))}
         self._vocabularies: dict[str, list[bytes]] = {}
         self._counts: dict[str, tuple[Counts, str]] = {}
         for part in (manifest.counts, manifest.neural):
@@ -84,6 +85,10 @@ class Scan:
             if part.tokenizer not in self._vocabularies:
                 tokenizer = NeuralTokenizer.from_json(files[part.tokenizer].decode())
                 self._vocabularies[part.tokenizer] = tokenizer.bytes_of_id
+            if part.primer and part.primer not in self._texts:
+                words = self._vocabularies[part.tokenizer]
+                primer = load_primer(files[part.primer])
+                self._texts[part.primer] = [b"".join(words[token] for token in one.tokens_T) for one in primer]
             if part.counts and part.counts not in self._counts:
                 self._counts[part.counts] = read_counts(files[part.counts]), part.tokenizer
 
@@ -91,7 +96,7 @@ class Scan:
     def entries(self) -> int:
         """How many there are in all."""
         vocabulary = sum(map(len, self._vocabularies.values()))
-        return vocabulary + sum(len(c.token_N) for c, _ in self._counts.values()) + len(self._dictionaries)
+        return vocabulary + sum(len(c.token_N) for c, _ in self._counts.values()) + sum(map(len, self._texts.values()))
 
     def parts(self, on_entries: Callable[[int], None]) -> list[PartScan]:
         """All of them; `on_entries` is told how many entries were looked at since it was last called."""
@@ -100,8 +105,8 @@ class Scan:
             scans.append(_scan(name, [_joined(words)], on_entries))
         for name, (counts, tokenizer) in self._counts.items():
             scans.append(_scan(name, _spelled(counts, self._vocabularies[tokenizer]), on_entries))
-        for name, content in self._dictionaries.items():
-            scans.append(_scan(name, [_joined([content])], on_entries))
+        for name, texts in self._texts.items():
+            scans.append(_scan(name, [_joined(texts)], on_entries))
         return scans
 
 

@@ -140,7 +140,10 @@ class Model:
         token_begin_V: Array,
         n_clusters: int = 0,
         cluster_size: int = 0,
-    ) -> None: ...
+        primer: list[tuple[Array, int]] = ...,
+    ) -> None:
+        """`primer`: tokens and type ids of records that each record is coded behind, of 16,384 places together, one of
+        each for its type."""
     def encode(self, tokens: Array, type_id: int, sizing: int = ..., before: Array | None = ...) -> bytes:
         """The stream of a record's tokens, int32. Raises ValueError for one that `sizing` is not for: SIZE_TOLD the
         size stands elsewhere, SIZE_IN_STREAM in the stream (1 to 2^20 - 1 bytes), SIZE_AT_END where the record ends,

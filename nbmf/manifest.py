@@ -22,8 +22,8 @@ from nbmf.payload import Kind
 from nbmf.vectors.aim import LEAST_DIMS
 
 MANIFEST = "manifest.json"
-READER = 2
-"""The newest version format this package reads: 1 dictionaries and networks, 2 counts as well."""
+READER = 3
+"""The newest version format this package reads: 1 dictionaries and networks, 2 counts as well, 3 primers as well."""
 
 MOST_SPACES = 64
 """Vector spaces of a version."""
@@ -92,13 +92,18 @@ class _LearnedPart(_Part):
     max_payload_bytes: int  # larger payloads are left to the other coders
     decode_us_per_byte: float  # measured where it was trained; for latency budgets
     decode_us_per_token: float | None = None  # the same by tokens; null in old ones
+    primer: str | None = None  # records that all are coded behind
 
     def __post_init__(self) -> None:
-        self._check_text("tokenizer", "constants")
+        self._check_text("tokenizer", "constants", *(["primer"] if self.primer is not None else []))
         self._check_whole("max_payload_bytes", 1)
         self._check_positive("decode_us_per_byte")
         if self.decode_us_per_token is not None:
             self._check_positive("decode_us_per_token")
+
+    def named_files(self) -> set[str]:
+        """All that it is made of."""
+        return {self.tokenizer, self.constants} | ({self.primer} if self.primer else set())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,10 @@ class NeuralPart(_LearnedPart):
         super().__post_init__()
         self._check_text("model", *(["counts"] if self.counts is not None else []))
 
+    def named_files(self) -> set[str]:
+        """All that it is made of."""
+        return super().named_files() | {self.model} | ({self.counts} if self.counts else set())
+
 
 @dataclass(frozen=True, kw_only=True)
 class CountsPart(_LearnedPart):
@@ -122,6 +131,10 @@ class CountsPart(_LearnedPart):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_text("counts")
+
+    def named_files(self) -> set[str]:
+        """All that it is made of."""
+        return super().named_files() | {self.counts}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,10 +264,8 @@ def read_version(folder: Path) -> tuple[str, Manifest, dict[str, bytes]]:
             raise DamagedCodec(f"{folder / name} was altered: its SHA-256 is not the one in {MANIFEST}")
         files[name] = data
     named = set(manifest.dictionaries.values())
-    if manifest.neural:
-        named |= neural_files(manifest.neural)
-    if manifest.counts:
-        named |= {manifest.counts.counts, manifest.counts.tokenizer, manifest.counts.constants}
+    for part in (manifest.neural, manifest.counts):
+        named |= part.named_files() if part else set()
     if manifest.golden:
         named.add(manifest.golden)
     named |= {space.file for space in manifest.vectors}
@@ -305,11 +316,6 @@ def _parse_manifest(folder: Path, content: bytes) -> Manifest:
         return Manifest.of(held)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCodec(f"{folder / MANIFEST} is not a manifest: {error}") from error
-
-
-def neural_files(part: NeuralPart) -> set[str]:
-    """Names of a network's files."""
-    return {part.model, part.tokenizer, part.constants} | ({part.counts} if part.counts else set())
 
 
 def dictionaries(manifest: Manifest, files: dict[str, bytes]) -> dict[Kind, bytes]:

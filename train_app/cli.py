@@ -24,6 +24,7 @@ class Preset(enum.StrEnum):
 
     NONE = "none"
     COUNTS = "counts"
+    PRIMED = "primed"
     BUILTIN = "builtin"
     FINETUNE = "finetune"
     TINY = "tiny"
@@ -41,14 +42,15 @@ class Track(enum.StrEnum):
 def check_options(given: Mapping[str, Any]) -> None:
     """Raises BadParameter for options of `nbmf train`, by their parameters' names, that do not go together."""
     preset = Preset(given["preset"])
+    trains_no_network = preset in (Preset.NONE, Preset.COUNTS, Preset.PRIMED, Preset.BUILTIN)
     if preset is Preset.NONE and not given["dictionaries"]:
         raise typer.BadParameter("nothing to train: needs another --preset", param_hint="--no-dictionaries")
     if preset is Preset.NONE and given["validation"]:
         raise typer.BadParameter("nothing to validate: needs another --preset", param_hint="--validation")
     for name in ("init_from", "workers", "max_minutes", "track", "teacher"):
-        if given[name] is not None and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
+        if given[name] is not None and trains_no_network and (name, preset) != ("init_from", Preset.PRIMED):
             raise typer.BadParameter("needs a --preset that trains a network", param_hint=_option(name))
-    if given["augment"] and preset in (Preset.NONE, Preset.COUNTS, Preset.BUILTIN):
+    if given["augment"] and trains_no_network:
         raise typer.BadParameter("needs a --preset that trains a network", param_hint="--augment")
     if given["architecture"] and preset.value not in PRESETS:
         needed = f"needs a --preset that makes a new network ({', '.join(PRESETS)})"
@@ -114,7 +116,8 @@ def train(
         typer.Option(
             help="What to learn besides zstd dictionaries. `finetune`: the network that ships with the package, "
             "trained on, and counts of token sequences beside it, in ten minutes at most. `builtin`: counts beside "
-            "that network as it is, quicker to learn. `counts`: counts alone, quicker to decode. `none`: nothing. "
+            "that network as it is, quicker to learn. `primed`: nothing but some records of yours, behind which the "
+            "built-in version codes all, in seconds. `counts`: counts alone, quicker to decode. `none`: nothing. "
             "`small`: counts beside a new network, in 2-3 hours on two CPU cores; `base`: a larger one, for GPUs; "
             "`tiny`: to try it out."
         ),
@@ -180,8 +183,8 @@ def train(
         typer.Option(
             **LOCAL,
             help="What to start with: the folder of an earlier run (in --runs), for its vocabulary and weights; to "
-            "fine-tune, that of a version, for its counts as well.",
-            show_default="none; to fine-tune, the built-in version",
+            "fine-tune or to prime, that of a version, for its counts as well.",
+            show_default="none; to fine-tune or to prime, the built-in version",
         ),
     ] = None,
     network: Annotated[
@@ -258,10 +261,13 @@ def train(
     from cluster.registry import Registry
     from cluster.session import session
     from train_app import job
+    from train_app.config import FEWEST_RECORDS
     from train_app.results import report
     from train_app.samples.opening import Reading
 
     settings = load_config(config)
+    if preset is Preset.PRIMED:
+        settings = settings.model_copy(update={"min_records": min(settings.min_records, FEWEST_RECORDS)})
     registry = Registry(out)
     check_options(context.params)
     reading = Reading(payload_field, payload, class_field, table, unwrap)

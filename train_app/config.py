@@ -8,6 +8,7 @@ from cluster.config import StrictModel
 from nbmf.manifest import MOST_SPACES
 
 DEFAULT_FILE = "train/dictionary.yaml"
+FEWEST_RECORDS = 20
 
 
 class TrainConfig(StrictModel):
@@ -25,7 +26,9 @@ class TrainConfig(StrictModel):
     )
     max_holdout_bytes: int = Field(gt=0, description="bytes to measure on, likewise")
     max_record_bytes: int = Field(gt=0, description="records that are larger without their binary data are left out")
-    min_records: int = Field(ge=20, description="fewest distinct records to learn from")
+    min_records: int = Field(
+        ge=FEWEST_RECORDS, description=f"fewest distinct records to learn from; of preset primed {FEWEST_RECORDS}"
+    )
     min_space_vectors: int = Field(ge=20, description="fewest vectors that a space is learnt from; and one a number")
     max_space_vectors: int = Field(gt=0, description="vectors of a space to learn from; the others are left out")
     max_vector_spaces: int = Field(ge=0, le=MOST_SPACES, description="those with most vectors are learnt; 0: none")

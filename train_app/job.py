@@ -149,9 +149,13 @@ def _train_network(
     training = bars.add_task("training the network", total=100, visible=plan.trains_network)
     building = bars.add_task("counting and fitting", total=STEPS, visible=not plan.trains_network)
 
+    priming = bars.add_task("choosing a primer", total=1, visible=False)
+
     def on_line(line: dict[str, Any]) -> None:
         if told := _told(line):
             console.print(told, markup=False, highlight=False, soft_wrap=True)
+        elif "priming" in line:
+            bars.update(priming, completed=line["priming"], visible=True)
         elif "augmenting" in line:
             bars.update(training, description=f"making altered copies: {line['augmenting']:.0%} of the records")
         elif line.get("progress"):

@@ -66,6 +66,7 @@ class Before:
     counts: Counts | None = None
     counts_constants: Constants | None = None
     constants: Constants | None = None  # of the network with the counts
+    files: dict[str, bytes] = field(default_factory=dict)  # all of it, by the names that ours have
 
 
 def build(

@@ -15,9 +15,11 @@ from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.errors import NbmfError
 from nbmf.manifest import CountsPart, NeuralPart, read_version
+from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
+from nbmf.neural.primer import save_primer
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
 from train_app.augment.copies import Augmented
@@ -29,6 +31,7 @@ from train_app.learned_files import (
     STEPS,
     Before,
     IntegerNetwork,
+    Learned,
     build,
 )
 from train_app.network.architectures import architecture_of
@@ -37,15 +40,16 @@ from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
-from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, NeuralTrainConfig
+from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, PRIMED, PRIMED_BYTES, NeuralTrainConfig
 from train_app.network.start import Start
 from train_app.network.teacher import taught_by
 from train_app.network.train import train_network
+from train_app.primer import PRIMER_FILE, choose_primer
 from train_app.samples.sample import Sample
 from train_app.samples.split import split
 from train_app.vocabulary.tokenizer import TOKENIZER_FILE, train_tokenizer
 
-_READER_OF_COUNTS = 2
+_READER_OF_COUNTS, _READER_OF_PRIMERS = 2, 3
 _TIMED_RECORDS = 40
 
 
@@ -119,13 +123,13 @@ def _train_part(
     if plan.settings.frozen and not plan.trains_on:
         raise TrainingFailed("frozen: no network is trained on; choose preset finetune, or another with --init-from")
     if not validation:
-        training, validation = split(training)
+        training, validation = (training[::2], training[1::2]) if plan.preset == PRIMED else split(training)
     model: NeuralModel | IntegerNetwork | None = None
     attributions: dict[str, bytes] = {}
     before, copies = None, None
     if plan.network:
         model, tokenizer = load_given(plan.network)
-    elif plan.preset in (BUILTIN, FINETUNE):
+    elif plan.preset in (BUILTIN, FINETUNE, PRIMED):
         model, tokenizer, before, attributions = _version(plan.init_from or builtin.default_folder())
         if plan.preset == FINETUNE:
             start = _pruned(Start.of_integers(model.file, tokenizer, folder), training, plan, folder)
@@ -139,7 +143,15 @@ def _train_part(
         begin = _pruned(Start.of_run(plan.init_from, config), training, plan, folder) if plan.init_from else config
         copies = _copies(training, validation, plan, on_line)
         model, tokenizer = _trained(begin, training, validation, plan, folder, on_line, copies)
-    learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
+    if plan.preset == PRIMED and before:
+        learned = Learned(before.files)
+    else:
+        learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
+    most_bytes = plan.settings.primer_bytes
+    if most_bytes is None:
+        most_bytes = PRIMED_BYTES if plan.preset == PRIMED else 0
+    if most_bytes:
+        _prime(learned, training, validation, most_bytes, on_line)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured
     if isinstance(model, NeuralModel):
         measured["parameters"] = model.config.n_parameters
@@ -151,6 +163,26 @@ def _train_part(
     if copies:
         measured["augmentation"] = {"copies_of_a_record": plan.settings.augment_copies} | copies.to_dict()
     return fields, learned.files | attributions, measured
+
+
+def _prime(
+    learned: Learned,
+    training: list[Sample],
+    validation: list[Sample],
+    most_bytes: int,
+    on_line: Callable[[dict[str, Any]], None],
+) -> None:
+    """Adds a primer, if one of `training` makes `validation` smaller."""
+    files = learned.files
+    tokenizer, counts, network = files[TOKENIZER_FILE], None, None
+    if COUNTS_FILE in files:
+        counts = NeuralCodec.from_files(tokenizer, files[COUNTS_CONSTANTS_FILE], None, files[COUNTS_FILE])
+    if MODEL_FILE in files:
+        network = NeuralCodec.from_files(tokenizer, files[CONSTANTS_FILE], files[MODEL_FILE], files.get(COUNTS_FILE))
+    primer = choose_primer(network, counts, training, validation, most_bytes, lambda share: on_line({"priming": share}))
+    learned.measured["primer"] = {"records": len(primer), "tokens": sum(len(record.tokens_T) for record in primer)}
+    if primer:
+        files[PRIMER_FILE] = save_primer(primer)
 
 
 def _trained(
@@ -195,16 +227,22 @@ def _version(folder: Path | None) -> tuple[IntegerNetwork, Tokenizer, Before, di
     coding |= {space.file for space in manifest.vectors}
     attributions = {name: content for name, content in files.items() if name not in coding}
     tokenizer = Tokenizer.from_str(files[manifest.neural.tokenizer].decode())
-    before = Before(constants=load_constants(files[manifest.neural.constants]).numpy())
+    network = manifest.neural
+    named = {MODEL_FILE: network.model, TOKENIZER_FILE: network.tokenizer, CONSTANTS_FILE: network.constants}
+    before = Before(constants=load_constants(files[network.constants]).numpy())
     if manifest.counts:
         constants = load_constants(files[manifest.counts.constants]).numpy()
         before = replace(before, counts=read_counts(files[manifest.counts.counts]), counts_constants=constants)
-    return IntegerNetwork(files[manifest.neural.model]), tokenizer, before, attributions
+    if manifest.counts and manifest.counts.counts == network.counts:
+        named |= {COUNTS_FILE: manifest.counts.counts, COUNTS_CONSTANTS_FILE: manifest.counts.constants}
+    before = replace(before, files={ours: files[theirs] for ours, theirs in named.items()})
+    return IntegerNetwork(files[network.model]), tokenizer, before, attributions
 
 
 def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sample]) -> dict[str, Any]:
     tokenizer = NeuralTokenizer.from_json(files[TOKENIZER_FILE].decode())
     fields: dict[str, Any] = {"architecture": COUNTS_ONLY}
+    primer = PRIMER_FILE if PRIMER_FILE in files else None
     if COUNTS_FILE in files:
         counts = CountsPart(
             counts=COUNTS_FILE,
@@ -212,6 +250,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             constants=COUNTS_CONSTANTS_FILE,
             max_payload_bytes=settings.max_counts_payload_bytes,
             decode_us_per_byte=1.0,
+            primer=primer,
         )
         fields["counts"] = replace(counts, **_speed(CountsCoder(counts, files), tokenizer, timed)).to_dict()
         fields["minimum_reader"] = _READER_OF_COUNTS
@@ -223,10 +262,13 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
             counts=COUNTS_FILE if COUNTS_FILE in files else None,
             max_payload_bytes=settings.max_payload_bytes,
             decode_us_per_byte=1.0,
+            primer=primer,
         )
         _, config = IntegerWeights.load(files[MODEL_FILE])
         fields["architecture"] = architecture_of(config).value
         fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
+    if primer:
+        fields["minimum_reader"] = _READER_OF_PRIMERS
     return fields
 
 

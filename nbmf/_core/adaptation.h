@@ -34,6 +34,34 @@ static void start_memory(Memory *memory, const Constants *constants, const Vocab
     for (int length = 0; length < CONTEXTS; length++) forget_context(&memory->followed[length]);
 }
 
+/* What comes next begins a record of a type, behind others: it follows a mark of the type, which is counted nowhere. */
+static void begin_behind(Memory *memory, int64_t type_id) {
+    memory->history[memory->position++] = -1 - (int32_t)type_id;
+    memory->match_source = -1;
+    memory->match_length = 0;
+}
+
+/* What another has learnt comes into one that has just been started, and has room for it. */
+static void copy_counts(Memory *to, const Memory *from, const Vocabulary *vocab) {
+    to->position = from->position;
+    memcpy(to->history, from->history, (size_t)from->position * sizeof *to->history);
+    memcpy(to->node_of_token, from->node_of_token, (size_t)vocab->size * sizeof *to->node_of_token);
+    for (int order = 0; order < ORDERS; order++) {
+        to->n_contexts[order] = from->n_contexts[order];
+        to->n_nodes[order] = from->n_nodes[order];
+        memcpy(to->contexts[order], from->contexts[order], (size_t)from->n_contexts[order] * sizeof *to->contexts[order]);
+        memcpy(to->nodes[order], from->nodes[order], (size_t)from->n_nodes[order] * sizeof *to->nodes[order]);
+        for (uint64_t place = 0; place <= from->slot_mask; place++) {
+            if (from->slots[order][place] == 0) continue;
+            const uint64_t key = from->slot_keys[order][place];
+            uint64_t slot = key & to->slot_mask;
+            while (to->slots[order][slot] != 0) slot = (slot + 1) & to->slot_mask;
+            to->slots[order][slot] = from->slots[order][place];
+            to->slot_keys[order][slot] = key;
+        }
+    }
+}
+
 /* Looks up the contexts that end at the current position, and the place to copy from. */
 INLINE void find_contexts(Memory *memory) {
     const int64_t position = memory->position;
@@ -55,7 +83,9 @@ INLINE void find_contexts(Memory *memory) {
         memory->active_slot[order] = (int64_t)slot;
         memory->active[order] = memory->slots[order][slot] - 1;
     }
-    if (memory->match_source >= 0) return;
+    if (memory->match_source >= 0 && history[memory->match_source] >= 0) return;
+    memory->match_source = -1; /* none, or it has come to the end of its record */
+    memory->match_length = 0;
     for (int order = 3; order >= 2; order--) {
         if (memory->active[order] < 0) continue;
         const int64_t source = memory->contexts[order][memory->active[order]].last;

@@ -154,7 +154,7 @@ typedef struct {
 typedef struct {
     int64_t position, match_source, match_length;
     uint64_t slot_mask;
-    int32_t *history; /* [n + 1] */
+    int32_t *history; /* [n + 1] tokens, and below 0 marks of where a record begins behind others */
     int32_t *slots[ORDERS];
     uint64_t *slot_keys[ORDERS];
     Context *contexts[ORDERS];
@@ -221,6 +221,8 @@ typedef struct {
     Vocabulary vocab;
     const uint8_t *token_bytes;
     const int32_t *token_begin_V; /* [vocab + 1] */
+    const Work *primer;           /* whose slot 0 has what every record begins with; or NULL */
+    int64_t primed;               /* places of the history that these take, with one for where a record begins */
 } Model;
 
 /* Where the size of a record stands: beside its stream; in it; or it ends where its JSON value does. */
@@ -303,6 +305,7 @@ typedef struct {
     int (*decode_symbol)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_S, int64_t total);
     int (*decode_member)(const Model *model, Work *work, int slot, Slot *state, const int32_t *network_Z, int64_t total);
     void (*start_record)(const Model *model, Work *work, int slot);
+    void (*prime)(const Model *model, Work *work, const Spelt *records, size_t count);
     void (*next_frequencies)(const Model *model, Work *work, int count);
     void (*next_distances)(const Model *model, Work *work, int count);
     void (*member_distances)(const Model *model, Work *work, int b, int cluster);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096 };
+enum { KEPT_WORKS = 4, MOST_KEPT_TOKENS = 4096, MOST_PRIMED = 1 << 14 };
 
 /* ---- which path ---- */
 
@@ -130,7 +130,7 @@ typedef struct {
     PyObject *network, *counts;
     Constants constants;
     Model model;
-    Work *kept[KEPT_WORKS];
+    Work *kept[KEPT_WORKS], *primer;
     Together *together; /* NULL until it is first asked */
 } ModelObject;
 
@@ -138,12 +138,49 @@ static int same_vocabulary(const Vocabulary *one, const Vocabulary *other) {
     return memcmp(one, other, sizeof *one) == 0;
 }
 
+static int valid_type(const ModelObject *self, long type_id);
+static const int32_t *tokens_of(const ModelObject *self, Held *held, PyObject *array, Py_ssize_t *count);
+
+/* From a list of (tokens, type id) what the model's records begin with; 0 with an exception set. */
+static int prime_model(ModelObject *self, PyObject *primer) {
+    const Py_ssize_t count = PyList_Size(primer);
+    if (count < 1) return 1;
+    Held held = {0};
+    Spelt *records = nbmf_own(&held, (size_t)count * sizeof *records);
+    int64_t places = 1;
+    int good = records != NULL;
+    for (Py_ssize_t index = 0; good && index < count; index++) {
+        PyObject *tokens;
+        Py_ssize_t n_tokens;
+        long type_id;
+        good = PyArg_ParseTuple(PyList_GetItem(primer, index), "Ol", &tokens, &type_id) && valid_type(self, type_id) &&
+               (records[index].tokens = tokens_of(self, &held, tokens, &n_tokens)) != NULL;
+        if (!good) break;
+        records[index].type_id = type_id;
+        records[index].count = n_tokens;
+        places += 1 + n_tokens;
+        if (places <= MOST_PRIMED) continue;
+        PyErr_Format(PyExc_ValueError, "a primer of more than %d tokens", MOST_PRIMED);
+        good = 0;
+    }
+    Work *work = good ? self->path->new_work(&self->model, places, 1, 1, 0) : NULL;
+    if (good && !work) PyErr_NoMemory();
+    if (work) {
+        self->path->prime(&self->model, work, records, (size_t)count);
+        self->model.primer = self->primer = work;
+        self->model.primed = places;
+    }
+    nbmf_release(&held);
+    return work != NULL;
+}
+
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) {
-    PyObject *network, *counts, *constants, *token_bytes, *token_begin;
+    PyObject *network, *counts, *constants, *token_bytes, *token_begin, *primer = NULL;
     int clusters = 0, cluster_size = 0;
-    static char *names[] = {"network", "counts", "constants", "token_bytes", "token_begin_V", "n_clusters", "cluster_size", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO|ii", names, &network, &counts, &constants, &token_bytes, &token_begin,
-                                     &clusters, &cluster_size))
+    static char *names[] = {"network", "counts", "constants", "token_bytes", "token_begin_V", "n_clusters", "cluster_size", "primer",
+                            NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, named, "OOOOO|iiO!", names, &network, &counts, &constants, &token_bytes, &token_begin,
+                                     &clusters, &cluster_size, &PyList_Type, &primer))
         return NULL;
     ModelObject *self = (ModelObject *)nbmf_new_object(type);
     if (!self) return NULL;
@@ -182,8 +219,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
         }
         self->counts = Py_NewRef(counts);
     }
-    if (!problem) return (PyObject *)self;
-    PyErr_SetString(PyExc_ValueError, problem);
+    if (problem) PyErr_SetString(PyExc_ValueError, problem);
+    else if (!primer || prime_model(self, primer)) return (PyObject *)self;
     Py_DECREF(self);
     return NULL;
 }
@@ -191,6 +228,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *named) 
 static void model_free(PyObject *object) {
     ModelObject *self = (ModelObject *)object;
     for (int i = 0; i < KEPT_WORKS; i++) self->path->free_work(self->kept[i]);
+    self->path->free_work(self->primer);
     nbmf_free_together(self->together, self->path);
     Py_XDECREF(self->network);
     Py_XDECREF(self->counts);
@@ -202,6 +240,7 @@ static void model_free(PyObject *object) {
  * GIL held. */
 static Work *borrow(ModelObject *self, int64_t n, int slots, int at_once) {
     int64_t room = 256;
+    n += self->model.primed;
     while (room < n) room *= 4;
     if (slots == 1 && room <= MOST_KEPT_TOKENS)
         for (int i = 0; i < KEPT_WORKS; i++) {
@@ -394,7 +433,7 @@ static int fill_batch(const ModelObject *self, Batch *batch, PyObject *streams, 
         const size_t length = (size_t)record->n_before + (size_t)n_bytes;
         batch->longest = length > batch->longest ? length : batch->longest;
     }
-    if (batch->longest >= INT32_MAX - 1 || !(batch->out = malloc(whole ? whole : 1)) ||
+    if (batch->longest >= INT32_MAX - 1 - MOST_PRIMED || !(batch->out = malloc(whole ? whole : 1)) ||
         (as_tokens && !(batch->tokens = malloc((whole ? whole : 1) * sizeof *batch->tokens)))) {
         PyErr_NoMemory();
         return -1;
@@ -558,7 +597,7 @@ static PyObject *model_decoder(PyObject *object, PyObject *streams) {
     }
     const size_t count = self->batch.count;
     self->slots = calloc(count + 1, sizeof *self->slots);
-    self->work = self->slots ? model->path->new_work(&model->model, (int64_t)self->batch.longest, (int)count, 1, 0) : NULL;
+    self->work = self->slots ? model->path->new_work(&model->model, model->model.primed + (int64_t)self->batch.longest, (int)count, 1, 0) : NULL;
     if (!self->work) {
         Py_DECREF(self);
         return PyErr_NoMemory();

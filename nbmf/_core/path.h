@@ -24,6 +24,7 @@ const Path PATH_NAMED(PATH) = {
     .decode_symbol = decode_symbol,
     .decode_member = decode_member,
     .start_record = start_record,
+    .prime = prime,
     .next_frequencies = next_frequencies,
     .next_distances = next_distances,
     .member_distances = member_distances,

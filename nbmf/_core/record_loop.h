@@ -186,6 +186,27 @@ static void start_record(const Model *model, Work *work, int slot) {
     if (model->network && work->x_BD) start_cache(model->network, &work->caches_S[slot]);
 }
 
+/* Takes in records, one behind the other, as every record of the model then begins. */
+static void prime(const Model *model, Work *work, const Spelt *records, size_t count) {
+    Memory *memory = &work->records_S[0];
+    start_memory(memory, model->constants, &model->vocab);
+    for (size_t index = 0; index < count; index++) {
+        begin_behind(memory, records[index].type_id);
+        for (int64_t at = 0; at < records[index].count; at++) {
+            find_contexts(memory);
+            learn(memory, records[index].tokens[at]);
+        }
+    }
+}
+
+/* A record of a type comes into a slot; the network begins anew with each. */
+static void begin_record(const Model *model, Work *work, int slot, int64_t type_id) {
+    start_record(model, work, slot);
+    if (!model->primer) return;
+    copy_counts(&work->records_S[slot], &model->primer->records_S[0], &model->vocab);
+    begin_behind(&work->records_S[slot], type_id);
+}
+
 INLINE void encode_outcome(const Work *work, RangeCoder *coder, const Mixture *mixture, int64_t outcome) {
     encode_symbol(coder, sum_before(work, outcome), (uint64_t)work->mixed_S[outcome], (uint64_t)mixture->total);
 }
@@ -329,7 +350,7 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
     const int sizing = record->sizing;
     const int known = symbols_TS != NULL;
     const int64_t at_a_time = model->network ? work->kept : count;
-    start_record(model, work, 0);
+    begin_record(model, work, 0, record->type_id);
     RangeCoder coder;
     start_encoder(&coder, out);
     int problem = encode_size_of(model, &coder, tokens, count, sizing);
@@ -362,7 +383,7 @@ static int64_t encode_predicted(const Model *model, Work *work, const int32_t *s
 
 /* Puts a record, one that is not empty, into a slot. */
 static void start_decoding(const Model *model, Work *work, int slot, Slot *state, Record *record) {
-    start_record(model, work, slot);
+    begin_record(model, work, slot, record->type_id);
     *state = (Slot){.record = record, .last = record->type_id, .cluster = -1};
     start_decoder(&state->coder, record->stream, record->stream_bytes);
     if (record->sizing != SIZE_TOLD) {

@@ -100,9 +100,9 @@ static Lane *join_lane(Together *together, int lanes, const Path *path, const Mo
     return chosen;
 }
 
-static int64_t room_for(const Record *record) {
+static int64_t room_for(const Model *model, const Record *record) {
     int64_t room = LEAST_ROOM;
-    while (room < record->n_before + (int64_t)record->n_bytes) room *= 4;
+    while (room < model->primed + record->n_before + (int64_t)record->n_bytes) room *= 4;
     return room;
 }
 
@@ -159,7 +159,7 @@ static void fill_slots(Lane *lane, int most, const Path *path, const Model *mode
             Call *call;
             Record *record = next_record(lane, &call);
             if (!record) return;
-            Work *own = borrow(lane, path, model, room_for(record));
+            Work *own = borrow(lane, path, model, room_for(model, record));
             if (!own) {
                 end_record(call, leader, NO_MEMORY);
                 continue;

@@ -44,8 +44,7 @@ class _LearnedCoder(InBatches):
     def __init__(self, part: NeuralPart | CountsPart, files: dict[str, bytes]) -> None:
         self._part = part
         self._model = part.model if hasattr(part, "model") else None
-        named = (part.tokenizer, part.constants, self._model, part.counts)
-        self._files = {name: files[name] for name in named if name}
+        self._files = {name: files[name] for name in part.named_files()}
         self._codec: NeuralCodec | None = None
         self._problem = ""
         self._lock = threading.Lock()
@@ -158,6 +157,7 @@ class _LearnedCoder(InBatches):
                 files[part.constants],
                 files[self._model] if self._model else None,
                 files[part.counts] if part.counts else None,
+                files[part.primer] if part.primer else None,
             )
         except (ImportError, MemoryError):
             raise

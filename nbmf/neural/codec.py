@@ -17,6 +17,7 @@ from nbmf.neural.config import NeuralConfig
 from nbmf.neural.constants import Constants, load_constants
 from nbmf.neural.core import make_model, make_network
 from nbmf.neural.counts_file import load_counts
+from nbmf.neural.primer import PrimerRecord, load_primer
 from nbmf.neural.record_types import type_id
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.vocabulary import Vocabulary
@@ -46,7 +47,8 @@ class TokensDiffer(Exception):
 
 
 class NeuralCodec:
-    """A vocabulary, adaptation constants, and what predicts: a trained network, static counts, or both.
+    """A vocabulary, adaptation constants, and what predicts: a trained network, static counts, or both; and records
+    that all are coded behind.
 
     The stream does not hold the type of the record, and its length only where it is to: the blob around it does.
     Raises ValueError if the parts do not fit together.
@@ -58,20 +60,27 @@ class NeuralCodec:
         constants: Constants,
         network: tuple[IntegerWeights, NeuralConfig] | None = None,
         counts: _core.Counts | None = None,
+        primer: Sequence[PrimerRecord] = (),
     ) -> None:
         self.tokenizer = tokenizer
         self.config = network[1] if network else None
         self.vocabulary = _vocabulary(tokenizer, self.config, counts)
-        self._network = network
+        self.network = network
         self.counts = counts
         self.constants = constants
         made = make_network(*network) if network else None
-        self.model = make_model(tokenizer.bytes_of_id, constants, made, counts, self.vocabulary)
+        before = [(tokens_T, self.type_id(record_type)) for record_type, tokens_T in primer]
+        self.model = make_model(tokenizer.bytes_of_id, constants, made, counts, self.vocabulary, before)
         self._core_batches = CoreBatches(self.model)
 
     @classmethod
     def from_files(
-        cls, tokenizer: bytes, constants: bytes, model: bytes | None = None, counts: bytes | None = None
+        cls,
+        tokenizer: bytes,
+        constants: bytes,
+        model: bytes | None = None,
+        counts: bytes | None = None,
+        primer: bytes | None = None,
     ) -> NeuralCodec:
         """From the contents of a codec version's files. Raises ValueError if they are none of ours."""
         return cls(
@@ -79,6 +88,7 @@ class NeuralCodec:
             load_constants(constants),
             IntegerWeights.load(model) if model is not None else None,
             load_counts(counts) if counts is not None else None,
+            load_primer(primer) if primer is not None else (),
         )
 
     def type_id(self, record_type: str) -> int:
@@ -125,7 +135,7 @@ class NeuralCodec:
 
         Raises ValueError where the codec has a network, and DamagedCodec if the version's numbers code nothing.
         """
-        if self._network is not None:
+        if self.network is not None:
             raise ValueError("a network does not go on behind other tokens")
         with _sound_version():
             (stream,) = self._core_batches.encode(
@@ -169,7 +179,7 @@ class NeuralCodec:
 
     def _batches(self, records: int, *, by_torch: bool = False) -> Batches:
         """The engine for a batch of so many; `by_torch` where none is named."""
-        if self._network is None or records < 2:
+        if self.network is None or records < 2:
             return self._core_batches
         return self._torch_batches if by_torch or engine().name == "torch" else self._core_batches
 
@@ -184,9 +194,9 @@ class NeuralCodec:
         """The network in PyTorch, on a GPU if there is one."""
         from nbmf.neural.torch_engine import TorchEngine
 
-        if self._network is None:
+        if self.network is None:
             raise ValueError("the version has no network")
-        return TorchEngine(*self._network, device="cuda" if gpu_is_there() else "cpu")
+        return TorchEngine(*self.network, device="cuda" if gpu_is_there() else "cpu")
 
 
 @contextmanager

@@ -79,8 +79,11 @@ def make_model(
     network: _core.Network | None,
     counts: _core.Counts | None,
     vocabulary: Vocabulary,
+    primer: Sequence[tuple[memoryview, int]] = (),
 ) -> _core.Model:
-    """What codes, of a vocabulary and what predicts. Raises ValueError if the parts do not fit together."""
+    """What codes, of a vocabulary and what predicts, each record behind those of `primer` (tokens, type id).
+
+    Raises ValueError if the parts do not fit together."""
     begin_V = array("i", accumulate(map(len, bytes_of_id), initial=0))
     token_bytes, clusters = b"".join(bytes_of_id), (vocabulary.n_clusters, vocabulary.cluster_size)
-    return _core.Model(network, counts, constants.flat(), token_bytes, begin_V, *clusters)
+    return _core.Model(network, counts, constants.flat(), token_bytes, begin_V, *clusters, list(primer))

@@ -1,6 +1,7 @@
 """What a version spells: entry by entry, and the command that looks through it."""
 
 import json
+from dataclasses import replace
 
 import dictionary_versions
 import numpy as np
@@ -16,6 +17,7 @@ from cluster.version_scan import Scan, _spelled, found_entries
 from nbmf import builtin
 from nbmf.manifest import read_version
 from nbmf.neural.counts_file import read_counts
+from nbmf.neural.primer import PrimerRecord, save_primer
 from nbmf.neural.tokenizer import NeuralTokenizer
 
 TEXTS = (*spelling.CLEAN, *(f"it is {text} here" for text in spelling.PLANTED.values()))
@@ -39,6 +41,20 @@ def folder(registry, tmp_path_factory):
 def clean(registry, tmp_path_factory):
     _, manifest, files = read_version(spelling.write_version(tmp_path_factory.mktemp("versions"), spelling.CLEAN))
     return registry.publish(manifest.to_dict(), files)
+
+
+def test_a_primer_is_looked_through(folder):
+    """Each of its records is an entry."""
+    _, manifest, files = read_version(folder)
+    entries = Scan(manifest, files).entries
+    tokens = NeuralTokenizer.from_json(files[FILES["tokenizer"]].decode()).encode
+    records = [PrimerRecord("text", tokens(b"Mail j.doe@example-shop.com today.")), PrimerRecord("other", tokens(b"a"))]
+    counts = replace(manifest.counts, primer="primer.json")
+    scan = Scan(replace(manifest, counts=counts), files | {"primer.json": save_primer(records)})
+    (part,) = (part for part in scan.parts(lambda _: None) if part.name == "primer.json")
+    assert scan.entries == entries + 2
+    assert part.entries == 2
+    assert part.found[What.MAIL] == 1
 
 
 @pytest.fixture(scope="module")

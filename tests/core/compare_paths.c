@@ -230,7 +230,7 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
     Record decoded[RECORDS];
     for (int record = 0; record < RECORDS; record++) {
         const int count = tokens_of_record[record];
-        Work *work = path->new_work(model, count + MOST_TOKENS, 1, AT_ONCE, has_network);
+        Work *work = path->new_work(model, model->primed + count + MOST_TOKENS, 1, AT_ONCE, has_network);
         if (!work) abort();
         uint8_t *stream = streams + record * (BYTES_A_TOKEN * MOST_TOKENS + BYTES_A_STREAM);
         const int before = has_network || !record ? 0 : record - 1;
@@ -254,7 +254,7 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
         to += byte - start;
     }
     Slot states[AT_ONCE] = {0};
-    Work *work = path->new_work(model, 4 * MOST_TOKENS, slots, 1, has_network);
+    Work *work = path->new_work(model, model->primed + 4 * MOST_TOKENS, slots, 1, has_network);
     if (!work) abort();
     const int problem = path->decode(model, work, states, decoded, RECORDS);
     path->free_work(work);
@@ -263,6 +263,21 @@ static int there_and_back(const Model *model, const Path *path, int slots) {
             memcmp(tokens + record * MOST_TOKENS, records[record], decoded[record].n_tokens * sizeof *tokens))
             return 0;
     return !problem && memcmp(out, bytes, (size_t)(byte - bytes)) == 0;
+}
+
+/* The same with every record behind three of them. */
+static int primed_there_and_back(Model model, const Path *path, int slots) {
+    const Spelt primer[] = {{.type_id = model.vocab.size, .tokens = records[3], .count = tokens_of_record[3]},
+                            {.type_id = model.vocab.size + 1, .tokens = records[1], .count = tokens_of_record[1]},
+                            {.type_id = model.vocab.size, .tokens = records[4], .count = tokens_of_record[4]}};
+    model.primed = 4 + tokens_of_record[3] + tokens_of_record[1] + tokens_of_record[4];
+    Work *work = path->new_work(&model, model.primed, 1, 1, 0);
+    if (!work) abort();
+    path->prime(&model, work, primer, sizeof primer / sizeof *primer);
+    model.primer = work;
+    const int good = there_and_back(&model, path, slots);
+    path->free_work(work);
+    return good;
 }
 
 static Model model_of(Shape shape, const Network *network, const Counts *counts) {
@@ -420,7 +435,8 @@ int main(void) {
             take_in(&both, *path, 5);
             take_in(&both, *path, AT_ONCE);
             good = good && there_and_back(&both, *path, 1) && there_and_back(&alone, *path, 3) &&
-                   there_and_back(&without, *path, AT_ONCE);
+                   there_and_back(&without, *path, AT_ONCE) && primed_there_and_back(both, *path, 4) &&
+                   primed_there_and_back(without, *path, 2);
         }
         good = all_vectors(*path) && good;
         printf("%s %016" PRIx64 "%s\n", (*path)->name, digest, good ? "" : " something was not decoded as it was encoded");

@@ -23,7 +23,7 @@ import helpers
 import networks
 import vector_spaces
 from golden_tables.dicts import DICT_BLOBS
-from golden_tables.frames import ALONE, ALONE_HYBRID, COMPACT_BY_THE_PAGE, COMPACT_LEARNED, NUMBERED
+from golden_tables.frames import ALONE, ALONE_HYBRID, ALONE_PRIMED, COMPACT_BY_THE_PAGE, COMPACT_LEARNED, NUMBERED
 from golden_tables.learned import (
     ATTENTION,
     ATTENTION_WITH_COUNTS,
@@ -33,6 +33,8 @@ from golden_tables.learned import (
     GOING_ON_BLOBS,
     HYBRID_WITH_COUNTS,
     LARGE_BLOBS,
+    PRIMED,
+    PRIMER,
     SEGMENTS_BLOBS,
     SMALL_BLOBS,
 )
@@ -58,7 +60,11 @@ from nbmf.payload import from_canonical, to_canonical
 HERE = Path(__file__).parent
 VERSION_NAME = "golden-1"
 WITH_SPACES = "golden-spaces"  # of vectors
-_SIZES = {HYBRID_WITH_COUNTS: networks.TWO_STEPS, CNN_WITH_COUNTS: {"layer_kinds": "ccc", "n_layers": 3}}
+_SIZES = {
+    HYBRID_WITH_COUNTS: networks.TWO_STEPS,
+    CNN_WITH_COUNTS: {"layer_kinds": "ccc", "n_layers": 3},
+    PRIMED: networks.TWO_STEPS,
+}
 
 
 def _write(path, content):
@@ -106,7 +112,9 @@ def _small_version(name):
     files = networks.untrained_files(**_SIZES.get(name, {}))
     if name != ATTENTION:
         files = counts_versions.add_counts(files, counts_versions.sample_counts(files))
-        return _keep(counts_versions.write_counts_version(HERE / "versions", files, network=True, name=name))
+        primer = PRIMER if name == PRIMED else ()
+        folder = counts_versions.write_counts_version(HERE / "versions", files, network=True, name=name, primer=primer)
+        return _keep(folder)
     return _keep(networks.write_neural_version(HERE / "versions", files, name=name))
 
 
@@ -232,8 +240,9 @@ def _write_compact(codec):
 
 
 def _write_alone():
-    versions = (_small_version(ATTENTION_WITH_COUNTS), _small_version(HYBRID_WITH_COUNTS), COUNTS_VERSION)
-    for version, blobs in zip(versions, (ALONE, ALONE_HYBRID, NUMBERED), strict=True):
+    small = [_small_version(name) for name in (ATTENTION_WITH_COUNTS, HYBRID_WITH_COUNTS, PRIMED)]
+    versions = (*small, COUNTS_VERSION)
+    for version, blobs in zip(versions, (ALONE, ALONE_HYBRID, ALONE_PRIMED, NUMBERED), strict=True):
         for name, (expected, coder) in blobs.items():
             _write_pair(name, *_learned(expected, version, coder, pack=frame.pack))
 

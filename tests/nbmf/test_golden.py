@@ -36,6 +36,7 @@ VERSIONS = {
     "7310dfd8f2079a3084999a217ffcfac8fb24e2fc8425660c4751ca67a644295d": _WITH_COUNTS,
     "09a4de36ca6e3bcc2adca7ea72577b98cc075ab78ab18b5fbb0812d51b3bd316": _WITH_COUNTS,
     "4a0c135d3eb774b2e993e70f2d26be396dedbc88c140eab2f3421129d53d271b": _WITH_COUNTS,
+    "5875b983d89476f08c7f3a228dd64032b190d0d46a830813b3cc67d39ca7aba8": [*_WITH_COUNTS, "primer.json"],
     "146623f85b7df8b39e503cb73c7daa960039734b17d556a09c766036efaf3d85": [
         "golden.json",
         "manifest.json",
@@ -89,9 +90,11 @@ BLOBS = [
     "byte_planes_tensor_bfloat16",
 ]
 _PAYLOADS = ("text", "text_foreign", "messages", "json", "json_long")
-_SMALL = ("attention", "attention_counts", "hybrid_counts", "cnn_counts")
+_SMALL = ("attention", "attention_counts", "hybrid_counts", "cnn_counts", "primed_counts")
 SMALL_BLOBS = [f"{by}_{payload}" for by in _SMALL for payload in _PAYLOADS]
-SMALL_BLOBS += [f"{by}_neural_{payload}" for by in ("attention", "hybrid", "cnn") for payload in _PAYLOADS[:-1]]
+SMALL_BLOBS += [
+    f"{by}_neural_{payload}" for by in ("attention", "hybrid", "cnn", "primed") for payload in _PAYLOADS[:-1]
+]
 COUNTS_BLOBS = [f"{coder}_{payload}" for coder in ("counts", "neural_counts") for payload in _PAYLOADS]
 SHORT_DEFLATE_BLOBS = ["deflate_text", "deflate_messages", "deflate_json", "deflate_bytes"]
 SPANS_BLOBS = [
@@ -121,11 +124,11 @@ COMPACT_BY_THE_PAGE += [f"compact_{coder}_{kind}" for coder in ("spans", "spans_
 COMPACT_LEARNED = [
     f"compact_{coder}_{kind}" for coder in ("neural", "counts", "neural_segments", "windows") for kind in _SHORT
 ]
-ALONE, ALONE_HYBRID, NUMBERED = (
+ALONE, ALONE_HYBRID, ALONE_PRIMED, NUMBERED = (
     [f"{by}_{coder}_{kind}" for coder in ("neural", "counts") for kind in _SHORT]
-    for by in ("alone", "alone_hybrid", "numbered")
+    for by in ("alone", "alone_hybrid", "alone_primed", "numbered")
 )
-ALONE_BLOBS = ALONE + ALONE_HYBRID + NUMBERED  # their streams tell where they end
+ALONE_BLOBS = ALONE + ALONE_HYBRID + ALONE_PRIMED + NUMBERED  # their streams tell where they end
 VECTORS_BLOBS = [
     "vectors_float32",
     "vectors_float16",
@@ -239,7 +242,7 @@ def test_the_generator_overwrites_nothing(tmp_path):
     assert [*make["VECTORS_BLOBS"]] == VECTORS_BLOBS
     assert [*make["SPANS_STREAMS"], *make["SPACES_BLOBS"]] == SPANS_STREAMS + SPACES_BLOBS
     assert [*make["COMPACT_BY_THE_PAGE"], *make["COMPACT_LEARNED"]] == COMPACT_BY_THE_PAGE + COMPACT_LEARNED
-    assert [*make["ALONE"], *make["ALONE_HYBRID"], *make["NUMBERED"]] == ALONE_BLOBS
+    assert [*make["ALONE"], *make["ALONE_HYBRID"], *make["ALONE_PRIMED"], *make["NUMBERED"]] == ALONE_BLOBS
     kept = tmp_path / "kept.blob"
     kept.write_bytes(b"old")
     with pytest.raises(FileExistsError):

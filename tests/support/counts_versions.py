@@ -1,5 +1,6 @@
 """Small versions with static counts, alone or beside the network that networks.py makes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from nbmf.manifest import CountsPart, NeuralPart, write_version
 from nbmf.neural.constants import SHARES, default_constants
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import save_counts
+from nbmf.neural.primer import PrimerRecord, save_primer
+from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
 from train_app.counts.count import train_counts
 from train_app.learned_files import _constants_file
+from train_app.primer import PRIMER_FILE
 from train_app.samples.tokens import TokenStream, tokenise_samples
 
 COUNTS_FILE, MIXED_CONSTANTS_FILE = "counts.zst", "adaptation.mixed.safetensors"
@@ -46,21 +50,37 @@ def parts(files: dict[str, bytes], *, network: bool) -> tuple[bytes | None, ...]
     return tuple(files[name] if network or name != FILES["model"] else None for name in names)
 
 
-def write_counts_version(parent: Path, files: dict[str, bytes], *, network: bool, name: str = "counts") -> Path:
-    """A version folder of such files: coder `counts`, and with a network `neural` with counts beside it."""
-    limit = {"max_payload_bytes": COUNTS_LIMIT, "decode_us_per_byte": 5.0}
+def write_counts_version(
+    parent: Path,
+    files: dict[str, bytes],
+    *,
+    network: bool,
+    name: str = "counts",
+    primer: Sequence[tuple[str, bytes]] = (),
+) -> Path:
+    """A version folder of such files: coder `counts`, and with a network `neural` with counts beside it; both behind
+    `primer`."""
+    named = {"primer": PRIMER_FILE} if primer else {}
+    limit = {"max_payload_bytes": COUNTS_LIMIT, "decode_us_per_byte": 5.0, **named}
     counts = CountsPart(counts=COUNTS_FILE, tokenizer=FILES["tokenizer"], constants=FILES["constants"], **limit)
     manifest = {
         "name": name,
         "created_at": "2026-01-01T00:00:00Z",
         "architecture": "counts",
-        "minimum_reader": 2,
+        "minimum_reader": 3 if primer else 2,
         "counts": counts.to_dict(),
     }
     if network:
-        limit = {"max_payload_bytes": NETWORK_LIMIT, "decode_us_per_byte": 50.0}
-        named = {**FILES, "constants": MIXED_CONSTANTS_FILE}
-        manifest["neural"] = NeuralPart(**named, counts=COUNTS_FILE, **limit).to_dict()
+        limit = {"max_payload_bytes": NETWORK_LIMIT, "decode_us_per_byte": 50.0, **named}
+        of_network = {**FILES, "constants": MIXED_CONSTANTS_FILE}
+        manifest["neural"] = NeuralPart(**of_network, counts=COUNTS_FILE, **limit).to_dict()
     else:
         files = {file: files[file] for file in (COUNTS_FILE, FILES["tokenizer"], FILES["constants"])}
-    return parent / write_version(parent, manifest, files)
+    told = {PRIMER_FILE: primer_file(files, primer)} if primer else {}
+    return parent / write_version(parent, manifest, files | told)
+
+
+def primer_file(files: dict[str, bytes], primer: Sequence[tuple[str, bytes]]) -> bytes:
+    """Of records (type, bytes), in the vocabulary of a version's files."""
+    tokenizer = NeuralTokenizer.from_json(files[FILES["tokenizer"]].decode())
+    return save_primer([PrimerRecord(record_type, tokenizer.encode(data)) for record_type, data in primer])

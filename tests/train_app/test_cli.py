@@ -1,5 +1,7 @@
 """`nbmf train`."""
 
+import counts_versions
+import networks
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,7 +10,7 @@ import yaml
 from packed import FORMATS
 
 from cluster.registry import Registry
-from nbmf import inspect, json_text
+from nbmf import Codec, inspect, json_text
 
 
 @pytest.fixture
@@ -94,6 +96,29 @@ def test_the_specifications_format(nbmf_command, tmp_path, settings_file):
     by_kind = {"str": "text", "list": "messages", "dict": "json"}
     assert by_class == {name: ours.measured["kinds"][kind] for name, kind in by_kind.items()}
     assert "Held-out records by class" in result.out.decode()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_twenty_records_are_enough_for_a_primer(nbmf_command, tmp_path):
+    """With the packaged settings, by a version of one's own."""
+    plain = networks.untrained_files(**networks.TWO_STEPS)
+    files = counts_versions.add_counts(plain, counts_versions.sample_counts(plain))
+    version = counts_versions.write_counts_version(tmp_path, files, network=True)
+    rows = [{"invoice_id": 4711 + 13 * n, "status": "paid", "total_cents": 990 + 37 * n} for n in range(25)]
+    learnt = synthetic.write_jsonl(tmp_path / "rows.jsonl", rows[:20])
+    registry = Registry(tmp_path / "registry")
+    result = nbmf_command(
+        *("train", "-r", learnt, "--out", registry.location, "--preset", "primed", "--init-from", version),
+        *("--runs", tmp_path / "runs", "--no-dictionaries"),
+    )
+    assert result.code == 0, result.err
+    manifest = registry.manifest(registry.channels().stable)
+    assert manifest.minimum_reader == 3
+    assert manifest.measured["primer"]["records"] > 0
+    codec, alone = registry.load(registry.channels().stable), Codec.load(version)
+    blobs = [codec.encode(row, effort="fast") for row in rows[20:]]
+    assert [codec.decode(blob) for blob in blobs] == rows[20:]
+    assert sum(map(len, blobs)) < 0.7 * sum(len(alone.encode(row, effort="fast")) for row in rows[20:])
 
 
 @pytest.mark.usefixtures("ray_session")

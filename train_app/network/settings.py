@@ -9,10 +9,14 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from cluster.config import StrictModel
 from nbmf.neural.config import NeuralConfig
+from nbmf.neural.primer import MAX_PRIMER_BYTES
 from train_app.augment.names import Augmentation
 
-COUNTS_ONLY, BUILTIN, FINETUNE = "counts", "builtin", "finetune"
-"""Presets besides those of new networks: counts alone; beside the built-in version's network; that trained on."""
+COUNTS_ONLY, PRIMED, BUILTIN, FINETUNE = "counts", "primed", "builtin", "finetune"
+"""Presets besides those of new networks: counts alone; the built-in version as it is, behind some records; other counts
+beside its network; that trained on."""
+
+PRIMED_BYTES = 8192
 
 
 def default_file(preset: str) -> str:
@@ -110,6 +114,13 @@ class NeuralTrainConfig(StrictModel):
         description="counts for records of classes that are new: by their worth to others, none of one class alone"
     )
     max_counts_payload_bytes: int = Field(gt=0, description="larger records are not coded by counts alone either")
+    primer_bytes: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_PRIMER_BYTES,
+        description="of records that all others are coded behind, where that makes held-out ones smaller; null: "
+        f"{PRIMED_BYTES} of preset primed, none of others",
+    )
     flat_share: float | None = Field(
         ge=0,
         le=1,
@@ -135,6 +146,7 @@ class NeuralTrainConfig(StrictModel):
         left_out |= frozenset() if self.augment else _OF_COPIES
         left_out |= {"rounding_from"} if self.rounding_from == 1 else frozenset()
         left_out |= frozenset() if self.frozen else {"frozen"}
+        left_out |= {"primer_bytes"}  # chosen when the network has been trained
         return self.model_dump_json(exclude={*left_out})
 
     def step_size(self, world: int) -> int:

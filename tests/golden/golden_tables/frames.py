@@ -42,5 +42,6 @@ def _alone(prefix):
     }
 
 
-# by ATTENTION_WITH_COUNTS, by HYBRID_WITH_COUNTS, by COUNTS_VERSION, which has a number
+# by ATTENTION_WITH_COUNTS, by HYBRID_WITH_COUNTS, by COUNTS_VERSION, which has a number, by PRIMED
 ALONE, ALONE_HYBRID, NUMBERED = _alone("alone"), _alone("alone_hybrid"), _alone("numbered")
+ALONE_PRIMED = _alone("alone_primed")

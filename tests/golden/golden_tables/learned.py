@@ -9,6 +9,7 @@ from nbmf.coders import CountsCoder, NeuralCoder, WindowsCoder
 ATTENTION, ATTENTION_WITH_COUNTS = "golden-attention", "golden-attention-counts"
 HYBRID_WITH_COUNTS = "golden-hybrid-counts"  # both kinds of layers, softmax in two steps
 CNN_WITH_COUNTS = "golden-cnn-counts"  # convolutions alone
+PRIMED = "golden-hybrid-primed"  # as HYBRID_WITH_COUNTS, every record behind PRIMER
 
 
 def _with_counts(prefix):
@@ -27,7 +28,15 @@ SMALL_BLOBS = {
     ATTENTION_WITH_COUNTS: _with_counts("attention"),
     HYBRID_WITH_COUNTS: _with_counts("hybrid"),
     CNN_WITH_COUNTS: _with_counts("cnn"),
+    PRIMED: _with_counts("primed"),
 }
+
+PRIMER = (
+    ("conversation", b'[{"role":"user","content":"Is the lease signed?"}]'),
+    ("structured", json.dumps(RECORD).encode()),
+    ("text", "会議は九時; bring the lease and two keys.".encode()),
+    ("structured", b'{"lease":{"signed":true,"keys":2},"note":null}'),
+)
 
 # name -> (what decoding gives, coder); by the first built-in version that has static counts
 COUNTS_VERSION = "5ab1176a1ebd3e4556571b8264d04a3581e51b418cfb75660c0aad66e6b2dc13"

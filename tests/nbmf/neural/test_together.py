@@ -46,7 +46,7 @@ def test_threads_get_their_own(any_codec, records, loops):
 
 
 def test_on_every_path(path, codec, records):
-    made = NeuralCodec(codec.tokenizer, codec.constants, codec._network, codec.counts)
+    made = NeuralCodec(codec.tokenizer, codec.constants, codec.network, codec.counts)
     streams = streams_of(codec, records[::12])
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(made.decode_batch, [streams] * 3)) == [[data for data, _ in records[::12]]] * 3

@@ -56,7 +56,7 @@ def test_both_steps_are_used(either, records):
 
 def test_records_come_back_alone_and_side_by_side(path, files, either, records):
     chosen = [*records[::9], (b"", "text"), (bytes(range(256)), "other"), (b"a" * 3000, "text")]
-    codec = NeuralCodec(either.tokenizer, either.constants, either._network, either.counts)
+    codec = NeuralCodec(either.tokenizer, either.constants, either.network, either.counts)
     streams = codec.encode_batch(chosen)
     assert streams == [either.encode(*record) for record in chosen], path
     given = [(stream, len(data), kind) for stream, (data, kind) in zip(streams, chosen, strict=True)]
@@ -169,7 +169,7 @@ def test_counts_of_other_clusters_do_not_fit_a_network(files, counts):
     codec = of_parts(files, "network")
     other = core_counts(counts._replace(n_clusters=6))
     with pytest.raises(ValueError, match="clusters"):
-        NeuralCodec(codec.tokenizer, codec.constants, codec._network, other)
+        NeuralCodec(codec.tokenizer, codec.constants, codec.network, other)
 
 
 def test_constants_of_one_step_are_read(tmp_path):
