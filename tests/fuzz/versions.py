@@ -26,7 +26,7 @@ Input: TypeAlias = dict[str, Any]
 SUFFIX = ".json"
 _VERSIONS = Path(__file__).parents[1] / "golden" / "versions"
 # in the order in which they came: inputs name them by their place
-FOLDERS = [next(_VERSIONS.glob(f"{start}*")) for start in ("09a4", "67ff", "7310", "eb74", "1466")]
+FOLDERS = [next(_VERSIONS.glob(f"{start}*")) for start in ("09a4", "67ff", "7310", "eb74", "1466", "5875")]
 _RECORDS = (
     (Kind.TEXT, b"Remember that Anna prefers the WINDOW seat. "),
     (Kind.TEXT, b"x" * 200),
