@@ -121,7 +121,7 @@ def test_what_is_no_manifest(tmp_path, content):
 def test_a_version_for_newer_readers(folder):
     """Also where the rest of its manifest is of a form this reader does not know."""
     newer = _rewrite(folder, minimum_reader=manifest.READER + 1, files=["changed"], name=None)
-    with pytest.raises(UnsupportedFormat, match="needs a reader of version formats up to 3; this nbmf has 2"):
+    with pytest.raises(UnsupportedFormat, match="needs a reader of version formats up to 4; this nbmf has 3"):
         Codec.load(newer)
 
 

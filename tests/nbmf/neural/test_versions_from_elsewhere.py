@@ -272,7 +272,7 @@ def test_a_minimum_reader_is_a_number(tmp_path, minimum):
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(MANIFEST | {"minimum_reader": minimum}))
     with pytest.raises(DamagedCodec, match="minimum_reader"):
         manifest.read_version(tmp_path)
-    (tmp_path / manifest.MANIFEST).write_text(json.dumps(MANIFEST | {"minimum_reader": 3}))
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(MANIFEST | {"minimum_reader": manifest.READER + 1}))
     with pytest.raises(UnsupportedFormat):
         manifest.read_version(tmp_path)
 
