@@ -142,8 +142,8 @@ class Model:
         cluster_size: int = 0,
         primer: list[tuple[Array, int]] = ...,
     ) -> None:
-        """`primer`: tokens and type ids of records that each record is coded behind, of 16,384 places together, one of
-        each for its type."""
+        """`primer`: tokens and type ids of records that each record is coded behind, 16,383 tokens and records
+        together."""
     def encode(self, tokens: Array, type_id: int, sizing: int = ..., before: Array | None = ...) -> bytes:
         """The stream of a record's tokens, int32. Raises ValueError for one that `sizing` is not for: SIZE_TOLD the
         size stands elsewhere, SIZE_IN_STREAM in the stream (1 to 2^20 - 1 bytes), SIZE_AT_END where the record ends,

@@ -25,6 +25,8 @@ MANIFEST = "manifest.json"
 READER = 3
 """The newest version format this package reads: 1 dictionaries and networks, 2 counts as well, 3 primers as well."""
 
+_PRIMERS = 3
+
 MOST_SPACES = 64
 """Vector spaces of a version."""
 
@@ -95,7 +97,9 @@ class _LearnedPart(_Part):
     primer: str | None = None  # records that all are coded behind
 
     def __post_init__(self) -> None:
-        self._check_text("tokenizer", "constants", *(["primer"] if self.primer is not None else []))
+        self._check_text("tokenizer", "constants")
+        if self.primer is not None:
+            self._check("primer", isinstance(self.primer, str) and self.primer != "", "the name of a file, or null")
         self._check_whole("max_payload_bytes", 1)
         self._check_positive("decode_us_per_byte")
         if self.decode_us_per_token is not None:
@@ -188,6 +192,10 @@ class Manifest(_Part):
         self._check_whole("format", 0)
         self._check_whole("minimum_reader", 0)
         self._check_whole("salt", 0)
+        primed = any(part and part.primer for part in (self.neural, self.counts))
+        self._check(
+            "minimum_reader", not primed or self.minimum_reader >= _PRIMERS, f"{_PRIMERS} or more with a primer"
+        )
         self._check_text("name", "created_at", "architecture", *(["golden"] if self.golden is not None else []))
         self._check("name", len(self.name) <= 200, "of 200 characters at most")
         for name in ("dictionaries", "files", "data", "measured"):

@@ -19,7 +19,7 @@ from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
 from nbmf.neural.counts_file import read_counts
-from nbmf.neural.primer import save_primer
+from nbmf.neural.primer import MAX_PRIMER_BYTES, save_primer
 from nbmf.neural.tokenizer import NeuralTokenizer
 from nbmf.neural.weights import IntegerWeights
 from train_app.augment.copies import Augmented
@@ -40,7 +40,7 @@ from train_app.network.failure import TrainingFailed, failed
 from train_app.network.given import load_given
 from train_app.network.model import NeuralModel
 from train_app.network.pruning import NO_PRUNING, Pruning, pruned_start
-from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, PRIMED, PRIMED_BYTES, NeuralTrainConfig
+from train_app.network.settings import BUILTIN, COUNTS_ONLY, FINETUNE, PRIMED, NeuralTrainConfig
 from train_app.network.start import Start
 from train_app.network.teacher import taught_by
 from train_app.network.train import train_network
@@ -149,7 +149,7 @@ def _train_part(
         learned = build(model, tokenizer, training, validation, plan.settings, on_step, before)
     most_bytes = plan.settings.primer_bytes
     if most_bytes is None:
-        most_bytes = PRIMED_BYTES if plan.preset == PRIMED else 0
+        most_bytes = MAX_PRIMER_BYTES if plan.preset == PRIMED else 0
     if most_bytes:
         _prime(learned, training, validation, most_bytes, on_line)
     fields, measured = _fields(learned.files, plan.settings, validation), learned.measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from cluster.personal import FORBIDDEN, find
 from nbmf.neural.codec import NeuralCodec, TokensDiffer
 from nbmf.neural.core import make_model, make_network
 from nbmf.neural.primer import PrimerRecord
@@ -19,6 +20,7 @@ _MEASURED_BYTES, _MEASURED_BYTES_BY_NETWORK = 40_000, 10_000
 _LEAST_GAIN = 0.002
 """Of the bytes of what is measured, by the last record; the first rounds may find none of use."""
 _VAIN_ROUNDS = 2
+_DRAWN = 2000
 
 Tokens = tuple[memoryview, int]
 
@@ -75,7 +77,7 @@ def choose_primer(
         drawn = drawn[_TRIED:] + [sample for sample, _ in tried]
         sizes = [by_quicker.bytes_behind([*(tokens for _, tokens in chosen), tokens]) for _, tokens in tried]
         best = min(range(len(tried)), key=sizes.__getitem__, default=None)
-        if best is None or sizes[best] > smallest * (1 - _LEAST_GAIN):
+        if best is None or sizes[best] >= smallest * (1 - _LEAST_GAIN):
             vain += 1
             continue
         chosen.append(tried[best])
@@ -91,8 +93,11 @@ def choose_primer(
 
 
 def _in_any_order(training: Sequence[Sample], most_bytes: int) -> list[Sample]:
-    """Those that fit into half of the room, so that one alone is not all; else that fit."""
-    texts = [s for s in training if s.kind in TYPE_OF_KIND and s.kind is not Kind.BYTES]
+    """Those that fit into half of the room, so that one alone is not all; else that fit. None with a secret or what is
+    somebody's: they would be in the version as they are."""
+    texts = [
+        s for s in training if s.kind in TYPE_OF_KIND and s.kind is not Kind.BYTES and len(s.canonical) <= most_bytes
+    ]
     fitting = [s for s in texts if len(s.canonical) <= most_bytes // 2]
-    fitting = fitting or [s for s in texts if len(s.canonical) <= most_bytes]
-    return sorted(fitting, key=lambda sample: sample.digest)
+    drawn = sorted(fitting or texts, key=lambda sample: sample.digest)[:_DRAWN]
+    return [s for s in drawn if not any(finding.what in FORBIDDEN for finding in find(s.canonical))]

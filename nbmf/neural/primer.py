@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from nbmf.neural.record_types import RECORD_TYPES
 
-MAX_PRIMER_BYTES = 1 << 16
-"""Of the records of a primer that is made. A token is a byte at least, and the core takes no more than 16,384."""
+MAX_PRIMER_BYTES = 8192
+"""Of the records of a primer that is made: the core takes 16,383 tokens and records, and a token may be a byte."""
 
 
 class PrimerRecord(NamedTuple):

@@ -140,3 +140,17 @@ def test_there_must_be_a_version(settings, tmp_path):
     """The tests' installation has no built-in one."""
     with pytest.raises(TrainingFailed, match="no built-in version"):
         train_part(rows(60), [], LearningPlan(PRIMED, settings, tmp_path), print, lambda: None)
+
+
+def test_nothing_is_chosen_unmeasured(counts):
+    assert choose_primer(None, counts, rows(20), [], 1000) == []
+
+
+def test_records_with_what_is_somebodys_are_left_out(counts):
+    """They would be in the version as they are."""
+    theirs = [sample({"invoice_id": n, "mail": f"j.doe{n}@example-shop.com", "status": "paid"}) for n in range(20)]
+    others = [sample({"invoice_id": n, "status": "paid"}) for n in range(20)]
+    assert choose_primer(None, counts, theirs, theirs[:5], 1000) == []
+    chosen = choose_primer(None, counts, theirs + others, theirs[:5], 1000)
+    assert chosen
+    assert not any(b"@" in counts.tokenizer.decode(record.tokens_T) for record in chosen)

@@ -16,8 +16,6 @@ COUNTS_ONLY, PRIMED, BUILTIN, FINETUNE = "counts", "primed", "builtin", "finetun
 """Presets besides those of new networks: counts alone; the built-in version as it is, behind some records; other counts
 beside its network; that trained on."""
 
-PRIMED_BYTES = 8192
-
 
 def default_file(preset: str) -> str:
     """Where a preset's settings are if no file is named."""
@@ -119,7 +117,7 @@ class NeuralTrainConfig(StrictModel):
         ge=0,
         le=MAX_PRIMER_BYTES,
         description="of records that all others are coded behind, where that makes held-out ones smaller; null: "
-        f"{PRIMED_BYTES} of preset primed, none of others",
+        f"{MAX_PRIMER_BYTES} of preset primed, none of others",
     )
     flat_share: float | None = Field(
         ge=0,

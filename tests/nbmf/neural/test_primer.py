@@ -205,6 +205,13 @@ def test_a_version_with_a_primer(version, files, tmp_path, effort):
     assert len(blob) < len(alone.encode(row, effort=effort))
 
 
+def test_it_says_that_older_readers_must_refuse_it(version):
+    told = json.loads((version / manifest.MANIFEST).read_text())
+    for changed in ({"minimum_reader": 2}, {"counts": told["counts"] | {"primer": ""}}):
+        with pytest.raises(ValueError, match="minimum_reader|primer"):
+            manifest.Manifest.of(told | changed)
+
+
 def test_an_older_reader_refuses_it(version, monkeypatch):
     monkeypatch.setattr(manifest, "READER", 2)
     with pytest.raises(UnsupportedFormat, match="up to 3"):
