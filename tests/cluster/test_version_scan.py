@@ -50,7 +50,7 @@ def test_a_primer_is_looked_through(folder):
     tokens = NeuralTokenizer.from_json(files[FILES["tokenizer"]].decode()).encode
     records = [PrimerRecord("text", tokens(b"Mail j.doe@example-shop.com today.")), PrimerRecord("other", tokens(b"a"))]
     counts = replace(manifest.counts, primer="primer.json")
-    scan = Scan(replace(manifest, counts=counts), files | {"primer.json": save_primer(records)})
+    scan = Scan(replace(manifest, counts=counts, minimum_reader=3), files | {"primer.json": save_primer(records)})
     (part,) = (part for part in scan.parts(lambda _: None) if part.name == "primer.json")
     assert scan.entries == entries + 2
     assert part.entries == 2

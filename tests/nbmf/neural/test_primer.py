@@ -208,7 +208,7 @@ def test_a_version_with_a_primer(version, files, tmp_path, effort):
 def test_it_says_that_older_readers_must_refuse_it(version):
     told = json.loads((version / manifest.MANIFEST).read_text())
     for changed in ({"minimum_reader": 2}, {"counts": told["counts"] | {"primer": ""}}):
-        with pytest.raises(ValueError, match="minimum_reader|primer"):
+        with pytest.raises(ValueError, match=r"minimum_reader|primer"):
             manifest.Manifest.of(told | changed)
 
 
