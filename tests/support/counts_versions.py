@@ -1,8 +1,10 @@
 """Small versions with static counts, alone or beside the network that networks.py makes."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+import networks
 import numpy as np
 from networks import FILES, sample_records
 from tokenizers import Tokenizer
@@ -42,6 +44,13 @@ def add_counts(files: dict[str, bytes], counts: Counts) -> dict[str, bytes]:
     shares = np.random.default_rng(0).uniform(0.02, 0.98, (STEPS, *SHARES))
     constants = default_constants()._replace(network_share_SOCC=shares)
     return {**files, COUNTS_FILE: save_counts(counts), MIXED_CONSTANTS_FILE: _constants_file(constants)}
+
+
+@cache
+def two_step_files() -> dict[str, bytes]:
+    """Of a network with both kinds of layers and a softmax in two steps, with counts of the sample records."""
+    plain = networks.untrained_files(**networks.TWO_STEPS)
+    return add_counts(plain, sample_counts(plain))
 
 
 def parts(files: dict[str, bytes], *, network: bool) -> tuple[bytes | None, ...]:

@@ -1,7 +1,6 @@
 """`nbmf train`."""
 
 import counts_versions
-import networks
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -101,9 +100,7 @@ def test_the_specifications_format(nbmf_command, tmp_path, settings_file):
 @pytest.mark.usefixtures("ray_session")
 def test_twenty_records_are_enough_for_a_primer(nbmf_command, tmp_path):
     """With the packaged settings, by a version of one's own."""
-    plain = networks.untrained_files(**networks.TWO_STEPS)
-    files = counts_versions.add_counts(plain, counts_versions.sample_counts(plain))
-    version = counts_versions.write_counts_version(tmp_path, files, network=True)
+    version = counts_versions.write_counts_version(tmp_path, counts_versions.two_step_files(), network=True)
     rows = [{"invoice_id": 4711 + 13 * n, "status": "paid", "total_cents": 990 + 37 * n} for n in range(25)]
     learnt = synthetic.write_jsonl(tmp_path / "rows.jsonl", rows[:20])
     registry = Registry(tmp_path / "registry")

@@ -1,6 +1,7 @@
 """Records that a version codes all others behind: how they are chosen, and a version that has nothing else of them."""
 
 import json
+from array import array
 
 import counts_versions
 import networks
@@ -8,7 +9,7 @@ import pytest
 
 from nbmf import Codec, manifest
 from nbmf.neural.codec import NeuralCodec
-from nbmf.neural.primer import load_primer
+from nbmf.neural.primer import PrimerRecord, load_primer
 from nbmf.payload import Kind
 from train_app import primer
 from train_app.learned_part import LearningPlan, train_part
@@ -34,8 +35,7 @@ def rows(count):
 
 @pytest.fixture(scope="module")
 def files():
-    plain = networks.untrained_files(**networks.TWO_STEPS)
-    return counts_versions.add_counts(plain, counts_versions.sample_counts(plain))
+    return counts_versions.two_step_files()
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +128,16 @@ def test_the_preset_primed(version, settings, tmp_path):
 
 def test_a_primer_beside_what_else_is_learnt(version, settings, tmp_path, monkeypatch):
     asked = settings.model_copy(update={"primer_bytes": 600, "max_counts_bytes": 20_000})
-    fields, files, _ = train_part(rows(60), [], LearningPlan("counts", asked, tmp_path), print, lambda: None)
-    assert fields["counts"].get("primer") == (PRIMER_FILE if PRIMER_FILE in files else None)
-    assert fields["minimum_reader"] == (3 if PRIMER_FILE in files else 2)
-    monkeypatch.setattr("train_app.learned_part.choose_primer", lambda *_: [])
-    fields, files, measured = train_part(rows(60), [], LearningPlan("counts", asked, tmp_path), print, lambda: None)
-    assert (measured["primer"], PRIMER_FILE in files) == ({"records": 0, "tokens": 0}, False)
+    plan = LearningPlan("counts", asked, tmp_path)
+    chosen = [PrimerRecord("structured", memoryview(array("i", [65, 66])))]
+    monkeypatch.setattr("train_app.learned_part.choose_primer", lambda *given: chosen if given[4] == 600 else [])
+    fields, files, measured = train_part(rows(60), [], plan, print, lambda: None)
+    assert load_primer(files[fields["counts"]["primer"]]) == chosen
+    assert (fields["minimum_reader"], measured["primer"]) == (3, {"records": 1, "tokens": 2})
+    chosen.clear()
+    fields, files, measured = train_part(rows(60), [], plan, print, lambda: None)
+    assert (fields["minimum_reader"], fields["counts"]["primer"], PRIMER_FILE in files) == (2, None, False)
+    assert measured["primer"] == {"records": 0, "tokens": 0}
 
 
 def test_there_must_be_a_version(settings, tmp_path):

@@ -5,7 +5,6 @@ import threading
 from array import array
 
 import counts_versions
-import networks
 import pytest
 
 import nbmf
@@ -26,8 +25,7 @@ OF_ITS_KIND = ROWS[3].encode()
 
 @pytest.fixture(scope="module")
 def files():
-    plain = networks.untrained_files(**networks.TWO_STEPS)
-    return counts_versions.add_counts(plain, counts_versions.sample_counts(plain))
+    return counts_versions.two_step_files()
 
 
 def codec_of(files, which, primer=PRIMER):

@@ -22,8 +22,7 @@ from train_app.adaptation.fit_adaptation import Fit, fit_copy, fit_gates, fit_sc
 
 @pytest.fixture(scope="module")
 def files():
-    plain = networks.untrained_files(**networks.TWO_STEPS)
-    return counts_versions.add_counts(plain, counts_versions.sample_counts(plain))
+    return counts_versions.two_step_files()
 
 
 @pytest.fixture(scope="module")
