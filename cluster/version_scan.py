@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cluster import personal
 from cluster.personal import FORBIDDEN, Finding, What
+from nbmf.errors import DamagedCodec
 from nbmf.manifest import Manifest
 from nbmf.neural.counts import Counts
 from nbmf.neural.counts_file import read_counts
@@ -87,8 +88,10 @@ class Scan:
                 self._vocabularies[part.tokenizer] = tokenizer.bytes_of_id
             if part.primer and part.primer not in self._texts:
                 words = self._vocabularies[part.tokenizer]
-                primer = load_primer(files[part.primer])
-                self._texts[part.primer] = [b"".join(words[token] for token in one.tokens_T) for one in primer]
+                try:
+                    self._texts[part.primer] = [_text(one.tokens_T, words) for one in load_primer(files[part.primer])]
+                except ValueError as error:
+                    raise DamagedCodec(f"{part.primer} is none: {error}") from error
             if part.counts and part.counts not in self._counts:
                 self._counts[part.counts] = read_counts(files[part.counts]), part.tokenizer
 
@@ -108,6 +111,13 @@ class Scan:
         for name, texts in self._texts.items():
             scans.append(_scan(name, [_joined(texts)], on_entries))
         return scans
+
+
+def _text(tokens_T: memoryview, words: Sequence[bytes]) -> bytes:
+    """What they spell. Raises ValueError for what is no token, which no coder of the version takes either."""
+    if not all(0 <= token < len(words) for token in tokens_T):
+        raise ValueError(f"no primer: tokens beyond the vocabulary of {len(words)}")
+    return b"".join(words[token] for token in tokens_T)
 
 
 def found_entries(

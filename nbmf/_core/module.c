@@ -239,24 +239,24 @@ static void model_free(PyObject *object) {
 /* Work space for one record, kept for the next, as making it takes longer than coding a small record; or for more. With the
  * GIL held. */
 static Work *borrow(ModelObject *self, int64_t n, int slots, int at_once) {
+    const int64_t primed = self->model.primed;
     int64_t room = 256;
-    n += self->model.primed;
     while (room < n) room *= 4;
     if (slots == 1 && room <= MOST_KEPT_TOKENS)
         for (int i = 0; i < KEPT_WORKS; i++) {
             Work *work = self->kept[i];
-            if (!work || work->n != room || work->at_once != at_once) continue;
+            if (!work || work->n != primed + room || work->at_once != at_once) continue;
             self->kept[i] = NULL;
             return work;
         }
-    Work *work = self->path->new_work(&self->model, slots == 1 && room <= MOST_KEPT_TOKENS ? room : n, slots, at_once,
+    Work *work = self->path->new_work(&self->model, primed + (slots == 1 && room <= MOST_KEPT_TOKENS ? room : n), slots, at_once,
                                       self->model.network != NULL);
     if (!work) PyErr_NoMemory();
     return work;
 }
 
 static void give_back(ModelObject *self, Work *work) {
-    if (work->slots == 1 && work->n <= MOST_KEPT_TOKENS)
+    if (work->slots == 1 && work->n <= self->model.primed + MOST_KEPT_TOKENS)
         for (int i = 0; i < KEPT_WORKS; i++)
             if (!self->kept[i]) {
                 self->kept[i] = work;

@@ -102,8 +102,8 @@ static Lane *join_lane(Together *together, int lanes, const Path *path, const Mo
 
 static int64_t room_for(const Model *model, const Record *record) {
     int64_t room = LEAST_ROOM;
-    while (room < model->primed + record->n_before + (int64_t)record->n_bytes) room *= 4;
-    return room;
+    while (room < record->n_before + (int64_t)record->n_bytes) room *= 4;
+    return model->primed + room;
 }
 
 static Work *borrow(Lane *lane, const Path *path, const Model *model, int64_t room) {
@@ -116,8 +116,8 @@ static Work *borrow(Lane *lane, const Path *path, const Model *model, int64_t ro
     return path->new_work(model, room, 1, 1, model->network != NULL);
 }
 
-static void give_back(Lane *lane, const Path *path, Work *work) {
-    for (int i = 0; work && i < AT_ONCE && work->n <= MOST_KEPT_ROOM; i++)
+static void give_back(Lane *lane, const Path *path, const Model *model, Work *work) {
+    for (int i = 0; work && i < AT_ONCE && work->n <= model->primed + MOST_KEPT_ROOM; i++)
         if (!lane->kept[i]) {
             lane->kept[i] = work;
             return;
@@ -200,7 +200,7 @@ static void lead(Lane *lane, int most, const Path *path, const Model *model, Cal
         for (int b = 0; b < taken; b++) {
             const int slot = work->slot_B[b];
             if (lane->slots[slot].record) continue;
-            give_back(lane, path, lane->own[slot]);
+            give_back(lane, path, model, lane->own[slot]);
             end_record(lane->calls[slot], leader, lane->slots[slot].problem);
         }
     }

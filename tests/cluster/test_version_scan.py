@@ -1,6 +1,7 @@
 """What a version spells: entry by entry, and the command that looks through it."""
 
 import json
+from array import array
 from dataclasses import replace
 
 import dictionary_versions
@@ -15,6 +16,7 @@ from cluster.personal import FORBIDDEN, What, find
 from cluster.registry import Registry
 from cluster.version_scan import Scan, _spelled, found_entries
 from nbmf import builtin
+from nbmf.errors import DamagedCodec
 from nbmf.manifest import read_version
 from nbmf.neural.counts_file import read_counts
 from nbmf.neural.primer import PrimerRecord, save_primer
@@ -55,6 +57,9 @@ def test_a_primer_is_looked_through(folder):
     assert scan.entries == entries + 2
     assert part.entries == 2
     assert part.found[What.MAIL] == 1
+    none = save_primer([PrimerRecord("text", memoryview(array("i", [-1])))])
+    with pytest.raises(DamagedCodec, match="beyond the vocabulary"):
+        Scan(replace(manifest, counts=counts, minimum_reader=3), files | {"primer.json": none})
 
 
 @pytest.fixture(scope="module")
