@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 READER = 3
 """The newest version format this package reads: 1 dictionaries and networks, 2 counts as well, 3 primers as well."""
 
-_PRIMERS = 3
+READER_OF_PRIMERS = 3
 
 MOST_SPACES = 64
 """Vector spaces of a version."""
@@ -194,7 +194,9 @@ class Manifest(_Part):
         self._check_whole("salt", 0)
         primed = any(part and part.primer for part in (self.neural, self.counts))
         self._check(
-            "minimum_reader", not primed or self.minimum_reader >= _PRIMERS, f"{_PRIMERS} or more with a primer"
+            "minimum_reader",
+            not primed or self.minimum_reader >= READER_OF_PRIMERS,
+            f"{READER_OF_PRIMERS} or more with a primer",
         )
         self._check_text("name", "created_at", "architecture", *(["golden"] if self.golden is not None else []))
         self._check("name", len(self.name) <= 200, "of 200 characters at most")

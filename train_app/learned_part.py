@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from nbmf import builtin
 from nbmf.coders import CountsCoder, NeuralCoder
 from nbmf.errors import NbmfError
-from nbmf.manifest import CountsPart, NeuralPart, read_version
+from nbmf.manifest import READER_OF_PRIMERS, CountsPart, NeuralPart, read_version
 from nbmf.neural.codec import NeuralCodec
 from nbmf.neural.config import PRESETS, NeuralConfig
 from nbmf.neural.constants import load_constants
@@ -49,7 +49,7 @@ from train_app.samples.sample import Sample
 from train_app.samples.split import split
 from train_app.vocabulary.tokenizer import TOKENIZER_FILE, train_tokenizer
 
-_READER_OF_COUNTS, _READER_OF_PRIMERS = 2, 3
+_READER_OF_COUNTS = 2
 _TIMED_RECORDS = 40
 
 
@@ -268,7 +268,7 @@ def _fields(files: dict[str, bytes], settings: NeuralTrainConfig, timed: list[Sa
         fields["architecture"] = architecture_of(config).value
         fields["neural"] = replace(network, **_speed(NeuralCoder(network, files), tokenizer, timed)).to_dict()
     if primer:
-        fields["minimum_reader"] = _READER_OF_PRIMERS
+        fields["minimum_reader"] = READER_OF_PRIMERS
     return fields
 
 

@@ -160,7 +160,7 @@ static int prime_model(ModelObject *self, PyObject *primer) {
         records[index].count = n_tokens;
         places += 1 + n_tokens;
         if (places <= MOST_PRIMED) continue;
-        PyErr_Format(PyExc_ValueError, "a primer of more than %d tokens", MOST_PRIMED);
+        PyErr_Format(PyExc_ValueError, "a primer of more than %d tokens and records", MOST_PRIMED - 1);
         good = 0;
     }
     Work *work = good ? self->path->new_work(&self->model, places, 1, 1, 0) : NULL;
@@ -597,7 +597,8 @@ static PyObject *model_decoder(PyObject *object, PyObject *streams) {
     }
     const size_t count = self->batch.count;
     self->slots = calloc(count + 1, sizeof *self->slots);
-    self->work = self->slots ? model->path->new_work(&model->model, model->model.primed + (int64_t)self->batch.longest, (int)count, 1, 0) : NULL;
+    const int64_t places = model->model.primed + (int64_t)self->batch.longest;
+    self->work = self->slots ? model->path->new_work(&model->model, places, (int)count, 1, 0) : NULL;
     if (!self->work) {
         Py_DECREF(self);
         return PyErr_NoMemory();

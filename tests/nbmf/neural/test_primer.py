@@ -148,7 +148,7 @@ def test_a_primer_has_a_limit(files):
     type_id = codec.type_id("text")
     most = memoryview(bytes(4 * (16_384 - 2))).cast("i")
     make_model(*parts, [(most, type_id)])
-    with pytest.raises(ValueError, match="16384"):
+    with pytest.raises(ValueError, match="16383"):
         make_model(*parts, [(most, type_id), (codec.tokens(b"a"), type_id)])
 
 
